@@ -1,0 +1,129 @@
+//! One validated [`Config`] from flags over cfg.yaml over defaults.
+//!
+//! Nothing here opens a socket or asks AWS. Files are read through [`Files`] and variables through
+//! [`Environment`], both passed in, so that tests need neither a file system nor the process environment.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The environment variables a run sees; passed in, never read from the process by the library.
+#[derive(Debug, Clone, Default)]
+pub struct Environment(pub BTreeMap<String, String>);
+
+impl Environment {
+    /// The variables of this process. Values that are not UTF-8 are replaced lossily.
+    #[must_use]
+    pub fn of_process() -> Self {
+        Self(
+            std::env::vars_os()
+                .map(|(name, value)| {
+                    (
+                        name.to_string_lossy().into_owned(),
+                        value.to_string_lossy().into_owned(),
+                    )
+                })
+                .collect(),
+        )
+    }
+
+    /// The value of `name`; an empty value counts as unset, as the AWS SDKs treat it.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0
+            .get(name)
+            .map(String::as_str)
+            .filter(|value| !value.is_empty())
+    }
+}
+
+/// Reads configuration files; a trait so that tests pass texts.
+pub trait Files {
+    /// The bytes of the file at `path`.
+    ///
+    /// # Errors
+    /// What the file system says.
+    fn read(&self, path: &Path) -> std::io::Result<Vec<u8>>;
+}
+
+/// A setting and the place it came from, for error messages and the log (`flag -n`, `cfg.yaml line 4 (Region)`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sourced<T> {
+    /// The setting.
+    pub value: T,
+    /// Where it was set, in words that a person can act on.
+    pub source: String,
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// The official daemon's lines: `2026-11-21T01:02:03Z [Info] text`.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Least severity that is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum LogLevel {
+    /// `dev`.
+    Trace,
+    /// `debug`.
+    Debug,
+    /// `info` and `prod`, the default.
+    #[default]
+    Info,
+    /// `warn`.
+    Warn,
+    /// `error`.
+    Error,
+}
+
+/// Where and how to log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogConfig {
+    /// `-l`, `Logging.LogLevel`.
+    pub level: LogLevel,
+    /// `--log-format`.
+    pub format: LogFormat,
+    /// `-f`, `Logging.LogPath`: a file in place of stdout.
+    pub file: Option<PathBuf>,
+    /// `Logging.LogRotation`: rotate the file at 50 MB, one old file kept. Default true.
+    pub rotation: bool,
+}
+
+/// Everything a run needs, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// `-b`, `Socket.UDPAddress`; `host:port` as written. Default `127.0.0.1:2000`.
+    pub udp_address: Sourced<String>,
+    /// `-t`, `Socket.TCPAddress`; `host:port` as written. Default `127.0.0.1:2000`.
+    pub tcp_address: Sourced<String>,
+    /// `-m`, `TotalBufferSizeMB` in MB (2^20 bytes), at least 3; `None`: decided by [`crate::budget`].
+    pub buffer_memory_mb: Option<u64>,
+    /// `Concurrency`: the most calls in flight; `None`: the sender decides.
+    pub concurrency: Option<NonZeroUsize>,
+    /// `-n`, `Region`. `None`: found by [`crate::aws`].
+    pub region: Option<Sourced<String>>,
+    /// `Endpoint`: absolute `http://` or `https://` URL, path kept, no trailing slash.
+    pub endpoint: Option<Sourced<String>>,
+    /// `-o`, `LocalMode`: no EC2 or ECS metadata for the region.
+    pub local_mode: bool,
+    /// `-a`, `ResourceARN`: for telemetry records.
+    pub resource_arn: Option<String>,
+    /// `-r`, `RoleARN`: assumed over the default credentials.
+    pub role_arn: Option<Sourced<String>>,
+    /// `NoVerifySSL`: TLS certificates are not checked.
+    pub no_verify_ssl: bool,
+    /// `-p`, `ProxyAddress`: URL of an HTTP proxy, over HTTPS_PROXY.
+    pub proxy_address: Option<Sourced<String>>,
+    /// `--shutdown-timeout`: the bound on draining. Default 8 s.
+    pub shutdown_timeout: Duration,
+    /// The log.
+    pub log: LogConfig,
+    /// What the user should know, to be logged at Warn once logging works.
+    pub warnings: Vec<String>,
+}

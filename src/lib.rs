@@ -1,0 +1,38 @@
+//! `xray`: a drop-in replacement for the AWS X-Ray daemon.
+//!
+//! It runs beside a backend container, takes segment documents from any X-Ray SDK on UDP 2000, buffers them in
+//! memory and forwards them in batches with `PutTraceSegments`.
+//!
+//! # The way of the data
+//!
+//! ```text
+//! UDP 2000 ──> udp ──> datagram ──> batch ──> queue ──> sender ──> aws::put ──> PutTraceSegments
+//!               │          │           │         │          │
+//!               └──────────┴───────────┴─────────┴──────────┴──> ledger ──> logs
+//! ```
+//!
+//! One direction, no step back. Each stage knows the next one only; [`daemon`] alone knows them all: it binds,
+//! wires, spawns, waits and drains.
+//!
+//! | module | its one job |
+//! |---|---|
+//! | [`cli`] | the official daemon's flags in Go's spellings; subcommands |
+//! | [`config`] | one validated [`config::Config`] from flags over cfg.yaml over defaults |
+//! | [`daemon`] | start order, wiring, signals, drain order |
+//! | [`udp`] | socket set-up and the receive loop |
+//! | [`datagram`] | the header check; the body is opaque bytes |
+//! | [`batch`] | documents, escaped once into an open request body |
+//! | [`queue`] | sealed batches inside a byte budget, oldest out first |
+//! | [`budget`] | how many bytes may wait in memory |
+//! | [`retry`] | error classes, back-off, how many calls may be in flight |
+//! | [`sender`] | takes batches, calls, settles every document in the ledger |
+//! | [`aws`] | region, credentials, endpoint, TLS, proxies; the `PutTraceSegments` call |
+//! | [`ledger`] | what became of every document, by closed reason enums |
+//! | [`logs`] | the official line format, JSON, files with rotation, rate-limited repeats |
+//! | [`dev`] | the built-in X-Ray service, today the tests' double |
+//!
+//! [`datagram`], [`batch`], [`queue`] and [`retry`] do no I/O and read no clock: tests drive them with bytes and
+//! times and assert exact results.
+
+pub mod config;
+pub mod ledger;
