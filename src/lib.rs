@@ -36,3 +36,4 @@
 
 pub mod config;
 pub mod ledger;
+pub mod logs;
