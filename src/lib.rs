@@ -34,6 +34,7 @@
 //! [`datagram`], [`batch`], [`queue`] and [`retry`] do no I/O and read no clock: tests drive them with bytes and
 //! times and assert exact results.
 
+pub mod aws;
 pub mod config;
 pub mod ledger;
 pub mod logs;

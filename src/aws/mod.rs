@@ -1,0 +1,4 @@
+//! Region, credentials, endpoint, TLS, proxies; the `PutTraceSegments` call.
+
+mod metadata;
+pub mod region;
