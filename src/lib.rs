@@ -36,5 +36,6 @@
 
 pub mod aws;
 pub mod config;
+pub mod dev;
 pub mod ledger;
 pub mod logs;

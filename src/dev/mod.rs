@@ -1,0 +1,3 @@
+//! The built-in X-Ray service: what the daemon forwards to when there is no AWS, and the double that all tests use.
+
+pub mod sigv4;
