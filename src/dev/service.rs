@@ -1,0 +1,276 @@
+//! The X-Ray API: one request and the time in, one answer out. No I/O, no clock, no signatures, no faults.
+//!
+//! Answers follow botocore's model (2016-04-12) and what public reports show. What nobody has published is marked
+//! **believed**:
+//! - the text of a malformed request's error, and its code `SerializationException`;
+//! - 200 for an empty list of documents;
+//! - 404 `UnknownOperationException` for every path and method outside the API.
+
+use std::collections::VecDeque;
+use std::time::SystemTime;
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::{Value, json};
+
+use super::sampling::{Sampling, SamplingError, SamplingRule};
+use super::segment::{self, Refusal};
+use super::store::Store;
+use super::telemetry::TelemetryReport;
+
+/// The most documents in one `PutTraceSegments` call; enforced by the service, not part of the model.
+pub const MAX_DOCUMENTS: usize = 50;
+
+/// Telemetry reports that are kept; the oldest are forgotten.
+const MAX_TELEMETRY: usize = 1_000;
+
+/// The operations that are served, each `POST` on its own path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Operation {
+    /// `/TraceSegments`
+    PutTraceSegments,
+    /// `/TelemetryRecords`
+    PutTelemetryRecords,
+    /// `/GetSamplingRules`
+    GetSamplingRules,
+    /// `/SamplingTargets`
+    GetSamplingTargets,
+    /// `/SamplingStatisticSummaries`
+    GetSamplingStatisticSummaries,
+}
+
+impl Operation {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::PutTraceSegments,
+        Self::PutTelemetryRecords,
+        Self::GetSamplingRules,
+        Self::GetSamplingTargets,
+        Self::GetSamplingStatisticSummaries,
+    ];
+
+    /// The path it is posted to.
+    #[must_use]
+    pub const fn path(self) -> &'static str {
+        match self {
+            Self::PutTraceSegments => "/TraceSegments",
+            Self::PutTelemetryRecords => "/TelemetryRecords",
+            Self::GetSamplingRules => "/GetSamplingRules",
+            Self::GetSamplingTargets => "/SamplingTargets",
+            Self::GetSamplingStatisticSummaries => "/SamplingStatisticSummaries",
+        }
+    }
+
+    /// The operation of a request, if it is one.
+    #[must_use]
+    pub fn of(method: &str, path: &str) -> Option<Self> {
+        if method != "POST" {
+            return None;
+        }
+        Self::ALL.into_iter().find(|operation| operation.path() == path)
+    }
+}
+
+/// What the service answers; the content type is always `application/json`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// For `x-amzn-errortype`.
+    pub error_type: Option<String>,
+    /// JSON.
+    pub body: String,
+}
+
+impl Answer {
+    fn ok(body: &Value) -> Self {
+        Self {
+            status: 200,
+            error_type: None,
+            body: body.to_string(),
+        }
+    }
+
+    /// An error in AWS's form: the code in the header, `{"message": …}` in the body.
+    #[must_use]
+    pub fn error(status: u16, error_type: &str, message: &str) -> Self {
+        Self {
+            status,
+            error_type: Some(error_type.to_owned()),
+            body: json!({ "message": message }).to_string(),
+        }
+    }
+
+    fn invalid(message: &str) -> Self {
+        Self::error(400, "InvalidRequestException", message)
+    }
+
+    fn malformed(message: &str) -> Self {
+        Self::error(400, "SerializationException", message)
+    }
+}
+
+/// Which documents the service is told to refuse, besides those it finds at fault: position in the call and text in,
+/// code and message out.
+pub type Refuse<'a> = &'a dyn Fn(usize, &str) -> Option<(String, String)>;
+
+/// How much the service does with documents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Documents {
+    /// Each is checked, and kept inside this many bytes, oldest out.
+    Keep {
+        /// The store's budget.
+        budget_bytes: usize,
+    },
+    /// They are counted, not looked at: for load.
+    Count,
+}
+
+/// The service's whole state.
+#[derive(Debug, Clone)]
+pub struct Service {
+    documents: Documents,
+    store: Store,
+    sampling: Sampling,
+    telemetry: VecDeque<TelemetryReport>,
+}
+
+#[derive(Deserialize)]
+struct PutTraceSegments<T> {
+    #[serde(rename = "TraceSegmentDocuments")]
+    documents: Option<Vec<T>>,
+}
+
+impl Service {
+    /// Empty, with the default sampling rule.
+    #[must_use]
+    pub fn new(documents: Documents) -> Self {
+        let budget_bytes = match documents {
+            Documents::Keep { budget_bytes } => budget_bytes,
+            Documents::Count => 0,
+        };
+        Self {
+            documents,
+            store: Store::new(budget_bytes),
+            sampling: Sampling::new(),
+            telemetry: VecDeque::new(),
+        }
+    }
+
+    /// Answers one request. `path` is below the endpoint's own path, without a query.
+    pub fn handle(
+        &mut self,
+        method: &str,
+        path: &str,
+        body: &[u8],
+        refuse: Refuse<'_>,
+        now: SystemTime,
+    ) -> Answer {
+        match Operation::of(method, path) {
+            Some(Operation::PutTraceSegments) => self.put_trace_segments(body, refuse, now),
+            Some(Operation::PutTelemetryRecords) => self.put_telemetry_records(body),
+            Some(Operation::GetSamplingRules) => Answer::ok(&self.sampling.rules_answer()),
+            Some(Operation::GetSamplingTargets) => match self.sampling.targets_answer(body, now) {
+                Ok(answer) => Answer::ok(&answer),
+                Err(SamplingError::Serialization(message)) => Answer::malformed(&message),
+                Err(SamplingError::Invalid(message)) => Answer::invalid(&message),
+            },
+            Some(Operation::GetSamplingStatisticSummaries) => Answer::ok(&self.sampling.summaries_answer()),
+            None => Answer::error(404, "UnknownOperationException", "Unknown operation"),
+        }
+    }
+
+    /// The documents that were accepted.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The telemetry reports that were accepted, oldest first.
+    pub fn telemetry(&self) -> impl ExactSizeIterator<Item = &TelemetryReport> {
+        self.telemetry.iter()
+    }
+
+    /// Replaces the sampling rules; the default rule stays unless `rules` has one of that name.
+    pub fn set_sampling_rules(&mut self, rules: Vec<SamplingRule>, now: SystemTime) {
+        self.sampling.set_rules(rules, now);
+    }
+
+    fn put_trace_segments(&mut self, body: &[u8], refuse: Refuse<'_>, now: SystemTime) -> Answer {
+        if self.documents == Documents::Count {
+            return self.count_trace_segments(body);
+        }
+        let documents = match parse_documents::<String>(body) {
+            Ok(documents) => documents,
+            Err(answer) => return answer,
+        };
+        let mut unprocessed = Vec::new();
+        for (position, document) in documents.into_iter().enumerate() {
+            let verdict = match refuse(position, &document) {
+                Some((code, message)) => Err(Refusal {
+                    id: segment::id_of(&document),
+                    code,
+                    message,
+                }),
+                None => segment::check(&document),
+            };
+            match verdict {
+                Ok(_) => self.store.push(document, now),
+                Err(refusal) => unprocessed.push(entry(&refusal)),
+            }
+        }
+        Answer::ok(&json!({ "UnprocessedTraceSegments": unprocessed }))
+    }
+
+    fn count_trace_segments(&mut self, body: &[u8]) -> Answer {
+        match parse_documents::<IgnoredAny>(body) {
+            Ok(documents) => {
+                self.store.count(documents.len(), body.len());
+                Answer::ok(&json!({ "UnprocessedTraceSegments": [] }))
+            }
+            Err(answer) => answer,
+        }
+    }
+
+    fn put_telemetry_records(&mut self, body: &[u8]) -> Answer {
+        let report: TelemetryReport = match serde_json::from_slice(body) {
+            Ok(report) => report,
+            Err(error) => return Answer::malformed(&error.to_string()),
+        };
+        if let Some(broken) = report.broken_limit() {
+            return Answer::invalid(&broken);
+        }
+        if self.telemetry.len() == MAX_TELEMETRY {
+            self.telemetry.pop_front();
+        }
+        self.telemetry.push_back(report);
+        Answer::ok(&json!({}))
+    }
+}
+
+/// The documents of a `PutTraceSegments` body, or the answer to a bad one.
+fn parse_documents<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<Vec<T>, Answer> {
+    let call: PutTraceSegments<T> =
+        serde_json::from_slice(body).map_err(|error| Answer::malformed(&error.to_string()))?;
+    let documents = call
+        .documents
+        .ok_or_else(|| Answer::invalid("TraceSegmentDocuments is required"))?;
+    if documents.len() > MAX_DOCUMENTS {
+        return Err(Answer::invalid(&format!(
+            "Exceeding maximum segment count: {MAX_DOCUMENTS}"
+        )));
+    }
+    Ok(documents)
+}
+
+/// One entry of `UnprocessedTraceSegments`; without `Id` when the document shows none.
+fn entry(refusal: &Refusal) -> Value {
+    let mut entry = json!({"ErrorCode": refusal.code, "Message": refusal.message});
+    if let Some(id) = &refusal.id {
+        entry["Id"] = json!(id);
+    }
+    entry
+}
+
+#[cfg(test)]
+mod tests;
