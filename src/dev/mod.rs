@@ -1,5 +1,6 @@
 //! The built-in X-Ray service: what the daemon forwards to when there is no AWS, and the double that all tests use.
 
+pub mod faults;
 pub mod sampling;
 pub mod segment;
 pub mod service;
