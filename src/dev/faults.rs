@@ -7,16 +7,17 @@ mod plan;
 #[cfg(test)]
 mod tests;
 
-pub use plan::{FaultRequest, Plan};
+pub use plan::FaultRequest;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use tokio::time::Instant;
 
 use super::service::Operation;
-use plan::When;
+use plan::{Plan, When};
 
 /// What happens to one request.
 #[derive(Debug, Clone)]
@@ -41,8 +42,8 @@ pub(super) enum Action {
 /// An answer in place of the service's own.
 #[derive(Debug, Clone)]
 pub(super) struct CannedAnswer {
-    pub(super) status: u16,
-    pub(super) headers: Vec<(String, String)>,
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
     pub(super) body: String,
 }
 
@@ -141,11 +142,14 @@ impl Fault {
     }
 
     /// Any status and body; the headers are those added with [`Fault::with_header`] and the body's length.
+    ///
+    /// # Panics
+    /// When `status` is not a status (100 to 999): a mistake in the test.
     #[must_use]
     pub fn answer(status: u16, body: &str) -> Self {
         Self::of(Action::Answer(CannedAnswer {
-            status,
-            headers: Vec::new(),
+            status: StatusCode::from_u16(status).expect("a fault needs an HTTP status"),
+            headers: HeaderMap::new(),
             body: body.to_owned(),
         }))
     }
@@ -219,10 +223,16 @@ impl Fault {
     }
 
     /// Adds a header to a canned answer, `retry-after` say; other faults stay as they are.
+    ///
+    /// # Panics
+    /// When name or value cannot stand in a header: a mistake in the test.
     #[must_use]
     pub fn with_header(mut self, name: &str, value: &str) -> Self {
         if let Action::Answer(answer) = &mut self.action {
-            answer.headers.push((name.to_owned(), value.to_owned()));
+            answer.headers.append(
+                HeaderName::try_from(name).expect("a fault needs a valid header name"),
+                HeaderValue::try_from(value).expect("a fault needs a valid header value"),
+            );
         }
         self
     }
@@ -249,7 +259,7 @@ impl Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.action {
-            Action::Answer(answer) => write!(f, "answer {}", answer.status),
+            Action::Answer(answer) => write!(f, "answer {}", answer.status.as_u16()),
             Action::Delay(delay) => write!(f, "delay {delay:?}"),
             Action::Hang => f.write_str("hang"),
             Action::Close => f.write_str("close"),
@@ -335,7 +345,7 @@ impl Faults {
         self.add(When::AboveInFlight(n), fault);
     }
 
-    /// Requests that the predicate takes.
+    /// Requests that the predicate takes. It must not call this plan: the plan is locked meanwhile.
     pub fn when(&self, predicate: impl Fn(&FaultRequest<'_>) -> bool + Send + Sync + 'static, fault: Fault) {
         self.add(When::Matching(Arc::new(predicate)), fault);
     }

@@ -295,7 +295,8 @@ mod tests {
 
     #[test]
     fn refusals_that_are_believed_name_the_field() {
-        let cases: [(fn(&mut Value), &str); 12] = [
+        type Case = (fn(&mut Value), &'static str);
+        let cases: [Case; 12] = [
             (|v| v["id"] = json!("70de5b6f19ff9a0"), "InvalidId"),
             (
                 |v| v["trace_id"] = json!("2-581cf771-a006649127e371903a2de979"),

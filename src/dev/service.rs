@@ -77,7 +77,7 @@ pub struct Answer {
     /// HTTP status.
     pub status: u16,
     /// For `x-amzn-errortype`.
-    pub error_type: Option<String>,
+    pub error_type: Option<&'static str>,
     /// JSON.
     pub body: String,
 }
@@ -93,10 +93,10 @@ impl Answer {
 
     /// An error in AWS's form: the code in the header, `{"message": …}` in the body.
     #[must_use]
-    pub fn error(status: u16, error_type: &str, message: &str) -> Self {
+    pub fn error(status: u16, error_type: &'static str, message: &str) -> Self {
         Self {
             status,
-            error_type: Some(error_type.to_owned()),
+            error_type: Some(error_type),
             body: json!({ "message": message }).to_string(),
         }
     }

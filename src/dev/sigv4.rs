@@ -12,7 +12,9 @@
 //! `AKIDEXAMPLE`); texts and codes of the refusals as seen in public reports of AWS services. AWS gives 5 or 15 minutes
 //! of clock skew, depending on the service; for X-Ray 15 were seen.
 
+mod authorization;
 mod canonical;
+mod error;
 #[cfg(test)]
 mod tests;
 
@@ -25,14 +27,16 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::HeaderMap;
 use sha2::{Digest as _, Sha256};
 
+pub use error::SignatureError;
+
+use authorization::{Authorization, Scope, single};
+use error::quoted;
+
 /// The only algorithm taken.
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 
 /// How far the signer's clock may be from ours, either way.
 pub const MAX_SKEW: Duration = Duration::from_mins(15);
-
-/// The longest piece of a request that an error repeats, in characters.
-const QUOTED_CHARS: usize = 80;
 
 /// A key pair that may sign.
 #[derive(Clone, PartialEq, Eq)]
@@ -106,106 +110,6 @@ pub struct Verified {
     /// Names of the signed headers: lower-case, sorted.
     pub signed_headers: Vec<String>,
 }
-
-/// Why a request is refused. [`fmt::Display`] is the text for the client, in AWS's words where they are known.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SignatureError {
-    /// No `Authorization` header.
-    Missing,
-    /// The `Authorization` header or the date cannot be read; the text says what is wrong.
-    Incomplete(String),
-    /// The access key id is not one of ours.
-    UnknownKey(String),
-    /// `X-Amz-Security-Token` is absent, unexpected or not this key's.
-    InvalidToken,
-    /// The credential scope is for another date, region or service; the text says which.
-    Scope(String),
-    /// A header that must be signed is not, or a header is signed that did not arrive, or the list is out of order.
-    Headers(String),
-    /// Signed too long ago.
-    Expired {
-        /// `X-Amz-Date`.
-        signed: String,
-        /// The verifier's clock, in the same form.
-        now: String,
-    },
-    /// Signed in the future.
-    NotYetCurrent {
-        /// `X-Amz-Date`.
-        signed: String,
-        /// The verifier's clock, in the same form.
-        now: String,
-    },
-    /// `X-Amz-Content-Sha256` is not the body's hash.
-    BodyHash {
-        /// The header's value, shortened.
-        declared: String,
-        /// The body's hash in hex.
-        actual: String,
-    },
-    /// All in order but the signature itself: other content, or another secret.
-    Mismatch {
-        /// What the signer should have hashed; a session token is masked.
-        canonical_request: String,
-        /// What the signer should have signed.
-        string_to_sign: String,
-    },
-}
-
-impl SignatureError {
-    /// The error code AWS sends in `x-amzn-errortype`.
-    #[must_use]
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::Missing => "MissingAuthenticationTokenException",
-            Self::Incomplete(_) => "IncompleteSignatureException",
-            Self::UnknownKey(_) | Self::InvalidToken => "UnrecognizedClientException",
-            Self::Scope(_)
-            | Self::Headers(_)
-            | Self::Expired { .. }
-            | Self::NotYetCurrent { .. }
-            | Self::BodyHash { .. }
-            | Self::Mismatch { .. } => "InvalidSignatureException",
-        }
-    }
-}
-
-impl fmt::Display for SignatureError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let minutes = MAX_SKEW.as_secs() / 60;
-        match self {
-            Self::Missing => f.write_str("Missing Authentication Token"),
-            Self::Incomplete(what) | Self::Scope(what) | Self::Headers(what) => f.write_str(what),
-            Self::UnknownKey(_) | Self::InvalidToken => {
-                f.write_str("The security token included in the request is invalid.")
-            }
-            Self::Expired { signed, now } => write!(
-                f,
-                "Signature expired: {signed} is more than {minutes} min. earlier than {now}"
-            ),
-            Self::NotYetCurrent { signed, now } => write!(
-                f,
-                "Signature not yet current: {signed} is more than {minutes} min. later than {now}"
-            ),
-            Self::BodyHash { declared, actual } => write!(
-                f,
-                "The value of x-amz-content-sha256 ({declared}) is not the hash of the body ({actual})"
-            ),
-            Self::Mismatch {
-                canonical_request,
-                string_to_sign,
-            } => write!(
-                f,
-                "The request signature we calculated does not match the signature you provided. \
-                 Check your AWS Secret Access Key and signing method.\n\n\
-                 The Canonical String for this request should have been\n'{canonical_request}'\n\n\
-                 The String-to-Sign should have been\n'{string_to_sign}'\n"
-            ),
-        }
-    }
-}
-
-impl std::error::Error for SignatureError {}
 
 /// Checks signatures for one service.
 #[derive(Debug, Clone)]
@@ -321,102 +225,6 @@ impl Verifier {
         }
         Ok(date)
     }
-}
-
-/// The fields of an `Authorization` header.
-struct Authorization<'a> {
-    scope: Scope<'a>,
-    signed_headers: Vec<&'a str>,
-    signature: &'a str,
-}
-
-/// `AKID/20150830/us-east-1/xray/aws4_request`.
-struct Scope<'a> {
-    access_key_id: &'a str,
-    date: &'a str,
-    region: &'a str,
-    service: &'a str,
-}
-
-impl<'a> Authorization<'a> {
-    fn of(headers: &'a HeaderMap) -> Result<Self, SignatureError> {
-        let value = single(headers, "authorization")?.ok_or(SignatureError::Missing)?;
-        let (algorithm, fields) = value.split_once(' ').unwrap_or((value, ""));
-        if algorithm != ALGORITHM {
-            return Err(SignatureError::Incomplete(format!(
-                "Unsupported AWS 'algorithm': {}; only {ALGORITHM} is taken.",
-                quoted(algorithm)
-            )));
-        }
-        let (mut credential, mut signed_headers, mut signature) = (None, None, None);
-        for field in fields.split(',').map(str::trim) {
-            let (name, text) = field.split_once('=').unwrap_or((field, ""));
-            let slot = match name {
-                "Credential" => &mut credential,
-                "SignedHeaders" => &mut signed_headers,
-                "Signature" => &mut signature,
-                _ => {
-                    return Err(SignatureError::Incomplete(format!(
-                        "Authorization header has an unknown part: {}.",
-                        quoted(field)
-                    )));
-                }
-            };
-            if slot.replace(text).is_some() {
-                return Err(SignatureError::Incomplete(format!(
-                    "Authorization header has '{name}' more than once."
-                )));
-            }
-        }
-        let required = |name: &str, slot: Option<&'a str>| {
-            slot.filter(|text| !text.is_empty()).ok_or_else(|| {
-                SignatureError::Incomplete(format!("Authorization header requires '{name}' parameter."))
-            })
-        };
-        let credential = required("Credential", credential)?;
-        let signed_headers = required("SignedHeaders", signed_headers)?;
-        let signature = required("Signature", signature)?;
-        Ok(Self {
-            scope: Scope::of(credential)?,
-            signed_headers: signed_headers.split(';').collect(),
-            signature,
-        })
-    }
-}
-
-impl<'a> Scope<'a> {
-    fn of(credential: &'a str) -> Result<Self, SignatureError> {
-        let parts: Vec<&str> = credential.split('/').collect();
-        let [access_key_id, date, region, service, "aws4_request"] = parts[..] else {
-            return Err(SignatureError::Incomplete(format!(
-                "Credential must be of the form KEY-ID/YYYYMMDD/REGION/SERVICE/aws4_request, not {}.",
-                quoted(credential)
-            )));
-        };
-        Ok(Self {
-            access_key_id,
-            date,
-            region,
-            service,
-        })
-    }
-}
-
-/// The value of a header that must not come twice.
-fn single<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, SignatureError> {
-    let mut values = headers.get_all(name).iter();
-    let Some(value) = values.next() else {
-        return Ok(None);
-    };
-    if values.next().is_some() {
-        return Err(SignatureError::Incomplete(format!(
-            "Header '{name}' came more than once."
-        )));
-    }
-    value
-        .to_str()
-        .map(Some)
-        .map_err(|_| SignatureError::Incomplete(format!("Header '{name}' is not ASCII.")))
 }
 
 fn check_token(key: &Key, headers: &HeaderMap) -> Result<(), SignatureError> {
@@ -544,12 +352,4 @@ fn lower_hex(text: &str) -> Option<[u8; 32]> {
     let mut bytes = [0; 32];
     hex::decode_to_slice(text, &mut bytes).ok()?;
     Some(bytes)
-}
-
-/// A piece of a request for an error text: escaped, in quotes, at most [`QUOTED_CHARS`] characters of it.
-fn quoted(text: &str) -> String {
-    let mut chars = text.chars();
-    let head: String = chars.by_ref().take(QUOTED_CHARS).collect();
-    let more = if chars.next().is_some() { "…" } else { "" };
-    format!("'{}{more}'", head.escape_debug())
 }

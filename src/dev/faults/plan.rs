@@ -42,7 +42,7 @@ impl FaultRequest<'_> {
 
 /// The rules, in the order they are asked.
 #[derive(Debug, Default)]
-pub struct Plan {
+pub(super) struct Plan {
     rules: Vec<Rule>,
     fired: u64,
 }
@@ -87,7 +87,7 @@ enum Verdict {
 
 impl Plan {
     /// The fault for a request that arrives at `now`, from the first rule that takes it.
-    pub fn next(&mut self, request: &FaultRequest<'_>, now: Instant) -> Option<Fault> {
+    pub(super) fn next(&mut self, request: &FaultRequest<'_>, now: Instant) -> Option<Fault> {
         let mut at = 0;
         while let Some(rule) = self.rules.get_mut(at) {
             if rule.scope.is_some() && rule.scope != request.operation {
@@ -109,13 +109,12 @@ impl Plan {
     }
 
     /// Removes the rules of one operation, or all.
-    pub fn clear(&mut self, scope: Option<Operation>) {
+    pub(super) fn clear(&mut self, scope: Option<Operation>) {
         self.rules.retain(|rule| scope.is_some() && rule.scope != scope);
     }
 
     /// How many requests met a fault so far.
-    #[must_use]
-    pub fn fired(&self) -> u64 {
+    pub(super) fn fired(&self) -> u64 {
         self.fired
     }
 

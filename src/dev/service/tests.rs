@@ -131,7 +131,7 @@ fn bodies_that_are_not_the_models_json_are_refused() {
     ];
     for (body, code) in cases {
         let answer = post(&mut service, "/TraceSegments", body);
-        assert_eq!((answer.status, answer.error_type.as_deref()), (400, Some(code)));
+        assert_eq!((answer.status, answer.error_type), (400, Some(code)));
         assert!(serde_json::from_str::<Value>(&answer.body).unwrap()["message"].is_string());
     }
     assert_eq!(service.store().accepted(), 0);
@@ -145,7 +145,7 @@ fn paths_and_methods_outside_the_api_are_unknown() {
     }
     let get = service.handle("GET", "/GetSamplingRules", b"", &|_, _| None, now());
     assert_eq!(
-        (get.status, get.error_type.as_deref()),
+        (get.status, get.error_type),
         (404, Some("UnknownOperationException"))
     );
     for operation in Operation::ALL {
@@ -166,7 +166,7 @@ fn sampling_rules_are_served_to_every_form_of_request() {
         );
     }
     let targets = post(&mut service, "/SamplingTargets", b"{}");
-    assert_eq!(targets.error_type.as_deref(), Some("SerializationException"));
+    assert_eq!(targets.error_type, Some("SerializationException"));
     let summaries = post(&mut service, "/SamplingStatisticSummaries", b"{}");
     assert_eq!(
         summaries.body,
@@ -213,10 +213,10 @@ fn telemetry_outside_the_model_is_refused() {
     let mut ask = |body: Value| post(&mut service, "/TelemetryRecords", body.to_string().as_bytes());
     let long = json!({"TelemetryRecords": [{"Timestamp": 1}], "EC2InstanceId": "i".repeat(21)});
     let answer = ask(long);
-    assert_eq!(answer.error_type.as_deref(), Some("InvalidRequestException"));
+    assert_eq!(answer.error_type, Some("InvalidRequestException"));
     assert!(answer.body.contains("EC2InstanceId has 21 characters"));
     for body in [json!({}), json!({"TelemetryRecords": [{}]})] {
-        assert_eq!(ask(body).error_type.as_deref(), Some("SerializationException"));
+        assert_eq!(ask(body).error_type, Some("SerializationException"));
     }
 }
 

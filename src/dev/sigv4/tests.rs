@@ -7,6 +7,7 @@ use http::header::{AUTHORIZATION, HOST, HeaderName};
 use http::{HeaderMap, HeaderValue};
 use proptest::prelude::*;
 
+use super::error::QUOTED_CHARS;
 use super::*;
 
 /// 2015-08-30T12:36:00Z, the time of AWS's published suite.
