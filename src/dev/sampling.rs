@@ -317,11 +317,11 @@ impl Sampling {
     }
 }
 
-/// Times are numbers of seconds since 1970 in the API, never strings.
+/// Times are numbers of seconds since 1970 in the API, never strings; whole ones, as in AWS's examples.
 fn epoch_seconds(time: SystemTime) -> f64 {
     time.duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or_default()
-        .as_secs_f64()
+        .as_secs() as f64
 }
 
 #[cfg(test)]
