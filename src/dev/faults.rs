@@ -1,7 +1,7 @@
 //! Faults that tests switch on in the double. The product has no option that reaches this module.
 //!
 //! A [`Fault`] is what happens to one request; [`Faults`] is the handle with which a test says to which requests it
-//! happens. The decision ([`Plan`]) is pure: request and time in, fault out.
+//! happens. The decision is pure: request and time in, fault out.
 
 mod plan;
 #[cfg(test)]
