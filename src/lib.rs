@@ -35,7 +35,9 @@
 //! times and assert exact results.
 
 pub mod aws;
+pub mod cli;
 pub mod config;
 pub mod dev;
 pub mod ledger;
 pub mod logs;
+mod text;

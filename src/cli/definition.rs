@@ -1,0 +1,237 @@
+//! The flags, once: names, kinds, defaults and help texts.
+
+use std::any::TypeId;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::{OsStringValueParser, TypedValueParser as _, ValueParser};
+use clap::{Arg, ArgAction, Command};
+
+use super::golang::{NumberError, parse_bool, parse_int};
+use crate::config::LogFormat;
+
+/// The longest `--shutdown-timeout`: beyond an hour it is a slip of the unit.
+const MAX_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3600);
+
+/// The name of the program in help texts and suggestions.
+pub(super) const PROGRAM: &str = "xray";
+
+/// What a flag's value is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// True without a value, and given a value only by `=`.
+    Bool,
+    /// A whole number.
+    Int,
+    /// Milliseconds to minutes.
+    Duration,
+    /// `text` or `json`.
+    LogFormat,
+    /// Any text.
+    Text,
+    /// A path: any bytes.
+    Path,
+}
+
+impl Kind {
+    /// The kind of `arg`, read off the type that its parser makes.
+    pub(super) fn of(arg: &Arg) -> Self {
+        let type_id = arg.get_value_parser().type_id();
+        // A flag that takes no value has no parser of its own.
+        if !arg.get_action().takes_values() || type_id == TypeId::of::<bool>() {
+            Self::Bool
+        } else if type_id == TypeId::of::<i64>() {
+            Self::Int
+        } else if type_id == TypeId::of::<Duration>() {
+            Self::Duration
+        } else if type_id == TypeId::of::<LogFormat>() {
+            Self::LogFormat
+        } else if type_id == TypeId::of::<PathBuf>() {
+            Self::Path
+        } else {
+            Self::Text
+        }
+    }
+
+    /// Why `value` does not fit, in the words of Go's flag package; `None` when it does.
+    pub(super) fn refuses(self, value: &str) -> Option<&'static str> {
+        let outcome = match self {
+            Self::Bool => bool_value(value).map(drop),
+            Self::Int => int_value(value).map(drop),
+            Self::Duration => duration_value(value).map(drop),
+            Self::LogFormat => log_format_value(value).map(drop),
+            Self::Text | Self::Path => Ok(()),
+        };
+        outcome.err()
+    }
+}
+
+/// The command line of the daemon.
+pub(super) fn command() -> Command {
+    let official = [
+        text("resource-arn", 'a', "ARN")
+            .help("ARN of the AWS resource that the daemon runs on, for telemetry"),
+        switch("local-mode", 'o').help("Ask no EC2 or ECS metadata for the region"),
+        value("buffer-memory", "MB", int_value)
+            .short('m')
+            .help("Memory that segments may wait in, at least 3 [default: 1 % of the memory there is]"),
+        text("region", 'n', "REGION").help("AWS region of the X-Ray service"),
+        text("bind", 'b', "ADDRESS").help("UDP address for segments [default: 127.0.0.1:2000]"),
+        text("bind-tcp", 't', "ADDRESS").help("TCP address for sampling calls [default: 127.0.0.1:2000]"),
+        text("role-arn", 'r', "ARN").help("IAM role to assume, to send to another account"),
+        path("config", 'c').help("Configuration file [default: /etc/amazon/xray/cfg.yaml, then ./cfg.yaml]"),
+        path("log-file", 'f').help("Log to this file and not to stdout"),
+        text("log-level", 'l', "LEVEL")
+            .help("What to log, most first: dev, debug, info, warn, error [default: prod, which is info]"),
+        text("proxy-address", 'p', "URL").help("HTTP proxy on the way to AWS"),
+        Arg::new("version")
+            .long("version")
+            .short('v')
+            .action(ArgAction::SetTrue)
+            .help("Print the version"),
+        Arg::new("help")
+            .long("help")
+            .short('h')
+            .action(ArgAction::SetTrue)
+            .help("Print this text"),
+    ];
+    let own = [
+        value("log-format", "FORMAT", log_format_value)
+            .help("text (the lines of the official daemon) or json [default: text]"),
+        value("shutdown-timeout", "DURATION", duration_value)
+            .help("Time to send what waits when told to stop, such as 500ms, 8s, 1m [default: 8s]"),
+    ];
+    Command::new(PROGRAM)
+        .disable_help_flag(true)
+        .disable_version_flag(true)
+        .override_usage("xray [options]")
+        .next_help_heading("Options of the AWS X-Ray daemon")
+        .args(official)
+        .next_help_heading("More options")
+        .args(own)
+        .after_help(
+            "One dash or two before any name; a value after a space or after \"=\" (-n eu-west-1, --region=eu-west-1).\n\
+             Switches take a value only after \"=\" (-o=false). The last one given wins; a flag goes over cfg.yaml.\n\
+             Flags end at the first argument that is not one: put nothing before or between them.",
+        )
+}
+
+fn text(long: &'static str, short: char, value_name: &'static str) -> Arg {
+    value(long, value_name, ValueParser::string()).short(short)
+}
+
+fn path(long: &'static str, short: char) -> Arg {
+    // Not clap's own path parser, which refuses the empty value that takes a file's setting back (`-f ''`).
+    value(long, "PATH", OsStringValueParser::new().map(PathBuf::from)).short(short)
+}
+
+fn switch(long: &'static str, short: char) -> Arg {
+    value(long, "true|false", bool_value)
+        .short(short)
+        .num_args(0..=1)
+        .require_equals(true)
+        .default_missing_value("true")
+}
+
+/// Values may start with a dash and may be empty: in Go the argument after a flag is its value, whatever it is.
+fn value(long: &'static str, value_name: &'static str, parser: impl Into<ValueParser>) -> Arg {
+    Arg::new(long)
+        .long(long)
+        .value_name(value_name)
+        .action(ArgAction::Set)
+        .allow_hyphen_values(true)
+        .value_parser(parser.into())
+}
+
+fn bool_value(value: &str) -> Result<bool, &'static str> {
+    parse_bool(value).ok_or(NumberError::Syntax.text())
+}
+
+fn int_value(value: &str) -> Result<i64, &'static str> {
+    parse_int(value).map_err(NumberError::text)
+}
+
+fn log_format_value(value: &str) -> Result<LogFormat, &'static str> {
+    match value {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err(NumberError::Syntax.text()),
+    }
+}
+
+/// A whole number of seconds, or of the unit named after it: `ms`, `s`, `m`.
+fn duration_value(value: &str) -> Result<Duration, &'static str> {
+    let (digits, unit_ms) = if let Some(digits) = value.strip_suffix("ms") {
+        (digits, 1)
+    } else if let Some(digits) = value.strip_suffix('s') {
+        (digits, 1_000)
+    } else if let Some(digits) = value.strip_suffix('m') {
+        (digits, 60_000)
+    } else {
+        (value, 1_000)
+    };
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(NumberError::Syntax.text());
+    }
+    // Digits only, so a failure to parse or to multiply means too many of them.
+    digits
+        .parse::<u64>()
+        .ok()
+        .and_then(|n| n.checked_mul(unit_ms))
+        .map(Duration::from_millis)
+        .filter(|duration| *duration <= MAX_SHUTDOWN_TIMEOUT)
+        .ok_or(NumberError::Range.text())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_a_unit_or_are_seconds() {
+        for (text, ms) in [
+            ("8", 8_000),
+            ("8s", 8_000),
+            ("500ms", 500),
+            ("1m", 60_000),
+            ("0", 0),
+            ("60m", 3_600_000),
+        ] {
+            assert_eq!(duration_value(text), Ok(Duration::from_millis(ms)), "{text}");
+        }
+        for text in ["", "s", "ms", "-1", "+1", "1.5s", "1h", "1 s", "1_0", "8S", "é"] {
+            assert_eq!(duration_value(text), Err("parse error"), "{text}");
+        }
+        for text in ["61m", "3601", "99999999999999999999", "18446744073709551615m"] {
+            assert_eq!(duration_value(text), Err("value out of range"), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn each_flag_has_the_kind_of_its_value() {
+        let command = command();
+        let kinds: Vec<_> = command
+            .get_arguments()
+            .map(|arg| (arg.get_id().as_str(), Kind::of(arg)))
+            .filter(|(_, kind)| *kind != Kind::Text)
+            .collect();
+        assert_eq!(
+            kinds,
+            [
+                ("local-mode", Kind::Bool),
+                ("buffer-memory", Kind::Int),
+                ("config", Kind::Path),
+                ("log-file", Kind::Path),
+                ("version", Kind::Bool),
+                ("help", Kind::Bool),
+                ("log-format", Kind::LogFormat),
+                ("shutdown-timeout", Kind::Duration),
+            ]
+        );
+    }
+}

@@ -1,0 +1,88 @@
+//! What to do about a command line that is not right: the line under the error.
+
+use clap::{Arg, Command};
+
+use super::definition::{Kind, PROGRAM};
+use super::front::find;
+use crate::text::{bare, nearest, redacted};
+
+/// For `---x` and `-=x`.
+pub(super) const SYNTAX: &str = "A flag is one dash or two, then its name: -o, --local-mode, -n=eu-west-1.";
+
+/// What was probably meant by a flag that there is not.
+pub(super) fn for_unknown(command: &Command, written: &str) -> String {
+    let see = format!("Run {PROGRAM} --help for the flags there are.");
+    let names = command.get_arguments().filter_map(Arg::get_long);
+    if let Some(name) = nearest(&written.replace('_', "-"), names) {
+        return format!("Did you mean --{name}? {see}");
+    }
+    if let Some(short) = short_of_other_case(command, written) {
+        return format!("Did you mean -{short}? {see}");
+    }
+    let mut chars = written.chars();
+    let first = chars
+        .next()
+        .and_then(|c| find(command, c.encode_utf8(&mut [0; 4])));
+    let attached = chars.as_str();
+    match first {
+        Some(arg) if attached.is_empty() || Kind::of(arg) == Kind::Bool => match grouped(command, written) {
+            Some(apart) => format!("Each flag stands by itself: {apart}."),
+            None => see,
+        },
+        Some(arg)
+            if !attached.starts_with(char::is_alphabetic) || attached.contains([':', '.', '/', '-']) =>
+        {
+            let short = arg.get_short().unwrap_or_default();
+            // Taken apart before anything is cut or shown, so that a password in an attached URL stays hidden.
+            let value = bare(&redacted(attached));
+            format!("A value stands apart from its flag: -{short} {value}, or -{short}={value}.")
+        }
+        _ => see,
+    }
+}
+
+/// The short flag that `written` is but for its case: `-B` for `-b`.
+fn short_of_other_case(command: &Command, written: &str) -> Option<char> {
+    let lower = written.to_lowercase();
+    find(command, &lower).filter(|_| lower != written)?.get_short()
+}
+
+/// `-o -v` for `-ov`, when every letter is a switch.
+fn grouped(command: &Command, written: &str) -> Option<String> {
+    let letters: Option<Vec<String>> = written
+        .chars()
+        .map(|c| {
+            find(command, c.encode_utf8(&mut [0; 4]))
+                .filter(|arg| Kind::of(arg) == Kind::Bool)
+                .map(|_| format!("-{c}"))
+        })
+        .collect();
+    Some(letters?.join(" "))
+}
+
+/// How to write the value of `arg`, with the name that was used.
+pub(super) fn for_value(arg: &Arg, written: &str) -> String {
+    match Kind::of(arg) {
+        Kind::Bool => {
+            format!("-{written} is a switch: write -{written}, -{written}=true or -{written}=false.")
+        }
+        Kind::Int => format!("-{written} takes a whole number of MB, for example -{written} 100."),
+        Kind::Duration => format!(
+            "-{written} takes a whole number with a unit, at most one hour: 500ms, 8s, 1m; without a unit it is seconds."
+        ),
+        Kind::LogFormat => format!("-{written} takes text or json."),
+        Kind::Text | Kind::Path => {
+            let example = match arg.get_id().as_str() {
+                "resource-arn" => "arn:aws:ec2:eu-west-1:123456789012:instance/i-0abc",
+                "role-arn" => "arn:aws:iam::123456789012:role/xray",
+                "region" => "eu-west-1",
+                "bind" | "bind-tcp" => "0.0.0.0:2000",
+                "config" => "/etc/amazon/xray/cfg.yaml",
+                "log-file" => "/var/log/xray/xray.log",
+                "log-level" => "debug",
+                _ => "http://proxy.example.com:3128",
+            };
+            format!("-{written} takes a value, for example -{written} {example}.")
+        }
+    }
+}

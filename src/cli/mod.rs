@@ -1,0 +1,188 @@
+//! The command line: the official daemon's flags in every spelling that Go's flag package takes, and a few of our own.
+//!
+//! A [`clap::Command`] is the one definition of the flags, their kinds and help texts (`definition`). Before clap
+//! sees an argument, a front end reads it as Go does (`front`): drop-in means that `-bind=:2000`, `--b :2000` and
+//! `-m 0x10` go on working, and that what stands after the first argument that is no flag is not an error. Messages
+//! begin with the official daemon's words; the line under them says what to do (`hint`).
+//!
+//! Nothing here reads a file or the environment, so that `--version` and `--help` answer whatever state those are in.
+//! A subcommand, when there is one, is recognised by the first argument being exactly its name, before any flag is
+//! read: the official daemon ignores such an argument.
+
+mod definition;
+mod front;
+pub(crate) mod golang;
+mod hint;
+mod ignored;
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::ArgMatches;
+
+use crate::config::{LogFormat, Sourced};
+use definition::{Kind, command};
+use front::{Given, Stop};
+
+/// What a command line asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "made once in the life of a process")]
+pub enum Invocation {
+    /// Run the daemon.
+    Run(Flags),
+    /// Print this text, which ends in a newline, to stdout and exit 0.
+    Print(String),
+}
+
+/// The flags that were given; `None`: not given. An empty text is kept: it goes over the file's value, as in the
+/// official daemon. The sources read `flag -n`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Flags {
+    /// `-a`, `--resource-arn`.
+    pub resource_arn: Option<Sourced<String>>,
+    /// `-o`, `--local-mode`; `Some(false)` for `-o=false`, which goes over the file.
+    pub local_mode: Option<bool>,
+    /// `-m`, `--buffer-memory`, in MB as written: zero and below mean the default.
+    pub buffer_memory_mb: Option<Sourced<i64>>,
+    /// `-n`, `--region`.
+    pub region: Option<Sourced<String>>,
+    /// `-b`, `--bind`: the UDP address.
+    pub udp_address: Option<Sourced<String>>,
+    /// `-t`, `--bind-tcp`: the TCP address.
+    pub tcp_address: Option<Sourced<String>>,
+    /// `-r`, `--role-arn`.
+    pub role_arn: Option<Sourced<String>>,
+    /// `-c`, `--config`.
+    pub config_file: Option<Sourced<PathBuf>>,
+    /// `-f`, `--log-file`.
+    pub log_file: Option<Sourced<PathBuf>>,
+    /// `-l`, `--log-level`, as written.
+    pub log_level: Option<Sourced<String>>,
+    /// `-p`, `--proxy-address`. May hold a password.
+    pub proxy_address: Option<Sourced<String>>,
+    /// `--log-format`.
+    pub log_format: Option<LogFormat>,
+    /// `--shutdown-timeout`, at most one hour.
+    pub shutdown_timeout: Option<Duration>,
+    /// The arguments that nobody read, as they were.
+    pub ignored: Vec<OsString>,
+    /// What the user should know about the command line, to be logged at Warn.
+    pub warnings: Vec<String>,
+}
+
+/// A command line that cannot be run: exit code 2, this on stderr, [`help`] on stdout, as the official daemon does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsageError {
+    message: String,
+    hint: String,
+}
+
+impl UsageError {
+    fn new(message: String, hint: String) -> Self {
+        Self { message, hint }
+    }
+
+    /// What was wrong, in the official daemon's words, on one line.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What to do, on one line.
+    #[must_use]
+    pub fn hint(&self) -> &str {
+        &self.hint
+    }
+}
+
+impl fmt::Display for UsageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\n{}", self.message, self.hint)
+    }
+}
+
+impl std::error::Error for UsageError {}
+
+/// The help text.
+#[must_use]
+pub fn help() -> String {
+    command().render_help().to_string()
+}
+
+/// The line that `--version` prints, in the official daemon's form.
+#[must_use]
+pub fn version() -> String {
+    format!("AWS X-Ray daemon version: {}\n", env!("CARGO_PKG_VERSION"))
+}
+
+/// Reads a command line, without the program's name.
+///
+/// # Errors
+/// When a flag is unknown, or its value missing or not of its kind.
+pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocation, UsageError> {
+    let command = command();
+    let arguments: Vec<OsString> = args.into_iter().collect();
+    let line = front::read(&command, &arguments)?;
+    if line.stop == Stop::Help {
+        return Ok(Invocation::Print(help()));
+    }
+    let warnings = ignored::warnings(&command, &line);
+    let canonical = canonical(&command, &line.given);
+    let matches = command
+        .try_get_matches_from(canonical)
+        // The front end has checked every name and value, so clap has nothing left to refuse.
+        .map_err(|error| UsageError::new(error.to_string(), hint::SYNTAX.to_owned()))?;
+    if matches.get_flag("version") {
+        return Ok(Invocation::Print(version()));
+    }
+    Ok(Invocation::Run(Flags {
+        resource_arn: sourced(&matches, "resource-arn", "flag -a"),
+        local_mode: matches.get_one("local-mode").copied(),
+        buffer_memory_mb: sourced(&matches, "buffer-memory", "flag -m"),
+        region: sourced(&matches, "region", "flag -n"),
+        udp_address: sourced(&matches, "bind", "flag -b"),
+        tcp_address: sourced(&matches, "bind-tcp", "flag -t"),
+        role_arn: sourced(&matches, "role-arn", "flag -r"),
+        config_file: sourced(&matches, "config", "flag -c"),
+        log_file: sourced(&matches, "log-file", "flag -f"),
+        log_level: sourced(&matches, "log-level", "flag -l"),
+        proxy_address: sourced(&matches, "proxy-address", "flag -p"),
+        log_format: matches.get_one("log-format").copied(),
+        shutdown_timeout: matches.get_one("shutdown-timeout").copied(),
+        ignored: line.rest,
+        warnings,
+    }))
+}
+
+/// The last value of each flag in the one spelling that clap shall see: `--name=value`.
+fn canonical(command: &clap::Command, given: &[Given]) -> Vec<OsString> {
+    let mut arguments = vec![OsString::from(definition::PROGRAM)];
+    for arg in command.get_arguments() {
+        let Some(last) = given.iter().rfind(|given| arg.get_id() == given.id.as_str()) else {
+            continue;
+        };
+        let mut argument = OsString::from(format!("--{}", last.id));
+        if Kind::of(arg) != Kind::Bool || arg.get_action().takes_values() {
+            argument.push("=");
+            argument.push(&last.value);
+        } else if last.value.to_str().and_then(golang::parse_bool) != Some(true) {
+            // `-v=false`: as if not given.
+            continue;
+        }
+        arguments.push(argument);
+    }
+    arguments
+}
+
+fn sourced<T: Clone + Send + Sync + 'static>(
+    matches: &ArgMatches,
+    id: &str,
+    source: &str,
+) -> Option<Sourced<T>> {
+    matches.get_one::<T>(id).map(|value| Sourced {
+        value: value.clone(),
+        source: source.to_owned(),
+    })
+}
