@@ -2,6 +2,22 @@
 //!
 //! Nothing here opens a socket or asks AWS. Files are read through [`Files`] and variables through
 //! [`Environment`], both passed in, so that tests need neither a file system nor the process environment.
+//!
+//! What is wrong is an error that names its flag or its file and line, and says what to do; what the official daemon
+//! runs with, but not as its user will expect, is a warning in [`Config::warnings`].
+
+mod address;
+mod disk;
+mod file;
+mod load;
+mod scalar;
+pub mod url;
+mod yaml;
+
+pub use disk::Disk;
+pub use load::{ConfigError, load};
+
+use load::Report;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -98,17 +114,18 @@ pub struct LogConfig {
 /// Everything a run needs, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// `-b`, `Socket.UDPAddress`; `host:port` as written. Default `127.0.0.1:2000`.
+    /// `-b`, `Socket.UDPAddress`; `host:port` as written: a name, an IPv4 address, an IPv6 address in brackets or
+    /// nothing (every address), and a port, where 0 or nothing lets the system choose. Default `127.0.0.1:2000`.
     pub udp_address: Sourced<String>,
-    /// `-t`, `Socket.TCPAddress`; `host:port` as written. Default `127.0.0.1:2000`.
+    /// `-t`, `Socket.TCPAddress`; in the same forms. Default `127.0.0.1:2000`.
     pub tcp_address: Sourced<String>,
-    /// `-m`, `TotalBufferSizeMB` in MB (2^20 bytes), at least 3; `None`: decided by [`crate::budget`].
+    /// `-m`, `TotalBufferSizeMB` in MB (2^20 bytes), from 3 to 1,048,576; `None`: decided by [`crate::budget`].
     pub buffer_memory_mb: Option<u64>,
-    /// `Concurrency`: the most calls in flight; `None`: the sender decides.
+    /// `Concurrency`: the most calls in flight, at most 1,000; `None`: the sender decides.
     pub concurrency: Option<NonZeroUsize>,
     /// `-n`, `Region`. `None`: found by [`crate::aws`].
     pub region: Option<Sourced<String>>,
-    /// `Endpoint`: absolute `http://` or `https://` URL, path kept, no trailing slash.
+    /// `Endpoint`: absolute `http://` or `https://` URL, path kept, no trailing slash, as [`url::endpoint`] writes it.
     pub endpoint: Option<Sourced<String>>,
     /// `-o`, `LocalMode`: no EC2 or ECS metadata for the region.
     pub local_mode: bool,
@@ -118,12 +135,15 @@ pub struct Config {
     pub role_arn: Option<Sourced<String>>,
     /// `NoVerifySSL`: TLS certificates are not checked.
     pub no_verify_ssl: bool,
-    /// `-p`, `ProxyAddress`: URL of an HTTP proxy, over HTTPS_PROXY.
+    /// `-p`, `ProxyAddress`: URL of an HTTP proxy, over HTTPS_PROXY, as [`url::proxy`] writes it. May hold a password:
+    /// show it with [`url::without_password`].
     pub proxy_address: Option<Sourced<String>>,
-    /// `--shutdown-timeout`: the bound on draining. Default 8 s.
+    /// `--shutdown-timeout`: the bound on draining, at most one hour. Default 8 s.
     pub shutdown_timeout: Duration,
     /// The log.
     pub log: LogConfig,
+    /// The configuration file that was read: `-c`, or the first of the default locations that exists.
+    pub config_file: Option<PathBuf>,
     /// What the user should know, to be logged at Warn once logging works.
     pub warnings: Vec<String>,
 }

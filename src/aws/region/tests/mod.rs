@@ -49,6 +49,7 @@ impl Lab {
                 file: None,
                 rotation: true,
             },
+            config_file: None,
             warnings: Vec::new(),
         };
         let mut lab = Self {

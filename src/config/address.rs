@@ -1,0 +1,175 @@
+//! Addresses as Go writes them: `host:port`, `[v6]:port`, `:port`.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use crate::text::quoted;
+
+/// The longest host name, in characters (RFC 1035).
+const MAX_NAME: usize = 253;
+
+/// Checks an address to listen on: host name, IPv4, IPv6 in brackets or nothing (every address), then a colon and a
+/// port of 0 to 65535; port 0, or none after the colon, lets the system choose.
+///
+/// # Errors
+/// What is wrong with it and how to write it, as the rest of a sentence that began with its source.
+pub(super) fn check_listen(address: &str) -> Result<(), String> {
+    let shown = quoted(address);
+    if let Some(rest) = address
+        .strip_prefix("udp:")
+        .or_else(|| address.strip_prefix("tcp:"))
+    {
+        let rest = quoted(rest);
+        return Err(format!(
+            "{shown} has a prefix that only the SDKs read: write {rest}"
+        ));
+    }
+    if address.contains("://") {
+        return Err(format!(
+            "{shown} is a URL: write an address, such as 0.0.0.0:2000"
+        ));
+    }
+    let Some((host, port)) = address.rsplit_once(':') else {
+        return Err(
+            if !address.is_empty() && address.bytes().all(|b| b.is_ascii_digit()) {
+                format!(
+                    "{shown} has no host: write 127.0.0.1:{address}, or :{address} for every address of this machine"
+                )
+            } else {
+                format!("{shown} has no port: write it after a colon, such as 127.0.0.1:2000")
+            },
+        );
+    };
+    if host.contains(':') && !host.starts_with('[') {
+        return Err(match address.parse::<Ipv6Addr>() {
+            Ok(_) => format!("{shown} has no port: write [{address}]:2000"),
+            Err(_) => {
+                format!("{shown} has too many colons: write an IPv6 address in brackets, such as [::1]:2000")
+            }
+        });
+    }
+    if !host.is_empty() {
+        check_host(host).map_err(|reason| format!("{shown}: {reason}"))?;
+    }
+    check_port(port).map_err(|reason| format!("{shown}: {reason}"))
+}
+
+/// Checks a host name, an IPv4 address or an IPv6 address in brackets.
+pub(super) fn check_host(host: &str) -> Result<(), String> {
+    let shown = quoted(host);
+    if let Some(inner) = host.strip_prefix('[') {
+        let Some(inner) = inner.strip_suffix(']') else {
+            return Err(format!("{shown} has a \"[\" without its \"]\""));
+        };
+        let (ip, zone) = inner.split_once('%').unwrap_or((inner, "0"));
+        let zone_is_name = !zone.is_empty() && zone.bytes().all(is_name_byte);
+        return if ip.parse::<Ipv6Addr>().is_ok() && zone_is_name {
+            Ok(())
+        } else {
+            Err(format!("{shown} is not an IPv6 address"))
+        };
+    }
+    if host.is_empty() || host.len() > MAX_NAME || !host.bytes().all(is_name_byte) || host.starts_with('-') {
+        return Err(format!("{shown} is not a host name"));
+    }
+    let numeric = host.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    if numeric && host.parse::<Ipv4Addr>().is_err() {
+        return Err(format!("{shown} is not an IPv4 address"));
+    }
+    Ok(())
+}
+
+/// Underscores too: names of containers have them.
+fn is_name_byte(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_')
+}
+
+fn check_port(port: &str) -> Result<(), String> {
+    let digits_only = port.bytes().all(|b| b.is_ascii_digit());
+    if digits_only && (port.is_empty() || port.parse::<u16>().is_ok()) {
+        Ok(())
+    } else {
+        Err(format!("{} is not a port: 0 to 65535", quoted(port)))
+    }
+}
+
+/// Checks `host` or `host:port` of a URL, the port from 1 to 65535.
+pub(super) fn check_authority(authority: &str) -> Result<(), String> {
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, Some(port)),
+        _ => (authority, None),
+    };
+    check_host(host)?;
+    match port {
+        None => Ok(()),
+        Some("" | "0") => Err("a port is 1 to 65535".to_owned()),
+        Some(port) => check_port(port),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_to_listen_on_are_taken_as_go_takes_them() {
+        for address in [
+            "127.0.0.1:2000",
+            "0.0.0.0:2000",
+            "[::1]:2000",
+            "[::]:0",
+            "[fe80::1%eth0]:2000",
+            "localhost:2000",
+            "xray-daemon:2000",
+            "xray_daemon.internal:2000",
+            ":2000",
+            ":0",
+            ":",
+            "127.0.0.1:",
+            "127.0.0.1:02000",
+            "127.0.0.1:65535",
+        ] {
+            assert_eq!(check_listen(address), Ok(()), "{address}");
+        }
+    }
+
+    #[test]
+    fn wrong_addresses_are_answered_with_how_to_write_them() {
+        for (address, reason) in [
+            (
+                "127.0.0.1",
+                r#""127.0.0.1" has no port: write it after a colon, such as 127.0.0.1:2000"#,
+            ),
+            (
+                "2000",
+                r#""2000" has no host: write 127.0.0.1:2000, or :2000 for every address of this machine"#,
+            ),
+            ("::1", r#""::1" has no port: write [::1]:2000"#),
+            (
+                "1:2:3",
+                r#""1:2:3" has too many colons: write an IPv6 address in brackets, such as [::1]:2000"#,
+            ),
+            (
+                "udp:127.0.0.1:2000",
+                r#""udp:127.0.0.1:2000" has a prefix that only the SDKs read: write "127.0.0.1:2000""#,
+            ),
+            (
+                "http://x:1",
+                r#""http://x:1" is a URL: write an address, such as 0.0.0.0:2000"#,
+            ),
+            ("[::1:2000", r#""[::1:2000": "[::1" has a "[" without its "]""#),
+            ("[::g]:1", r#""[::g]:1": "[::g]" is not an IPv6 address"#),
+            ("[::1%]:1", r#""[::1%]:1": "[::1%]" is not an IPv6 address"#),
+            (
+                "300.1.1.1:1",
+                r#""300.1.1.1:1": "300.1.1.1" is not an IPv4 address"#,
+            ),
+            ("a b:1", r#""a b:1": "a b" is not a host name"#),
+            ("-o:1", r#""-o:1": "-o" is not a host name"#),
+            ("x:65536", r#""x:65536": "65536" is not a port: 0 to 65535"#),
+            ("x:-1", r#""x:-1": "-1" is not a port: 0 to 65535"#),
+            ("x:http", r#""x:http": "http" is not a port: 0 to 65535"#),
+        ] {
+            assert_eq!(check_listen(address), Err(reason.to_owned()));
+        }
+    }
+}

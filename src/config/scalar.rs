@@ -1,0 +1,70 @@
+//! What a YAML value is as a number, a truth value or a text, by the rules of the official daemon's YAML library
+//! (YAML 1.1 as go-yaml version 2 has it): `yes` and `on` are true, `2.0` is a number, `0x10` is 16, 123 is a text too.
+
+use super::yaml::Value;
+use crate::cli::golang::{NumberError, parse_int};
+use crate::text::quoted;
+
+/// The largest float that is a whole number of 64 bits, as a bound: 2^63.
+const INT_BOUND: f64 = 9_223_372_036_854_775_808.0;
+
+/// A whole number, and, when a fraction was cut off, the text that had it. `None`: no value.
+pub(super) fn int(value: &Value) -> Result<Option<(i64, Option<String>)>, String> {
+    match value {
+        Value::Null => Ok(None),
+        Value::Scalar { text, plain: true } => match parse_int(&text.replace('_', "")) {
+            Ok(int) => Ok(Some((int, None))),
+            Err(NumberError::Range) => Err(format!("must be a smaller number than {}", quoted(text))),
+            Err(NumberError::Syntax) => match float(text) {
+                Some(float) if float.fract() == 0.0 => Ok(Some((float as i64, None))),
+                Some(float) => Ok(Some((float as i64, Some(text.clone())))),
+                None => Err(format!("must be a whole number, not {}", quoted(text))),
+            },
+        },
+        Value::Scalar { text, plain: false } => Err(format!(
+            "must be a whole number, not the text {}: write it without quotes",
+            quoted(text)
+        )),
+        Value::Mapping(_) | Value::Sequence => Err("must be a whole number".to_owned()),
+    }
+}
+
+/// Digits with a point or an exponent, in the range of whole numbers. Names such as `.inf` or `nan` are none.
+fn float(text: &str) -> Option<f64> {
+    let numeric = |b: u8| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'+' | b'-');
+    text.bytes()
+        .all(numeric)
+        .then(|| text.parse::<f64>().ok())
+        .flatten()
+        .filter(|float| float.abs() < INT_BOUND)
+}
+
+/// A truth value. `None`: no value.
+pub(super) fn bool(value: &Value) -> Result<Option<bool>, String> {
+    match value {
+        Value::Null => Ok(None),
+        Value::Scalar { text, plain: true } => match text.as_str() {
+            "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => {
+                Ok(Some(true))
+            }
+            "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => {
+                Ok(Some(false))
+            }
+            _ => Err(format!("must be true or false, not {}", quoted(text))),
+        },
+        Value::Scalar { text, plain: false } => Err(format!(
+            "must be true or false, not the text {}: write it without quotes",
+            quoted(text)
+        )),
+        Value::Mapping(_) | Value::Sequence => Err("must be true or false".to_owned()),
+    }
+}
+
+/// A text, as written: `Region: 123` is the text `123`. `None`: no value, or an empty one.
+pub(super) fn text(value: &Value) -> Result<Option<String>, String> {
+    match value {
+        Value::Null => Ok(None),
+        Value::Scalar { text, .. } => Ok(Some(text.clone()).filter(|text| !text.is_empty())),
+        Value::Mapping(_) | Value::Sequence => Err("must be one value on the line of its name".to_owned()),
+    }
+}
