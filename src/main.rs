@@ -1,1 +1,77 @@
-fn main() {}
+//! The program: reads its arguments and configuration, runs the daemon, and maps the outcome to an exit code.
+//!
+//! Exit codes: 0 after a run that was told to stop, `--help` and `--version`; 1 when the daemon could not start; 2 when
+//! the arguments are wrong.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+use aws_smithy_types::DateTime;
+use aws_smithy_types::date_time::Format;
+use xray::cli::{self, Flags, Invocation};
+use xray::config::{self, Disk, Environment};
+
+const WRONG_ARGUMENTS: u8 = 2;
+
+fn main() -> ExitCode {
+    let flags = match cli::parse(std::env::args_os().skip(1)) {
+        Ok(Invocation::Run(flags)) => flags,
+        Ok(Invocation::Print(text)) => {
+            say(io::stdout(), &text);
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            say(io::stderr(), &format!("{error}\n"));
+            say(io::stdout(), &cli::help());
+            return ExitCode::from(WRONG_ARGUMENTS);
+        }
+    };
+    let environment = Environment::of_process();
+    match config::load(&flags, &environment, &Disk) {
+        Ok(_config) => ExitCode::SUCCESS,
+        Err(error) => {
+            report(error.problems(), &flags);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Writes what kept the daemon from starting to stderr, and to the log file of `-f`, where a service's user looks.
+fn report(problems: &[String], flags: &Flags) {
+    let now = DateTime::from(SystemTime::now()).secs();
+    // Formatting fails only beyond the year 9999.
+    let now = DateTime::from_secs(now).fmt(Format::DateTime).unwrap_or_default();
+    let lines: String = problems
+        .iter()
+        .map(|problem| format!("{now} [Error] {problem}\n"))
+        .collect();
+    say(io::stderr(), &lines);
+    if let Some(path) = flags.log_file.as_ref().map(|sourced| sourced.value.as_path())
+        && path != Path::new("")
+        && let Err(error) = append(path, &lines)
+    {
+        say(
+            io::stderr(),
+            &format!("{now} [Error] Cannot write to the log file {path:?}: {error}\n"),
+        );
+    }
+}
+
+fn append(path: &Path, text: &str) -> io::Result<()> {
+    if let Some(directory) = path.parent() {
+        fs::create_dir_all(directory)?;
+    }
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(path)?
+        .write_all(text.as_bytes())
+}
+
+/// Writes to a stream that may be closed: whoever closed it does not want the text, and there is nobody left to tell.
+fn say(mut stream: impl Write, text: &str) {
+    let _ = stream.write_all(text.as_bytes()).and_then(|()| stream.flush());
+}
