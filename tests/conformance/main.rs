@@ -1,0 +1,13 @@
+//! The conformance table: what the official daemon was seen to do with a command line or a configuration file, and
+//! what this one does, one row a case. A row that differs names its entry in `differences`, which the README lists.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that panics has failed, also in a helper"
+)]
+
+mod command_line;
+mod config_file;
+mod differences;
+mod properties;
+mod support;
