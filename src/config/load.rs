@@ -181,9 +181,8 @@ fn merge(flags: &Flags, config_file: Option<PathBuf>, file: FileSettings, report
         tcp_address: listen_address(flags.tcp_address, file.tcp_address, report),
         buffer_memory_mb: buffer_memory(flags.buffer_memory_mb.or(file.buffer_memory_mb), report),
         concurrency: concurrency(file.concurrency, report),
-        region: report.checked(text_setting(flags.region, file.region), |region| {
-            check_region(region)
-        }),
+        // Checked by `crate::aws`, with the regions from other sources.
+        region: text_setting(flags.region, file.region),
         endpoint: report.checked(file.endpoint, |text| url::endpoint(text)),
         local_mode: flags
             .local_mode
@@ -284,19 +283,6 @@ fn concurrency(setting: Option<Sourced<i64>>, report: &mut Report) -> Option<Non
         ));
     }
     NonZeroUsize::new(wanted.min(MAX_CONCURRENCY))
-}
-
-/// A region becomes part of a host name and of every signature. Not only names of AWS: a local service may have any.
-fn check_region(region: &str) -> Result<String, String> {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
-    if region.bytes().all(plain) && !region.starts_with('-') && region.len() <= 63 {
-        Ok(region.to_owned())
-    } else {
-        Err(format!(
-            "{} is not a region: write it like eu-west-1",
-            quoted(region)
-        ))
-    }
 }
 
 fn role_arn(setting: Option<Sourced<String>>, report: &mut Report) -> Option<Sourced<String>> {

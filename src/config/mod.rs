@@ -123,7 +123,7 @@ pub struct Config {
     pub buffer_memory_mb: Option<u64>,
     /// `Concurrency`: the most calls in flight, at most 1,000; `None`: the sender decides.
     pub concurrency: Option<NonZeroUsize>,
-    /// `-n`, `Region`. `None`: found by [`crate::aws`].
+    /// `-n`, `Region`, as written: [`crate::aws`] checks it, and finds one where there is none.
     pub region: Option<Sourced<String>>,
     /// `Endpoint`: absolute `http://` or `https://` URL, path kept, no trailing slash, as [`url::endpoint`] writes it.
     pub endpoint: Option<Sourced<String>>,

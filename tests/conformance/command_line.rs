@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::differences::{
-    BAD_ADDRESS, BUFFER_MEMORY, EMPTY_ADDRESS, LEVEL, MESSAGES, PROXY, REGION, ROLE, SWALLOWED, UNREAD,
+    BAD_ADDRESS, BUFFER_MEMORY, EMPTY_ADDRESS, LEVEL, MESSAGES, PROXY, ROLE, SWALLOWED, UNREAD,
 };
 use crate::support::{Row, check_all, fails, misused, prints, runs};
 
@@ -325,14 +325,6 @@ static OWN: &[Row] = &[
             r#"flag -t: "x:99999": "99999" is not a port: 0 to 65535."#,
         ],
     ),
-    fails("region_is_a_flag", &["-n=-o"], &[r#"flag -n: "-o" is not a region: write it like eu-west-1."#])
-        .differs(&REGION),
-    fails(
-        "region_with_a_space",
-        &["-n", "eu west"],
-        &[r#"flag -n: "eu west" is not a region: write it like eu-west-1."#],
-    )
-    .differs(&REGION),
     runs("proxy", &["-p", "http://user:secret@proxy:3128/"], &["proxy=http://user:secret@proxy:3128"]),
     runs("proxy_without_scheme", &["-p", "proxy:3128"], &["proxy=http://proxy:3128"]).differs(&PROXY),
     fails(

@@ -18,7 +18,7 @@ impl Difference {
 }
 
 /// Every difference on the command line and in the configuration file, in the order of the README.
-pub(crate) const ALL: [&Difference; 21] = [
+pub(crate) const ALL: [&Difference; 20] = [
     &MESSAGES,
     &UNREAD,
     &SWALLOWED,
@@ -36,7 +36,6 @@ pub(crate) const ALL: [&Difference; 21] = [
     &CONCURRENCY,
     &ENDPOINT,
     &PROXY,
-    &REGION,
     &ROLE,
     &NO_VERIFY,
     &PROFILES,
@@ -74,14 +73,14 @@ pub(crate) const EMPTY_ADDRESS: Difference = Difference {
 
 pub(crate) const BAD_ADDRESS: Difference = Difference {
     when: "TCP address that cannot be (`-t 2000`)",
-    official: "one line in the log, runs on without TCP",
+    official: "a TCP address it cannot listen on: one line in the log, runs on without TCP",
     here: "an error at start that says how to write it",
 };
 
 pub(crate) const BUFFER_MEMORY: Difference = Difference {
     when: "Buffer memory of 1 or 2 MB, or of more than 1 TiB",
-    official: "error on stdout or in the log file; tries to allocate it",
-    here: "error on stderr, like all errors of configuration",
+    official: "1, 2: exit 1, the error in the log (stdout)",
+    here: "exit 1, the error on stderr like all errors of configuration",
 };
 
 pub(crate) const PRINT_FIRST: Difference = Difference {
@@ -140,19 +139,13 @@ pub(crate) const ENDPOINT: Difference = Difference {
 
 pub(crate) const PROXY: Difference = Difference {
     when: "`ProxyAddress`, `-p`",
-    official: "`host:port` without a scheme fails; the password is logged",
+    official: "the password is logged",
     here: "`host:port` means `http://host:port`; what is not http or https is an error; no password is ever shown",
-};
-
-pub(crate) const REGION: Difference = Difference {
-    when: "Region with characters that no region has (`-n -o`, `eu west`)",
-    official: "starts, every call fails",
-    here: "an error at start",
 };
 
 pub(crate) const ROLE: Difference = Difference {
     when: "`RoleARN` that is not the ARN of a role",
-    official: "starts, every call fails",
+    official: "starts; that the role cannot be assumed is passed over",
     here: "the same, with a warning that says why",
 };
 
