@@ -16,7 +16,8 @@ pub fn endpoint(text: &str) -> Result<String, String> {
             "{shown} has no scheme: write https://{host} or http://{host}"
         ));
     };
-    let scheme = http_scheme(scheme).ok_or_else(|| format!("{shown} is not an http:// or https:// URL"))?;
+    let scheme = known_scheme(scheme, &["http", "https"])
+        .ok_or_else(|| format!("{shown} is not an http:// or https:// URL"))?;
     let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     if authority.contains('@') {
         return Err(format!(
@@ -41,8 +42,9 @@ pub fn endpoint(text: &str) -> Result<String, String> {
     }
 }
 
-/// A proxy in the form that the rest of the program relies on: `http://` or `https://`, optional `user:password@`,
-/// host, optional port. `host:port` alone means `http://host:port`. A path is dropped: a proxy has none.
+/// A proxy in the form that the rest of the program relies on: `http://` or `https://` with an optional port, or
+/// `socks5://` or `socks5h://` with a port; optional `user:password@`; host. `host:port` alone means
+/// `http://host:port`. A path is dropped: a proxy has none.
 ///
 /// # Errors
 /// What is wrong with it and how to write it, without the password, as the rest of a sentence that began with its
@@ -55,8 +57,11 @@ pub fn proxy(text: &str) -> Result<String, String> {
     };
     let scheme = match scheme {
         None => "http",
-        Some(scheme) => http_scheme(scheme).ok_or_else(|| {
-            format!("{shown} is not a proxy that speaks HTTP: write http://host:port or https://host:port")
+        Some(scheme) => known_scheme(scheme, &["http", "https", "socks5", "socks5h"]).ok_or_else(|| {
+            format!(
+                "{shown} is not a kind of proxy that works: write http://host:port, https://host:port or \
+                 socks5h://host:port"
+            )
         })?,
     };
     let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
@@ -79,6 +84,14 @@ pub fn proxy(text: &str) -> Result<String, String> {
         return Err(format!("{shown} has no port: write http://host:port"));
     }
     check_authority(host_and_port).map_err(|reason| format!("{shown}: {reason}"))?;
+    // After the host's own brackets; http and https have ports of their own that the connection knows.
+    let has_port = host_and_port
+        .rsplit(']')
+        .next()
+        .is_some_and(|end| end.contains(':'));
+    if scheme.starts_with("socks") && !has_port {
+        return Err(format!("{shown} has no port: write {scheme}://host:1080"));
+    }
     let credentials = credentials.map(|c| format!("{c}@")).unwrap_or_default();
     Ok(format!("{scheme}://{credentials}{host_and_port}"))
 }
@@ -97,9 +110,10 @@ pub fn without_password(url: &str) -> String {
     format!("{scheme}***{}", &url[at..])
 }
 
-fn http_scheme(scheme: &str) -> Option<&'static str> {
-    ["http", "https"]
-        .into_iter()
+fn known_scheme(scheme: &str, known: &[&'static str]) -> Option<&'static str> {
+    known
+        .iter()
+        .copied()
         .find(|known| known.eq_ignore_ascii_case(scheme))
 }
 
@@ -175,6 +189,8 @@ mod tests {
             ("http://u:p%40ss@proxy:3128/", "http://u:p%40ss@proxy:3128"),
             ("u:p@proxy:3128", "http://u:p@proxy:3128"),
             ("http://[::1]:3128/path?x", "http://[::1]:3128"),
+            ("socks5h://u:p@proxy:1080", "socks5h://u:p@proxy:1080"),
+            ("SOCKS5://[::1]:1080", "socks5://[::1]:1080"),
         ] {
             assert_eq!(proxy(text).as_deref(), Ok(url));
         }
@@ -191,7 +207,9 @@ mod tests {
             "http://u:secret@x@proxy:1",
             "u:secret@proxy",
             "u:secret://x@proxy:1",
-            "socks5://u:secret@proxy:1",
+            "socks5://u:secret@proxy",
+            "socks5://u:secret@[::1]",
+            "socks4://u:secret@proxy:1",
             "secret@://proxy",
         ] {
             let reason = proxy(text).expect_err(text);

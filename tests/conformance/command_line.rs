@@ -329,8 +329,10 @@ static OWN: &[Row] = &[
     runs("proxy_without_scheme", &["-p", "proxy:3128"], &["proxy=http://proxy:3128"]).differs(&PROXY),
     fails(
         "proxy_of_another_kind",
-        &["-p", "socks5://user:secret@proxy:1080"],
-        &[r#"flag -p: "socks5://***@proxy:1080" is not a proxy that speaks HTTP: write http://host:port or https://host:port."#],
+        &["-p", "ftp://user:secret@proxy:1080"],
+        &[
+            r#"flag -p: "ftp://***@proxy:1080" is not a kind of proxy that works: write http://host:port, https://host:port or socks5h://host:port."#,
+        ],
     )
     .differs(&PROXY),
     runs("role", &["-r", "arn:aws:iam::123456789012:role/x"], &["role=arn:aws:iam::123456789012:role/x"]),

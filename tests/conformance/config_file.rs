@@ -498,7 +498,7 @@ static OWN: &[Row] = &[
     fails(
         "proxy_password_in_the_file",
         C,
-        &["lab.yaml line 2 (ProxyAddress): \"ftp://***@proxy\" is not a proxy that speaks HTTP: write http://host:port or https://host:port."],
+        &["lab.yaml line 2 (ProxyAddress): \"ftp://***@proxy\" is not a kind of proxy that works: write http://host:port, https://host:port or socks5h://host:port."],
     )
     .files(&[("lab.yaml", "Version: 2\nProxyAddress: ftp://user:secret word@proxy\n")])
     .differs(&PROXY),

@@ -140,7 +140,7 @@ pub(crate) const ENDPOINT: Difference = Difference {
 pub(crate) const PROXY: Difference = Difference {
     when: "`ProxyAddress`, `-p`",
     official: "the password is logged",
-    here: "`host:port` means `http://host:port`; what is not http or https is an error; no password is ever shown",
+    here: "`host:port` means `http://host:port`; what is not http, https or socks5 is an error; no password is ever shown",
 };
 
 pub(crate) const ROLE: Difference = Difference {
