@@ -1,0 +1,244 @@
+//! One run of the SDK's default chain, and of STS over it when a role is configured.
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::time::Duration;
+
+use aws_config::sts::AssumeRoleProvider;
+use aws_config::{BehaviorVersion, ConfigLoader, Region};
+use aws_credential_types::Credentials;
+use aws_credential_types::credential_feature::AwsCredentialFeature;
+use aws_credential_types::provider::ProvideCredentials;
+use aws_credential_types::provider::error::CredentialsError;
+use aws_runtime::env_config::file::EnvConfigFiles;
+use aws_smithy_types::error::ErrorMetadata;
+use aws_smithy_types::timeout::TimeoutConfig;
+use aws_types::os_shim_internal::{Env, Fs};
+
+use super::{CredentialsFailure, Found};
+use crate::aws::Limits;
+use crate::aws::connector::ConnectError;
+use crate::aws::error::{causes, find_cause, quoted, told};
+use crate::aws::http_client::PooledClient;
+use crate::config::Environment;
+
+/// The session name the official daemon gives to an assumed role; people find it in CloudTrail by that.
+const SESSION_NAME: &str = "xray-daemon";
+
+/// The limit of one call to STS or SSO, within that of the whole load.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// The longest part of a profile's name or a role's ARN that a message shows, in characters.
+const SHOWN_NAME_MAX_CHARS: usize = 200;
+
+/// The longest answer of STS that a message shows, in characters.
+const SHOWN_REASON_MAX_CHARS: usize = 400;
+
+/// The variables that set a source of credentials up. None of them is a secret.
+const SOURCE_VARIABLES: [&str; 8] = [
+    "AWS_PROFILE",
+    "AWS_CONFIG_FILE",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+    "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+];
+
+/// Everything needed to run the chain.
+pub(in crate::aws) struct CredentialsSource {
+    pub(in crate::aws) environment: Environment,
+    pub(in crate::aws) region: Region,
+    pub(in crate::aws) role_arn: Option<String>,
+    pub(in crate::aws) client: PooledClient,
+    pub(in crate::aws) limits: Limits,
+}
+
+impl CredentialsSource {
+    /// The SDK's loader with this run's variables, region and HTTP client.
+    pub(in crate::aws) fn loader(&self) -> ConfigLoader {
+        aws_config::defaults(BehaviorVersion::v2026_01_12())
+            .env(self.variables())
+            .region(self.region.clone())
+            .http_client(self.client.clone())
+            .timeout_config(
+                TimeoutConfig::builder()
+                    .connect_timeout(self.limits.connect_timeout)
+                    .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+                    .build(),
+            )
+    }
+
+    /// The variables as the SDK takes them, without the empty ones: compose files pass on
+    /// `AWS_PROFILE: ${AWS_PROFILE}` without a value.
+    fn variables(&self) -> Env {
+        let set: HashMap<String, String> = self
+            .environment
+            .0
+            .iter()
+            .filter(|(_, value)| !value.is_empty())
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        Env::from(set)
+    }
+
+    /// Runs the chain, and over it the role.
+    pub(super) async fn load(&self) -> Result<Found, CredentialsFailure> {
+        let sdk_config = Box::pin(self.loader().load()).await;
+        let Some(chain) = sdk_config.credentials_provider() else {
+            return Err(CredentialsFailure("the SDK has no credential chain".to_owned()));
+        };
+        let base = match chain.provide_credentials().await {
+            Ok(credentials) => credentials,
+            Err(error) => return Err(CredentialsFailure(self.explanation(&error).await)),
+        };
+        let place = description(&base, self.profile_name());
+        let Some(role) = &self.role_arn else {
+            return Ok(Found {
+                credentials: base,
+                description: place,
+            });
+        };
+        let shown_role = quoted(role, SHOWN_NAME_MAX_CHARS);
+        let provider = Box::pin(
+            AssumeRoleProvider::builder(role)
+                .session_name(SESSION_NAME)
+                .configure(&sdk_config)
+                .build_from_provider(base),
+        )
+        .await;
+        match provider.provide_credentials().await {
+            Ok(credentials) => Ok(Found {
+                credentials,
+                description: format!("the role {shown_role}, assumed with the credentials of {place}"),
+            }),
+            Err(error) => Err(CredentialsFailure(format!(
+                "cannot assume the role {shown_role} with the credentials of {place}: {}",
+                reason(&error)
+            ))),
+        }
+    }
+
+    /// Why the chain gave nothing, and what to do.
+    async fn explanation(&self, error: &CredentialsError) -> String {
+        let said = match error {
+            CredentialsError::CredentialsNotLoaded(_) => {
+                return format!(
+                    "no AWS credentials: none in the environment variables AWS_ACCESS_KEY_ID and \
+                     AWS_SECRET_ACCESS_KEY, the AWS profile \"{}\", a web identity token, the container endpoint, or \
+                     EC2 instance metadata; set one of these up",
+                    quoted(self.profile_name(), SHOWN_NAME_MAX_CHARS)
+                );
+            }
+            // The chain drops file and line of a mistake in a profile file, so that is read once more.
+            CredentialsError::InvalidConfiguration(_) => {
+                let files = EnvConfigFiles::default();
+                match aws_config::profile::load(&Fs::real(), &self.variables(), &files, None).await {
+                    Err(mistake) => told(&mistake),
+                    Ok(_) => reason(error),
+                }
+            }
+            _ => reason(error),
+        };
+        // The chain does not say which of its sources failed. What is set up narrows it down.
+        let set_up: Vec<String> = SOURCE_VARIABLES
+            .iter()
+            .filter_map(|name| Some((name, self.environment.get(name)?)))
+            .map(|(name, value)| format!("{name}={}", quoted(value, SHOWN_NAME_MAX_CHARS)))
+            .collect();
+        match set_up.as_slice() {
+            [] => format!("cannot load AWS credentials: {said}"),
+            set_up => format!("cannot load AWS credentials: {said} (set: {})", set_up.join(", ")),
+        }
+    }
+
+    fn profile_name(&self) -> &str {
+        self.environment.get("AWS_PROFILE").unwrap_or("default")
+    }
+}
+
+/// What the SDK or AWS said, without the layers of the SDK where they add nothing.
+fn reason(error: &CredentialsError) -> String {
+    if let Some(answer) = find_cause::<ErrorMetadata>(error)
+        && let (Some(code), Some(message)) = (answer.code(), answer.message())
+    {
+        return quoted(&format!("{code}: {message}"), SHOWN_REASON_MAX_CHARS);
+    }
+    if let Some(connecting) = find_cause::<ConnectError>(error) {
+        return connecting.to_string();
+    }
+    // A profile wraps the error of what it uses in one of its own that only says that there is one.
+    let innermost = causes(error)
+        .filter_map(|error| error.downcast_ref::<CredentialsError>())
+        .last()
+        .unwrap_or(error);
+    told(innermost.source().unwrap_or(innermost))
+}
+
+/// Where `credentials` come from, in the words of who has to configure them.
+fn description(credentials: &Credentials, profile: &str) -> String {
+    let features = credentials
+        .get_property::<Vec<AwsCredentialFeature>>()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    let mut places: Vec<&str> = features.iter().filter_map(place).collect();
+    if features.contains(&AwsCredentialFeature::CredentialsProfile) {
+        let profile = format!("the AWS profile \"{}\"", quoted(profile, SHOWN_NAME_MAX_CHARS));
+        return match places.as_slice() {
+            [] => profile,
+            places => format!("{profile} ({})", places.join(", ")),
+        };
+    }
+    if places.is_empty() {
+        places.push("the AWS SDK's default chain");
+    }
+    places.join(", ")
+}
+
+/// The SDK marks credentials with where they have been; of its marks these occur in the default chain.
+fn place(feature: &AwsCredentialFeature) -> Option<&'static str> {
+    use AwsCredentialFeature as Feature;
+    Some(match feature {
+        Feature::CredentialsEnvVars => {
+            "the environment variables AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        }
+        // So marked whether the token is named by a profile or by the environment.
+        Feature::CredentialsProfileStsWebIdToken => "a web identity token",
+        Feature::CredentialsStsAssumeRole => "an assumed role",
+        Feature::CredentialsSso => "an SSO session",
+        Feature::CredentialsProcess => "a credential process",
+        Feature::CredentialsHttp => "the container credentials endpoint",
+        Feature::CredentialsImds => "EC2 instance metadata",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_description_goes_from_the_profile_to_what_it_uses_and_has_no_secret() {
+        let described = |features: &[AwsCredentialFeature]| {
+            let mut credentials = Credentials::new("AKID", "secret", Some("token".into()), None, "test");
+            credentials.set_property(features.to_vec());
+            description(&credentials, "dev")
+        };
+        use AwsCredentialFeature as Feature;
+        assert_eq!(
+            described(&[Feature::CredentialsProfile]),
+            "the AWS profile \"dev\""
+        );
+        assert_eq!(
+            described(&[
+                Feature::CredentialsSso,
+                Feature::CredentialsStsAssumeRole,
+                Feature::CredentialsProfile
+            ]),
+            "the AWS profile \"dev\" (an SSO session, an assumed role)"
+        );
+        assert_eq!(described(&[Feature::CredentialsImds]), "EC2 instance metadata");
+        assert_eq!(described(&[]), "the AWS SDK's default chain");
+    }
+}

@@ -1,0 +1,252 @@
+//! What can go wrong: at the start ([`AwsError`]), and with one call ([`PutError`] and its [`ErrorClass`]).
+
+use std::error::Error;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::logs::sanitize;
+
+/// Longest text of a chain of causes, in characters.
+const TOLD_MAX_CHARS: usize = 400;
+
+/// A setting that makes every call impossible; found at the start, before anything is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AwsError {
+    /// An endpoint that is no usable URL.
+    Endpoint {
+        /// Where it was set: `AWS_ENDPOINT_URL_XRAY`, `cfg.yaml line 4 (Endpoint)`, ...
+        source: String,
+        /// What is wrong with it and what to write instead; quotes it, without a password.
+        reason: String,
+    },
+    /// A proxy address that is no usable URL.
+    Proxy {
+        /// Where it was set: `HTTPS_PROXY`, `flag -p`, ...
+        source: String,
+        /// What is wrong with it and what to write instead; quotes it, without a password.
+        reason: String,
+    },
+    /// A file of CA certificates that cannot be used.
+    CaBundle {
+        /// The file that `AWS_CA_BUNDLE` names.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl fmt::Display for AwsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Endpoint { source, reason } | Self::Proxy { source, reason } => {
+                write!(f, "{source}: {reason}")
+            }
+            Self::CaBundle { path, reason } => write!(
+                f,
+                "AWS_CA_BUNDLE: cannot use the CA certificates of {path:?}: {reason}"
+            ),
+        }
+    }
+}
+
+impl Error for AwsError {}
+
+/// Why a call failed, as far as the decision what to do next needs it.
+///
+/// Every class but [`ErrorClass::Refused`] says nothing about the documents sent, so the same body may succeed
+/// later: those are retriable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorClass {
+    /// No answer in time, from the endpoint or the way to it.
+    Timeout,
+    /// Nobody listens at the endpoint's or the proxy's address.
+    ConnectionRefused,
+    /// The endpoint's or the proxy's name has no address.
+    UnknownHost,
+    /// Reset, closed, TLS, a proxy that would not connect, or another I/O error.
+    Connection,
+    /// The service asks for fewer calls: 429, or a throttling code with any status.
+    Throttled,
+    /// The service failed: 5xx.
+    ServerError,
+    /// Something that is not X-Ray answered: a redirect, an answer without `PutTraceSegments`' form.
+    NotAnAnswer,
+    /// No credentials, or the service refused them: 401, 403, or a code that says so.
+    Credentials,
+    /// The service refused this body for good: other 4xx.
+    Refused,
+    /// None of these; also a fault of this program.
+    Other,
+}
+
+impl ErrorClass {
+    /// Every class.
+    pub const ALL: [Self; 10] = [
+        Self::Timeout,
+        Self::ConnectionRefused,
+        Self::UnknownHost,
+        Self::Connection,
+        Self::Throttled,
+        Self::ServerError,
+        Self::NotAnAnswer,
+        Self::Credentials,
+        Self::Refused,
+        Self::Other,
+    ];
+
+    /// Whether the same body may succeed later.
+    #[must_use]
+    pub const fn is_retriable(self) -> bool {
+        !matches!(self, Self::Refused)
+    }
+
+    /// The label in metrics and JSON logs.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Timeout => "timeout",
+            Self::ConnectionRefused => "connection_refused",
+            Self::UnknownHost => "unknown_host",
+            Self::Connection => "connection",
+            Self::Throttled => "throttled",
+            Self::ServerError => "server_error",
+            Self::NotAnAnswer => "not_an_answer",
+            Self::Credentials => "credentials",
+            Self::Refused => "refused",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// A `PutTraceSegments` call that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PutError {
+    /// What kind of failure it was.
+    pub class: ErrorClass,
+    /// What happened: one line without control characters, some hundred characters at most.
+    pub message: String,
+    /// The HTTP status, when an answer came.
+    pub status: Option<u16>,
+    /// The AWS error code, when an answer had one.
+    pub code: Option<String>,
+    /// How long the service asked to wait, at most [`RETRY_AFTER_MAX`].
+    pub retry_after: Option<Duration>,
+}
+
+/// The longest `Retry-After` that is believed. A wrong header must not stop the daemon for hours.
+pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
+
+impl PutError {
+    /// `message` is fit for a log line: its parts from outside have been through [`quoted`].
+    pub(super) fn new(class: ErrorClass, message: impl Into<String>) -> Self {
+        Self {
+            class,
+            message: message.into(),
+            status: None,
+            code: None,
+            retry_after: None,
+        }
+    }
+}
+
+impl fmt::Display for PutError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl Error for PutError {}
+
+/// `text` from outside, fit for one line of a message: runs of white space as one space, the rest by [`sanitize`].
+///
+/// What a server or a proxy says is not trusted, and may be a whole HTML page. To be used once on each such text:
+/// a second time would escape the escapes.
+pub(super) fn quoted(text: &str, max_chars: usize) -> String {
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    sanitize(words.as_bytes(), max_chars)
+}
+
+/// [`with_causes`], quoted.
+pub(super) fn told(error: &(dyn Error + 'static)) -> String {
+    quoted(&with_causes(error), TOLD_MAX_CHARS)
+}
+
+/// What `error` and its causes say, joined to one text; a cause that its parent already quotes is left out.
+fn with_causes(error: &(dyn Error + 'static)) -> String {
+    let mut text = String::new();
+    for error in causes(error) {
+        let said = error.to_string();
+        if said.is_empty() || text.ends_with(&said) {
+            continue;
+        }
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
+        text.push_str(&said);
+    }
+    text
+}
+
+/// `error` and each of its causes.
+///
+/// `io::Error::source` skips the error that it wraps, so that one is taken by `get_ref`.
+pub(super) fn causes<'a>(
+    error: &'a (dyn Error + 'static),
+) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| {
+        match error.downcast_ref::<std::io::Error>() {
+            Some(io) => io.get_ref().map(|inner| inner as &(dyn Error + 'static)),
+            None => error.source(),
+        }
+    })
+    // Errors of libraries could refer to themselves; no real chain is this long.
+    .take(32)
+}
+
+/// The first of `error` and its causes that is a `T`.
+pub(super) fn find_cause<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+    causes(error).find_map(|error| error.downcast_ref::<T>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quoted_text_is_one_line_without_control_characters() {
+        assert_eq!(
+            quoted("  first\r\n\tsecond\u{1b}[31m \0 \u{202e}x  ", 100),
+            "first second\\x1b[31m \\x00 \\u{202e}x"
+        );
+    }
+
+    #[test]
+    fn a_long_quoted_text_is_cut_and_says_so() {
+        assert_eq!(quoted("abcdef", 6), "abcdef");
+        assert_eq!(quoted("abcdefg", 6), "abcdef… (7 bytes)");
+    }
+
+    #[test]
+    fn only_a_refused_body_is_not_retriable() {
+        let permanent: Vec<_> = ErrorClass::ALL
+            .into_iter()
+            .filter(|class| !class.is_retriable())
+            .collect();
+        assert_eq!(permanent, [ErrorClass::Refused]);
+    }
+
+    #[test]
+    fn every_class_has_its_own_label() {
+        let labels: std::collections::BTreeSet<_> = ErrorClass::ALL.map(ErrorClass::label).into();
+        assert_eq!(labels.len(), ErrorClass::ALL.len());
+    }
+
+    #[test]
+    fn causes_include_what_an_io_error_wraps_and_are_not_repeated() {
+        let inner = PutError::new(ErrorClass::Other, "inner");
+        let outer = std::io::Error::other(std::io::Error::other(inner));
+        assert!(find_cause::<PutError>(&outer).is_some());
+        assert_eq!(with_causes(&outer), "inner");
+    }
+}

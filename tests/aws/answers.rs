@@ -1,0 +1,258 @@
+//! What counts as a success, and what every other answer means.
+
+use std::time::Duration;
+
+use xray::aws::{ErrorClass, PutAnswer, PutError, Unprocessed};
+
+use crate::support::*;
+
+async fn answered(
+    status: u16,
+    headers: &'static [(&str, &str)],
+    body: &'static str,
+) -> Result<PutAnswer, PutError> {
+    let server = Server::answering(move |_| reply_with(status, headers, body)).await;
+    put(&config_for(server.url()), &environment(&[])).await
+}
+
+async fn refused(status: u16, headers: &'static [(&str, &str)], body: &'static str) -> PutError {
+    let error = answered(status, headers, body).await.unwrap_err();
+    assert_eq!(error.status, Some(status));
+    error
+}
+
+#[tokio::test]
+async fn put_trace_segments_own_answers_are_successes() {
+    for body in [
+        "{}",
+        " {} ",
+        r#"{"UnprocessedTraceSegments":[]}"#,
+        r#"{"UnprocessedTraceSegments":null}"#,
+    ] {
+        let answer = answered(200, &[("x-amzn-requestid", "1-2-3")], body)
+            .await
+            .unwrap();
+        assert_eq!(
+            answer,
+            PutAnswer {
+                unprocessed: Vec::new(),
+                request_id: Some("1-2-3".to_owned())
+            },
+            "{body}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn unprocessed_documents_are_told() {
+    let answer = answered(
+        200,
+        &[],
+        r#"{"UnprocessedTraceSegments":[
+            {"Id":"0000000000000001","ErrorCode":"InvalidName","Message":"Invalid\u001b[31m subsegment"},
+            {"ErrorCode":"ParseError"},
+            {}]}"#,
+    )
+    .await
+    .unwrap();
+    let nothing = Unprocessed {
+        id: None,
+        error_code: None,
+        message: None,
+    };
+    assert_eq!(
+        answer.unprocessed,
+        [
+            Unprocessed {
+                id: Some("0000000000000001".to_owned()),
+                error_code: Some("InvalidName".to_owned()),
+                message: Some("Invalid\\x1b[31m subsegment".to_owned()),
+            },
+            Unprocessed {
+                error_code: Some("ParseError".to_owned()),
+                ..nothing.clone()
+            },
+            nothing,
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_200_with_anything_else_is_no_success() {
+    for body in [
+        "",
+        "<html><body>Sign in to the wifi</body></html>",
+        "null",
+        "[]",
+        "\"ok\"",
+        r#"{"status":"ok"}"#,
+        r#"{"UnprocessedTraceSegments":{}}"#,
+        r#"{"UnprocessedTraceSegments":["x"]}"#,
+        r#"{"UnprocessedTraceSegments":[]"#,
+    ] {
+        let error = refused(200, &[], body).await;
+        assert_eq!(error.class, ErrorClass::NotAnAnswer, "{body}");
+        assert!(
+            error.message.contains("is not PutTraceSegments' answer"),
+            "{error}"
+        );
+    }
+    assert_eq!(refused(204, &[], "").await.class, ErrorClass::NotAnAnswer);
+    assert_eq!(refused(202, &[], "{}").await.class, ErrorClass::NotAnAnswer);
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed_and_is_no_success() {
+    for status in [301, 302, 307, 308] {
+        let server = Server::answering(move |_| reply_with(status, &[("location", "/Other")], "{}")).await;
+        let error = put(&config_for(server.url()), &environment(&[]))
+            .await
+            .unwrap_err();
+        assert_eq!(
+            (error.class, error.status),
+            (ErrorClass::NotAnAnswer, Some(status))
+        );
+        assert!(error.message.contains("redirected to /Other"), "{error}");
+        assert_eq!(server.requests().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_refused_body_is_permanent_and_says_why() {
+    let error = refused(
+        400,
+        &[(
+            "x-amzn-errortype",
+            "InvalidRequestException:http://internal.amazon.com/",
+        )],
+        r#"{"message":"Exceeding maximum segment count: 50"}"#,
+    )
+    .await;
+    assert_eq!(
+        error,
+        PutError {
+            class: ErrorClass::Refused,
+            message: "status 400 InvalidRequestException: Exceeding maximum segment count: 50".to_owned(),
+            status: Some(400),
+            code: Some("InvalidRequestException".to_owned()),
+            retry_after: None,
+        }
+    );
+    assert_eq!(refused(413, &[], "").await.class, ErrorClass::Refused);
+    assert_eq!(refused(413, &[], "").await.message, "status 413");
+}
+
+#[tokio::test]
+async fn throttling_is_known_by_status_or_by_code() {
+    let bare = refused(429, &[], "").await;
+    assert_eq!((bare.class, bare.retry_after), (ErrorClass::Throttled, None));
+    let coded = refused(
+        429,
+        &[("x-amzn-errortype", "ThrottledException"), ("retry-after", "7")],
+        r#"{"Message":"slow down"}"#,
+    )
+    .await;
+    assert_eq!(coded.class, ErrorClass::Throttled);
+    assert_eq!(coded.retry_after, Some(Duration::from_secs(7)));
+    assert_eq!(coded.message, "status 429 ThrottledException: slow down");
+    for (status, body) in [
+        (400, r#"{"__type":"com.amazonaws.xray#ThrottlingException"}"#),
+        (503, r#"{"code":"SlowDown"}"#),
+        (
+            400,
+            "<Response><Error><Code>RequestLimitExceeded</Code></Error></Response>",
+        ),
+    ] {
+        assert_eq!(
+            refused(status, &[], body).await.class,
+            ErrorClass::Throttled,
+            "{body}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn retry_after_is_bounded_and_nonsense_is_ignored() {
+    assert_eq!(
+        refused(503, &[("retry-after", "86400")], "").await.retry_after,
+        Some(Duration::from_secs(60))
+    );
+    assert_eq!(refused(503, &[("retry-after", "-1")], "").await.retry_after, None);
+    assert_eq!(
+        refused(503, &[("retry-after", "soon")], "").await.retry_after,
+        None
+    );
+}
+
+#[tokio::test]
+async fn faults_of_the_service_are_server_errors() {
+    for status in [500, 501, 502, 503, 504] {
+        let error = refused(status, &[], "<html>\r\n<h1>oops</h1>\r\n</html>").await;
+        assert_eq!(error.class, ErrorClass::ServerError, "{status}");
+        assert_eq!(
+            error.message,
+            format!("status {status}: <html> <h1>oops</h1> </html>")
+        );
+    }
+}
+
+#[tokio::test]
+async fn refused_credentials_are_retriable_and_say_what_was_refused() {
+    let json = refused(
+        403,
+        &[("x-amzn-errortype", "InvalidSignatureException")],
+        r#"{"message":"The request signature we calculated does not match"}"#,
+    )
+    .await;
+    assert_eq!(json.class, ErrorClass::Credentials);
+    assert_eq!(
+        json.message,
+        "status 403 InvalidSignatureException: The request signature we calculated does not match"
+    );
+    let xml = refused(
+        403,
+        &[],
+        "<ErrorResponse><Error><Code>AccessDenied</Code>\n<Message>not\nauthorized</Message></Error></ErrorResponse>",
+    )
+    .await;
+    assert_eq!(xml.class, ErrorClass::Credentials);
+    assert_eq!(xml.message, "status 403 AccessDenied: not authorized");
+    assert_eq!(refused(401, &[], "").await.class, ErrorClass::Credentials);
+    assert_eq!(refused(403, &[], "").await.class, ErrorClass::Credentials);
+    assert_eq!(
+        refused(400, &[], r#"{"__type":"ExpiredTokenException"}"#)
+            .await
+            .class,
+        ErrorClass::Credentials
+    );
+}
+
+#[tokio::test]
+async fn an_answer_about_the_address_is_not_blamed_on_the_documents() {
+    for status in [404, 405, 407, 421] {
+        let error = refused(status, &[], "<html>no such page</html>").await;
+        assert_eq!(error.class, ErrorClass::NotAnAnswer, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_server_says_cannot_forge_log_lines() {
+    let error = refused(
+        400,
+        &[],
+        "{\"__type\":\"A\\nB\\u001b[2J\",\"message\":\"x\\r\\n2026-11-21T00:00:00Z [Info] forged\"}",
+    )
+    .await;
+    assert_eq!(
+        error.message,
+        "status 400 A B\\x1b[2J: x 2026-11-21T00:00:00Z [Info] forged"
+    );
+    assert_eq!(error.code.as_deref(), Some("A B\\x1b[2J"));
+    let long: &'static str =
+        Box::leak(format!(r#"{{"message":"{}"}}"#, "y".repeat(100_000)).into_boxed_str());
+    let message = refused(400, &[], long).await.message;
+    assert_eq!(
+        message,
+        format!("status 400: {}… (100000 bytes)", "y".repeat(300))
+    );
+}

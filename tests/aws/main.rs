@@ -1,0 +1,16 @@
+//! The AWS side against servers on loopback: what is sent, where to, with whose credentials, and what is made of the
+//! answers.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy.toml allows it in test functions only, not in what they share"
+)]
+
+mod answers;
+mod credentials;
+mod endpoints;
+mod failures;
+mod proxies;
+mod requests;
+mod support;
+mod tls;
