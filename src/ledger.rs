@@ -3,7 +3,11 @@
 //! Counters only go up; reasons are closed enums. One place counts each: [`crate::udp`] receives and rejects,
 //! [`crate::sender`] settles the rest.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
+
+use tokio::sync::Notify;
 
 /// Why a datagram became no document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -65,21 +69,54 @@ impl DropReason {
     }
 }
 
-/// The counters; shared by all stages, lock-free.
+/// Most different error codes that are kept apart; a service that invents more must not grow our memory.
+const MAX_CODES: usize = 32;
+
+/// Longest error code that is kept, in characters.
+const MAX_CODE_CHARS: usize = 64;
+
+/// The label of codes beyond [`MAX_CODES`].
+const OTHER_CODE: &str = "Other";
+
+/// A code as a label: the service's word as far as it is one, `None` where it gave none.
+fn code_label(code: Option<&str>) -> String {
+    let word: String = code
+        .unwrap_or_default()
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .take(MAX_CODE_CHARS)
+        .collect();
+    if word.is_empty() { "None".to_owned() } else { word }
+}
+
+/// The counters; shared by all stages, lock-free on the way of the data.
 #[derive(Debug, Default)]
 pub struct Ledger {
     received: AtomicU64,
     sent: AtomicU64,
-    unprocessed: AtomicU64,
+    // A mutex, because the service's codes are no closed list; it is touched only when segments were not processed.
+    unprocessed: Mutex<BTreeMap<String, u64>>,
     replaced_utf8: AtomicU64,
     rejected: [AtomicU64; RejectReason::ALL.len()],
     dropped: [AtomicU64; DropReason::ALL.len()],
+    active: AtomicBool,
+    activity: Notify,
 }
 
 impl Ledger {
     /// `n` datagrams came in, accepted or not.
     pub fn add_received(&self, n: u64) {
         self.received.fetch_add(n, Relaxed);
+        // Read first: it is nearly always true, and a plain read does not take the cache line away from others.
+        if !self.active.load(Relaxed) && !self.active.swap(true, Relaxed) {
+            self.activity.notify_one();
+        }
+    }
+
+    /// Returns when something was received since the last time it returned. For one caller.
+    pub async fn activity(&self) {
+        self.activity.notified().await;
+        self.active.store(false, Relaxed);
     }
 
     /// A datagram was refused.
@@ -92,9 +129,23 @@ impl Ledger {
         self.sent.fetch_add(n, Relaxed);
     }
 
-    /// The service named `n` documents of an answered call as unprocessed.
-    pub fn add_unprocessed(&self, n: u64) {
-        self.unprocessed.fetch_add(n, Relaxed);
+    /// The service named a document of an answered call as unprocessed, for this error code.
+    pub fn add_unprocessed(&self, code: Option<&str>) {
+        let code = code_label(code);
+        let mut codes = self.unprocessed.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = codes.len() < MAX_CODES || codes.contains_key(&code);
+        *codes
+            .entry(if known { code } else { OTHER_CODE.to_owned() })
+            .or_default() += 1;
+    }
+
+    /// The documents that the service did not process, by its error code.
+    #[must_use]
+    pub fn unprocessed_by_code(&self) -> BTreeMap<String, u64> {
+        self.unprocessed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// `n` accepted documents are lost.
@@ -102,9 +153,11 @@ impl Ledger {
         self.dropped[reason.index()].fetch_add(n, Relaxed);
     }
 
-    /// A document had bytes that are not UTF-8, replaced by U+FFFD.
-    pub fn add_replaced_utf8(&self) {
-        self.replaced_utf8.fetch_add(1, Relaxed);
+    /// `n` documents had bytes that are not UTF-8, replaced by U+FFFD.
+    pub fn add_replaced_utf8(&self, n: u64) {
+        if n > 0 {
+            self.replaced_utf8.fetch_add(n, Relaxed);
+        }
     }
 
     /// The counts now. Each is exact; together they are only at a quiet moment.
@@ -113,7 +166,7 @@ impl Ledger {
         Snapshot {
             received: self.received.load(Relaxed),
             sent: self.sent.load(Relaxed),
-            unprocessed: self.unprocessed.load(Relaxed),
+            unprocessed: self.unprocessed_by_code().values().sum(),
             replaced_utf8: self.replaced_utf8.load(Relaxed),
             rejected: std::array::from_fn(|i| self.rejected[i].load(Relaxed)),
             dropped: std::array::from_fn(|i| self.dropped[i].load(Relaxed)),
@@ -159,6 +212,19 @@ impl Snapshot {
     #[must_use]
     pub fn dropped_total(&self) -> u64 {
         self.dropped.iter().sum()
+    }
+
+    /// What came since `before`.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Self {
+        Self {
+            received: self.received.saturating_sub(before.received),
+            sent: self.sent.saturating_sub(before.sent),
+            unprocessed: self.unprocessed.saturating_sub(before.unprocessed),
+            replaced_utf8: self.replaced_utf8.saturating_sub(before.replaced_utf8),
+            rejected: std::array::from_fn(|i| self.rejected[i].saturating_sub(before.rejected[i])),
+            dropped: std::array::from_fn(|i| self.dropped[i].saturating_sub(before.dropped[i])),
+        }
     }
 
     /// Documents accepted and not settled yet.

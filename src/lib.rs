@@ -23,11 +23,15 @@
 //! | [`datagram`] | the header check; the body is opaque bytes |
 //! | [`batch`] | documents, escaped once into an open request body |
 //! | [`queue`] | sealed batches inside a byte budget, oldest out first |
+//! | [`intake`] | the open batch and the queue under one short lock |
 //! | [`budget`] | how many bytes may wait in memory |
 //! | [`retry`] | error classes, back-off, how many calls may be in flight |
 //! | [`sender`] | takes batches, calls, settles every document in the ledger |
+//! | [`documents`] | what the documents of a batch are, for log lines about those that were refused |
 //! | [`aws`] | region, credentials, endpoint, TLS, proxies; the `PutTraceSegments` call |
 //! | [`ledger`] | what became of every document, by closed reason enums |
+//! | [`summary`] | the ledger in words, once a minute and at the end |
+//! | [`signals`] | what the process is told |
 //! | [`logs`] | the official line format, JSON, files with rotation, rate-limited repeats |
 //! | [`dev`] | the built-in X-Ray service, today the tests' double |
 //!
@@ -35,9 +39,21 @@
 //! times and assert exact results.
 
 pub mod aws;
+pub mod batch;
+pub mod budget;
 pub mod cli;
 pub mod config;
+pub mod daemon;
+pub mod datagram;
 pub mod dev;
+pub mod documents;
+pub mod intake;
 pub mod ledger;
 pub mod logs;
+pub mod queue;
+pub mod retry;
+pub mod sender;
+pub mod signals;
+pub mod summary;
 mod text;
+pub mod udp;

@@ -1,18 +1,21 @@
 //! The program: reads its arguments and configuration, runs the daemon, and maps the outcome to an exit code.
 //!
-//! Exit codes: 0 after a run that was told to stop, `--help` and `--version`; 1 when the daemon could not start; 2 when
-//! the arguments are wrong.
+//! Exit codes: 0 after a run that was told to stop, `--help` and `--version`; 1 when the daemon could not start or was
+//! told twice to stop; 2 when the arguments are wrong.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use xray::cli::{self, Flags, Invocation};
-use xray::config::{self, Disk, Environment};
+use xray::config::{self, Config, Disk, Environment};
+use xray::daemon::{self, Stop};
+use xray::logs::{self, SHUTDOWN_BOUND};
 
 const WRONG_ARGUMENTS: u8 = 2;
 
@@ -31,12 +34,39 @@ fn main() -> ExitCode {
     };
     let environment = Environment::of_process();
     match config::load(&flags, &environment, &Disk) {
-        Ok(_config) => ExitCode::SUCCESS,
+        Ok(config) => run(config, environment),
         Err(error) => {
             report(error.problems(), &flags);
             ExitCode::FAILURE
         }
     }
+}
+
+/// Runs the daemon with its log.
+fn run(config: Config, environment: Environment) -> ExitCode {
+    let log = match logs::init(&config.log) {
+        Ok(log) => Arc::new(log),
+        Err(error) => {
+            say(io::stderr(), &format!("[Error] {error}\n"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let reopen = config.log.file.is_some().then(|| {
+        let log = Arc::clone(&log);
+        Box::new(move || log.reopen()) as Box<dyn Fn() + Send>
+    });
+    let ended = daemon::run(config, environment, reopen);
+    let code = match ended {
+        Ok(Stop::Run | Stop::Drain) => ExitCode::SUCCESS,
+        Ok(Stop::Now) => ExitCode::FAILURE,
+        Err(error) => {
+            tracing::error!("{error}");
+            ExitCode::FAILURE
+        }
+    };
+    // The last lines are still on their way; a reader of the log that is stuck does not keep the process.
+    log.flush(SHUTDOWN_BOUND);
+    code
 }
 
 /// Writes what kept the daemon from starting to stderr, and to the log file of `-f`, where a service's user looks.

@@ -39,14 +39,14 @@ mod file;
 mod format;
 mod layer;
 mod queue;
-mod rate_limit;
 mod sanitize;
 mod sink;
+mod tally;
 #[cfg(test)]
 mod tests;
 
-pub use rate_limit::{AndMore, RateLimit};
 pub use sanitize::sanitize;
+pub use tally::Tally;
 
 use crate::config::{LogConfig, LogFormat, LogLevel};
 use file::{LogFile, ROTATE_BYTES};

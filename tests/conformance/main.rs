@@ -1,4 +1,4 @@
-//! The conformance table: what the official daemon was seen to do with a command line or a configuration file, and
+//! The conformance table: what the official daemon was seen to do with a command line, a configuration file or a datagram, and
 //! what this one does, one row a case. A row that differs names its entry in `differences`, which the README lists.
 
 #![allow(
@@ -8,6 +8,7 @@
 
 mod command_line;
 mod config_file;
+mod datagrams;
 mod differences;
 mod properties;
 mod support;

@@ -1,0 +1,167 @@
+//! Documents, escaped once into an open request body; sealed by count, bytes or age.
+//!
+//! A sealed batch *is* the HTTP body of its PutTraceSegments call: nothing is copied or escaped again.
+
+pub mod body;
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+/// Most documents that PutTraceSegments takes in one call (enforced by the service).
+pub const MAX_DOCUMENTS: usize = 50;
+
+/// How long a document may wait for neighbours.
+pub const MAX_AGE: Duration = Duration::from_secs(1);
+
+/// Most bytes in a body, unless the budget asks for less. The service's own limit is not published; 1 MiB is 50
+/// documents of 20 KB, stays below the usual limit of proxies on the way, and keeps a repeated call cheap.
+pub const MAX_BODY_BYTES: usize = 1 << 20;
+
+const HEAD: &[u8] = b"{\"TraceSegmentDocuments\":[";
+const TAIL: &[u8] = b"]}";
+
+/// The capacity of the first body; later ones start with the size of the one before.
+const FIRST_CAPACITY_BYTES: usize = 4 << 10;
+
+/// A sealed batch: a finished request body and what the sender needs to know of it.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// `{"TraceSegmentDocuments":["…",…]}`.
+    pub body: Bytes,
+    /// How many documents it carries, 1 to [`MAX_DOCUMENTS`].
+    pub documents: usize,
+    /// When its first document came.
+    pub opened_at: Instant,
+    /// How often it was sent without success.
+    pub attempts: u32,
+    /// How often its documents came back as unprocessed and were sent again.
+    pub redeliveries: u32,
+    /// Not to be sent again before; `None`: at once.
+    pub not_before: Option<Instant>,
+    cost_bytes: usize,
+}
+
+impl Batch {
+    /// What it costs in the budget: the memory that it holds.
+    #[must_use]
+    pub fn cost_bytes(&self) -> usize {
+        self.cost_bytes
+    }
+}
+
+/// The batch that documents are being added to.
+#[derive(Debug)]
+pub struct OpenBatch {
+    body: Vec<u8>,
+    documents: usize,
+    opened_at: Option<Instant>,
+    next_capacity_bytes: usize,
+    max_body_bytes: usize,
+}
+
+/// What [`OpenBatch::push`] did.
+#[derive(Debug, Default)]
+#[must_use]
+pub struct Pushed {
+    /// A batch that the document closed, by filling it or by not fitting in.
+    pub sealed: Option<Batch>,
+    /// The document had bytes that are not UTF-8, replaced by U+FFFD.
+    pub replaced_utf8: bool,
+}
+
+impl OpenBatch {
+    /// An empty one whose bodies stay within `max_body_bytes` (a document that is larger alone goes alone).
+    #[must_use]
+    pub fn new(max_body_bytes: usize) -> Self {
+        Self {
+            body: Vec::new(),
+            documents: 0,
+            opened_at: None,
+            next_capacity_bytes: FIRST_CAPACITY_BYTES,
+            max_body_bytes,
+        }
+    }
+
+    /// Adds a document, escaping it; seals the batch when it is full.
+    pub fn push(&mut self, document: &[u8], now: Instant) -> Pushed {
+        let mut pushed = Pushed::default();
+        // A document grows by its two quotes and comma at least; when even that does not fit, seal first.
+        if self.documents > 0 && self.body.len() + document.len() + 3 + TAIL.len() > self.max_body_bytes {
+            pushed.sealed = self.seal();
+        }
+        if self.documents == 0 {
+            self.body = Vec::with_capacity(self.next_capacity_bytes);
+            self.body.extend_from_slice(HEAD);
+            self.opened_at = Some(now);
+        } else {
+            self.body.push(b',');
+        }
+        pushed.replaced_utf8 = escape(document, &mut self.body);
+        self.documents += 1;
+        if pushed.sealed.is_none()
+            && (self.documents == MAX_DOCUMENTS || self.body.len() >= self.max_body_bytes)
+        {
+            pushed.sealed = self.seal();
+        }
+        pushed
+    }
+
+    /// When its first document came; `None` while empty.
+    #[must_use]
+    pub fn opened_at(&self) -> Option<Instant> {
+        self.opened_at
+    }
+
+    /// When it must be sealed at the latest; `None` while empty.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.opened_at.map(|at| at + MAX_AGE)
+    }
+
+    /// Seals it when its first document is [`MAX_AGE`] old.
+    #[must_use]
+    pub fn seal_if_due(&mut self, now: Instant) -> Option<Batch> {
+        if self.deadline()? <= now {
+            self.seal()
+        } else {
+            None
+        }
+    }
+
+    /// Seals it whatever its age; `None` when it is empty.
+    #[must_use]
+    pub fn seal(&mut self) -> Option<Batch> {
+        let opened_at = self.opened_at.take()?;
+        let mut body = std::mem::take(&mut self.body);
+        body.extend_from_slice(TAIL);
+        // The next batch will be much like this one; an eighth more saves it from growing at its end.
+        self.next_capacity_bytes = body.len() + body.len() / 8;
+        if body.capacity() - body.len() > body.len() / 4 {
+            body.shrink_to_fit();
+        }
+        let cost_bytes = body.capacity() + size_of::<Batch>();
+        let documents = std::mem::take(&mut self.documents);
+        Some(Batch {
+            body: Bytes::from(body),
+            documents,
+            opened_at,
+            attempts: 0,
+            redeliveries: 0,
+            not_before: None,
+            cost_bytes,
+        })
+    }
+}
+
+/// Appends `document` as a JSON string to `body`; true when bytes had to be replaced because they are not UTF-8.
+fn escape(document: &[u8], body: &mut Vec<u8>) -> bool {
+    let text = String::from_utf8_lossy(document);
+    // Writing to a Vec does not fail, and a string is always serialisable.
+    let written = serde_json::to_writer(&mut *body, text.as_ref());
+    debug_assert!(written.is_ok());
+    matches!(text, std::borrow::Cow::Owned(_))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,280 @@
+//! The only place that knows all the others: it binds, wires, waits and drains.
+//!
+//! Start: the socket is bound and read first, by a thread of its own; region, credentials and endpoint are found
+//! while documents already gather in the intake. End: the socket is emptied and closed, then the sender drains, then
+//! one last line says what became of every document. One deadline bounds it all.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use tokio::sync::{oneshot, watch};
+
+use crate::aws::{self, Aws};
+use crate::budget::{self, Budget};
+use crate::config::{Config, Disk, Environment};
+use crate::intake::Intake;
+use crate::ledger::{DropReason, Ledger};
+use crate::sender::{Phase, Sender};
+use crate::signals;
+use crate::summary::{Summary, Totals};
+use crate::udp::kernel::KernelDrops;
+use crate::udp::{self, Receiver};
+
+/// Why the daemon did not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// The UDP address can't be listened on.
+    Bind(udp::BindError),
+    /// The system refuses a thread, a socket or a runtime.
+    System(io::Error),
+    /// No region was found.
+    Region(aws::region::RegionError),
+    /// Endpoint, proxy or certificates can't be used.
+    Aws(aws::AwsError),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bind(error) => error.fmt(f),
+            Self::System(error) => write!(f, "The system refuses what the daemon needs to run: {error}"),
+            Self::Region(error) => error.fmt(f),
+            Self::Aws(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// What stops a daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Stop {
+    /// Nothing yet.
+    #[default]
+    Run,
+    /// Take what the kernel holds, send what there is within the shutdown timeout, end.
+    Drain,
+    /// End at once.
+    Now,
+}
+
+/// A daemon that receives, and does not send yet.
+#[derive(Debug)]
+pub struct Daemon {
+    config: Config,
+    environment: Environment,
+    udp_address: SocketAddr,
+    summary: Arc<Summary>,
+    stop_receiving: oneshot::Sender<()>,
+    receiving_ended: oneshot::Receiver<io::Result<()>>,
+}
+
+impl Daemon {
+    /// Binds the socket and starts to receive. From here on no datagram is lost to a slow start.
+    ///
+    /// # Errors
+    /// [`StartError::Bind`] and [`StartError::System`].
+    pub fn bind(config: Config, environment: Environment) -> Result<Self, StartError> {
+        tracing::info!("Initializing AWS X-Ray daemon {}", env!("CARGO_PKG_VERSION"));
+        for warning in &config.warnings {
+            tracing::warn!("{warning}");
+        }
+        let socket = udp::bind(&config.udp_address).map_err(StartError::Bind)?;
+        let udp_address = socket.local_addr().map_err(StartError::System)?;
+        tracing::info!("Listening on UDP {udp_address}");
+
+        let budget = Budget::decide(config.buffer_memory_mb, budget::available_memory_bytes(&Disk));
+        let ledger = Arc::new(Ledger::default());
+        let intake = Arc::new(Intake::new(budget, Arc::clone(&ledger)));
+        let kernel_drops = KernelDrops::of_socket(&socket, &Disk).map(Arc::new);
+        let (stop_receiving, stopped) = oneshot::channel();
+        let (ended, receiving_ended) = oneshot::channel();
+        let receiver = Receiver::new(
+            socket,
+            Arc::clone(&intake),
+            Arc::clone(&ledger),
+            kernel_drops.clone(),
+        );
+        thread::Builder::new()
+            .name("xray-udp".to_owned())
+            .spawn(move || {
+                let result = tokio::runtime::Builder::new_current_thread()
+                    .enable_io()
+                    .enable_time()
+                    .build()
+                    .and_then(|runtime| runtime.block_on(receiver.run(stopped)));
+                // Nobody listens any more when the daemon was told to end at once.
+                drop(ended.send(result));
+            })
+            .map_err(StartError::System)?;
+        tracing::info!("Using buffer memory limit of {} MB", budget.total_mb);
+        let summary = Arc::new(Summary {
+            ledger,
+            intake,
+            kernel_drops,
+        });
+        Ok(Self {
+            config,
+            environment,
+            udp_address,
+            summary,
+            stop_receiving,
+            receiving_ended,
+        })
+    }
+
+    /// The address that datagrams are received on.
+    #[must_use]
+    pub fn udp_address(&self) -> SocketAddr {
+        self.udp_address
+    }
+
+    /// Finds region, credentials and endpoint, then sends until `stop` says otherwise. Returns the final counts.
+    ///
+    /// # Errors
+    /// [`StartError::Region`], [`StartError::Aws`], or [`StartError::System`] when receiving ended by itself.
+    pub async fn run(self, mut stop: watch::Receiver<Stop>) -> Result<Totals, StartError> {
+        let Self {
+            config,
+            environment,
+            summary,
+            stop_receiving,
+            receiving_ended,
+            ..
+        } = self;
+        let Summary { ledger, intake, .. } = &*summary;
+        let (phase, phases) = watch::channel(Phase::Running);
+        let mut sending = pin!(send(&config, &environment, intake, ledger, phases));
+        let mut receiving_ended = pin!(receiving_ended);
+        let minutes = tokio::spawn({
+            let summary = Arc::clone(&summary);
+            async move { summary.run().await }
+        });
+
+        let failed = tokio::select! {
+            // It ends by itself only when the start failed.
+            result = &mut sending => Some(result),
+            ended = &mut receiving_ended => Some(Err(receiving_failed(ended))),
+            _ = stop.wait_for(|stop| *stop != Stop::Run) => None,
+        };
+        let result = match failed {
+            Some(result) => result,
+            None => {
+                let drained = async {
+                    // Its end is reported below; a receiver that has ended already needs no signal.
+                    let _: Result<(), ()> = stop_receiving.send(());
+                    if let Ok(Err(error)) = receiving_ended.await {
+                        tracing::error!("Receiving on UDP ended with: {error}");
+                    }
+                    phase.send_replace(Phase::Draining);
+                    sending.await
+                };
+                tokio::select! {
+                    result = tokio::time::timeout(config.shutdown_timeout, drained) => result.unwrap_or(Ok(())),
+                    () = told_to_end_now(&mut stop) => Ok(()),
+                }
+            }
+        };
+        minutes.abort();
+
+        let left = ledger.snapshot().pending();
+        ledger.add_dropped(DropReason::Shutdown, left);
+        if left > 0 {
+            tracing::warn!(
+                segments = left,
+                "Dropping {left} segments that could not be sent before the end (--shutdown-timeout is {} s)",
+                config.shutdown_timeout.as_secs_f64()
+            );
+        }
+        let totals = summary.totals();
+        tracing::info!("Shutdown finished: {totals}");
+        result.map(|()| totals)
+    }
+}
+
+fn receiving_failed(ended: Result<io::Result<()>, oneshot::error::RecvError>) -> StartError {
+    let error = match ended {
+        Ok(Err(error)) => error,
+        // It only ends by itself with an error, or by a panic, which drops its end of the channel.
+        Ok(Ok(())) | Err(_) => io::Error::other("the receiving thread has ended"),
+    };
+    StartError::System(error)
+}
+
+/// The sending side, from finding out where to send to the last batch.
+async fn send(
+    config: &Config,
+    environment: &Environment,
+    intake: &Arc<Intake>,
+    ledger: &Arc<Ledger>,
+    phases: watch::Receiver<Phase>,
+) -> Result<(), StartError> {
+    let region = aws::region::resolve(config, environment, &aws::metadata_client())
+        .await
+        .map_err(StartError::Region)?;
+    tracing::info!("Using region: {} (from {})", region.region, region.source);
+    let client = Aws::connect(config, environment, &region.region)
+        .await
+        .map_err(StartError::Aws)?;
+    for warning in client.warnings() {
+        tracing::warn!("{warning}");
+    }
+    tracing::info!("Using endpoint: {}", client.endpoint_description());
+    let credentials = tokio::spawn({
+        let client = client.clone();
+        async move {
+            match client.credentials_description().await {
+                Ok(provider) => tracing::info!("Using credentials from {provider}"),
+                Err(reason) => tracing::warn!(
+                    "No AWS credentials yet: {reason}. Segments wait in memory until there are some: set \
+                     AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give this container, task or instance a role"
+                ),
+            }
+        }
+    });
+    Sender::new(client, Arc::clone(intake), Arc::clone(ledger), config.concurrency)
+        .run(phases)
+        .await;
+    credentials.abort();
+    Ok(())
+}
+
+async fn told_to_end_now(stop: &mut watch::Receiver<Stop>) {
+    if stop.wait_for(|stop| *stop == Stop::Now).await.is_err() {
+        // The other end is gone; only the deadline is left.
+        std::future::pending().await
+    }
+}
+
+/// Runs a daemon as the process: with signals for `stop`, on a runtime of its own.
+///
+/// # Errors
+/// As [`Daemon::bind`] and [`Daemon::run`].
+pub fn run(
+    config: Config,
+    environment: Environment,
+    reopen_log: Option<Box<dyn Fn() + Send>>,
+) -> Result<Stop, StartError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(StartError::System)?;
+    let result = runtime.block_on(async {
+        let (stop, stopped) = watch::channel(Stop::Run);
+        let told = stopped.clone();
+        // Before the socket: whoever sees it bound may send a signal, which must not kill what was received.
+        let signals = signals::listen(stop, reopen_log).map_err(StartError::System)?;
+        let signals = tokio::spawn(signals);
+        let result = Daemon::bind(config, environment)?.run(stopped).await;
+        signals.abort();
+        result.map(|_| *told.borrow())
+    });
+    // Name look-ups run on threads that can't be cancelled; they must not hold the process.
+    runtime.shutdown_timeout(Duration::ZERO);
+    result
+}

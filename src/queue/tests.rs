@@ -1,0 +1,164 @@
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::batch::OpenBatch;
+
+/// A batch of `documents` documents, opened at `at`.
+fn batch(documents: usize, at: Instant) -> Batch {
+    let mut open = OpenBatch::new(1 << 20);
+    for _ in 0..documents {
+        assert!(open.push(&[b'x'; 100], at).sealed.is_none());
+    }
+    open.seal().unwrap()
+}
+
+fn ready(next: Next) -> Batch {
+    match next {
+        Next::Ready(batch) => batch,
+        other => panic!("no batch: {other:?}"),
+    }
+}
+
+#[test]
+fn batches_come_out_in_the_order_they_came_in() {
+    let now = Instant::now();
+    let mut queue = Queue::new(usize::MAX);
+    for n in 1..4 {
+        assert!(
+            queue
+                .push(batch(n, now + Duration::from_millis(n as u64)))
+                .0
+                .is_empty()
+        );
+    }
+    assert_eq!(queue.waiting_documents(), 6);
+    for n in 1..4 {
+        assert_eq!(ready(queue.take(now)).documents, n);
+    }
+    assert!(matches!(queue.take(now), Next::Empty));
+}
+
+#[test]
+fn five_into_room_for_three_pushes_out_the_two_oldest() {
+    let now = Instant::now();
+    let cost = batch(10, now).cost_bytes();
+    let mut queue = Queue::new(3 * cost);
+    let mut evicted = Vec::new();
+    for n in 0..5 {
+        evicted.extend(queue.push(batch(10, now + Duration::from_millis(n))).0);
+    }
+    let ages: Vec<Instant> = evicted.iter().map(|batch| batch.opened_at).collect();
+    assert_eq!(ages, [now, now + Duration::from_millis(1)]);
+    assert_eq!((queue.waiting_documents(), queue.bytes()), (30, 3 * cost));
+}
+
+#[test]
+fn what_is_in_flight_counts_against_the_budget_and_is_never_pushed_out() {
+    let now = Instant::now();
+    let cost = batch(10, now).cost_bytes();
+    let mut queue = Queue::new(2 * cost);
+    assert!(queue.push(batch(10, now)).0.is_empty());
+    let flying = ready(queue.take(now));
+    assert!(queue.push(batch(10, now)).0.is_empty());
+    assert_eq!(queue.push(batch(10, now)).documents(), 10);
+    queue.settle(&flying);
+    assert_eq!(queue.bytes(), cost);
+    assert!(queue.push(batch(10, now)).0.is_empty());
+}
+
+#[test]
+fn a_batch_put_back_goes_to_its_place_by_age() {
+    let now = Instant::now();
+    let mut queue = Queue::new(usize::MAX);
+    for n in 0..3 {
+        assert!(queue.push(batch(1, now + Duration::from_millis(n))).0.is_empty());
+    }
+    let oldest = ready(queue.take(now));
+    let second = ready(queue.take(now));
+    assert!(queue.put_back(second).0.is_empty());
+    assert!(queue.put_back(oldest).0.is_empty());
+    let order: Vec<Instant> = (0..3).map(|_| ready(queue.take(now)).opened_at).collect();
+    assert_eq!(order, [0, 1, 2].map(|n| now + Duration::from_millis(n)));
+}
+
+#[test]
+fn a_batch_held_back_lets_the_others_pass() {
+    let now = Instant::now();
+    let later = now + Duration::from_secs(5);
+    let mut queue = Queue::new(usize::MAX);
+    assert!(queue.push(batch(1, now)).0.is_empty());
+    let mut held = ready(queue.take(now));
+    held.not_before = Some(later);
+    held.attempts = 3;
+    assert!(queue.put_back(held).0.is_empty());
+    assert!(matches!(queue.take(now), Next::NotBefore(at) if at == later));
+    assert!(queue.push(batch(2, now + Duration::from_millis(1))).0.is_empty());
+    assert_eq!(ready(queue.take(now)).documents, 2);
+    assert_eq!(ready(queue.take(later)).attempts, 3);
+}
+
+#[test]
+fn released_batches_go_at_once() {
+    let now = Instant::now();
+    let mut queue = Queue::new(usize::MAX);
+    let mut held = batch(1, now);
+    held.not_before = Some(now + Duration::from_secs(5));
+    assert!(queue.push(held).0.is_empty());
+    queue.release();
+    assert_eq!(ready(queue.take(now)).attempts, 0);
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Push(usize),
+    Take,
+    Settle,
+    PutBack,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        (1_usize..50).prop_map(Step::Push),
+        Just(Step::Take),
+        Just(Step::Settle),
+        Just(Step::PutBack)
+    ]
+}
+
+proptest! {
+    #[test]
+    fn every_document_is_somewhere_and_the_budget_holds(
+        steps in prop::collection::vec(step(), 1..200),
+        budget_bytes in 0_usize..40_000,
+    ) {
+        let start = Instant::now();
+        let mut queue = Queue::new(budget_bytes);
+        let mut flying: Vec<Batch> = Vec::new();
+        let (mut pushed, mut evicted, mut settled) = (0, 0, 0);
+        for (n, step) in steps.into_iter().enumerate() {
+            let now = start + Duration::from_millis(n as u64);
+            match step {
+                Step::Push(documents) => {
+                    pushed += documents;
+                    evicted += queue.push(batch(documents, now)).documents();
+                }
+                Step::Take => if let Next::Ready(batch) = queue.take(now) {
+                    flying.push(batch);
+                },
+                Step::Settle => if let Some(batch) = flying.pop() {
+                    settled += batch.documents;
+                    queue.settle(&batch);
+                },
+                Step::PutBack => if let Some(batch) = flying.pop() {
+                    evicted += queue.put_back(batch).documents();
+                },
+            }
+            let in_flight: usize = flying.iter().map(|batch| batch.documents).sum();
+            prop_assert_eq!(pushed, evicted + settled + in_flight + queue.waiting_documents());
+            let flying_bytes: usize = flying.iter().map(Batch::cost_bytes).sum();
+            prop_assert!(queue.bytes() <= budget_bytes.max(flying_bytes));
+        }
+    }
+}

@@ -1,0 +1,361 @@
+//! Takes batches, keeps the right number of calls in flight, and settles every document in the ledger.
+//!
+//! It knows no HTTP: a call is a [`PutSegments`], an answer says what became of the documents.
+
+use std::future::Future;
+use std::num::NonZeroUsize;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::aws::{Aws, PutAnswer, PutError, Unprocessed};
+use crate::batch::{Batch, body};
+use crate::documents::{self, Description};
+use crate::intake::Intake;
+use crate::ledger::{DropReason, Ledger};
+use crate::logs;
+use crate::logs::Tally;
+use crate::queue::Next;
+use crate::retry::{DEFAULT_MAX_CONCURRENCY, Outage, Pacer, Start, code_may_pass};
+
+/// The least time between two lines about one outage.
+const OUTAGE_REMINDER: Duration = Duration::from_secs(60);
+
+/// Most lines about the unprocessed segments of one call.
+const UNPROCESSED_LINES: usize = 5;
+
+/// How often an unprocessed segment is sent again when the service says that it was not the segment's fault.
+const MAX_REDELIVERIES: u32 = 3;
+
+/// Most batches that are split without an accepted call in between: enough to find one bad document in each of a
+/// dozen batches, and an end to it where everything is refused.
+const MAX_SPLITS: usize = 100;
+
+/// One PutTraceSegments call.
+pub trait PutSegments: Clone + Send + Sync + 'static {
+    /// Sends `body`, a finished request body, once.
+    fn put(&self, body: Bytes) -> impl Future<Output = Result<PutAnswer, PutError>> + Send;
+}
+
+impl PutSegments for Aws {
+    async fn put(&self, body: Bytes) -> Result<PutAnswer, PutError> {
+        self.put_trace_segments(body).await
+    }
+}
+
+/// What the sender is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Send as batches come.
+    Running,
+    /// Nothing more comes: send what is there, then end.
+    Draining,
+}
+
+/// Sends what `intake` holds until it is drained. Dropping the future abandons what is left; the caller accounts for it.
+#[derive(Debug)]
+pub struct Sender<C> {
+    client: C,
+    intake: Arc<Intake>,
+    ledger: Arc<Ledger>,
+    pacer: Pacer,
+    calls: JoinSet<Call>,
+    reminded_at: Option<Instant>,
+    splits_left: usize,
+    refused_lines: Tally,
+}
+
+/// A call that has ended.
+#[derive(Debug)]
+struct Call {
+    batch: Batch,
+    started: Instant,
+    result: Result<PutAnswer, PutError>,
+}
+
+impl<C: PutSegments> Sender<C> {
+    /// At most `concurrency` calls in flight; without it, as many as the endpoint bears up to
+    /// [`DEFAULT_MAX_CONCURRENCY`].
+    #[must_use]
+    pub fn new(
+        client: C,
+        intake: Arc<Intake>,
+        ledger: Arc<Ledger>,
+        concurrency: Option<NonZeroUsize>,
+    ) -> Self {
+        let max = concurrency.map_or(DEFAULT_MAX_CONCURRENCY, NonZeroUsize::get);
+        Self {
+            client,
+            intake,
+            ledger,
+            pacer: Pacer::new(max),
+            calls: JoinSet::new(),
+            reminded_at: None,
+            splits_left: MAX_SPLITS,
+            refused_lines: Tally::default(),
+        }
+    }
+
+    /// Runs until `phase` is [`Phase::Draining`] and nothing is left.
+    pub async fn run(mut self, mut phase: watch::Receiver<Phase>) {
+        let mut draining = *phase.borrow_and_update() == Phase::Draining;
+        let mut timer = pin!(tokio::time::sleep(Duration::ZERO));
+        loop {
+            let wait = self.start_calls(now());
+            if draining && self.calls.is_empty() && matches!(wait, Wait::ForBatches) {
+                return;
+            }
+            if let Wait::Until(at) = wait {
+                timer.as_mut().reset(at.into());
+            }
+            tokio::select! {
+                Some(ended) = self.calls.join_next() => self.settle(ended),
+                () = &mut timer, if matches!(wait, Wait::Until(_)) => {}
+                () = self.intake.sealed(), if !draining => {}
+                changed = phase.changed(), if !draining => {
+                    // A dropped other end means the same: nobody will give us more.
+                    draining = changed.is_err() || *phase.borrow_and_update() == Phase::Draining;
+                    if draining {
+                        // Whatever was held back gets its chance before the end.
+                        self.pacer.hurry(now());
+                        self.intake.release();
+                    }
+                }
+            }
+        }
+    }
+
+    /// Starts as many calls as may be, and says what to wait for.
+    fn start_calls(&mut self, now: Instant) -> Wait {
+        loop {
+            match self.pacer.may_start(now, self.calls.len()) {
+                Start::WhenOneEnds => return Wait::ForCalls,
+                Start::At(at) if self.intake.waiting_documents() > 0 => return Wait::Until(at),
+                Start::At(_) => return Wait::ForBatches,
+                Start::Now => {}
+            }
+            match self.intake.take(now) {
+                Next::Ready(batch) => self.start(batch, now),
+                Next::NotBefore(at) => return Wait::Until(at),
+                Next::Empty => return Wait::ForBatches,
+            }
+        }
+    }
+
+    fn start(&mut self, batch: Batch, started: Instant) {
+        let client = self.client.clone();
+        self.calls.spawn(async move {
+            let result = client.put(batch.body.clone()).await;
+            Call {
+                batch,
+                started,
+                result,
+            }
+        });
+    }
+
+    fn settle(&mut self, ended: Result<Call, tokio::task::JoinError>) {
+        let in_flight = self.calls.len() + 1;
+        let Ok(Call {
+            batch,
+            started,
+            result,
+        }) = ended.inspect_err(|error| {
+            // Only a panic in the call itself leads here; its documents stay pending and show in the last line.
+            tracing::error!("A call ended in a way that it should not: {error}");
+        })
+        else {
+            return;
+        };
+        match result {
+            Ok(answer) => {
+                if let Some(outage) = self.pacer.succeeded(in_flight) {
+                    self.say_over(&outage);
+                }
+                self.account_for(&batch, started, &answer);
+            }
+            Err(error) if error.class.is_retriable() => self.try_again(batch, started, &error),
+            Err(error) => {
+                // The endpoint answers; it is this body that it does not want.
+                if let Some(outage) = self.pacer.succeeded(in_flight) {
+                    self.say_over(&outage);
+                }
+                self.refused(&batch, &error);
+            }
+        }
+    }
+
+    /// A batch is refused for good: the fault is in one of its documents, so it is halved until that one is alone.
+    ///
+    /// A batch of n documents costs at most 2(n-1) extra calls, when all are bad; and after [`MAX_SPLITS`] splits
+    /// without an accepted call in between the fault is not in single documents, and whole batches are dropped.
+    fn refused(&mut self, batch: &Batch, error: &PutError) {
+        if self.splits_left > 0
+            && let Some(halves) = batch.halves()
+        {
+            self.splits_left -= 1;
+            tracing::debug!(
+                segments = batch.documents,
+                "Sending segment batch failed with: {}; trying its {} segments in two halves",
+                error.message,
+                batch.documents
+            );
+            self.intake.replace(batch, halves, now());
+            return;
+        }
+        let segments = batch.documents;
+        self.ledger.add_dropped(DropReason::Refused, segments as u64);
+        self.intake.settle(batch);
+        let what = match documents::describe(&batch.body).as_slice() {
+            [only] => format!("segment {only}"),
+            _ => format!("its {segments} segments"),
+        };
+        match self.refused_lines.add(segments, now()) {
+            None => {}
+            Some(said) if said == segments as u64 => tracing::error!(
+                segments,
+                "Sending segment batch failed with: {}; {what} dropped, since the service refuses it for good",
+                error.message
+            ),
+            Some(said) => tracing::error!(
+                segments = said,
+                "Sending segment batch failed with: {}; {what} dropped, since the service refuses it for good \
+                 ({} more since the last such line)",
+                error.message,
+                said - segments as u64
+            ),
+        }
+    }
+
+    /// Settles the documents of an answered call; those that may yet be processed go back to the queue.
+    fn account_for(&mut self, batch: &Batch, started: Instant, answer: &PutAnswer) {
+        let segments = batch.documents;
+        let seconds = now().duration_since(started).as_secs_f64();
+        self.splits_left = MAX_SPLITS;
+        if answer.unprocessed.is_empty() {
+            self.ledger.add_sent(segments as u64);
+            self.intake.settle(batch);
+            tracing::info!(
+                segments,
+                seconds,
+                "Successfully sent batch of {segments} segments ({seconds:.3} seconds)"
+            );
+            return;
+        }
+        // The service can't have left more undone than it was given.
+        let unprocessed = answer.unprocessed.len().min(segments);
+        tracing::info!(
+            segments,
+            unprocessed,
+            seconds,
+            "Sent batch of {segments} segments but had {unprocessed} Unprocessed segments ({seconds:.3} seconds)"
+        );
+        let described = documents::describe(&batch.body);
+        let raw = body::documents(&batch.body).unwrap_or_default();
+        let mut named = vec![false; described.len()];
+        let mut again = Vec::new();
+        for (line, left) in answer.unprocessed.iter().take(segments).enumerate() {
+            let place = left.id.as_ref().and_then(|id| {
+                (0..described.len()).find(|&place| !named[place] && described[place].id.as_ref() == Some(id))
+            });
+            if let Some(place) = place {
+                named[place] = true;
+            }
+            let code = left.error_code.as_deref();
+            let retried = batch.redeliveries < MAX_REDELIVERIES && code.is_some_and(code_may_pass);
+            let document = place.and_then(|place| raw.get(place)).filter(|_| retried);
+            match document {
+                Some(document) => again.push(*document),
+                None => self.ledger.add_unprocessed(code),
+            }
+            if line < UNPROCESSED_LINES {
+                say_unprocessed(left, place.map(|place| &described[place]), document.is_some());
+            }
+        }
+        if unprocessed > UNPROCESSED_LINES {
+            tracing::error!(
+                "Unprocessed segments: {} more in this batch",
+                unprocessed - UNPROCESSED_LINES
+            );
+        }
+        self.ledger.add_sent((segments - unprocessed) as u64);
+        match Batch::of_documents(&again, batch.opened_at) {
+            Some(mut part) => {
+                part.redeliveries = batch.redeliveries + 1;
+                part.not_before = Some(Pacer::hold_back(now(), part.redeliveries, fastrand::f64()));
+                self.intake.replace(batch, [part], now());
+            }
+            None => self.intake.settle(batch),
+        }
+    }
+
+    fn try_again(&mut self, mut batch: Batch, started: Instant, error: &PutError) {
+        let now = now();
+        self.pacer
+            .failed(now, started, error.retry_after, fastrand::f64());
+        batch.attempts += 1;
+        batch.not_before = Some(Pacer::hold_back(now, batch.attempts, fastrand::f64()));
+        self.intake.put_back(batch, now);
+        let Some(outage) = self.pacer.outage() else { return };
+        if self.reminded_at.is_some_and(|at| now < at + OUTAGE_REMINDER) {
+            tracing::debug!("Sending segment batch failed with: {}", error.message);
+            return;
+        }
+        self.reminded_at = Some(now);
+        let waiting = self.intake.waiting_documents();
+        let failing_s = now.duration_since(outage.since).as_secs_f64();
+        tracing::error!(
+            waiting,
+            failing_s,
+            failures = outage.failures,
+            "Sending segment batch failed with: {}; {waiting} segments wait in memory and are sent when calls succeed \
+             again (failing for {failing_s:.1} s)",
+            error.message
+        );
+    }
+
+    fn say_over(&mut self, outage: &Outage) {
+        self.reminded_at = None;
+        let failing_s = now().duration_since(outage.since).as_secs_f64();
+        let waiting = self.intake.waiting_documents();
+        tracing::info!(
+            waiting,
+            failing_s,
+            failures = outage.failures,
+            "Calls succeed again after {failing_s:.1} s; {waiting} segments wait and are sent now"
+        );
+    }
+}
+
+/// One line about a segment that the service did not process; `again` when it goes out once more.
+fn say_unprocessed(left: &Unprocessed, segment: Option<&Description>, again: bool) {
+    let shown = |text: &Option<String>| logs::sanitize(text.as_deref().unwrap_or("none").as_bytes(), 200);
+    let segment = segment.map_or_else(|| format!("id {}", shown(&left.id)), Description::to_string);
+    let ending = if again { "; it is sent again" } else { "" };
+    tracing::error!(
+        error_code = left.error_code.as_deref().unwrap_or_default(),
+        "Unprocessed segment: {segment}, error code {}, message: {}{ending}",
+        shown(&left.error_code),
+        shown(&left.message),
+    );
+}
+
+/// What a sender with nothing to start waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wait {
+    ForBatches,
+    ForCalls,
+    Until(Instant),
+}
+
+/// The runtime's clock, which tests can pause.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+#[cfg(test)]
+mod tests;

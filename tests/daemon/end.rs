@@ -1,0 +1,202 @@
+//! Signals, deadlines, and what is left at the end.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::UdpSocket;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use xray::dev::faults::Fault;
+
+use crate::harness::{HEADER, Setup, arrived, double, line, segment};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_signal_that_ends_it_sends_what_is_there_first() {
+    for (signal, name) in [
+        ("TERM", "terminated"),
+        ("INT", "interrupt"),
+        ("QUIT", "quit"),
+        ("HUP", "hangup"),
+    ] {
+        let double = double().await;
+        let daemon = Setup::new(&double.url()).start();
+        daemon.send_segments(7);
+        daemon.process.signal(signal);
+        let (status, lines) = daemon.process.end();
+        assert_eq!(status.code(), Some(0), "{signal}");
+        assert_eq!(
+            line(&lines, "Got shutdown signal"),
+            format!("Got shutdown signal: {name}")
+        );
+        let mut got = arrived(&double, 7).await;
+        got.sort();
+        assert_eq!(got, (0..7).map(segment).collect::<Vec<_>>(), "{signal}");
+        assert!(
+            line(&lines, "Shutdown finished:").contains("received 7, sent 7,"),
+            "{signal}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_kernel_still_holds_is_taken_at_the_end() {
+    let double = double().await;
+    let daemon = Setup::new(&double.url()).start();
+    // A stopped process reads nothing: all of it is with the kernel when the signal comes.
+    daemon.process.signal("STOP");
+    daemon.send_segments(150);
+    daemon.process.signal("TERM");
+    daemon.process.signal("CONT");
+    let (_, lines) = daemon.process.end();
+    assert_eq!(arrived(&double, 150).await.len(), 150);
+    assert!(
+        line(&lines, "Shutdown finished:").contains("received 150, sent 150,"),
+        "{lines:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_shutdown_timeout_holds_and_what_is_left_is_counted() {
+    let double = double().await;
+    double.faults().always(Fault::hang());
+    let daemon = Setup::new(&double.url())
+        .args(&["--shutdown-timeout", "300ms"])
+        .start();
+    daemon.send_segments(60);
+    let (status, lines) = daemon.stop();
+    assert_eq!(status.code(), Some(0));
+    assert!(
+        line(&lines, "Shutdown finished:").starts_with(
+            "Shutdown finished: received 60, sent 0, unprocessed 0, rejected 0, dropped 60 (shutdown 60)"
+        ),
+        "{lines:?}"
+    );
+    line(
+        &lines,
+        "Dropping 60 segments that could not be sent before the end (--shutdown-timeout is 0.3 s)",
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_ends_it_at_once() {
+    let double = double().await;
+    double.faults().always(Fault::hang());
+    let daemon = Setup::new(&double.url())
+        .args(&["--shutdown-timeout", "60m"])
+        .start();
+    daemon.send_segments(3);
+    daemon.process.signal("TERM");
+    daemon.process.wait_for("the first signal", |line| {
+        line.contains("Got shutdown signal").then_some(())
+    });
+    daemon.process.signal("TERM");
+    let (status, lines) = daemon.process.end();
+    assert_eq!(status.code(), Some(1));
+    line(&lines, "Got a second shutdown signal: terminated; ending at once");
+    assert!(
+        line(&lines, "Shutdown finished:").contains("dropped 3 (shutdown 3)"),
+        "{lines:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hangup_opens_a_log_file_anew() {
+    let double = double().await;
+    let setup = Setup::new(&double.url());
+    let (log, moved) = (setup.path("logs/deep/xray.log"), setup.path("moved.log"));
+    // The daemon says its address in the file, so it gets one that is known.
+    let free = UdpSocket::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .to_string();
+    let setup = setup.args(&["-b", &free, "-f", log.to_str().unwrap()]);
+    let process = setup.start_silently();
+    let waited = wait_for_file(&log, "Using region");
+    assert!(
+        waited.contains("[Info] Initializing AWS X-Ray daemon"),
+        "{waited}"
+    );
+    std::fs::rename(&log, &moved).unwrap();
+    process.signal("HUP");
+    wait_for_file(&log, "Got hangup signal");
+    let socket = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
+    socket
+        .send_to(&[HEADER, segment(0).as_bytes()].concat(), &free)
+        .unwrap();
+    assert_eq!(arrived(&double, 1).await, [segment(0)]);
+    process.signal("TERM");
+    let (status, lines) = process.end();
+    assert_eq!(
+        (status.code(), lines),
+        (Some(0), Vec::new()),
+        "all of it went to the file"
+    );
+    assert!(
+        std::fs::read_to_string(&log)
+            .unwrap()
+            .contains("Shutdown finished: received 1, sent 1,")
+    );
+    drop(setup);
+}
+
+/// The text of `path` once it contains `words`.
+fn wait_for_file(path: &std::path::Path, words: &str) -> String {
+    let deadline = std::time::Instant::now() + crate::process::PATIENCE;
+    loop {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        if text.contains(words) {
+            return text;
+        }
+        assert!(
+            std::time::Instant::now() < deadline,
+            "{} lacks {words:?}: {text}",
+            path.display()
+        );
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_stdout_never_ends_it() {
+    let double = double().await;
+    let setup = Setup::new(&double.url());
+    let free = UdpSocket::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .to_string();
+    let setup = setup.args(&["-b", &free]);
+    let mut child = Command::stdout(&mut setup.command(), Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Until it listens; then nobody reads any more.
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().contains("Listening on UDP")));
+    drop(lines);
+    let socket = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
+    for number in 0..3_usize {
+        // Each batch writes a line to the closed pipe.
+        socket
+            .send_to(&[HEADER, segment(number).as_bytes()].concat(), &free)
+            .unwrap();
+        assert_eq!(arrived(&double, number + 1).await[number], segment(number));
+    }
+    assert!(child.try_wait().unwrap().is_none(), "it still runs");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_log_file_that_cannot_be_written_is_an_error_at_the_start() {
+    let setup = Setup::new("http://127.0.0.1:9");
+    let directory = setup.path("a-directory");
+    std::fs::create_dir(&directory).unwrap();
+    let (code, lines) = setup.args(&["-f", directory.to_str().unwrap()]).fail();
+    assert_eq!(code, Some(1));
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.contains("a-directory") && line.contains("directory")),
+        "{lines:?}"
+    );
+}

@@ -1,0 +1,180 @@
+//! What happens until it sends.
+
+use std::net::{TcpListener, UdpSocket};
+
+use crate::harness::{HEADER, Setup, arrived, double, line};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_while_a_metadata_address_accepts_and_never_answers() {
+    let double = double().await;
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let daemon = Setup::new(&double.url())
+        .env("AWS_REGION", "")
+        .env("AWS_EC2_METADATA_DISABLED", "false")
+        .env(
+            "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+            &format!("http://{}", silent.local_addr().unwrap()),
+        )
+        .args(&["--shutdown-timeout", "1s"])
+        .start();
+    daemon.send_segments(2000);
+    // No region anywhere: it ends within seconds, having read everything meanwhile.
+    let (status, lines) = daemon.process.end();
+    assert_eq!(status.code(), Some(1));
+    assert!(
+        line(&lines, "Shutdown finished:").contains("received 2000, sent 0"),
+        "{lines:?}"
+    );
+    let error = line(&lines, "Cannot fetch region");
+    assert!(
+        error.contains("EC2 instance metadata (http://127.0.0.1:") && error.contains("timeout"),
+        "{error}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn segments_that_come_before_the_region_is_known_are_sent() {
+    let double = double().await;
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    // The region is known, the credentials come from an address that never answers: they are missing for now.
+    let daemon = Setup::new(&double.url())
+        .env("AWS_ACCESS_KEY_ID", "")
+        .env("AWS_EC2_METADATA_DISABLED", "false")
+        .env(
+            "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+            &format!("http://{}", silent.local_addr().unwrap()),
+        )
+        .args(&["--shutdown-timeout", "0s"])
+        .start();
+    daemon.send_segments(2000);
+    daemon.process.wait_for("that credentials are missing", |line| {
+        line.contains("[Warn] No AWS credentials yet: ").then_some(())
+    });
+    let (status, lines) = daemon.stop();
+    assert_eq!(status.code(), Some(0));
+    assert!(
+        line(&lines, "Shutdown finished:").starts_with(
+            "Shutdown finished: received 2000, sent 0, unprocessed 0, rejected 0, dropped 2000 (shutdown 2000)"
+        ),
+        "{lines:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_lines_of_the_start_are_those_that_people_search_for() {
+    let double = double().await;
+    let daemon = Setup::new(&double.url()).args(&["-m", "24"]).start();
+    daemon.process.wait_for("its credentials", |line| {
+        line.contains("Using credentials from").then_some(())
+    });
+    let (_, lines) = daemon.stop();
+    let version = env!("CARGO_PKG_VERSION");
+    assert!(
+        lines[0].ends_with(&format!("Z [Info] Initializing AWS X-Ray daemon {version}")),
+        "{lines:?}"
+    );
+    assert_eq!(
+        line(&lines, "Using buffer memory limit"),
+        "Using buffer memory limit of 24 MB"
+    );
+    assert!(
+        line(&lines, "Using region: us-east-1").contains("AWS_REGION"),
+        "{lines:?}"
+    );
+    assert_eq!(
+        line(&lines, "Got shutdown signal"),
+        "Got shutdown signal: terminated"
+    );
+    assert!(
+        lines.iter().all(|line| !line.contains("wJalr")),
+        "no secret in the log"
+    );
+}
+
+#[test]
+fn the_line_that_a_copied_compose_file_makes_starts_and_says_what_it_ignored() {
+    let setup = Setup::new("http://127.0.0.1:9").args(&["xray -o -b xray-daemon:2000"]);
+    let daemon = setup.start();
+    let (status, lines) = daemon.stop();
+    assert_eq!(status.code(), Some(0));
+    let warning = lines
+        .iter()
+        .find(|line| line.contains("[Warn]") && line.contains("xray -o -b xray-daemon:2000"));
+    assert!(
+        warning.is_some_and(|warning| warning.contains("Ignored")),
+        "{lines:?}"
+    );
+}
+
+#[test]
+fn a_port_that_is_in_use_is_an_error_that_says_what_to_do() {
+    let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let (code, lines) = Setup::new("http://127.0.0.1:9").args(&["-b", &address]).fail();
+    assert_eq!(code, Some(1));
+    let error = line(&lines, "Cannot listen on UDP");
+    assert!(
+        error.starts_with(&format!(
+            "Cannot listen on UDP {address} (flag -b): Address already in use"
+        )),
+        "{error}"
+    );
+    assert!(
+        error.contains(&format!(
+            "ss -lunp 'sport = :{}'",
+            taken.local_addr().unwrap().port()
+        )),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_address_that_this_host_does_not_have_is_an_error() {
+    let (code, lines) = Setup::new("http://127.0.0.1:9")
+        .args(&["-b", "192.0.2.1:2000"])
+        .fail();
+    assert_eq!(code, Some(1));
+    let error = line(&lines, "Cannot listen on UDP 192.0.2.1:2000 (flag -b)");
+    assert!(error.contains("-b 0.0.0.0:2000 listens on all"), "{error}");
+}
+
+#[test]
+fn an_unknown_host_name_is_an_error() {
+    let (code, lines) = Setup::new("http://127.0.0.1:9")
+        .args(&["-b", "no-such-host.invalid:2000"])
+        .fail();
+    assert_eq!(code, Some(1));
+    line(&lines, "Cannot listen on UDP no-such-host.invalid:2000 (flag -b)");
+}
+
+#[test]
+fn without_a_region_it_ends_with_one_error_that_names_every_source() {
+    let (code, lines) = Setup::bare().args(&["-o"]).fail();
+    assert_eq!(code, Some(1));
+    let error = line(
+        &lines,
+        "Cannot fetch region variable from config file, environment variables",
+    );
+    for source in ["AWS_REGION", "AWS_DEFAULT_REGION", "profile"] {
+        assert!(error.contains(source), "{source}: {error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_bad_datagrams_end_nothing() {
+    let double = double().await;
+    let daemon = Setup::new(&double.url()).start();
+    let socket = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
+    for number in 0..10_000_u32 {
+        let bytes: Vec<u8> = number
+            .to_le_bytes()
+            .iter()
+            .cycle()
+            .take(number as usize % 200)
+            .copied()
+            .collect();
+        socket.send_to(&bytes, daemon.udp).unwrap();
+    }
+    daemon.send(&[HEADER, b"still here"].concat());
+    assert_eq!(arrived(&double, 1).await, ["still here"]);
+}
