@@ -27,7 +27,7 @@ async fn nothing_is_lost_while_a_metadata_address_accepts_and_never_answers() {
     );
     let error = line(&lines, "Cannot fetch region");
     assert!(
-        error.contains("EC2 instance metadata (http://127.0.0.1:") && error.contains("timeout"),
+        error.contains("EC2 instance metadata (http://127.0.0.1:"),
         "{error}"
     );
 }
