@@ -187,9 +187,7 @@ fn every_difference_is_shown_by_a_case_and_every_case_names_a_listed_one() {
 #[test]
 fn the_readme_lists_every_difference() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
-    let Ok(readme) = std::fs::read_to_string(path) else {
-        return;
-    };
+    let readme = std::fs::read_to_string(path).unwrap();
     let missing: Vec<String> = ALL
         .iter()
         .map(|difference| difference.markdown())
