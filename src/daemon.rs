@@ -231,8 +231,9 @@ async fn send(
             match client.credentials_description().await {
                 Ok(provider) => tracing::info!("Using credentials from {provider}"),
                 Err(reason) => tracing::warn!(
-                    "No AWS credentials yet: {reason}. Segments wait in memory until there are some: set \
-                     AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give this container, task or instance a role"
+                    "No AWS credentials yet: {}. Segments wait in memory until there are some: set \
+                     AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give this container, task or instance a role",
+                    reason.trim_end_matches('.')
                 ),
             }
         }

@@ -26,9 +26,9 @@ pub(super) struct LineLayer {
 }
 
 impl LineLayer {
-    /// Events of this crate at the configured level. From dependencies warnings and errors only, at whatever level:
-    /// below that the AWS SDK logs requests, answers and signing steps, which hold segments and credentials, and
-    /// neither may get into a log.
+    /// Events of this crate at the configured level. From dependencies errors, and from `debug` on warnings: what they
+    /// warn of (credentials that are missing, at each try) has a line of our own. Never more, at whatever level: below
+    /// that the AWS SDK logs requests, answers and signing steps, which hold segments and credentials.
     ///
     /// Spans are not recorded: every line stands for itself.
     fn wants(&self, metadata: &Metadata<'_>) -> bool {
@@ -36,7 +36,11 @@ impl LineLayer {
         let filter = if is_own(metadata.target()) {
             configured
         } else {
-            configured.min(LevelFilter::WARN)
+            configured.min(if configured >= LevelFilter::DEBUG {
+                LevelFilter::WARN
+            } else {
+                LevelFilter::ERROR
+            })
         };
         metadata.is_event() && *metadata.level() <= filter
     }

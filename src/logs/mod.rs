@@ -23,8 +23,8 @@
 //! # What never gets into a log
 //!
 //! Control characters, line separators, bidirectional marks: they are escaped in both forms, so one event is one
-//! line and no datagram can forge another. Segments and credentials: of dependencies only warnings and errors are
-//! written, at every level, since below that the AWS SDK logs requests and answers.
+//! line and no datagram can forge another. Segments and credentials: of dependencies only errors are
+//! written, from `debug` on warnings, and never more, since below that the AWS SDK logs requests and answers.
 //!
 //! # Who writes
 //!
