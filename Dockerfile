@@ -1,0 +1,58 @@
+# The image of the daemon: one static binary, the certificate authorities and a user. Needs BuildKit, the default
+# since Docker 23.
+#
+#   docker build -t xray .
+#   docker buildx build --platform linux/amd64,linux/arm64 -t xray .
+
+# The compiler always runs on the machine's own processor and produces code for the one asked for: an arm64 image
+# from an amd64 machine, or the other way round, takes no emulator.
+FROM --platform=$BUILDPLATFORM rust:1.95-slim-bookworm AS build
+
+# The processor of the image, in Docker's words, which are Debian's as well.
+ARG TARGETARCH
+
+# Rust brings its own linker and its own musl, but `ring` has C in it: clang compiles that for either processor, with
+# the headers of musl for that processor.
+RUN case "$TARGETARCH" in \
+        amd64 | arm64) ;; \
+        *) echo "no image for the processor '$TARGETARCH', only for amd64 and arm64 (is BuildKit on?)" >&2; exit 1 ;; \
+    esac \
+    && dpkg --add-architecture "$TARGETARCH" \
+    && apt-get update \
+    && apt-get install --yes --no-install-recommends ca-certificates clang llvm "musl-dev:$TARGETARCH" \
+    && rm -rf /var/lib/apt/lists/*
+
+RUN case "$TARGETARCH" in amd64) cpu=x86_64 ;; arm64) cpu=aarch64 ;; esac \
+    && rustup target add "$cpu-unknown-linux-musl" \
+    && echo "$cpu" > /cpu
+
+WORKDIR /build
+# What gets in is listed in .dockerignore.
+COPY . .
+
+# musl, so that the binary needs nothing of the image it runs in: not even name resolution reads a library at run
+# time, as it would with a static glibc.
+RUN cpu="$(cat /cpu)" target="$(cat /cpu)-unknown-linux-musl" \
+    && export CC=clang AR=llvm-ar CFLAGS="-nostdlibinc -isystem /usr/include/$cpu-linux-musl" \
+    && export RUSTFLAGS="-C linker=rust-lld -C link-self-contained=yes -C target-feature=+crt-static" \
+    && cargo build --release --locked --target "$target" --bin xray \
+    && mkdir -p /image/etc/ssl/certs /image/home/xray \
+    && cp "target/$target/release/xray" /image/xray \
+    && cp /etc/ssl/certs/ca-certificates.crt /image/etc/ssl/certs/ \
+    && echo 'xray:x:10001:10001::/home/xray:/sbin/nologin' > /image/etc/passwd \
+    && echo 'xray:x:10001:' > /image/etc/group
+
+FROM scratch
+COPY --from=build /image /
+
+# Unprivileged, by number, so that Kubernetes' runAsNonRoot can tell. Its home, where the AWS SDK looks for
+# `.aws/config` and `.aws/credentials`, is /home/xray.
+USER 10001:10001
+
+# The arguments of the official image: on every address, for the containers beside it. Arguments of `docker run` and
+# of `command:` are added to these, and of a flag given twice the last one counts.
+ENTRYPOINT ["/xray", "-t", "0.0.0.0:2000", "-b", "0.0.0.0:2000"]
+
+# Segments come by UDP, the sampling calls of the SDKs by TCP.
+EXPOSE 2000/udp
+EXPOSE 2000/tcp
