@@ -1,0 +1,254 @@
+//! The files that users copy or build from: they parse, agree with one another, and what they start does start.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use saphyr::{LoadableYamlNode, Yaml};
+use serde_json::Value;
+
+use crate::install::repository;
+
+/// A Dockerfile's instructions and their arguments, in order; continued lines joined, comments left out.
+fn instructions(file: &str) -> Vec<(String, String)> {
+    let text = read(file);
+    let mut instructions = Vec::new();
+    let mut open = String::new();
+    for line in text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+    {
+        if let Some(start) = line.strip_suffix('\\') {
+            open.push_str(start);
+            continue;
+        }
+        open.push_str(line);
+        let (name, arguments) = open
+            .split_once(' ')
+            .unwrap_or_else(|| panic!("{open:?} in {file}"));
+        instructions.push((name.to_owned(), arguments.trim().to_owned()));
+        open.clear();
+    }
+    assert_eq!(open, "", "the last line of {file} is continued");
+    instructions
+}
+
+/// The arguments of each instruction of that name after the last FROM.
+fn of_last_stage(file: &str, name: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for (instruction, arguments) in instructions(file) {
+        if instruction == "FROM" {
+            found.clear();
+        }
+        if instruction == name {
+            found.push(arguments);
+        }
+    }
+    found
+}
+
+fn read(file: &str) -> String {
+    fs::read_to_string(repository().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
+}
+
+/// The arguments that the image gives to the daemon.
+pub(crate) fn entry_point_arguments() -> Vec<String> {
+    let entry_point = of_last_stage("Dockerfile", "ENTRYPOINT");
+    let mut arguments: Vec<String> =
+        serde_json::from_str(&entry_point[0]).expect("the JSON form of ENTRYPOINT");
+    assert_eq!(arguments.remove(0), "/xray");
+    arguments
+}
+
+/// The arguments that the example compose file adds.
+pub(crate) fn compose_arguments() -> Vec<String> {
+    let text = read("docker-compose.example.yml");
+    let document = compose(&text);
+    let command = &document["services"]["xray-daemon"]["command"];
+    let items = command.as_vec().expect("a list").iter();
+    items
+        .map(|item| item.as_str().expect("a string").to_owned())
+        .collect()
+}
+
+fn compose(text: &str) -> Yaml<'_> {
+    let mut documents = Yaml::load_from_str(text).expect("docker-compose.example.yml is YAML");
+    assert_eq!(documents.len(), 1, "documents in docker-compose.example.yml");
+    documents.remove(0)
+}
+
+fn texts(list: &Yaml) -> Vec<String> {
+    let items = list
+        .as_vec()
+        .unwrap_or_else(|| panic!("{list:?} is no list"))
+        .iter();
+    items
+        .map(|item| {
+            item.as_str()
+                .unwrap_or_else(|| panic!("{item:?} is no text"))
+                .to_owned()
+        })
+        .collect()
+}
+
+fn text_map(mapping: &Yaml) -> BTreeMap<String, String> {
+    let pairs = mapping
+        .as_mapping()
+        .unwrap_or_else(|| panic!("{mapping:?} is no mapping"))
+        .iter();
+    let text = |node: &Yaml| {
+        node.as_str()
+            .unwrap_or_else(|| panic!("{node:?} is no text"))
+            .to_owned()
+    };
+    pairs.map(|(key, value)| (text(key), text(value))).collect()
+}
+
+#[test]
+fn the_image_has_the_entry_point_ports_and_user_of_the_official_one() {
+    assert_eq!(
+        of_last_stage("Dockerfile", "ENTRYPOINT"),
+        [r#"["/xray", "-t", "0.0.0.0:2000", "-b", "0.0.0.0:2000"]"#]
+    );
+    assert_eq!(of_last_stage("Dockerfile", "EXPOSE"), ["2000/udp", "2000/tcp"]);
+    assert_eq!(of_last_stage("Dockerfile", "USER"), ["10001:10001"]);
+    assert_eq!(of_last_stage("Dockerfile", "FROM"), ["scratch"]);
+}
+
+#[test]
+fn the_image_is_built_by_a_compiler_that_is_new_enough() {
+    let (_, first) = instructions("Dockerfile").swap_remove(0);
+    let image = first
+        .split_once("rust:")
+        .expect("the first stage is Rust's image")
+        .1;
+    let minor_of = |version: &str| -> u32 {
+        let minor = version
+            .split(['.', '-', '"'])
+            .nth(1)
+            .and_then(|minor| minor.parse().ok());
+        minor.unwrap_or_else(|| panic!("{version:?} is no version"))
+    };
+    let needed = read("Cargo.toml");
+    let needed = needed
+        .split_once("rust-version = \"")
+        .expect("Cargo.toml has a rust-version")
+        .1;
+    assert!(image.starts_with("1.") && needed.starts_with("1."));
+    assert!(
+        minor_of(image) >= minor_of(needed.lines().next().expect("a line")),
+        "{image} is older than {needed}"
+    );
+}
+
+#[test]
+fn the_compose_example_runs_the_flask_app_beside_the_daemon() {
+    let text = read("docker-compose.example.yml");
+    let document = compose(&text);
+    let services = document["services"].as_mapping().expect("a mapping");
+    let names: Vec<_> = services.keys().filter_map(Yaml::as_str).collect();
+    assert_eq!(names, ["backend-flask", "xray-daemon"]);
+
+    let app = &document["services"]["backend-flask"];
+    assert_eq!(app["build"].as_str(), Some("examples/backend-flask"));
+    assert_eq!(
+        text_map(&app["environment"]),
+        BTreeMap::from([(
+            "AWS_XRAY_DAEMON_ADDRESS".to_owned(),
+            "xray-daemon:2000".to_owned()
+        )])
+    );
+    assert_eq!(texts(&app["depends_on"]), ["xray-daemon"]);
+
+    let daemon = &document["services"]["xray-daemon"];
+    assert_eq!(daemon["build"].as_str(), Some("."));
+    for (name, value) in text_map(&daemon["environment"]) {
+        assert!(
+            value.starts_with(&format!("${{{name}:")),
+            "{name} is taken from the variable of the same name: {value}"
+        );
+    }
+    let variables: Vec<_> = text_map(&daemon["environment"]).into_keys().collect();
+    assert_eq!(
+        variables,
+        [
+            "AWS_ACCESS_KEY_ID",
+            "AWS_REGION",
+            "AWS_SECRET_ACCESS_KEY",
+            "AWS_SESSION_TOKEN"
+        ]
+    );
+    assert_eq!(
+        texts(&daemon["ports"]),
+        ["127.0.0.1:2000:2000/udp", "127.0.0.1:2000:2000/tcp"]
+    );
+}
+
+#[test]
+fn the_example_apps_images_copy_files_that_exist_and_listen_where_they_say() {
+    for (app, port) in [
+        ("examples/backend-flask", "4567"),
+        ("examples/backend-express", "4568"),
+    ] {
+        let file = format!("{app}/Dockerfile");
+        for copied in of_last_stage(&file, "COPY") {
+            let mut sources: Vec<_> = copied.split(' ').collect();
+            sources.pop();
+            for source in sources {
+                assert!(
+                    repository().join(app).join(source).exists(),
+                    "{file} copies {source}"
+                );
+            }
+        }
+        assert_eq!(of_last_stage(&file, "EXPOSE"), [port], "{file}");
+        let elsewhere = of_last_stage(&file, "CMD").concat() + &of_last_stage(&file, "ENV").concat();
+        assert!(
+            elsewhere.contains(port),
+            "{file} says where to listen: {elsewhere}"
+        );
+    }
+}
+
+#[test]
+fn the_context_of_the_image_has_all_that_cargo_reads() {
+    let ignore = read(".dockerignore");
+    let kept: Vec<_> = ignore.lines().filter_map(|line| line.strip_prefix('!')).collect();
+    assert!(ignore.lines().any(|line| line == "*"), "all else is left out");
+    for needed in ["Cargo.toml", "Cargo.lock", "src"] {
+        assert!(kept.contains(&needed), "{needed}");
+        assert!(repository().join(needed).exists(), "{needed}");
+    }
+}
+
+#[test]
+fn the_lock_file_of_the_express_app_names_versions_and_hashes_but_no_addresses() {
+    let lock: Value =
+        serde_json::from_str(&read("examples/backend-express/package-lock.json")).expect("JSON");
+    let packages = lock["packages"].as_object().expect("an object");
+    assert!(packages.len() > 50, "{} packages", packages.len());
+    for (name, package) in packages.iter().filter(|(name, _)| !name.is_empty()) {
+        assert!(
+            package["version"].is_string() && package["integrity"].is_string(),
+            "{name}: {package}"
+        );
+        assert!(package.get("resolved").is_none(), "{name}: {package}");
+    }
+}
+
+#[test]
+fn the_requirements_of_the_flask_app_are_pinned() {
+    let requirements = read("examples/backend-flask/requirements.txt");
+    let lines = requirements
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'));
+    for line in lines {
+        let (name, version) = line
+            .split_once("==")
+            .unwrap_or_else(|| panic!("{line:?} is not pinned"));
+        assert!(
+            !name.is_empty() && version.starts_with(|c: char| c.is_ascii_digit()),
+            "{line}"
+        );
+    }
+}
