@@ -1,0 +1,6 @@
+//! What the benchmarks share.
+
+#![allow(dead_code, reason = "each benchmark uses a part")]
+
+pub(crate) mod escape;
+pub(crate) mod segment;

@@ -1,0 +1,242 @@
+//! The endpoint: counts every document once, by its number, and can be slow, silent or down.
+
+use std::collections::HashMap;
+use std::io::{self, BufRead, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use socket2::{Domain, Socket, Type};
+
+use crate::common::segment::{DIGITS, MARK};
+
+use super::http::Messages;
+use super::{Result, role, say, tls};
+
+const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 31\r\n\r\n\
+{\"UnprocessedTraceSegments\":[]}";
+const OTHER_ANSWER: &[u8] =
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
+
+/// How calls are answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    AtOnce,
+    After(Duration),
+    /// Not until another mode is set.
+    Held,
+    /// Connections are closed and refused.
+    Down,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    seen: Vec<u64>,
+    distinct: u64,
+    duplicates: u64,
+    calls: u64,
+    connections: u64,
+}
+
+impl Counts {
+    /// Counts the documents of a body by their numbers; a number that comes again is a duplicate.
+    fn add(&mut self, body: &[u8]) {
+        self.calls += 1;
+        for at in memchr::memchr_iter(MARK, body) {
+            let digits = body
+                .get(at + 1..at + 1 + DIGITS)
+                .and_then(|digits| std::str::from_utf8(digits).ok());
+            let Some(number) = digits.and_then(|digits| usize::from_str_radix(digits, 16).ok()) else {
+                continue;
+            };
+            let (word, bit) = (number / 64, 1 << (number % 64));
+            if self.seen.len() <= word {
+                self.seen.resize(word + 1, 0);
+            }
+            if self.seen[word] & bit == 0 {
+                self.seen[word] |= bit;
+                self.distinct += 1;
+            } else {
+                self.duplicates += 1;
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Shared {
+    mode: Mutex<Mode>,
+    mode_changed: Condvar,
+    counts: Mutex<Counts>,
+    open: Mutex<HashMap<u64, TcpStream>>,
+    tls: Option<Arc<ServerConfig>>,
+}
+
+/// `__sink [DIR]`: with a directory, TLS with the certificate there.
+pub(crate) fn main(mut arguments: impl Iterator<Item = String>) -> Result<()> {
+    let tls = arguments
+        .next()
+        .map(|dir| tls::server(&PathBuf::from(dir)))
+        .transpose()?;
+    let shared = Arc::new(Shared {
+        mode: Mutex::new(Mode::AtOnce),
+        mode_changed: Condvar::new(),
+        counts: Mutex::default(),
+        open: Mutex::default(),
+        tls,
+    });
+    let mut door = Some(listen(SocketAddr::from(([127, 0, 0, 1], 0)), &shared)?);
+    let address = door
+        .as_ref()
+        .map_or_else(|| Err("no door".into()), Door::address)?;
+    say(&format!("port={}", address.port()));
+    // Holds the port while the endpoint is down, so that nobody else gets it and calls are refused.
+    let mut holder: Option<Socket> = None;
+    for line in io::stdin().lock().lines() {
+        let line = line?;
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words[..] {
+            [role::COUNT] => {}
+            [role::RESET] => *lock(&shared.counts) = Counts::default(),
+            [role::UP] => {
+                drop(holder.take());
+                if door.is_none() {
+                    door = Some(listen(address, &shared)?);
+                }
+                shared.set(Mode::AtOnce);
+            }
+            [role::SLOW, ms] => shared.set(Mode::After(Duration::from_millis(ms.parse()?))),
+            [role::HOLD] => shared.set(Mode::Held),
+            [role::DOWN] => {
+                shared.set(Mode::Down);
+                if let Some(door) = door.take() {
+                    door.close()?;
+                }
+                holder = Some(bound(address)?);
+                for (_, stream) in lock(&shared.open).drain() {
+                    let _: io::Result<()> = stream.shutdown(Shutdown::Both);
+                }
+            }
+            _ => return Err(format!("the sink does not know {line:?}").into()),
+        }
+        let counts = lock(&shared.counts);
+        say(&format!(
+            "distinct={} duplicates={} calls={} connections={}",
+            counts.distinct, counts.duplicates, counts.calls, counts.connections
+        ));
+    }
+    Ok(())
+}
+
+impl Shared {
+    fn set(&self, mode: Mode) {
+        *lock(&self.mode) = mode;
+        self.mode_changed.notify_all();
+    }
+
+    /// Waits as long as the mode says; false when the endpoint went down meanwhile.
+    fn may_answer(&self) -> bool {
+        let mut mode = lock(&self.mode);
+        if let Mode::After(wait) = *mode {
+            drop(mode);
+            thread::sleep(wait);
+            mode = lock(&self.mode);
+        }
+        while *mode == Mode::Held {
+            mode = self
+                .mode_changed
+                .wait(mode)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        *mode != Mode::Down
+    }
+}
+
+/// A listener and the thread that accepts.
+#[derive(Debug)]
+struct Door {
+    listener: TcpListener,
+    accepting: thread::JoinHandle<()>,
+}
+
+impl Door {
+    fn address(&self) -> Result<SocketAddr> {
+        Ok(self.listener.local_addr()?)
+    }
+
+    fn close(self) -> Result<()> {
+        // Wakes the thread out of accept; the port is free once both handles are gone.
+        Socket::from(self.listener).shutdown(Shutdown::Both)?;
+        self.accepting
+            .join()
+            .map_err(|_| "the sink's listener panicked".into())
+    }
+}
+
+fn bound(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+fn listen(address: SocketAddr, shared: &Arc<Shared>) -> Result<Door> {
+    let socket = bound(address)?;
+    socket.listen(1024)?;
+    let listener = TcpListener::from(socket);
+    let accepted = listener.try_clone()?;
+    let shared = Arc::clone(shared);
+    let accepting = thread::spawn(move || {
+        while let Ok((stream, _)) = accepted.accept() {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                // The other side may go at any moment; what it did not get an answer to is not counted.
+                let _: Result<()> = connection(stream, &shared);
+            });
+        }
+    });
+    Ok(Door { listener, accepting })
+}
+
+fn connection(stream: TcpStream, shared: &Shared) -> Result<()> {
+    stream.set_nodelay(true)?;
+    let number = {
+        let mut counts = lock(&shared.counts);
+        counts.connections += 1;
+        counts.connections
+    };
+    lock(&shared.open).insert(number, stream.try_clone()?);
+    let result = match &shared.tls {
+        Some(config) => {
+            let tls = ServerConnection::new(Arc::clone(config))?;
+            serve(StreamOwned::new(tls, stream), shared)
+        }
+        None => serve(stream, shared),
+    };
+    lock(&shared.open).remove(&number);
+    result
+}
+
+fn serve(mut stream: impl Read + Write, shared: &Shared) -> Result<()> {
+    let mut messages = Messages::new();
+    while let Some((head, body)) = messages.next(&mut stream)? {
+        if !head.starts_with(b"POST /TraceSegments ") {
+            stream.write_all(OTHER_ANSWER)?;
+            continue;
+        }
+        if !shared.may_answer() {
+            break;
+        }
+        lock(&shared.counts).add(body);
+        stream.write_all(ANSWER)?;
+        stream.flush()?;
+    }
+    Ok(())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,247 @@
+//! The daemon's inner loops, one by one, beside what could take their place: `cargo bench --bench micro [-- FILTER]`.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Instant;
+
+use divan::counter::{BytesCount, ItemsCount};
+use divan::{Bencher, bench, bench_group};
+use sha2::{Digest, Sha256};
+use xray::batch::{MAX_DOCUMENTS, OpenBatch};
+use xray::budget::Budget;
+use xray::datagram;
+use xray::intake::Intake;
+use xray::ledger::Ledger;
+use xray::queue::{Next, Queue};
+
+use common::segment::Segment;
+
+/// From the smallest segments to what fills a datagram.
+const SIZES: [usize; 4] = [300, 1024, 10_240, 61_440];
+
+/// A typical segment.
+const BYTES: usize = 1024;
+
+fn main() {
+    for size in SIZES {
+        let document = document(size);
+        assert_eq!(document.len(), size);
+        assert!(
+            serde_json::from_slice::<serde::de::IgnoredAny>(&document).is_ok(),
+            "{size} bytes: not JSON"
+        );
+        assert_eq!(memchr::memchr_iter(common::segment::MARK, &document).count(), 1);
+        let mut expected = Vec::new();
+        assert!(serde_json::to_writer(&mut expected, text(&document)).is_ok());
+        let mut control = Vec::new();
+        common::escape::escape(&document, &mut control);
+        assert!(
+            control == expected,
+            "the control's escape differs from serde_json's at {size} bytes"
+        );
+    }
+    divan::main();
+}
+
+fn document(bytes: usize) -> Vec<u8> {
+    let mut segment = Segment::new(bytes);
+    segment.numbered(0xC0FFEE);
+    segment.document().to_vec()
+}
+
+fn text(document: &[u8]) -> &str {
+    std::str::from_utf8(document).unwrap_or_default()
+}
+
+fn budget() -> Budget {
+    Budget::of_mb(64)
+}
+
+/// The header check.
+#[bench_group]
+mod header {
+    use super::{Bencher, ItemsCount, Segment, bench, black_box, datagram};
+
+    fn check(bencher: Bencher<'_, '_>, datagram: &[u8]) {
+        bencher
+            .counter(ItemsCount::new(1_usize))
+            .bench_local(|| datagram::document(black_box(datagram)).is_ok());
+    }
+
+    /// What the SDKs send.
+    #[bench]
+    fn usual(bencher: Bencher<'_, '_>) {
+        check(bencher, Segment::new(super::BYTES).numbered(7));
+    }
+
+    /// What others send.
+    #[bench]
+    fn unusual(bencher: Bencher<'_, '_>) {
+        check(
+            bencher,
+            b"{ \"version\" : 1, \"format\" : \"JSON\" }\n{\"name\":\"shop\"}",
+        );
+    }
+
+    #[bench]
+    fn refused(bencher: Bencher<'_, '_>) {
+        check(
+            bencher,
+            b"{\"format\":\"xml\",\"version\":1}\n{\"name\":\"shop\"}",
+        );
+    }
+}
+
+/// A document as a JSON string.
+#[bench_group]
+mod escape {
+    use super::{Bencher, BytesCount, SIZES, bench, black_box, common, document, text};
+
+    fn escape(bencher: Bencher<'_, '_>, bytes: usize, escape: impl Fn(&[u8], &mut Vec<u8>)) {
+        let document = document(bytes);
+        let mut out = Vec::with_capacity(8 * bytes);
+        bencher.counter(BytesCount::new(bytes)).bench_local(|| {
+            out.clear();
+            escape(black_box(&document), &mut out);
+            black_box(&out).len()
+        });
+    }
+
+    #[bench(args = SIZES)]
+    fn serde_json(bencher: Bencher<'_, '_>, bytes: usize) {
+        escape(bencher, bytes, |document, out| {
+            let _: Result<(), _> = serde_json::to_writer(out, text(document));
+        });
+    }
+
+    #[bench(args = SIZES)]
+    fn json_escape_simd(bencher: Bencher<'_, '_>, bytes: usize) {
+        escape(bencher, bytes, |document, out| {
+            json_escape_simd::escape_into(text(document), out)
+        });
+    }
+
+    /// The footprint benchmark's control: eight bytes at a time, no `unsafe`, no check for UTF-8.
+    #[bench(args = SIZES)]
+    fn eight_at_a_time(bencher: Bencher<'_, '_>, bytes: usize) {
+        escape(bencher, bytes, common::escape::escape);
+    }
+
+    /// The least: a copy.
+    #[bench(args = SIZES)]
+    fn copy(bencher: Bencher<'_, '_>, bytes: usize) {
+        escape(bencher, bytes, |document, out| out.extend_from_slice(document));
+    }
+}
+
+/// Whether a document is UTF-8.
+#[bench_group]
+mod utf8 {
+    use super::{Bencher, BytesCount, SIZES, bench, black_box, document};
+
+    #[bench(args = SIZES)]
+    fn std(bencher: Bencher<'_, '_>, bytes: usize) {
+        let document = document(bytes);
+        bencher
+            .counter(BytesCount::new(bytes))
+            .bench_local(|| std::str::from_utf8(black_box(&document)).is_ok());
+    }
+
+    #[bench(args = SIZES)]
+    fn simdutf8(bencher: Bencher<'_, '_>, bytes: usize) {
+        let document = document(bytes);
+        bencher
+            .counter(BytesCount::new(bytes))
+            .bench_local(|| simdutf8::basic::from_utf8(black_box(&document)).is_ok());
+    }
+}
+
+/// Fifty documents into a sealed batch, each escaped: the figure is for the batch.
+#[bench_group]
+mod batch {
+    use super::{
+        Bencher, BytesCount, Instant, MAX_DOCUMENTS, OpenBatch, SIZES, bench, black_box, budget, document,
+    };
+
+    #[bench(args = SIZES)]
+    fn of_fifty(bencher: Bencher<'_, '_>, bytes: usize) {
+        let document = document(bytes);
+        let mut open = OpenBatch::new(budget().open_batch_bytes);
+        let now = Instant::now();
+        bencher
+            .counter(BytesCount::new(MAX_DOCUMENTS * bytes))
+            .bench_local(|| {
+                let mut sealed = 0;
+                for _ in 0..MAX_DOCUMENTS {
+                    sealed += open
+                        .push(black_box(&document), now)
+                        .sealed
+                        .map_or(0, |batch| batch.body.len());
+                }
+                sealed + open.seal().map_or(0, |batch| batch.body.len())
+            });
+    }
+}
+
+/// A sealed batch in and out again.
+#[bench_group]
+mod queue {
+    use super::{
+        Arc, BYTES, Bencher, Instant, Intake, ItemsCount, Ledger, MAX_DOCUMENTS, Next, OpenBatch, Queue,
+        bench, black_box, budget, document,
+    };
+
+    /// With so many others waiting.
+    #[bench(args = [0, 1000])]
+    fn push_take_settle(bencher: Bencher<'_, '_>, waiting: usize) {
+        let now = Instant::now();
+        let mut open = OpenBatch::new(budget().open_batch_bytes);
+        let _: Vec<_> = (1..MAX_DOCUMENTS)
+            .map(|_| open.push(&document(300), now))
+            .collect();
+        let Some(batch) = open.seal() else { return };
+        let mut queue = Queue::new(usize::MAX);
+        for _ in 0..waiting {
+            drop(queue.push(batch.clone()));
+        }
+        bencher.counter(ItemsCount::new(1_usize)).bench_local(|| {
+            drop(queue.push(black_box(batch.clone())));
+            if let Next::Ready(batch) = queue.take(now) {
+                queue.settle(&batch);
+            }
+        });
+    }
+
+    /// The way of one receive of 32 documents through the lock, uncontended; fifty make a batch, which is taken.
+    #[bench]
+    fn intake_of_32(bencher: Bencher<'_, '_>) {
+        let document = document(BYTES);
+        let intake = Intake::new(budget(), Arc::new(Ledger::default()));
+        let now = Instant::now();
+        bencher.counter(ItemsCount::new(32_usize)).bench_local(|| {
+            intake.add(std::iter::repeat_n(black_box(&document[..]), 32), now);
+            if let Next::Ready(batch) = intake.take(now) {
+                intake.settle(&batch);
+            }
+        });
+    }
+}
+
+/// The hash of the payload, for the signature: 50 KB are fifty documents of 1 KB.
+#[bench_group]
+mod sha256 {
+    use super::{Bencher, BytesCount, Digest, Sha256, bench, black_box, document};
+
+    const BODY_BYTES: usize = 50 << 10;
+
+    #[bench]
+    fn sha2(bencher: Bencher<'_, '_>) {
+        let body = document(BODY_BYTES);
+        bencher
+            .counter(BytesCount::new(BODY_BYTES))
+            .bench_local(|| Sha256::digest(black_box(&body)));
+    }
+}
