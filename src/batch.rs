@@ -3,6 +3,7 @@
 //! A sealed batch *is* the HTTP body of its PutTraceSegments call: nothing is copied or escaped again.
 
 pub mod body;
+pub mod escape;
 
 use std::time::{Duration, Instant};
 
@@ -97,7 +98,7 @@ impl OpenBatch {
         } else {
             self.body.push(b',');
         }
-        pushed.replaced_utf8 = escape(document, &mut self.body);
+        pushed.replaced_utf8 = append(document, &mut self.body);
         self.documents += 1;
         if pushed.sealed.is_none()
             && (self.documents == MAX_DOCUMENTS || self.body.len() >= self.max_body_bytes)
@@ -155,12 +156,17 @@ impl OpenBatch {
 }
 
 /// Appends `document` as a JSON string to `body`; true when bytes had to be replaced because they are not UTF-8.
-fn escape(document: &[u8], body: &mut Vec<u8>) -> bool {
-    let text = String::from_utf8_lossy(document);
-    // Writing to a Vec does not fail, and a string is always serialisable.
-    let written = serde_json::to_writer(&mut *body, text.as_ref());
-    debug_assert!(written.is_ok());
-    matches!(text, std::borrow::Cow::Owned(_))
+fn append(document: &[u8], body: &mut Vec<u8>) -> bool {
+    match std::str::from_utf8(document) {
+        Ok(_) => {
+            escape::escape(document, body);
+            false
+        }
+        Err(_) => {
+            escape::escape(String::from_utf8_lossy(document).as_bytes(), body);
+            true
+        }
+    }
 }
 
 #[cfg(test)]

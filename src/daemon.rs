@@ -271,7 +271,9 @@ pub fn run(
         // Before the socket: whoever sees it bound may send a signal, which must not kill what was received.
         let signals = signals::listen(stop, reopen_log).map_err(StartError::System)?;
         let signals = tokio::spawn(signals);
-        let result = Daemon::bind(config, environment)?.run(stopped).await;
+        let daemon = Daemon::bind(config, environment)?;
+        give_way_to_the_receiver();
+        let result = daemon.run(stopped).await;
         signals.abort();
         result.map(|_| *told.borrow())
     });
@@ -279,3 +281,22 @@ pub fn run(
     runtime.shutdown_timeout(Duration::ZERO);
     result
 }
+
+/// How much lower than the receiver's the priority of the sending thread is, as a nice value: it gets a third of the
+/// processor when both want the same one.
+#[cfg(target_os = "linux")]
+const SENDER_NICE: i32 = 5;
+
+/// Lowers the priority of this thread, which sends and serves, and of those that it starts. What is to be sent can
+/// wait in memory; what is to be received waits in the kernel, where it may not fit. Needs no privilege.
+#[cfg(target_os = "linux")]
+fn give_way_to_the_receiver() {
+    // No process means the calling thread, on Linux.
+    if let Err(error) = rustix::process::setpriority_process(None, SENDER_NICE) {
+        tracing::debug!("The sending thread keeps its priority: {error}");
+    }
+}
+
+/// Elsewhere a priority belongs to the whole process.
+#[cfg(not(target_os = "linux"))]
+fn give_way_to_the_receiver() {}

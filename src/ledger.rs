@@ -21,7 +21,7 @@ pub enum RejectReason {
 }
 
 impl RejectReason {
-    /// Every reason, in the order of [`RejectReason::index`].
+    /// Every reason, in the order of their counters.
     pub const ALL: [Self; 3] = [Self::MissingHeader, Self::MissingSegment, Self::InvalidHeader];
 
     const fn index(self) -> usize {
@@ -51,7 +51,7 @@ pub enum DropReason {
 }
 
 impl DropReason {
-    /// Every reason, in the order of [`DropReason::index`].
+    /// Every reason, in the order of their counters.
     pub const ALL: [Self; 3] = [Self::BufferFull, Self::Refused, Self::Shutdown];
 
     const fn index(self) -> usize {

@@ -30,6 +30,14 @@ const RECEIVE_BUFFER_BYTES: usize = 8 << 20;
 /// One datagram's room. UDP carries 65,507 bytes over IPv4 and 65,527 over IPv6; more can't come, so nothing is cut.
 const DATAGRAM_BYTES: usize = 1 << 16;
 
+/// The most that loopback was seen to carry, in bytes of kernel memory a second: 400,000 datagrams of 1 KB, each of
+/// which takes 2.3 KB there.
+const BURST_BYTES_PER_S: usize = 1 << 30;
+
+/// Longest pause between two receives while datagrams keep coming; what waits there waits again, up to a second, in the
+/// open batch.
+const MAX_PAUSE: Duration = Duration::from_millis(5);
+
 /// The pause after a receive that failed for a reason of the system's, so that a lasting one burns no processor.
 const ERROR_PAUSE: Duration = Duration::from_millis(100);
 
@@ -163,6 +171,7 @@ impl Receiver {
             .unwrap_or(RECEIVE_BUFFER_BYTES);
         let socket = UdpSocket::from_std(socket)?;
         let mut buffers = Buffers::new();
+        let mut gather = Gather::new(granted_bytes);
         let mut rejects = Rejects::default();
         let mut faults = Tally::default();
         let mut timer = pin!(tokio::time::sleep(Duration::ZERO));
@@ -199,7 +208,11 @@ impl Receiver {
                         }
                         tokio::time::sleep(ERROR_PAUSE).await;
                     }
+                    let drained = buffers.count < BATCH_SIZE;
                     buffers.deliver(&intake, &ledger, &mut rejects);
+                    if drained {
+                        gather.pause();
+                    }
                 }
             }
         }
@@ -241,6 +254,48 @@ fn receive(socket: &UdpSocket, state: &UdpSocketState, buffers: &mut Buffers) ->
     match result {
         Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
         _ => Ok(()),
+    }
+}
+
+/// Lets datagrams gather in the kernel while they keep coming: waking up for each one costs more than all that is then
+/// done with it.
+///
+/// Only as long as a burst that began this moment would take to fill half of the receive buffer, so a small buffer
+/// means no pause at all; and only when the last receive was not long ago, so that a lone datagram costs no second
+/// wake-up. The thread sleeps, not the task: the runtime would be woken by each datagram that comes.
+#[derive(Debug)]
+struct Gather {
+    pause: Duration,
+    last: Option<Instant>,
+}
+
+impl Gather {
+    fn new(granted_bytes: usize) -> Self {
+        let fill_s = granted_bytes as f64 / 2.0 / BURST_BYTES_PER_S as f64;
+        let pause = Duration::from_secs_f64(fill_s).min(MAX_PAUSE);
+        // Below that a sleep is mostly its own overhead.
+        let pause = if pause < Duration::from_millis(1) {
+            Duration::ZERO
+        } else {
+            pause
+        };
+        Self { pause, last: None }
+    }
+
+    fn pause(&mut self) {
+        if self.pause.is_zero() {
+            return;
+        }
+        let now = Instant::now();
+        if self
+            .last
+            .is_some_and(|last| now.duration_since(last) < 2 * self.pause)
+        {
+            std::thread::sleep(self.pause);
+            self.last = Some(Instant::now());
+        } else {
+            self.last = Some(now);
+        }
     }
 }
 

@@ -2,5 +2,4 @@
 
 #![allow(dead_code, reason = "each benchmark uses a part")]
 
-pub(crate) mod escape;
 pub(crate) mod segment;

@@ -1,15 +1,16 @@
-//! JSON escaping for the control: eight bytes at a time, without `unsafe`.
+//! JSON escaping, eight bytes at a time, without `unsafe`.
 //!
 //! Documents are JSON, so every seventh byte or so is a quote or a backslash. What counts is the price of one escape,
-//! not the speed over plain text.
+//! not the speed over plain text: this takes about half the time of `serde_json` on segments (`cargo bench --bench
+//! micro escape`), and the escapes are the same.
 
 const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
 
 /// Bytes escaped at a time, which bounds the scratch room at the end of the output.
 const PIECE_BYTES: usize = 512;
 
-/// Appends `document`, which need not be UTF-8, as a JSON string with its quotes.
-pub(crate) fn escape(document: &[u8], out: &mut Vec<u8>) {
+/// Appends `document` as a JSON string with its quotes; bytes that are not UTF-8 stay as they are.
+pub fn escape(document: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
     for piece in document.chunks(PIECE_BYTES) {
         let start = out.len();
@@ -89,6 +90,44 @@ fn slow(piece: &[u8], out: &mut Vec<u8>) {
                 out.extend_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
             }
             _ => out.push(byte),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn ours(text: &str) -> Vec<u8> {
+        let mut out = b"before".to_vec();
+        escape(text.as_bytes(), &mut out);
+        out.split_off(6)
+    }
+
+    #[test]
+    fn every_character_of_ascii_is_escaped_as_serde_json_does_it_wherever_it_stands() {
+        for character in '\0'..='\u{80}' {
+            for before in 0..24 {
+                for after in [0, 1, 7, 8, 9, 600] {
+                    let text = format!("{}{character}{}", "x".repeat(before), "y".repeat(after));
+                    assert_eq!(ours(&text), serde_json::to_vec(&text).unwrap(), "{text:?}");
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_escaped_as_serde_json_does_it(text in any::<String>(), times in 1_usize..40) {
+            let text = text.repeat(times);
+            prop_assert_eq!(ours(&text), serde_json::to_vec(&text).unwrap());
+        }
+
+        #[test]
+        fn text_that_is_mostly_quotes_is_escaped_as_serde_json_does_it(text in "[\"\\\\a-c\n]{0,2000}") {
+            prop_assert_eq!(ours(&text), serde_json::to_vec(&text).unwrap());
         }
     }
 }
