@@ -39,6 +39,8 @@ pub struct Batch {
     pub redeliveries: u32,
     /// Not to be sent again before; `None`: at once.
     pub not_before: Option<Instant>,
+    /// Given by the queue when it is taken, so that the queue knows which batches are being sent.
+    pub(crate) ticket: u64,
     cost_bytes: usize,
 }
 
@@ -149,6 +151,7 @@ impl OpenBatch {
             attempts: 0,
             redeliveries: 0,
             not_before: None,
+            ticket: 0,
             cost_bytes,
         })
     }

@@ -61,6 +61,7 @@ impl Batch {
             attempts: 0,
             redeliveries: 0,
             not_before: None,
+            ticket: 0,
             cost_bytes,
         })
     }
