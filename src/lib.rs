@@ -55,5 +55,7 @@ pub mod retry;
 pub mod sender;
 pub mod signals;
 pub mod summary;
+#[cfg(test)]
+mod testing;
 mod text;
 pub mod udp;

@@ -22,8 +22,12 @@ use crate::logs::Tally;
 use crate::queue::Next;
 use crate::retry::{DEFAULT_MAX_CONCURRENCY, Outage, Pacer, Start, code_may_pass};
 
-/// The least time between two lines about one outage.
+/// The least time between two lines about failing calls.
 const OUTAGE_REMINDER: Duration = Duration::from_secs(60);
+
+/// An outage that comes sooner after the last line is said once it has lasted this long: an endpoint that fails every
+/// tenth call would fill the log otherwise.
+const OUTAGE_CERTAIN: Duration = Duration::from_secs(5);
 
 /// Most lines about the unprocessed segments of one call.
 const UNPROCESSED_LINES: usize = 5;
@@ -64,7 +68,8 @@ pub struct Sender<C> {
     ledger: Arc<Ledger>,
     pacer: Pacer,
     calls: JoinSet<Call>,
-    reminded_at: Option<Instant>,
+    outage_said_at: Option<Instant>,
+    outage_said: bool,
     splits_left: usize,
     refused_lines: Tally,
 }
@@ -94,7 +99,8 @@ impl<C: PutSegments> Sender<C> {
             ledger,
             pacer: Pacer::new(max),
             calls: JoinSet::new(),
-            reminded_at: None,
+            outage_said_at: None,
+            outage_said: false,
             splits_left: MAX_SPLITS,
             refused_lines: Tally::default(),
         }
@@ -301,13 +307,16 @@ impl<C: PutSegments> Sender<C> {
         batch.not_before = Some(Pacer::hold_back(now, batch.attempts, fastrand::f64()));
         self.intake.put_back(batch, now);
         let Some(outage) = self.pacer.outage() else { return };
-        if self.reminded_at.is_some_and(|at| now < at + OUTAGE_REMINDER) {
+        let lasts = now.duration_since(outage.since);
+        let said_lately = self.outage_said_at.is_some_and(|at| now < at + OUTAGE_REMINDER);
+        if said_lately && (self.outage_said || lasts < OUTAGE_CERTAIN) {
             tracing::debug!("Sending segment batch failed with: {}", error.message);
             return;
         }
-        self.reminded_at = Some(now);
-        let waiting = self.intake.waiting_documents();
-        let failing_s = now.duration_since(outage.since).as_secs_f64();
+        self.outage_said_at = Some(now);
+        self.outage_said = true;
+        let waiting = self.ledger.snapshot().pending();
+        let failing_s = lasts.as_secs_f64();
         tracing::error!(
             waiting,
             failing_s,
@@ -319,9 +328,11 @@ impl<C: PutSegments> Sender<C> {
     }
 
     fn say_over(&mut self, outage: &Outage) {
-        self.reminded_at = None;
+        if !std::mem::take(&mut self.outage_said) {
+            return;
+        }
         let failing_s = now().duration_since(outage.since).as_secs_f64();
-        let waiting = self.intake.waiting_documents();
+        let waiting = self.ledger.snapshot().pending();
         tracing::info!(
             waiting,
             failing_s,
