@@ -111,6 +111,25 @@ impl Queue {
         self.evict()
     }
 
+    /// Adds a batch from the spool at its place by age, if there is room for it without pushing anything out.
+    ///
+    /// # Errors
+    /// The batch, when there is none.
+    pub fn take_back(&mut self, batch: Batch) -> Result<(), Batch> {
+        // One that is larger than the whole budget must have its chance too.
+        if self.bytes() > 0 && self.bytes() + batch.cost_bytes() > self.budget_bytes {
+            return Err(batch);
+        }
+        self.insert(batch);
+        Ok(())
+    }
+
+    /// Whether less than half of the budget is used.
+    #[must_use]
+    pub fn is_half_empty(&self) -> bool {
+        self.bytes() < self.budget_bytes / 2
+    }
+
     /// Everything there is, in flight or waiting, oldest first. What becomes of the calls in flight changes nothing any
     /// more.
     #[must_use = "these batches must be counted or kept elsewhere"]

@@ -21,6 +21,7 @@ use crate::logs;
 use crate::logs::Tally;
 use crate::queue::Next;
 use crate::retry::{DEFAULT_MAX_CONCURRENCY, Outage, Pacer, Start, code_may_pass};
+use crate::spool::DRAIN_INTERVAL;
 
 /// The least time between two lines about failing calls.
 const OUTAGE_REMINDER: Duration = Duration::from_secs(60);
@@ -72,6 +73,8 @@ pub struct Sender<C> {
     outage_said: bool,
     splits_left: usize,
     refused_lines: Tally,
+    /// The spool is not asked for a batch before.
+    ask_spool_at: Option<Instant>,
 }
 
 /// A call that has ended.
@@ -103,6 +106,7 @@ impl<C: PutSegments> Sender<C> {
             outage_said: false,
             splits_left: MAX_SPLITS,
             refused_lines: Tally::default(),
+            ask_spool_at: None,
         }
     }
 
@@ -111,7 +115,10 @@ impl<C: PutSegments> Sender<C> {
         let mut draining = *phase.borrow_and_update() == Phase::Draining;
         let mut timer = pin!(tokio::time::sleep(Duration::ZERO));
         loop {
-            let wait = self.start_calls(now());
+            let mut wait = self.start_calls(now());
+            if !draining && let Some(at) = self.ask_spool(now()) {
+                wait = wait.or_at(at);
+            }
             if draining && self.calls.is_empty() && matches!(wait, Wait::ForBatches) {
                 return;
             }
@@ -150,6 +157,28 @@ impl<C: PutSegments> Sender<C> {
                 Next::Empty => return Wait::ForBatches,
             }
         }
+    }
+
+    /// Asks the spool for a batch if there is one, and room for it beside the live traffic: while no call fails, half of
+    /// the calls and half of the memory at most. Says when to try again, if time alone is what it takes.
+    fn ask_spool(&mut self, now: Instant) -> Option<Instant> {
+        let spool = self.intake.spool()?;
+        // During an outage nothing but a probe, when memory has none.
+        let answers = self.pacer.outage().is_none()
+            || (self.calls.is_empty() && self.intake.waiting_documents() == 0 && spool.out() == 0);
+        let may_ask = answers
+            && spool.waiting_files() > 0
+            && spool.out() < (self.pacer.limit() / 2).max(1)
+            && self.intake.has_room();
+        if !may_ask {
+            return None;
+        }
+        if let Some(at) = self.ask_spool_at.filter(|at| *at > now) {
+            return Some(at);
+        }
+        self.ask_spool_at = Some(now + DRAIN_INTERVAL);
+        spool.ask();
+        self.ask_spool_at
     }
 
     fn start(&mut self, batch: Batch, started: Instant) {
@@ -361,6 +390,16 @@ enum Wait {
     ForBatches,
     ForCalls,
     Until(Instant),
+}
+
+impl Wait {
+    /// As this one, and at the latest until `at`.
+    fn or_at(self, at: Instant) -> Self {
+        match self {
+            Self::Until(other) => Self::Until(other.min(at)),
+            Self::ForBatches | Self::ForCalls => Self::Until(at),
+        }
+    }
 }
 
 /// The runtime's clock, which tests can pause.

@@ -1,0 +1,249 @@
+//! The file operations that a spool needs, and the directory that does them.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+/// The file whose lock keeps a second daemon out. It stays when the daemon ends; the lock goes with the process.
+const LOCK: &str = ".lock";
+
+/// A directory of files. All names are plain file names in it.
+pub trait Disk {
+    /// A file that is being written.
+    type File;
+
+    /// Makes the directory if need be and locks it against other processes, until dropped.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] when another process has it; otherwise what the file system says.
+    fn lock(&mut self) -> io::Result<()>;
+
+    /// The regular files, with their lengths.
+    ///
+    /// # Errors
+    /// What the file system says.
+    fn list(&self) -> io::Result<Vec<(String, u64)>>;
+
+    /// Writes a new file. It need not be safe before [`Disk::sync`].
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::AlreadyExists`], or what the file system says; part of the file may then be there.
+    fn create(&self, name: &str, content: &[u8]) -> io::Result<Self::File>;
+
+    /// Makes the content of a file safe against a loss of power.
+    ///
+    /// # Errors
+    /// What the file system says.
+    fn sync(&self, file: &Self::File) -> io::Result<()>;
+
+    /// Makes names, new ones and removed ones, safe against a loss of power.
+    ///
+    /// # Errors
+    /// What the file system says.
+    fn sync_names(&self) -> io::Result<()>;
+
+    /// Gives a file another name, at once and whole.
+    ///
+    /// # Errors
+    /// What the file system says.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+
+    /// The content of a regular file that is `bytes` long; longer ones are not read further than one byte beyond.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::NotFound`], or what the file system says.
+    fn read(&self, name: &str, bytes: u64) -> io::Result<Vec<u8>>;
+
+    /// Removes a file.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::NotFound`], or what the file system says.
+    fn remove(&self, name: &str) -> io::Result<()>;
+}
+
+/// A directory of the file system. What it makes, others can't read: the directory has mode 0700, files 0600.
+#[derive(Debug)]
+pub struct Directory {
+    path: PathBuf,
+    lock: Option<File>,
+}
+
+impl Directory {
+    /// At `path`, which need not exist yet.
+    #[must_use]
+    pub fn new(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            lock: None,
+        }
+    }
+
+    /// Its path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether users other than the owner may write to it, and so remove or plant files.
+    #[must_use]
+    pub fn is_open_to_others(&self) -> bool {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            fs::metadata(&self.path).is_ok_and(|metadata| metadata.permissions().mode() & 0o022 != 0)
+        }
+        #[cfg(not(unix))]
+        {
+            false
+        }
+    }
+
+    fn of(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+}
+
+impl Disk for Directory {
+    type File = File;
+
+    fn lock(&mut self) -> io::Result<()> {
+        let mut directory = fs::DirBuilder::new();
+        directory.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut directory, 0o700);
+        directory.create(&self.path)?;
+        let lock = private().create(true).truncate(false).open(self.of(LOCK))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(io::ErrorKind::WouldBlock.into()),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+        self.lock = Some(lock);
+        Ok(())
+    }
+
+    fn list(&self) -> io::Result<Vec<(String, u64)>> {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&self.path)? {
+            let entry = entry?;
+            // Not followed: a link may lead anywhere.
+            let Ok(metadata) = entry.metadata() else {
+                continue;
+            };
+            if let (true, Ok(name)) = (metadata.is_file(), entry.file_name().into_string()) {
+                files.push((name, metadata.len()));
+            }
+        }
+        Ok(files)
+    }
+
+    fn create(&self, name: &str, content: &[u8]) -> io::Result<File> {
+        let mut file = private().create_new(true).open(self.of(name))?;
+        file.write_all(content)?;
+        Ok(file)
+    }
+
+    fn sync(&self, file: &File) -> io::Result<()> {
+        file.sync_all()
+    }
+
+    fn sync_names(&self) -> io::Result<()> {
+        #[cfg(unix)]
+        File::open(&self.path)?.sync_all()?;
+        Ok(())
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.of(from), self.of(to))
+    }
+
+    fn read(&self, name: &str, bytes: u64) -> io::Result<Vec<u8>> {
+        let path = self.of(name);
+        // Opening a pipe would wait for its writer, and a link may lead anywhere.
+        if !fs::symlink_metadata(&path)?.is_file() {
+            return Err(io::Error::other("not a regular file"));
+        }
+        let mut content = Vec::with_capacity(usize::try_from(bytes).unwrap_or_default());
+        File::open(path)?
+            .take(bytes.saturating_add(1))
+            .read_to_end(&mut content)?;
+        Ok(content)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        fs::remove_file(self.of(name))
+    }
+}
+
+/// Options for files that nobody else can read.
+fn private() -> fs::OpenOptions {
+    let mut options = File::options();
+    options.write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn other_users_see_neither_the_directory_nor_the_files() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("a/spool");
+        let mut directory = Directory::new(&path);
+        directory.lock().unwrap();
+        directory.create("x", b"secret").unwrap();
+        assert_eq!(mode(&path), 0o700);
+        assert_eq!((mode(&path.join("x")), mode(&path.join(LOCK))), (0o600, 0o600));
+        assert!(!directory.is_open_to_others());
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o770)).unwrap();
+        assert!(directory.is_open_to_others());
+    }
+
+    #[test]
+    fn a_second_one_is_kept_out_until_the_first_is_gone() {
+        let parent = tempfile::tempdir().unwrap();
+        let mut first = Directory::new(parent.path());
+        let mut second = Directory::new(parent.path());
+        first.lock().unwrap();
+        assert_eq!(second.lock().unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        drop(first);
+        second.lock().unwrap();
+    }
+
+    #[test]
+    fn links_and_pipes_are_no_files_of_a_spool() {
+        let parent = tempfile::tempdir().unwrap();
+        let directory = Directory::new(parent.path());
+        directory.create("file", b"content").unwrap();
+        std::os::unix::fs::symlink(parent.path().join("file"), parent.path().join("link")).unwrap();
+        fs::create_dir(parent.path().join("directory")).unwrap();
+        assert_eq!(directory.list().unwrap(), [("file".to_owned(), 7)]);
+        assert_eq!(directory.read("file", 7).unwrap(), b"content");
+        assert_eq!(
+            directory.read("file", 3).unwrap(),
+            b"cont",
+            "one more than the length, to see that it is wrong"
+        );
+        assert_eq!(
+            directory.read("link", 7).unwrap_err().kind(),
+            io::ErrorKind::Other
+        );
+        assert_eq!(
+            directory.create("file", b"").unwrap_err().kind(),
+            io::ErrorKind::AlreadyExists
+        );
+        assert_eq!(
+            directory.create("link", b"").unwrap_err().kind(),
+            io::ErrorKind::AlreadyExists
+        );
+    }
+}
