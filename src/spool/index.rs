@@ -42,7 +42,8 @@ pub struct Index {
     next_sequence: u64,
 }
 
-/// What must go so that something else has room.
+/// What must go so that something else has room. Each is in the index until [`Index::gone`] or
+/// [`Index::damaged_gone`].
 #[derive(Debug, Default, PartialEq, Eq)]
 #[must_use = "these files are to be removed, and the documents of the evicted ones to be counted"]
 pub struct Room {
@@ -81,7 +82,7 @@ impl Index {
     }
 
     /// What is over the limit, or more than may stay set aside: after a start with a smaller limit.
-    pub fn trim(&mut self) -> Room {
+    pub fn surplus(&self) -> Room {
         self.make_room(0, None).unwrap_or_default()
     }
 
@@ -93,9 +94,7 @@ impl Index {
     }
 
     /// What must go so that `name` fits in. `None`: it does not, because all that could go is younger than it.
-    ///
-    /// Those files are not in the index any more; `name` is only after [`Index::reserve`].
-    pub fn room_for(&mut self, name: &FileName) -> Option<Room> {
+    pub fn room_for(&self, name: &FileName) -> Option<Room> {
         self.make_room(cost_bytes(name.bytes), Some(name.id))
     }
 
@@ -172,6 +171,13 @@ impl Index {
         self.surplus_damaged()
     }
 
+    /// A file that was set aside is not there any more.
+    pub fn damaged_gone(&mut self, id: FileId) {
+        if let Some(name) = self.damaged.remove(&id) {
+            self.bytes -= cost_bytes(name.bytes);
+        }
+    }
+
     /// What all files take up.
     #[must_use]
     pub fn bytes(&self) -> u64 {
@@ -204,49 +210,38 @@ impl Index {
     }
 
     /// Room for `cost` more, at the expense of files that are older than `newcomer`.
-    fn make_room(&mut self, cost: u64, newcomer: Option<FileId>) -> Option<Room> {
+    fn make_room(&self, cost: u64, newcomer: Option<FileId>) -> Option<Room> {
         let limit = self.limit_bytes.checked_sub(cost)?;
-        let older = |name: &&FileName| newcomer.is_none_or(|newcomer| name.id < newcomer);
         let mut bytes = self.bytes;
-        let mut taken = |name: &&FileName| {
+        let mut needed = |name: &FileName| {
             let needed = bytes > limit;
             if needed {
                 bytes -= cost_bytes(name.bytes);
             }
             needed
         };
+        let too_many = self.damaged.len().saturating_sub(MAX_DAMAGED);
+        let mut damaged = Vec::new();
         // Those first that nobody waits for.
-        let mut damaged: Vec<FileName> = self.damaged.values().take_while(&mut taken).copied().collect();
-        let evicted: Vec<FileName> = self
+        for (n, name) in self.damaged.values().enumerate() {
+            if !needed(name) && n >= too_many {
+                break;
+            }
+            damaged.push(*name);
+        }
+        let older = |name: &&FileName| newcomer.is_none_or(|newcomer| name.id < newcomer);
+        let evicted = self
             .waiting()
             .take_while(older)
-            .take_while(&mut taken)
+            .take_while(|name| needed(name))
             .copied()
             .collect();
-        if bytes > limit && newcomer.is_some() {
-            return None;
-        }
-        for name in &damaged {
-            self.damaged.remove(&name.id);
-            self.bytes -= cost_bytes(name.bytes);
-        }
-        for name in &evicted {
-            self.gone(name.id);
-        }
-        damaged.extend(self.surplus_damaged());
-        Some(Room { evicted, damaged })
+        (bytes <= limit || newcomer.is_none()).then_some(Room { evicted, damaged })
     }
 
-    fn surplus_damaged(&mut self) -> Vec<FileName> {
-        let mut surplus = Vec::new();
-        while self.damaged.len() > MAX_DAMAGED {
-            let Some((_, name)) = self.damaged.pop_first() else {
-                break;
-            };
-            self.bytes -= cost_bytes(name.bytes);
-            surplus.push(name);
-        }
-        surplus
+    fn surplus_damaged(&self) -> Vec<FileName> {
+        let too_many = self.damaged.len().saturating_sub(MAX_DAMAGED);
+        self.damaged.values().take(too_many).copied().collect()
     }
 }
 

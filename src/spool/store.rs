@@ -127,11 +127,10 @@ impl<D: Disk> Store<D> {
                 Kind::Foreign => found.foreign += usize::from(!called.starts_with('.')),
             }
         }
-        let room = index.trim();
+        let surplus = index.surplus();
         let mut store = Self { disk, index };
         // A directory that can't be written to shows with the first file that is to be written.
-        let _: io::Result<()> = store.clear(&room);
-        found.evicted = room.evicted;
+        let _: io::Result<()> = store.clear(&surplus, &mut found.evicted);
         Ok((store, found))
     }
 
@@ -147,11 +146,10 @@ impl<D: Disk> Store<D> {
                 written.full.push(batch);
                 continue;
             };
-            let created = self.clear(&room).and_then(|()| {
+            let created = self.clear(&room, &mut written.evicted).and_then(|()| {
                 self.index.reserve(name);
                 self.disk.create(&name.unfinished(), &batch.body)
             });
-            written.evicted.extend(room.evicted);
             match created {
                 Ok(file) => files.push((batch, name, file)),
                 Err(error) => self.fail(&mut written, batch, &name, error),
@@ -206,7 +204,9 @@ impl<D: Disk> Store<D> {
                 // If it keeps its name, it is met again at the next start, and not before.
                 let _: io::Result<()> = self.disk.rename(&name.to_string(), &name.damaged());
                 for surplus in surplus {
-                    drop(self.disk.remove(&surplus.damaged()));
+                    if missing_is_fine(self.disk.remove(&surplus.damaged())).is_ok() {
+                        self.index.damaged_gone(surplus.id);
+                    }
                 }
                 Taken::Damaged(name)
             }
@@ -252,15 +252,19 @@ impl<D: Disk> Store<D> {
         Ok(())
     }
 
-    /// Removes files that must make room.
-    fn clear(&mut self, room: &Room) -> io::Result<()> {
-        let evicted = room.evicted.iter().map(FileName::to_string);
-        let damaged = room.damaged.iter().map(FileName::damaged);
-        // All of them, since the index knows none of them any more.
-        evicted
-            .chain(damaged)
-            .map(|name| missing_is_fine(self.disk.remove(&name)))
-            .fold(Ok(()), Result::and)
+    /// Removes files that must make room, up to the first that can't be removed. Those that held segments go to
+    /// `evicted`.
+    fn clear(&mut self, room: &Room, evicted: &mut Vec<FileName>) -> io::Result<()> {
+        for name in &room.damaged {
+            missing_is_fine(self.disk.remove(&name.damaged()))?;
+            self.index.damaged_gone(name.id);
+        }
+        for name in &room.evicted {
+            missing_is_fine(self.disk.remove(&name.to_string()))?;
+            self.index.gone(name.id);
+            evicted.push(*name);
+        }
+        Ok(())
     }
 
     /// What is there.

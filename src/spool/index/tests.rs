@@ -26,6 +26,16 @@ fn put(index: &mut Index, name: FileName) {
     index.written(name.id);
 }
 
+/// What was to be removed is removed.
+fn clear(index: &mut Index, room: &Room) {
+    for name in &room.evicted {
+        index.gone(name.id);
+    }
+    for name in &room.damaged {
+        index.damaged_gone(name.id);
+    }
+}
+
 fn ages(names: &[FileName]) -> Vec<u64> {
     names.iter().map(|name| name.id.opened_ms).collect()
 }
@@ -56,13 +66,14 @@ fn a_new_file_pushes_out_the_oldest() {
     assert_eq!(id.sequence, 3);
     let room = index.room_for(&name(40, 3, BLOCK_BYTES + 1)).unwrap();
     assert_eq!((ages(&room.evicted), room.damaged.len()), (vec![10, 20], 0));
+    clear(&mut index, &room);
     put(&mut index, name(40, 3, BLOCK_BYTES + 1));
     assert_eq!((index.bytes(), index.waiting_files()), (3 * BLOCK_BYTES, 2));
 }
 
 #[test]
 fn a_new_file_that_is_the_oldest_pushes_out_none() {
-    let mut index = index(3, &[10, 20, 30]);
+    let index = index(3, &[10, 20, 30]);
     assert_eq!(index.room_for(&name(5, 9, 1)), None);
     // Nor does one that does not fit in beside the younger ones.
     assert_eq!(index.room_for(&name(15, 9, 2 * BLOCK_BYTES)), None);
@@ -76,6 +87,7 @@ fn what_is_on_its_way_out_is_not_pushed_out() {
     let out = index.check_out().unwrap();
     let room = index.room_for(&name(30, 9, 1)).unwrap();
     assert_eq!(ages(&room.evicted), [20]);
+    clear(&mut index, &room);
     put(&mut index, name(30, 9, 1));
     assert!(index.give_back(out.id).is_some());
     assert!(index.give_back(out.id).is_none());
@@ -89,6 +101,7 @@ fn what_is_being_written_has_its_room_and_is_not_there_yet() {
     assert_eq!((index.bytes(), index.waiting_files()), (2 * BLOCK_BYTES, 1));
     let room = index.room_for(&name(30, 10, 1)).unwrap();
     assert_eq!(ages(&room.evicted), [10]);
+    clear(&mut index, &room);
     assert!(index.check_out().is_none());
     index.written(name(5, 9, 1).id);
     assert_eq!(ages(&[index.check_out().unwrap()]), [5]);
@@ -122,7 +135,10 @@ fn of_the_files_set_aside_the_last_sixteen_are_kept_and_go_first() {
         assert_eq!(index.set_aside(name.id), []);
     }
     let name_of_last = index.check_out().unwrap();
-    assert_eq!(ages(&index.set_aside(name_of_last.id)), [10]);
+    let surplus = index.set_aside(name_of_last.id);
+    assert_eq!(ages(&surplus), [10]);
+    assert_eq!(ages(&index.surplus().damaged), [10], "until it is gone");
+    index.damaged_gone(surplus[0].id);
     assert_eq!(index.bytes(), 16 * BLOCK_BYTES);
     put(&mut index, name(1, 90, 1));
     let room = index.room_for(&name(200, 99, 5 * BLOCK_BYTES)).unwrap();
@@ -132,8 +148,10 @@ fn of_the_files_set_aside_the_last_sixteen_are_kept_and_go_first() {
 #[test]
 fn with_a_smaller_limit_the_oldest_are_too_many() {
     let mut index = index(2, &[10, 20, 30]);
-    assert_eq!(ages(&index.trim().evicted), [10]);
-    assert_eq!(index.trim(), Room::default());
+    let surplus = index.surplus();
+    assert_eq!(ages(&surplus.evicted), [10]);
+    clear(&mut index, &surplus);
+    assert_eq!(index.surplus(), Room::default());
 }
 
 #[derive(Debug, Clone)]
@@ -177,6 +195,7 @@ proptest! {
                             waiting.retain(|other| other != evicted);
                         }
                         aside.retain(|name| !room.damaged.contains(name));
+                        clear(&mut index, &room);
                         put(&mut index, name);
                         waiting.push(name);
                     }
@@ -201,6 +220,9 @@ proptest! {
                     aside.push(name);
                     let surplus = index.set_aside(name.id);
                     aside.retain(|name| !surplus.contains(name));
+                    for name in surplus {
+                        index.damaged_gone(name.id);
+                    }
                 },
                 Step::Remove => if let Some(name) = settled.pop() {
                     index.gone(name.id);
