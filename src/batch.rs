@@ -130,6 +130,12 @@ impl OpenBatch {
         pushed
     }
 
+    /// How many documents it has.
+    #[cfg(test)]
+    pub(crate) fn documents(&self) -> usize {
+        self.documents
+    }
+
     /// When its first document came; `None` while empty.
     #[must_use]
     pub fn opened_at(&self) -> Option<Instant> {

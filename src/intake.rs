@@ -33,6 +33,13 @@ struct State {
     abandoned: bool,
 }
 
+/// What an intake holds.
+#[cfg(test)]
+pub(crate) struct Held {
+    pub(crate) documents: usize,
+    pub(crate) sealed_bytes: usize,
+}
+
 impl Intake {
     /// An empty intake that keeps within `budget` and counts in `ledger`.
     #[must_use]
@@ -196,6 +203,16 @@ impl Intake {
         let mut batches = state.queue.abandon();
         batches.extend(state.open.seal());
         batches
+    }
+
+    /// What is in memory here, counted anew.
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> Held {
+        let state = self.lock();
+        Held {
+            documents: state.open.documents() + state.queue.documents(),
+            sealed_bytes: state.queue.bytes(),
+        }
     }
 
     /// Makes the sender look again at what there is to do.

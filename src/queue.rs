@@ -192,6 +192,16 @@ impl Queue {
         self.waiting_bytes + self.in_flight_bytes
     }
 
+    /// Documents that wait or are in flight, counted anew.
+    #[cfg(test)]
+    pub(crate) fn documents(&self) -> usize {
+        self.waiting
+            .iter()
+            .chain(self.in_flight.values())
+            .map(|batch| batch.documents)
+            .sum()
+    }
+
     fn evict(&mut self) -> Evicted {
         let mut evicted = Evicted::default();
         while self.bytes() > self.budget_bytes {

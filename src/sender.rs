@@ -408,4 +408,6 @@ fn now() -> Instant {
 }
 
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod tests;

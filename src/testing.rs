@@ -9,6 +9,14 @@ use tracing::dispatcher::{DefaultGuard, set_default};
 use crate::config::{LogFormat, LogLevel};
 use crate::logs::{self, LogHandle};
 
+/// How many cases a property is tried with: `PROPTEST_CASES` where it is set, for a longer search, and else `usual`.
+pub(crate) fn cases(usual: u32) -> proptest::test_runner::Config {
+    let asked = std::env::var("PROPTEST_CASES")
+        .ok()
+        .and_then(|cases| cases.parse().ok());
+    proptest::test_runner::Config::with_cases(asked.unwrap_or(usual))
+}
+
 /// The log of this thread as it would be written, while the value lives.
 pub(crate) struct LogLines {
     written: Written,

@@ -161,6 +161,21 @@ impl Spool {
         (spool, worker)
     }
 
+    /// On a disk in memory.
+    #[cfg(test)]
+    pub(crate) fn on_fake(
+        disk: &fake::FakeDisk,
+        limit_bytes: u64,
+        write_limit_bytes: usize,
+        ledger: &Arc<Ledger>,
+    ) -> (Self, Worker<fake::FakeDisk>) {
+        let config = WorkerConfig {
+            shown: "/spool".to_owned(),
+            limit_bytes,
+        };
+        Self::on(disk.clone(), config, write_limit_bytes, Arc::clone(ledger))
+    }
+
     /// Keeps a batch that memory has no room for. One that was read from here and is still whole costs nothing.
     ///
     /// # Errors

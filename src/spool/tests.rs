@@ -25,13 +25,9 @@ struct Bench {
 
 impl Bench {
     fn new(disk: &FakeDisk, limit_bytes: u64) -> Self {
-        let config = WorkerConfig {
-            shown: "/spool".to_owned(),
-            limit_bytes,
-        };
         let ledger = Arc::new(Ledger::default());
         let budget = Budget::of_mb(3).with_spool();
-        let (spool, worker) = Spool::on(disk.clone(), config, budget.to_spool_bytes, Arc::clone(&ledger));
+        let (spool, worker) = Spool::on_fake(disk, limit_bytes, budget.to_spool_bytes, &ledger);
         Self {
             disk: disk.clone(),
             intake: Intake::with_spool(budget, Arc::clone(&ledger), Some(spool)),

@@ -6,6 +6,7 @@ use super::*;
 use crate::batch::OpenBatch;
 use crate::spool::fake::FakeDisk;
 use crate::spool::index::BLOCK_BYTES;
+use crate::testing::cases;
 
 fn moment() -> Moment {
     Moment {
@@ -255,7 +256,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(cases(512))]
 
     /// Whenever the power fails or the process is killed: what was said to be stored and has not gone for a reason comes
     /// back whole, once, and nothing else does but what was handed over.
