@@ -194,6 +194,12 @@ impl Intake {
         self.lock().queue.is_half_empty()
     }
 
+    /// Bytes of the batches that wait or are in flight.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.lock().queue.bytes()
+    }
+
     /// Everything that waits or is being sent, for the end: whoever sends it must have been stopped. Late answers to
     /// calls change nothing any more.
     #[must_use = "these batches must be counted or kept elsewhere"]

@@ -12,11 +12,17 @@ pub trait Disk {
     /// A file that is being written.
     type File;
 
-    /// Makes the directory if need be and locks it against other processes, until dropped.
+    /// Makes the directory if need be and locks it against other processes, until dropped. Nothing to do when that was
+    /// done and still holds.
     ///
     /// # Errors
     /// [`io::ErrorKind::WouldBlock`] when another process has it; otherwise what the file system says.
     fn lock(&mut self) -> io::Result<()>;
+
+    /// Whether users other than the owner may write to it, and so remove or plant files.
+    fn is_open_to_others(&self) -> bool {
+        false
+    }
 
     /// The regular files, with their lengths.
     ///
@@ -78,26 +84,6 @@ impl Directory {
         }
     }
 
-    /// Its path.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Whether users other than the owner may write to it, and so remove or plant files.
-    #[must_use]
-    pub fn is_open_to_others(&self) -> bool {
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt as _;
-            fs::metadata(&self.path).is_ok_and(|metadata| metadata.permissions().mode() & 0o022 != 0)
-        }
-        #[cfg(not(unix))]
-        {
-            false
-        }
-    }
-
     fn of(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
@@ -107,6 +93,10 @@ impl Disk for Directory {
     type File = File;
 
     fn lock(&mut self) -> io::Result<()> {
+        // The lock is worth nothing once somebody removed the file.
+        if self.lock.is_some() && self.of(LOCK).exists() {
+            return Ok(());
+        }
         let mut directory = fs::DirBuilder::new();
         directory.recursive(true);
         #[cfg(unix)]
@@ -120,6 +110,18 @@ impl Disk for Directory {
         }
         self.lock = Some(lock);
         Ok(())
+    }
+
+    fn is_open_to_others(&self) -> bool {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            fs::metadata(&self.path).is_ok_and(|metadata| metadata.permissions().mode() & 0o022 != 0)
+        }
+        #[cfg(not(unix))]
+        {
+            false
+        }
     }
 
     fn list(&self) -> io::Result<Vec<(String, u64)>> {

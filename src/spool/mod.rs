@@ -273,9 +273,11 @@ impl Spool {
         }
     }
 
-    /// From here on the worker changes nothing in the ledger, whatever it is still doing.
+    /// From here on the worker changes nothing in the ledger, whatever it is still doing. It ends when it has done it.
     pub fn close_account(&self) {
         *self.shared.lock_account() = true;
+        // An error means that it has ended already.
+        drop(self.commands.send(Command::Close(oneshot::channel().0)));
     }
 }
 

@@ -54,6 +54,8 @@ pub struct Found {
     pub damaged: Vec<FileName>,
     /// Files that are not of a spool, left alone.
     pub foreign: usize,
+    /// Other users may write to the directory.
+    pub open_to_others: bool,
 }
 
 /// What became of batches that were to be written.
@@ -107,7 +109,10 @@ impl<D: Disk> Store<D> {
             Ok(files) => files,
             Err(error) => return Err((disk, error)),
         };
-        let mut found = Found::default();
+        let mut found = Found {
+            open_to_others: disk.is_open_to_others(),
+            ..Found::default()
+        };
         let mut index = Index::new(limit_bytes);
         for (called, bytes) in files {
             match Kind::of(&called) {

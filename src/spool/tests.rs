@@ -461,7 +461,7 @@ async fn closing_waits_for_the_disk_and_a_closed_account_stays_as_it_is() {
     late.add(2);
     late.spool().keep_at_end(late.intake.abandon()).unwrap();
     late.spool().close_account();
-    late.work();
+    assert!(!late.worker.work(&late.intake, late.at));
     assert_eq!((late.counts().spooled, late.files()), (0, 2));
 }
 
@@ -488,7 +488,8 @@ fn a_directory_that_somebody_removed_is_made_again() {
     let (spool, mut worker) = Spool::new(&path, 10 * MB, 1 << 20, Arc::clone(&ledger));
     let intake = Intake::new(Budget::of_mb(3), Arc::clone(&ledger));
     let mut at = Moment::now();
-    worker.open(at).unwrap();
+    worker.claim().unwrap();
+    worker.work(&intake, at);
     std::fs::remove_dir_all(&path).unwrap();
     let keep = |spool: &Spool| {
         ledger.add_received(1);

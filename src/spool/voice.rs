@@ -100,6 +100,11 @@ impl Voice {
                 found.foreign
             );
         }
+        if found.open_to_others {
+            tracing::warn!(
+                "Other users may write to the spool {shown}, and so remove segments or add some: give it to this user alone"
+            );
+        }
         for name in &found.damaged {
             self.damaged(name, now);
         }

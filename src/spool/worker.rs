@@ -79,12 +79,34 @@ impl<D: Disk> Worker<D> {
         }
     }
 
-    /// Takes possession of the directory, makes it if need be, and looks at what is there. [`Worker::run`] does so too
-    /// when this was not called or failed.
+    /// Makes the directory if need be and locks it, so that a setting with which that can never be is known at the start.
+    /// What may pass is no error: another daemon has the directory (still: it is about to end), or the disk is full or
+    /// read-only. [`Worker::run`] tries again then.
     ///
     /// # Errors
-    /// What the file system says; [`io::ErrorKind::WouldBlock`] when another process has the directory.
-    pub fn open(&mut self, at: Moment) -> io::Result<()> {
+    /// What the file system says.
+    pub fn claim(&mut self) -> io::Result<()> {
+        let Files::Closed(disk) = &mut self.files else {
+            return Ok(());
+        };
+        match disk.lock() {
+            Err(error)
+                if !matches!(
+                    error.kind(),
+                    io::ErrorKind::WouldBlock
+                        | io::ErrorKind::StorageFull
+                        | io::ErrorKind::QuotaExceeded
+                        | io::ErrorKind::ReadOnlyFilesystem
+                ) =>
+            {
+                Err(error)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes possession of the directory and looks at what is there.
+    fn open(&mut self, at: Moment) -> io::Result<()> {
         let Files::Closed(disk) = std::mem::replace(&mut self.files, Files::Opening) else {
             return Ok(());
         };
