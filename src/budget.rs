@@ -48,11 +48,11 @@ impl Budget {
         }
     }
 
-    /// The same in all, with a quarter of it for batches that wait to be written to the spool: enough for a second or
-    /// more in which the disk does not answer.
+    /// The same in all, with half of it for batches that wait to be written to the spool: a disk that does not answer for
+    /// a second must not cost anything, even with the smallest budget.
     #[must_use]
     pub fn with_spool(self) -> Self {
-        let to_spool_bytes = (self.open_batch_bytes + self.sealed_bytes) / 4;
+        let to_spool_bytes = (self.open_batch_bytes + self.sealed_bytes) / 2;
         Self {
             sealed_bytes: self.sealed_bytes - to_spool_bytes,
             to_spool_bytes,
@@ -213,7 +213,7 @@ mod tests {
                 mb * MB,
                 "{mb} MB"
             );
-            assert_eq!(spooling.to_spool_bytes as u64, mb * MB / 4, "{mb} MB");
+            assert_eq!(spooling.to_spool_bytes as u64, mb * MB / 2, "{mb} MB");
         }
     }
 }

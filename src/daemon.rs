@@ -18,6 +18,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
 use crate::aws::{self, Aws};
+use crate::batch::Batch;
 use crate::budget::{self, Budget, MB};
 use crate::config::{Config, Disk, Environment, Sourced};
 use crate::intake::Intake;
@@ -283,7 +284,7 @@ async fn keep_what_is_left(intake: &Intake) {
         );
     }
     // What it can't take is pending, and counted at the end.
-    drop(spool.keep_at_end(left));
+    let _refused: Vec<Batch> = spool.keep_at_end(left);
     spool.close().await;
 }
 

@@ -172,20 +172,17 @@ impl Intake {
         self.spill(evicted, now);
     }
 
-    /// A batch from the spool is to be sent.
-    ///
-    /// # Errors
-    /// The batch, when there is no room for it or the end has come.
-    pub fn take_back(&self, batch: Batch) -> Result<(), Batch> {
-        {
+    /// A batch from the spool is to be sent; false when there is no room for it or the end has come, and it is not taken.
+    #[must_use]
+    pub fn take_back(&self, batch: Batch) -> bool {
+        let taken = {
             let mut state = self.lock();
-            if state.abandoned {
-                return Err(batch);
-            }
-            state.queue.take_back(batch)?;
+            !state.abandoned && state.queue.take_back(batch)
+        };
+        if taken {
+            self.sealed.notify_one();
         }
-        self.sealed.notify_one();
-        Ok(())
+        taken
     }
 
     /// Whether there is room for batches from the spool beside what comes in.
@@ -262,7 +259,7 @@ impl Intake {
             return;
         };
         for batch in evicted.0 {
-            if let Err(batch) = spool.keep(batch) {
+            if let Some(batch) = spool.keep(batch) {
                 self.lose(batch.documents, DropReason::SpoolSlow, now);
                 spool.ended(&batch);
             }

@@ -111,17 +111,15 @@ impl Queue {
         self.evict()
     }
 
-    /// Adds a batch from the spool at its place by age, if there is room for it without pushing anything out.
-    ///
-    /// # Errors
-    /// The batch, when there is none.
-    pub fn take_back(&mut self, batch: Batch) -> Result<(), Batch> {
+    /// Adds a batch from the spool at its place by age, if there is room for it without pushing anything out; false when
+    /// there is none.
+    pub fn take_back(&mut self, batch: Batch) -> bool {
         // One that is larger than the whole budget must have its chance too.
-        if self.bytes() > 0 && self.bytes() + batch.cost_bytes() > self.budget_bytes {
-            return Err(batch);
+        let fits = self.bytes() == 0 || self.bytes() + batch.cost_bytes() <= self.budget_bytes;
+        if fits {
+            self.insert(batch);
         }
-        self.insert(batch);
-        Ok(())
+        fits
     }
 
     /// Whether less than half of the budget is used.

@@ -208,11 +208,14 @@ impl Disk for FakeDisk {
         }
     }
 
-    fn sync(&self, file: &usize) -> io::Result<()> {
+    fn sync(&self, files: &[usize]) -> Vec<io::Result<()>> {
         let mut state = self.state();
-        state.change()?;
-        state.contents[*file].1 = true;
-        Ok(())
+        let mut sync = |file: &usize| {
+            state.change()?;
+            state.contents[*file].1 = true;
+            Ok(())
+        };
+        files.iter().map(&mut sync).collect()
     }
 
     fn sync_names(&self) -> io::Result<()> {

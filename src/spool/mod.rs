@@ -178,48 +178,40 @@ impl Spool {
 
     /// Keeps a batch that memory has no room for. One that was read from here and is still whole costs nothing.
     ///
-    /// # Errors
-    /// The batch, when too much waits for the disk already: it is to be dropped.
-    pub fn keep(&self, batch: Batch) -> Result<(), Batch> {
+    /// Returns it when too much waits for the disk already.
+    #[must_use = "this batch is to be counted as dropped"]
+    pub fn keep(&self, batch: Batch) -> Option<Batch> {
         self.keep_within(self.write_limit_bytes, batch)
     }
 
     /// Keeps what is left at the end, however much waits for the disk: it is in memory anyway, and nothing more comes.
     ///
-    /// # Errors
-    /// The batches that can't be kept because the worker has ended.
-    pub fn keep_at_end(&self, batches: Vec<Batch>) -> Result<(), Vec<Batch>> {
+    /// Returns what can't be kept because the worker has ended.
+    #[must_use = "these batches are to be counted as dropped"]
+    pub fn keep_at_end(&self, batches: Vec<Batch>) -> Vec<Batch> {
         // Should the worker be gone, the batches say so.
         drop(self.commands.send(Command::Hurry));
-        let lost: Vec<Batch> = batches
+        batches
             .into_iter()
-            .filter_map(|batch| self.keep_within(usize::MAX, batch).err())
-            .collect();
-        if lost.is_empty() { Ok(()) } else { Err(lost) }
+            .filter_map(|batch| self.keep_within(usize::MAX, batch))
+            .collect()
     }
 
-    fn keep_within(&self, limit_bytes: usize, batch: Batch) -> Result<(), Batch> {
-        if let Some(origin) = batch.origin.as_ref().filter(|origin| origin.is_whole()) {
-            let sent = self.commands.send(Command::GiveBack(origin.file()));
-            return sent.map_err(|_| batch);
-        }
-        let cost = batch.cost_bytes();
-        let room = |bytes: usize| bytes.checked_add(cost).filter(|bytes| *bytes <= limit_bytes);
-        if self
-            .shared
-            .to_write_bytes
-            .fetch_update(AcqRel, Acquire, room)
-            .is_err()
-        {
-            return Err(batch);
-        }
-        self.commands
-            .send(Command::Keep(batch))
-            .map_err(|unsent| match unsent.0 {
-                Command::Keep(batch) => batch,
-                // What comes back is what was sent.
-                other => unreachable!("{other:?}"),
-            })
+    fn keep_within(&self, limit_bytes: usize, batch: Batch) -> Option<Batch> {
+        let command = match batch.origin.as_ref().filter(|origin| origin.is_whole()) {
+            Some(origin) => Command::GiveBack(origin.file()),
+            None => {
+                let cost = batch.cost_bytes();
+                let room = |bytes: usize| bytes.checked_add(cost).filter(|bytes| *bytes <= limit_bytes);
+                let to_write = &self.shared.to_write_bytes;
+                if to_write.fetch_update(AcqRel, Acquire, room).is_err() {
+                    return Some(batch);
+                }
+                // A copy of what is in the batch, not of the body.
+                Command::Keep(batch.clone())
+            }
+        };
+        self.commands.send(command).err().map(|_| batch)
     }
 
     /// A batch has come to its end: if it was the last one of a file, the file goes.

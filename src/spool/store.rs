@@ -139,11 +139,11 @@ impl<D: Disk> Store<D> {
         Ok((store, found))
     }
 
-    /// Writes `batches`, all of them or as many as can be: first the contents, then made safe one by one, then under
-    /// their names. In groups this costs much less than one at a time.
+    /// Writes `batches`, all of them or as many as can be: first the contents, then made safe, then under their
+    /// names. In groups this costs much less than one at a time.
     pub fn write(&mut self, batches: Vec<Batch>, at: Moment) -> Written {
         let mut written = Written::default();
-        let mut files = Vec::new();
+        let (mut files, mut contents) = (Vec::new(), Vec::new());
         for batch in batches {
             let id = self.index.next_id(at.unix_ms_of(batch.opened_at));
             let name = FileName::of(id, batch.documents, batch.redeliveries, &batch.body);
@@ -156,19 +156,16 @@ impl<D: Disk> Store<D> {
                 self.disk.create(&name.unfinished(), &batch.body)
             });
             match created {
-                Ok(file) => files.push((batch, name, file)),
+                Ok(content) => {
+                    files.push((batch, name));
+                    contents.push(content);
+                }
                 Err(error) => self.fail(&mut written, batch, &name, error),
             }
         }
-        let mut safe = Vec::new();
-        for (batch, name, file) in files {
-            match self.disk.sync(&file) {
-                Ok(()) => safe.push((batch, name)),
-                Err(error) => self.fail(&mut written, batch, &name, error),
-            }
-        }
-        for (batch, name) in safe {
-            match self.disk.rename(&name.unfinished(), &name.to_string()) {
+        let synced = self.disk.sync(&contents);
+        for ((batch, name), synced) in files.into_iter().zip(synced) {
+            match synced.and_then(|()| self.disk.rename(&name.unfinished(), &name.to_string())) {
                 Ok(()) => {
                     self.index.written(name.id);
                     written.stored.push(batch);

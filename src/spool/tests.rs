@@ -96,7 +96,7 @@ impl Bench {
 }
 
 /// So many batches of 100 KB fit into what a budget of 3 MB with a spool leaves for them.
-const FIT: usize = 17;
+const FIT: usize = 10;
 
 #[test]
 fn what_has_no_room_waits_on_disk_and_comes_back_oldest_first() {
@@ -156,7 +156,7 @@ fn the_file_of_a_split_batch_goes_with_its_last_part() {
     let mut bench = Bench::new(&FakeDisk::default(), 10 * MB);
     bench.ledger.add_received(20);
     let batch = Batch::of_documents(&[&br#""x""#[..]; 20], bench.at.instant).unwrap();
-    bench.spool().keep(batch).unwrap();
+    assert!(bench.spool().keep(batch).is_none());
     bench.work();
     let batch = bench.back();
     bench
@@ -181,7 +181,7 @@ fn a_part_that_has_no_room_gets_a_file_of_its_own() {
     let mut bench = Bench::new(&FakeDisk::default(), 10 * MB);
     bench.ledger.add_received(20);
     let batch = Batch::of_documents(&[&br#""x""#[..]; 20], bench.at.instant).unwrap();
-    bench.spool().keep(batch).unwrap();
+    assert!(bench.spool().keep(batch).is_none());
     bench.work();
     let batch = bench.back();
     bench
@@ -191,7 +191,7 @@ fn a_part_that_has_no_room_gets_a_file_of_its_own() {
     bench.ledger.add_sent(10);
     bench.intake.settle(&first);
     let second = bench.take();
-    bench.spool().keep(second).unwrap();
+    assert!(bench.spool().keep(second).is_none());
     bench.work();
     let names = bench.disk.names();
     assert_eq!(names.len(), 1);
@@ -203,14 +203,14 @@ fn a_part_that_has_no_room_gets_a_file_of_its_own() {
 #[test]
 fn what_the_disk_cannot_keep_up_with_is_dropped_and_counted() {
     let mut bench = Bench::new(&FakeDisk::default(), 100 * MB);
-    // A quarter of 3 MB holds seven batches of 100 KB on their way.
-    bench.add(FIT + 10);
+    // Half of 3 MB holds fourteen batches of 100 KB on their way.
+    bench.add(FIT + 17);
     let counts = bench.counts();
     assert_eq!(counts.dropped(DropReason::SpoolSlow), 3);
-    assert!(bench.spool().to_write_bytes() <= 3 << 18);
+    assert!(bench.spool().to_write_bytes() <= 3 << 19);
     bench.work();
     let counts = bench.counts();
-    assert_eq!((counts.spooled, counts.pending()), (7, FIT as u64));
+    assert_eq!((counts.spooled, counts.pending()), (14, FIT as u64));
 }
 
 #[test]
@@ -399,7 +399,7 @@ fn at_the_end_all_that_is_left_is_kept_and_the_next_process_finds_it() {
     bench.intake.add(std::iter::once(&b"open"[..]), bench.at.instant);
     let left = bench.intake.abandon();
     assert_eq!(left.len(), 4);
-    bench.spool().keep_at_end(left).unwrap();
+    assert!(bench.spool().keep_at_end(left).is_empty());
     // Asked for too late: it stays where it is.
     bench.spool().ask();
     bench.work();
@@ -428,7 +428,7 @@ fn at_the_end_a_disk_that_refused_gets_one_more_chance() {
     bench.add(FIT + 1);
     bench.work();
     bench.disk.set_fault(None);
-    bench.spool().keep_at_end(bench.intake.abandon()).unwrap();
+    assert!(bench.spool().keep_at_end(bench.intake.abandon()).is_empty());
     bench.work();
     let counts = bench.counts();
     assert_eq!(
@@ -441,7 +441,7 @@ fn at_the_end_a_disk_that_refused_gets_one_more_chance() {
 async fn closing_waits_for_the_disk_and_a_closed_account_stays_as_it_is() {
     let mut bench = Bench::new(&FakeDisk::default(), 10 * MB);
     bench.add(2);
-    bench.spool().keep_at_end(bench.intake.abandon()).unwrap();
+    assert!(bench.spool().keep_at_end(bench.intake.abandon()).is_empty());
     {
         let mut closing = std::pin::pin!(bench.intake.spool().unwrap().close());
         assert!(
@@ -459,7 +459,7 @@ async fn closing_waits_for_the_disk_and_a_closed_account_stays_as_it_is() {
 
     let mut late = Bench::new(&FakeDisk::default(), 10 * MB);
     late.add(2);
-    late.spool().keep_at_end(late.intake.abandon()).unwrap();
+    assert!(late.spool().keep_at_end(late.intake.abandon()).is_empty());
     late.spool().close_account();
     assert!(!late.worker.work(&late.intake, late.at));
     assert_eq!((late.counts().spooled, late.files()), (0, 2));
@@ -474,8 +474,8 @@ fn a_worker_that_is_gone_keeps_nothing() {
     drop(worker);
     let batch = Batch::of_documents(&[b"\"x\""], at.instant).unwrap();
     let spool = intake.spool().unwrap();
-    assert!(spool.keep(batch.clone()).is_err());
-    assert_eq!(spool.keep_at_end(vec![batch]).unwrap_err().len(), 1);
+    assert!(spool.keep(batch.clone()).is_some());
+    assert_eq!(spool.keep_at_end(vec![batch]).len(), 1);
     spool.ask();
     assert_eq!(spool.out(), 0);
 }
@@ -493,9 +493,8 @@ fn a_directory_that_somebody_removed_is_made_again() {
     std::fs::remove_dir_all(&path).unwrap();
     let keep = |spool: &Spool| {
         ledger.add_received(1);
-        spool
-            .keep(Batch::of_documents(&[b"\"x\""], Instant::now()).unwrap())
-            .unwrap();
+        let batch = Batch::of_documents(&[b"\"x\""], Instant::now()).unwrap();
+        assert!(spool.keep(batch).is_none());
     };
     keep(&spool);
     worker.work(&intake, at);

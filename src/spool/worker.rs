@@ -329,7 +329,7 @@ impl<D: Disk> Worker<D> {
                 // Before it is there, so that it can't be settled before it is counted.
                 let count = batch.documents as u64;
                 self.account(|ledger| ledger.sub_spooled(count));
-                if intake.take_back(batch).is_ok() {
+                if intake.take_back(batch) {
                     return;
                 }
                 self.account(|ledger| ledger.add_spooled(count));

@@ -25,7 +25,7 @@ fn send_large(daemon: &Daemon, numbers: std::ops::Range<usize>) {
     }
 }
 
-fn large(number: usize) -> String {
+pub(crate) fn large(number: usize) -> String {
     format!(
         r#"{{"trace_id":"1-5f84c7a5-0000000000000000{number:08x}","id":"{number:016x}","name":"lab","start_time":1.5,"end_time":2.5,"metadata":{{"default":{{"pad":"{}"}}}}}}"#,
         "x".repeat(10_000)
@@ -58,7 +58,7 @@ async fn what_memory_cannot_hold_waits_on_disk_and_arrives_when_the_outage_ends(
     double.stop().await;
     let spool = TempDir::new().unwrap();
     let daemon = spooling(Setup::new(&double.url()), &spool).start();
-    // Some 10 MB into 3.
+    // Some 10 MB into 3, half of which is the disk's.
     send_large(&daemon, 0..1000);
     assert!(files(spool.path()) > 5, "{}", files(spool.path()));
     double.start_again().await.unwrap();
