@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use crate::spool::Origin;
+
 /// Most documents that PutTraceSegments takes in one call (enforced by the service).
 pub const MAX_DOCUMENTS: usize = 50;
 
@@ -40,10 +42,31 @@ pub struct Batch {
     pub redeliveries: u32,
     /// Not to be sent again before; `None`: at once.
     pub not_before: Option<Instant>,
+    /// Given by the queue when it is taken, so that the queue knows which batches are being sent.
+    pub(crate) ticket: u64,
+    /// The spool file that it, or the whole that it is a part of, was read from.
+    pub(crate) origin: Option<Origin>,
     cost_bytes: usize,
 }
 
 impl Batch {
+    /// A finished body with `documents` documents, not sent before.
+    #[must_use]
+    pub fn of_body(body: Vec<u8>, documents: usize, opened_at: Instant) -> Self {
+        let cost_bytes = body.capacity() + size_of::<Self>();
+        Self {
+            body: Bytes::from(body),
+            documents,
+            opened_at,
+            attempts: 0,
+            redeliveries: 0,
+            not_before: None,
+            ticket: 0,
+            origin: None,
+            cost_bytes,
+        }
+    }
+
     /// What it costs in the budget: the memory that it holds.
     #[must_use]
     pub fn cost_bytes(&self) -> usize {
@@ -108,6 +131,12 @@ impl OpenBatch {
         pushed
     }
 
+    /// How many documents it has.
+    #[cfg(test)]
+    pub(crate) fn documents(&self) -> usize {
+        self.documents
+    }
+
     /// When its first document came; `None` while empty.
     #[must_use]
     pub fn opened_at(&self) -> Option<Instant> {
@@ -141,17 +170,8 @@ impl OpenBatch {
         if body.capacity() - body.len() > body.len() / 4 {
             body.shrink_to_fit();
         }
-        let cost_bytes = body.capacity() + size_of::<Batch>();
         let documents = std::mem::take(&mut self.documents);
-        Some(Batch {
-            body: Bytes::from(body),
-            documents,
-            opened_at,
-            attempts: 0,
-            redeliveries: 0,
-            not_before: None,
-            cost_bytes,
-        })
+        Some(Batch::of_body(body, documents, opened_at))
     }
 }
 

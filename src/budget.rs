@@ -27,6 +27,8 @@ pub struct Budget {
     pub open_batch_bytes: usize,
     /// Most bytes of all sealed batches, waiting or in flight.
     pub sealed_bytes: usize,
+    /// Most bytes of batches on their way to the spool; 0 without one.
+    pub to_spool_bytes: usize,
 }
 
 impl Budget {
@@ -42,6 +44,19 @@ impl Budget {
             total_mb,
             open_batch_bytes,
             sealed_bytes: total_bytes - open_batch_bytes,
+            to_spool_bytes: 0,
+        }
+    }
+
+    /// The same in all, with half of it for batches that wait to be written to the spool: a disk that does not answer for
+    /// a second must not cost anything, even with the smallest budget.
+    #[must_use]
+    pub fn with_spool(self) -> Self {
+        let to_spool_bytes = (self.open_batch_bytes + self.sealed_bytes) / 2;
+        Self {
+            sealed_bytes: self.sealed_bytes - to_spool_bytes,
+            to_spool_bytes,
+            ..self
         }
     }
 
@@ -192,6 +207,13 @@ mod tests {
                 mb * MB,
                 "{mb} MB"
             );
+            let spooling = budget.with_spool();
+            assert_eq!(
+                (spooling.open_batch_bytes + spooling.sealed_bytes + spooling.to_spool_bytes) as u64,
+                mb * MB,
+                "{mb} MB"
+            );
+            assert_eq!(spooling.to_spool_bytes as u64, mb * MB / 2, "{mb} MB");
         }
     }
 }

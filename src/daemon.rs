@@ -1,29 +1,41 @@
 //! The only place that knows all the others: it binds, wires, waits and drains.
 //!
 //! Start: the socket is bound and read first, by a thread of its own; region, credentials and endpoint are found
-//! while documents already gather in the intake. End: the socket is emptied and closed, then the sender drains, then
-//! one last line says what became of every document. One deadline bounds it all.
+//! while documents already gather in the intake. End: the socket is emptied and closed, then the sender drains, then what
+//! is left goes to the spool if there is one, then one last line says what became of every document. One deadline bounds
+//! it all.
 
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
 
 use crate::aws::{self, Aws};
-use crate::budget::{self, Budget};
-use crate::config::{Config, Disk, Environment};
+use crate::batch::Batch;
+use crate::budget::{self, Budget, MB};
+use crate::config::{Config, Disk, Environment, Sourced};
 use crate::intake::Intake;
 use crate::ledger::{DropReason, Ledger};
+use crate::logs;
 use crate::sender::{Phase, Sender};
 use crate::signals;
+use crate::spool::Spool;
 use crate::summary::{Summary, Totals};
 use crate::udp::kernel::KernelDrops;
 use crate::udp::{self, Receiver};
+
+/// Most characters of a path in an error.
+const SHOWN_PATH_CHARS: usize = 500;
+
+/// What the slowest disks that one runs services on write, in files of a batch each that are made safe one by one.
+const SPOOL_BYTES_PER_S: f64 = 20e6;
 
 /// Why the daemon did not start.
 #[derive(Debug)]
@@ -36,6 +48,8 @@ pub enum StartError {
     Region(aws::region::RegionError),
     /// Endpoint, proxy or certificates can't be used.
     Aws(aws::AwsError),
+    /// The spool's directory can't be used.
+    Spool(Sourced<PathBuf>, io::Error),
 }
 
 impl fmt::Display for StartError {
@@ -45,6 +59,12 @@ impl fmt::Display for StartError {
             Self::System(error) => write!(f, "The system refuses what the daemon needs to run: {error}"),
             Self::Region(error) => error.fmt(f),
             Self::Aws(error) => error.fmt(f),
+            Self::Spool(Sourced { value, source }, error) => write!(
+                f,
+                "Cannot use the spool {} ({source}): {error}; give a directory that this user may write to, or leave it \
+                 out",
+                logs::sanitize(value.to_string_lossy().as_bytes(), SHOWN_PATH_CHARS)
+            ),
         }
     }
 }
@@ -78,7 +98,7 @@ impl Daemon {
     /// Binds the socket and starts to receive. From here on no datagram is lost to a slow start.
     ///
     /// # Errors
-    /// [`StartError::Bind`] and [`StartError::System`].
+    /// [`StartError::Bind`], [`StartError::Spool`] and [`StartError::System`].
     pub fn bind(config: Config, environment: Environment) -> Result<Self, StartError> {
         tracing::info!("Initializing AWS X-Ray daemon {}", env!("CARGO_PKG_VERSION"));
         for warning in &config.warnings {
@@ -90,7 +110,7 @@ impl Daemon {
 
         let budget = Budget::decide(config.buffer_memory_mb, budget::available_memory_bytes(&Disk));
         let ledger = Arc::new(Ledger::default());
-        let intake = Arc::new(Intake::new(budget, Arc::clone(&ledger)));
+        let intake = intake(&config, budget, &ledger)?;
         let kernel_drops = KernelDrops::of_socket(&socket, &Disk).map(Arc::new);
         let (stop_receiving, stopped) = oneshot::channel();
         let (ended, receiving_ended) = oneshot::channel();
@@ -149,7 +169,7 @@ impl Daemon {
         } = self;
         let Summary { ledger, intake, .. } = &*summary;
         let (phase, phases) = watch::channel(Phase::Running);
-        let mut sending = pin!(send(&config, &environment, intake, ledger, phases));
+        let mut sending = Box::pin(send(&config, &environment, intake, ledger, phases));
         let mut receiving_ended = pin!(receiving_ended);
         let minutes = tokio::spawn({
             let summary = Arc::clone(&summary);
@@ -162,24 +182,43 @@ impl Daemon {
             ended = &mut receiving_ended => Some(Err(receiving_failed(ended))),
             _ = stop.wait_for(|stop| *stop != Stop::Run) => None,
         };
-        let result = match failed {
-            Some(result) => result,
-            None => {
-                let drained = async {
-                    // Its end is reported below; a receiver that has ended already needs no signal.
-                    let _: Result<(), ()> = stop_receiving.send(());
-                    if let Ok(Err(error)) = receiving_ended.await {
-                        tracing::error!("Receiving on UDP ended with: {error}");
+        let deadline = Instant::now() + config.shutdown_timeout;
+        let ended = async {
+            // A receiver that has ended already needs no signal.
+            let _: Result<(), ()> = stop_receiving.send(());
+            let result = match failed {
+                // What is there can't be sent.
+                Some(result) => {
+                    if matches!(&result, Err(error) if !matches!(error, StartError::System(_))) {
+                        drop(tokio::time::timeout_at(deadline, receiving_ended).await);
                     }
-                    phase.send_replace(Phase::Draining);
-                    sending.await
-                };
-                tokio::select! {
-                    result = tokio::time::timeout(config.shutdown_timeout, drained) => result.unwrap_or(Ok(())),
-                    () = told_to_end_now(&mut stop) => Ok(()),
+                    result
                 }
-            }
+                None => {
+                    let until = deadline - spool_reserve(intake, config.shutdown_timeout);
+                    let drained = async {
+                        if let Ok(Err(error)) = receiving_ended.await {
+                            tracing::error!("Receiving on UDP ended with: {error}");
+                        }
+                        phase.send_replace(Phase::Draining);
+                        sending.as_mut().await
+                    };
+                    tokio::time::timeout_at(until, drained).await.unwrap_or(Ok(()))
+                }
+            };
+            // With it go the calls in flight: their batches are kept too.
+            drop(sending);
+            // Late, it keeps what it can, and the rest is counted below.
+            drop(tokio::time::timeout_at(deadline, keep_what_is_left(intake)).await);
+            result
         };
+        let result = tokio::select! {
+            result = ended => result,
+            () = told_to_end_now(&mut stop) => Ok(()),
+        };
+        if let Some(spool) = intake.spool() {
+            spool.close_account();
+        }
         minutes.abort();
 
         let left = ledger.snapshot().pending();
@@ -195,6 +234,58 @@ impl Daemon {
         tracing::info!("Shutdown finished: {totals}");
         result.map(|()| totals)
     }
+}
+
+/// The intake and, if there is to be one, its spool with a thread of its own.
+fn intake(config: &Config, budget: Budget, ledger: &Arc<Ledger>) -> Result<Arc<Intake>, StartError> {
+    let Some(settings) = &config.spool else {
+        return Ok(Arc::new(Intake::new(budget, Arc::clone(ledger))));
+    };
+    let budget = budget.with_spool();
+    let (spool, mut worker) = Spool::new(
+        &settings.directory.value,
+        settings.size_mb * MB,
+        budget.to_spool_bytes,
+        Arc::clone(ledger),
+    );
+    worker
+        .claim()
+        .map_err(|error| StartError::Spool(settings.directory.clone(), error))?;
+    let intake = Arc::new(Intake::with_spool(budget, Arc::clone(ledger), Some(spool)));
+    thread::Builder::new()
+        .name("xray-spool".to_owned())
+        .spawn({
+            let intake = Arc::clone(&intake);
+            move || worker.run(&intake)
+        })
+        .map_err(StartError::System)?;
+    Ok(intake)
+}
+
+/// How much of the shutdown timeout is kept for writing to the spool what can't be sent: a quarter, or more when there is
+/// much to write, up to a half.
+fn spool_reserve(intake: &Intake, shutdown_timeout: Duration) -> Duration {
+    if intake.spool().is_none() {
+        return Duration::ZERO;
+    }
+    let write = Duration::from_secs_f64(intake.bytes() as f64 / SPOOL_BYTES_PER_S);
+    write.clamp(shutdown_timeout / 4, shutdown_timeout / 2)
+}
+
+/// Gives the spool everything that is still in memory, and waits until it has it.
+async fn keep_what_is_left(intake: &Intake) {
+    let Some(spool) = intake.spool() else { return };
+    let left = intake.abandon();
+    let segments: usize = left.iter().map(|batch| batch.documents).sum();
+    if segments > 0 {
+        tracing::info!(
+            segments,
+            "Keeping {segments} unsent segments in the spool, to be sent after the next start"
+        );
+    }
+    // What it can't take is pending, and counted at the end.
+    let _refused: Vec<Batch> = spool.keep_at_end(left);
+    spool.close().await;
 }
 
 fn receiving_failed(ended: Result<io::Result<()>, oneshot::error::RecvError>) -> StartError {

@@ -1,7 +1,7 @@
 //! Where documents come in and batches go out: the open batch and the queue under one short lock.
 //!
-//! The receiver adds, the sender takes; neither holds the lock over I/O. What the budget pushes out is counted here,
-//! and said in the log at most once a second.
+//! The receiver adds, the sender takes; neither holds the lock over I/O. What the budget pushes out goes to the spool;
+//! without one it is counted here, and said in the log at most once a second.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -13,6 +13,7 @@ use crate::budget::Budget;
 use crate::ledger::{DropReason, Ledger};
 use crate::logs::Tally;
 use crate::queue::{Evicted, Next, Queue};
+use crate::spool::{Origin, Spool};
 
 /// The meeting point of receiver and sender.
 #[derive(Debug)]
@@ -21,6 +22,7 @@ pub struct Intake {
     state: Mutex<State>,
     sealed: Notify,
     ledger: Arc<Ledger>,
+    spool: Option<Spool>,
 }
 
 #[derive(Debug)]
@@ -28,42 +30,63 @@ struct State {
     open: OpenBatch,
     queue: Queue,
     spilled: Tally,
+    abandoned: bool,
+}
+
+/// What an intake holds.
+#[cfg(test)]
+pub(crate) struct Held {
+    pub(crate) documents: usize,
+    pub(crate) sealed_bytes: usize,
 }
 
 impl Intake {
     /// An empty intake that keeps within `budget` and counts in `ledger`.
     #[must_use]
     pub fn new(budget: Budget, ledger: Arc<Ledger>) -> Self {
+        Self::with_spool(budget, ledger, None)
+    }
+
+    /// As [`Intake::new`]; what has no room goes to `spool`.
+    #[must_use]
+    pub fn with_spool(budget: Budget, ledger: Arc<Ledger>, spool: Option<Spool>) -> Self {
         Self {
             state: Mutex::new(State {
                 open: OpenBatch::new(budget.open_batch_bytes),
                 queue: Queue::new(budget.sealed_bytes),
                 spilled: Tally::default(),
+                abandoned: false,
             }),
             sealed: Notify::new(),
             ledger,
+            spool,
         }
+    }
+
+    /// The spool, if there is one.
+    #[must_use]
+    pub fn spool(&self) -> Option<&Spool> {
+        self.spool.as_ref()
     }
 
     /// Adds what one receive brought; the lock is taken once for all of it.
     pub fn add<'a>(&self, documents: impl Iterator<Item = &'a [u8]>, now: Instant) {
         let mut sealed = false;
-        let mut spilled = 0;
+        let mut evicted = Evicted::default();
         let mut replaced = 0;
-        let said = {
+        {
             let mut state = self.lock();
             for document in documents {
                 let pushed = state.open.push(document, now);
                 replaced += u64::from(pushed.replaced_utf8);
                 if let Some(batch) = pushed.sealed {
-                    spilled += state.queue.push(batch).documents();
+                    evicted.0.append(&mut state.queue.push(batch).0);
                     sealed = true;
                 }
             }
-            state.spilled.add(spilled, now)
-        };
+        }
         self.ledger.add_replaced_utf8(replaced);
-        self.account_for_spilled(spilled, said);
+        self.spill(evicted, now);
         if sealed {
             self.sealed.notify_one();
         }
@@ -81,14 +104,15 @@ impl Intake {
 
     /// Seals the open batch if it is old enough, and says what is left to be said.
     pub fn tick(&self, now: Instant) {
-        let (sealed, spilled, said) = {
+        let (sealed, evicted, said) = {
             let mut state = self.lock();
             let batch = state.open.seal_if_due(now);
             let sealed = batch.is_some();
-            let spilled = batch.map_or(0, |batch| state.queue.push(batch).documents());
-            (sealed, spilled, state.spilled.add(spilled, now))
+            let evicted = batch.map_or_else(Evicted::default, |batch| state.queue.push(batch));
+            (sealed, evicted, state.spilled.add(0, now))
         };
-        self.account_for_spilled(spilled, said);
+        self.spill(evicted, now);
+        self.say_spilled(said);
         if sealed {
             self.sealed.notify_one();
         }
@@ -96,13 +120,14 @@ impl Intake {
 
     /// Seals the open batch whatever its age, for the end: nothing more is added.
     pub fn seal(&self, now: Instant) {
-        let (spilled, said) = {
+        let evicted = {
             let mut state = self.lock();
             let batch = state.open.seal();
-            let spilled = batch.map_or(0, |batch| state.queue.push(batch).documents());
-            (spilled, state.spilled.flush(spilled, now))
+            batch.map_or_else(Evicted::default, |batch| state.queue.push(batch))
         };
-        self.account_for_spilled(spilled, said);
+        self.spill(evicted, now);
+        let said = self.lock().spilled.flush(0, now);
+        self.say_spilled(said);
         self.sealed.notify_one();
     }
 
@@ -113,26 +138,89 @@ impl Intake {
 
     /// A batch that was taken has come to its end.
     pub fn settle(&self, batch: &Batch) {
-        self.lock().queue.settle(batch);
+        {
+            let mut state = self.lock();
+            if state.abandoned {
+                return;
+            }
+            state.queue.settle(batch);
+        }
+        self.ended(batch);
     }
 
     /// A batch that was taken is to be sent again.
     pub fn put_back(&self, batch: Batch, now: Instant) {
-        self.return_to_queue(now, |queue| queue.put_back(batch));
+        let evicted = self.lock().queue.put_back(batch);
+        self.spill(evicted, now);
     }
 
     /// A batch that was taken has ended, and these are to be sent in its place.
     pub fn replace(&self, batch: &Batch, parts: impl IntoIterator<Item = Batch>, now: Instant) {
-        self.return_to_queue(now, |queue| queue.replace(batch, parts));
+        let parts = parts.into_iter().map(|mut part| {
+            part.origin = batch.origin.as_ref().map(Origin::part);
+            part
+        });
+        let evicted = {
+            let mut state = self.lock();
+            if state.abandoned {
+                return;
+            }
+            state.queue.replace(batch, parts)
+        };
+        // After its parts are there: the file that they came from must not go yet.
+        self.ended(batch);
+        self.spill(evicted, now);
     }
 
-    fn return_to_queue(&self, now: Instant, change: impl FnOnce(&mut Queue) -> Evicted) {
-        let (spilled, said) = {
+    /// A batch from the spool is to be sent; false when there is no room for it or the end has come, and it is not taken.
+    #[must_use]
+    pub fn take_back(&self, batch: Batch) -> bool {
+        let taken = {
             let mut state = self.lock();
-            let spilled = change(&mut state.queue).documents();
-            (spilled, state.spilled.add(spilled, now))
+            !state.abandoned && state.queue.take_back(batch)
         };
-        self.account_for_spilled(spilled, said);
+        if taken {
+            self.sealed.notify_one();
+        }
+        taken
+    }
+
+    /// Whether there is room for batches from the spool beside what comes in.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.lock().queue.is_half_empty()
+    }
+
+    /// Bytes of the batches that wait or are in flight.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.lock().queue.bytes()
+    }
+
+    /// Everything that waits or is being sent, for the end: whoever sends it must have been stopped. Late answers to
+    /// calls change nothing any more.
+    #[must_use = "these batches must be counted or kept elsewhere"]
+    pub fn abandon(&self) -> Vec<Batch> {
+        let mut state = self.lock();
+        state.abandoned = true;
+        let mut batches = state.queue.abandon();
+        batches.extend(state.open.seal());
+        batches
+    }
+
+    /// What is in memory here, counted anew.
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> Held {
+        let state = self.lock();
+        Held {
+            documents: state.open.documents() + state.queue.documents(),
+            sealed_bytes: state.queue.bytes(),
+        }
+    }
+
+    /// Makes the sender look again at what there is to do.
+    pub fn wake(&self) {
+        self.sealed.notify_one();
     }
 
     /// Lets every batch that is held back go at once.
@@ -161,16 +249,48 @@ impl Intake {
         self.sealed.notified().await;
     }
 
-    fn account_for_spilled(&self, spilled: usize, said: Option<u64>) {
-        if spilled > 0 {
-            self.ledger.add_dropped(DropReason::BufferFull, spilled as u64);
+    /// What the budget pushed out: to the spool, or lost.
+    fn spill(&self, evicted: Evicted, now: Instant) {
+        if evicted.0.is_empty() {
+            return;
         }
-        if let Some(segments) = said {
-            tracing::warn!(
+        let Some(spool) = &self.spool else {
+            self.lose(evicted.documents(), DropReason::BufferFull, now);
+            return;
+        };
+        for batch in evicted.0 {
+            if let Some(batch) = spool.keep(batch) {
+                self.lose(batch.documents, DropReason::SpoolSlow, now);
+                spool.ended(&batch);
+            }
+        }
+    }
+
+    fn lose(&self, documents: usize, reason: DropReason, now: Instant) {
+        self.ledger.add_dropped(reason, documents as u64);
+        let said = self.lock().spilled.add(documents, now);
+        self.say_spilled(said);
+    }
+
+    fn say_spilled(&self, said: Option<u64>) {
+        let Some(segments) = said else { return };
+        match &self.spool {
+            None => tracing::warn!(
                 segments,
                 "Spilling over {segments} segments: the buffer memory limit is reached, the oldest are dropped; \
                  -m raises it"
-            );
+            ),
+            Some(_) => tracing::warn!(
+                segments,
+                "Spilling over {segments} segments: the buffer memory limit is reached and the spool's disk does not \
+                 keep up, the oldest are dropped; -m raises the limit"
+            ),
+        }
+    }
+
+    fn ended(&self, batch: &Batch) {
+        if let Some(spool) = &self.spool {
+            spool.ended(batch);
         }
     }
 

@@ -1,7 +1,19 @@
-//! What became of every document: `received = sent + rejected + dropped + unprocessed + pending`, at any quiet moment.
+//! What became of every document, at any quiet moment:
 //!
-//! Counters only go up; reasons are closed enums. One place counts each: [`crate::udp`] receives and rejects,
-//! [`crate::sender`] settles the rest.
+//! ```text
+//! received + recovered = sent + rejected + dropped + unprocessed + pending + spooled
+//! ```
+//!
+//! *Recovered* are documents that an earlier process left in the spool, *spooled* those that wait on disk and not in
+//! memory, *pending* those in memory: in the open batch, in the queue, in a call, on their way to the spool. Without a
+//! spool both of the others are 0.
+//!
+//! Counters only go up, save for spooled; reasons are closed enums. One place counts each: [`crate::udp`] receives and
+//! rejects, [`crate::intake`] drops what has no room, [`crate::spool`] what it can't keep, [`crate::sender`] settles
+//! the rest.
+//!
+//! Each process accounts for itself. A batch that was in a call when the process ended is in the spool too, though the
+//! service may have taken it: it is recovered and sent once more by the next process.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -48,11 +60,27 @@ pub enum DropReason {
     Refused,
     /// Still unsent when the shutdown deadline passed.
     Shutdown,
+    /// The spool was full and this was its oldest file.
+    SpoolFull,
+    /// The spool's disk refused it.
+    SpoolFailed,
+    /// More came than the spool's disk could write.
+    SpoolSlow,
+    /// The file that it waited in was damaged, or removed by somebody.
+    SpoolDamaged,
 }
 
 impl DropReason {
     /// Every reason, in the order of their counters.
-    pub const ALL: [Self; 3] = [Self::BufferFull, Self::Refused, Self::Shutdown];
+    pub const ALL: [Self; 7] = [
+        Self::BufferFull,
+        Self::Refused,
+        Self::Shutdown,
+        Self::SpoolFull,
+        Self::SpoolFailed,
+        Self::SpoolSlow,
+        Self::SpoolDamaged,
+    ];
 
     const fn index(self) -> usize {
         self as usize
@@ -65,6 +93,10 @@ impl DropReason {
             Self::BufferFull => "buffer_full",
             Self::Refused => "refused",
             Self::Shutdown => "shutdown",
+            Self::SpoolFull => "spool_full",
+            Self::SpoolFailed => "spool_failed",
+            Self::SpoolSlow => "spool_slow",
+            Self::SpoolDamaged => "spool_damaged",
         }
     }
 }
@@ -93,6 +125,8 @@ fn code_label(code: Option<&str>) -> String {
 #[derive(Debug, Default)]
 pub struct Ledger {
     received: AtomicU64,
+    recovered: AtomicU64,
+    spooled: AtomicU64,
     sent: AtomicU64,
     // A mutex, because the service's codes are no closed list; it is touched only when segments were not processed.
     unprocessed: Mutex<BTreeMap<String, u64>>,
@@ -117,6 +151,22 @@ impl Ledger {
     pub async fn activity(&self) {
         self.activity.notified().await;
         self.active.store(false, Relaxed);
+    }
+
+    /// `n` documents of an earlier process were found in the spool, where they are.
+    pub fn add_recovered(&self, n: u64) {
+        self.recovered.fetch_add(n, Relaxed);
+        self.spooled.fetch_add(n, Relaxed);
+    }
+
+    /// `n` documents wait on disk, and not in memory any more.
+    pub fn add_spooled(&self, n: u64) {
+        self.spooled.fetch_add(n, Relaxed);
+    }
+
+    /// `n` documents on disk were taken into memory, or lost there.
+    pub fn sub_spooled(&self, n: u64) {
+        self.spooled.fetch_sub(n, Relaxed);
     }
 
     /// A datagram was refused.
@@ -165,6 +215,8 @@ impl Ledger {
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {
             received: self.received.load(Relaxed),
+            recovered: self.recovered.load(Relaxed),
+            spooled: self.spooled.load(Relaxed),
             sent: self.sent.load(Relaxed),
             unprocessed: self.unprocessed_by_code().values().sum(),
             replaced_utf8: self.replaced_utf8.load(Relaxed),
@@ -179,6 +231,10 @@ impl Ledger {
 pub struct Snapshot {
     /// Datagrams that came in; empty ones do not count, as with the official daemon.
     pub received: u64,
+    /// Documents of an earlier process found in the spool.
+    pub recovered: u64,
+    /// Documents that wait on disk; not a counter.
+    pub spooled: u64,
     /// Documents the service took.
     pub sent: u64,
     /// Documents the service named as unprocessed.
@@ -214,11 +270,13 @@ impl Snapshot {
         self.dropped.iter().sum()
     }
 
-    /// What came since `before`.
+    /// What came since `before`; what is spooled is what is now.
     #[must_use]
     pub fn since(&self, before: &Self) -> Self {
         Self {
             received: self.received.saturating_sub(before.received),
+            recovered: self.recovered.saturating_sub(before.recovered),
+            spooled: self.spooled,
             sent: self.sent.saturating_sub(before.sent),
             unprocessed: self.unprocessed.saturating_sub(before.unprocessed),
             replaced_utf8: self.replaced_utf8.saturating_sub(before.replaced_utf8),
@@ -227,10 +285,11 @@ impl Snapshot {
         }
     }
 
-    /// Documents accepted and not settled yet.
+    /// Documents in memory, accepted and not settled yet.
     #[must_use]
     pub fn pending(&self) -> u64 {
-        self.received
-            .saturating_sub(self.sent + self.unprocessed + self.rejected_total() + self.dropped_total())
+        let elsewhere =
+            self.sent + self.unprocessed + self.rejected_total() + self.dropped_total() + self.spooled;
+        (self.received + self.recovered).saturating_sub(elsewhere)
     }
 }

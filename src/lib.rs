@@ -26,6 +26,7 @@
 //! | [`intake`] | the open batch and the queue under one short lock |
 //! | [`budget`] | how many bytes may wait in memory |
 //! | [`retry`] | error classes, back-off, how many calls may be in flight |
+//! | [`spool`] | sealed bodies as files when memory is not enough |
 //! | [`sender`] | takes batches, calls, settles every document in the ledger |
 //! | [`documents`] | what the documents of a batch are, for log lines about those that were refused |
 //! | [`aws`] | region, credentials, endpoint, TLS, proxies; the `PutTraceSegments` call |
@@ -54,6 +55,9 @@ pub mod queue;
 pub mod retry;
 pub mod sender;
 pub mod signals;
+pub mod spool;
 pub mod summary;
+#[cfg(test)]
+mod testing;
 mod text;
 pub mod udp;

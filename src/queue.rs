@@ -1,6 +1,6 @@
 //! Sealed batches inside a byte budget. What does not fit pushes the oldest out, and the caller is told.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
 use crate::batch::Batch;
@@ -10,7 +10,12 @@ use crate::batch::Batch;
 pub struct Queue {
     waiting: VecDeque<Batch>,
     waiting_bytes: usize,
+    waiting_documents: usize,
+    // By ticket. Kept here and not only in the calls, so that nothing is lost with a call that is abandoned; the body is
+    // shared, not copied.
+    in_flight: BTreeMap<u64, Batch>,
     in_flight_bytes: usize,
+    next_ticket: u64,
     budget_bytes: usize,
 }
 
@@ -45,31 +50,37 @@ impl Queue {
         Self {
             waiting: VecDeque::new(),
             waiting_bytes: 0,
+            waiting_documents: 0,
+            in_flight: BTreeMap::new(),
             in_flight_bytes: 0,
+            next_ticket: 0,
             budget_bytes,
         }
     }
 
     /// Adds a new batch behind the others.
     pub fn push(&mut self, batch: Batch) -> Evicted {
-        self.waiting_bytes += batch.cost_bytes();
+        self.count_in(&batch);
         self.waiting.push_back(batch);
         self.evict()
     }
 
     /// The oldest batch that may be sent at `now`; it counts as in flight from here on, and must come back through
-    /// [`Queue::settle`] or [`Queue::put_back`].
+    /// [`Queue::settle`], [`Queue::put_back`] or [`Queue::replace`].
     pub fn take(&mut self, now: Instant) -> Next {
         let mut earliest: Option<Instant> = None;
         for index in 0..self.waiting.len() {
             match self.waiting[index].not_before {
                 Some(at) if at > now => earliest = Some(earliest.map_or(at, |other| other.min(at))),
                 _ => {
-                    let Some(batch) = self.waiting.remove(index) else {
+                    let Some(mut batch) = self.waiting.remove(index) else {
                         break;
                     };
-                    self.waiting_bytes -= batch.cost_bytes();
+                    self.count_out(&batch);
+                    batch.ticket = self.next_ticket;
+                    self.next_ticket += 1;
                     self.in_flight_bytes += batch.cost_bytes();
+                    self.in_flight.insert(batch.ticket, batch.clone());
                     return Next::Ready(batch);
                 }
             }
@@ -79,31 +90,78 @@ impl Queue {
 
     /// A batch in flight has come to its end.
     pub fn settle(&mut self, batch: &Batch) {
-        self.in_flight_bytes -= batch.cost_bytes();
+        self.land(batch);
     }
 
     /// A batch in flight is to be sent again: back to its place by age.
     pub fn put_back(&mut self, batch: Batch) -> Evicted {
-        self.in_flight_bytes -= batch.cost_bytes();
-        self.insert(batch);
+        if self.land(&batch) {
+            self.insert(batch);
+        }
         self.evict()
     }
 
     /// A batch in flight has ended, and these are to be sent in its place.
     pub fn replace(&mut self, batch: &Batch, parts: impl IntoIterator<Item = Batch>) -> Evicted {
-        self.in_flight_bytes -= batch.cost_bytes();
-        for part in parts {
-            self.insert(part);
+        if self.land(batch) {
+            for part in parts {
+                self.insert(part);
+            }
         }
         self.evict()
     }
 
+    /// Adds a batch from the spool at its place by age, if there is room for it without pushing anything out; false when
+    /// there is none.
+    pub fn take_back(&mut self, batch: Batch) -> bool {
+        // One that is larger than the whole budget must have its chance too.
+        let fits = self.bytes() == 0 || self.bytes() + batch.cost_bytes() <= self.budget_bytes;
+        if fits {
+            self.insert(batch);
+        }
+        fits
+    }
+
+    /// Whether less than half of the budget is used.
+    #[must_use]
+    pub fn is_half_empty(&self) -> bool {
+        self.bytes() < self.budget_bytes / 2
+    }
+
+    /// Everything there is, in flight or waiting, oldest first. What becomes of the calls in flight changes nothing any
+    /// more.
+    #[must_use = "these batches must be counted or kept elsewhere"]
+    pub fn abandon(&mut self) -> Vec<Batch> {
+        let mut batches: Vec<Batch> = std::mem::take(&mut self.in_flight).into_values().collect();
+        batches.extend(std::mem::take(&mut self.waiting));
+        batches.sort_by_key(|batch| batch.opened_at);
+        (self.waiting_bytes, self.waiting_documents, self.in_flight_bytes) = (0, 0, 0);
+        batches
+    }
+
+    /// True when the batch was in flight; it is not any more.
+    fn land(&mut self, batch: &Batch) -> bool {
+        let landed = self.in_flight.remove(&batch.ticket);
+        self.in_flight_bytes -= landed.as_ref().map_or(0, Batch::cost_bytes);
+        landed.is_some()
+    }
+
     fn insert(&mut self, batch: Batch) {
-        self.waiting_bytes += batch.cost_bytes();
+        self.count_in(&batch);
         let place = self
             .waiting
             .partition_point(|other| other.opened_at <= batch.opened_at);
         self.waiting.insert(place, batch);
+    }
+
+    fn count_in(&mut self, batch: &Batch) {
+        self.waiting_bytes += batch.cost_bytes();
+        self.waiting_documents += batch.documents;
+    }
+
+    fn count_out(&mut self, batch: &Batch) {
+        self.waiting_bytes -= batch.cost_bytes();
+        self.waiting_documents -= batch.documents;
     }
 
     /// Lets every batch that is held back go at once, as if it had never failed.
@@ -123,7 +181,7 @@ impl Queue {
     /// Documents that wait.
     #[must_use]
     pub fn waiting_documents(&self) -> usize {
-        self.waiting.iter().map(|batch| batch.documents).sum()
+        self.waiting_documents
     }
 
     /// Bytes of all batches that wait or are in flight.
@@ -132,13 +190,23 @@ impl Queue {
         self.waiting_bytes + self.in_flight_bytes
     }
 
+    /// Documents that wait or are in flight, counted anew.
+    #[cfg(test)]
+    pub(crate) fn documents(&self) -> usize {
+        self.waiting
+            .iter()
+            .chain(self.in_flight.values())
+            .map(|batch| batch.documents)
+            .sum()
+    }
+
     fn evict(&mut self) -> Evicted {
         let mut evicted = Evicted::default();
         while self.bytes() > self.budget_bytes {
             let Some(batch) = self.waiting.pop_front() else {
                 break;
             };
-            self.waiting_bytes -= batch.cost_bytes();
+            self.count_out(&batch);
             evicted.0.push(batch);
         }
         evicted

@@ -32,7 +32,7 @@ pub struct Outage {
     pub since: Instant,
     /// Failures in a row, those of the same moment counted once.
     pub failures: u32,
-    /// No call before.
+    /// No probe before.
     pub until: Instant,
     counted_at: Instant,
 }
@@ -54,6 +54,8 @@ pub struct Pacer {
     limit: usize,
     max: usize,
     outage: Option<Outage>,
+    // Beside the outage: what the service asked for holds even when a call that was under way then succeeds.
+    asked_to_wait_until: Option<Instant>,
 }
 
 impl Pacer {
@@ -65,6 +67,7 @@ impl Pacer {
             limit: INITIAL_CONCURRENCY.min(max),
             max,
             outage: None,
+            asked_to_wait_until: None,
         }
     }
 
@@ -83,6 +86,9 @@ impl Pacer {
     /// Whether one more call may start at `now` beside `in_flight` others.
     #[must_use]
     pub fn may_start(&self, now: Instant, in_flight: usize) -> Start {
+        if let Some(until) = self.asked_to_wait_until.filter(|until| *until > now) {
+            return Start::At(until);
+        }
         match &self.outage {
             Some(_) if in_flight > 0 => Start::WhenOneEnds,
             Some(outage) if outage.until > now => Start::At(outage.until),
@@ -112,9 +118,9 @@ impl Pacer {
         if counted {
             self.limit = (self.limit / 2).max(1);
         }
-        let pause = back_off(failures.saturating_sub(1), jitter)
-            .max(retry_after.unwrap_or_default().min(MAX_RETRY_AFTER));
-        let until = now + pause;
+        let until = now + back_off(failures.saturating_sub(1), jitter);
+        let asked = retry_after.map(|asked| now + asked.min(MAX_RETRY_AFTER));
+        self.asked_to_wait_until = self.asked_to_wait_until.max(asked);
         self.outage = Some(match self.outage {
             None => Outage {
                 since: started,
@@ -133,6 +139,7 @@ impl Pacer {
 
     /// Starts the back-off anew from its shortest: for the last chances before the end.
     pub fn hurry(&mut self, now: Instant) {
+        self.asked_to_wait_until = None;
         if let Some(outage) = &mut self.outage {
             outage.until = now;
             outage.failures = 0;

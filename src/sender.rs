@@ -21,9 +21,14 @@ use crate::logs;
 use crate::logs::Tally;
 use crate::queue::Next;
 use crate::retry::{DEFAULT_MAX_CONCURRENCY, Outage, Pacer, Start, code_may_pass};
+use crate::spool::DRAIN_INTERVAL;
 
-/// The least time between two lines about one outage.
+/// The least time between two lines about failing calls.
 const OUTAGE_REMINDER: Duration = Duration::from_secs(60);
+
+/// An outage that comes sooner after the last line is said once it has lasted this long: an endpoint that fails every
+/// tenth call would fill the log otherwise.
+const OUTAGE_CERTAIN: Duration = Duration::from_secs(5);
 
 /// Most lines about the unprocessed segments of one call.
 const UNPROCESSED_LINES: usize = 5;
@@ -64,9 +69,12 @@ pub struct Sender<C> {
     ledger: Arc<Ledger>,
     pacer: Pacer,
     calls: JoinSet<Call>,
-    reminded_at: Option<Instant>,
+    outage_said_at: Option<Instant>,
+    outage_said: bool,
     splits_left: usize,
     refused_lines: Tally,
+    /// The spool is not asked for a batch before.
+    ask_spool_at: Option<Instant>,
 }
 
 /// A call that has ended.
@@ -94,9 +102,11 @@ impl<C: PutSegments> Sender<C> {
             ledger,
             pacer: Pacer::new(max),
             calls: JoinSet::new(),
-            reminded_at: None,
+            outage_said_at: None,
+            outage_said: false,
             splits_left: MAX_SPLITS,
             refused_lines: Tally::default(),
+            ask_spool_at: None,
         }
     }
 
@@ -105,7 +115,10 @@ impl<C: PutSegments> Sender<C> {
         let mut draining = *phase.borrow_and_update() == Phase::Draining;
         let mut timer = pin!(tokio::time::sleep(Duration::ZERO));
         loop {
-            let wait = self.start_calls(now());
+            let mut wait = self.start_calls(now());
+            if !draining && let Some(at) = self.ask_spool(now()) {
+                wait = wait.or_at(at);
+            }
             if draining && self.calls.is_empty() && matches!(wait, Wait::ForBatches) {
                 return;
             }
@@ -144,6 +157,28 @@ impl<C: PutSegments> Sender<C> {
                 Next::Empty => return Wait::ForBatches,
             }
         }
+    }
+
+    /// Asks the spool for a batch if there is one, and room for it beside the live traffic: while no call fails, half of
+    /// the calls and half of the memory at most. Says when to try again, if time alone is what it takes.
+    fn ask_spool(&mut self, now: Instant) -> Option<Instant> {
+        let spool = self.intake.spool()?;
+        // During an outage nothing but a probe, when memory has none.
+        let answers = self.pacer.outage().is_none()
+            || (self.calls.is_empty() && self.intake.waiting_documents() == 0 && spool.out() == 0);
+        let may_ask = answers
+            && spool.waiting_files() > 0
+            && spool.out() < (self.pacer.limit() / 2).max(1)
+            && self.intake.has_room();
+        if !may_ask {
+            return None;
+        }
+        if let Some(at) = self.ask_spool_at.filter(|at| *at > now) {
+            return Some(at);
+        }
+        self.ask_spool_at = Some(now + DRAIN_INTERVAL);
+        spool.ask();
+        self.ask_spool_at
     }
 
     fn start(&mut self, batch: Batch, started: Instant) {
@@ -301,13 +336,16 @@ impl<C: PutSegments> Sender<C> {
         batch.not_before = Some(Pacer::hold_back(now, batch.attempts, fastrand::f64()));
         self.intake.put_back(batch, now);
         let Some(outage) = self.pacer.outage() else { return };
-        if self.reminded_at.is_some_and(|at| now < at + OUTAGE_REMINDER) {
+        let lasts = now.duration_since(outage.since);
+        let said_lately = self.outage_said_at.is_some_and(|at| now < at + OUTAGE_REMINDER);
+        if said_lately && (self.outage_said || lasts < OUTAGE_CERTAIN) {
             tracing::debug!("Sending segment batch failed with: {}", error.message);
             return;
         }
-        self.reminded_at = Some(now);
-        let waiting = self.intake.waiting_documents();
-        let failing_s = now.duration_since(outage.since).as_secs_f64();
+        self.outage_said_at = Some(now);
+        self.outage_said = true;
+        let waiting = self.ledger.snapshot().pending();
+        let failing_s = lasts.as_secs_f64();
         tracing::error!(
             waiting,
             failing_s,
@@ -319,9 +357,11 @@ impl<C: PutSegments> Sender<C> {
     }
 
     fn say_over(&mut self, outage: &Outage) {
-        self.reminded_at = None;
+        if !std::mem::take(&mut self.outage_said) {
+            return;
+        }
         let failing_s = now().duration_since(outage.since).as_secs_f64();
-        let waiting = self.intake.waiting_documents();
+        let waiting = self.ledger.snapshot().pending();
         tracing::info!(
             waiting,
             failing_s,
@@ -352,10 +392,22 @@ enum Wait {
     Until(Instant),
 }
 
+impl Wait {
+    /// As this one, and at the latest until `at`.
+    fn or_at(self, at: Instant) -> Self {
+        match self {
+            Self::Until(other) => Self::Until(other.min(at)),
+            Self::ForBatches | Self::ForCalls => Self::Until(at),
+        }
+    }
+}
+
 /// The runtime's clock, which tests can pause.
 fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod tests;

@@ -95,14 +95,15 @@ impl Totals {
 }
 
 impl std::fmt::Display for Totals {
-    /// `received 10, sent 7, unprocessed 0, rejected 1 (invalid_header 1), dropped 2 (buffer_full 2), kernel drops 0`.
+    /// `received 10, sent 7, unprocessed 0, rejected 1 (invalid_header 1), dropped 2 (buffer_full 2), kernel drops 0`;
+    /// what has to do with the spool only when there is any: `received 10, recovered 5, …, spooled 3, kernel drops 0`.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let counts = &self.counts;
-        write!(
-            f,
-            "received {}, sent {}, unprocessed {}",
-            counts.received, counts.sent, counts.unprocessed
-        )?;
+        write!(f, "received {}", counts.received)?;
+        if counts.recovered > 0 {
+            write!(f, ", recovered {}", counts.recovered)?;
+        }
+        write!(f, ", sent {}, unprocessed {}", counts.sent, counts.unprocessed)?;
         write!(f, ", rejected {}", counts.rejected_total())?;
         reasons(
             f,
@@ -113,6 +114,9 @@ impl std::fmt::Display for Totals {
             f,
             DropReason::ALL.map(|reason| (reason.label(), counts.dropped(reason))),
         )?;
+        if counts.spooled > 0 {
+            write!(f, ", spooled {}", counts.spooled)?;
+        }
         match self.kernel_dropped {
             Some(dropped) => write!(f, ", kernel drops {dropped}"),
             None => Ok(()),
@@ -165,6 +169,24 @@ mod tests {
             "received 12, sent 5, unprocessed 1, rejected 1 (invalid_header 1), dropped 3 (buffer_full 2, refused 1), \
              kernel drops 3"
         );
+    }
+
+    #[test]
+    fn the_spool_is_in_the_line_when_there_is_something_in_it() {
+        let now = totals(
+            |ledger| {
+                ledger.add_recovered(10);
+                ledger.sub_spooled(4);
+                ledger.add_sent(3);
+                ledger.add_dropped(DropReason::SpoolDamaged, 1);
+            },
+            None,
+        );
+        assert_eq!(
+            now.to_string(),
+            "received 0, recovered 10, sent 3, unprocessed 0, rejected 0, dropped 1 (spool_damaged 1), spooled 6"
+        );
+        assert_eq!(now.counts.pending(), 0);
     }
 
     #[test]

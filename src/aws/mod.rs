@@ -45,16 +45,15 @@ use self::http_client::PooledClient;
 use self::proxy::ProxyRules;
 use self::request::{FinishedBody, RequestForm};
 use self::tls::{Tls, Trust};
-use crate::config::{Config, Environment};
+use crate::config::{Config, DEFAULT_CALL_TIMEOUT, DEFAULT_CONNECT_TIMEOUT, Environment};
 
 /// How long things may take. The defaults are for production; tests shorten them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// The TCP connection; name resolution, proxy and TLS get as much again. Default 3 s. Metadata endpoints have
-    /// the SDK's own, shorter ones.
+    /// The TCP connection; name resolution, proxy and TLS get as much again. `--connect-timeout`, default
+    /// [`DEFAULT_CONNECT_TIMEOUT`]. Metadata endpoints have the SDK's own, shorter ones.
     pub connect_timeout: Duration,
-    /// One call from credentials to the end of the answer. Default 15 s: an endpoint that takes 10 s is slow, not
-    /// down, and cutting it off would send the same segments again. (The official daemon cuts after 2 s.)
+    /// One call from credentials to the end of the answer. `--call-timeout`, default [`DEFAULT_CALL_TIMEOUT`].
     pub attempt_timeout: Duration,
     /// One run of the credential chain. Default 10 s, within which it can try a metadata address that swallows
     /// packets, and still leave a call some time.
@@ -66,8 +65,8 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            connect_timeout: Duration::from_secs(3),
-            attempt_timeout: Duration::from_secs(15),
+            connect_timeout: DEFAULT_CONNECT_TIMEOUT,
+            attempt_timeout: DEFAULT_CALL_TIMEOUT,
             credentials_timeout: Duration::from_secs(10),
             credentials_pause: Duration::from_secs(5),
         }
@@ -101,7 +100,7 @@ struct Shared {
 }
 
 impl Aws {
-    /// Resolves everything for `region`, with the default [`Limits`].
+    /// Resolves everything for `region`, with the time-outs of `config` and the default [`Limits`] for the rest.
     ///
     /// Reads the AWS profile files and `AWS_CA_BUNDLE`; makes no network call. Credentials are looked for by the
     /// first call that needs them.
@@ -109,7 +108,12 @@ impl Aws {
     /// # Errors
     /// A setting with which no call could succeed.
     pub async fn connect(config: &Config, environment: &Environment, region: &str) -> Result<Self, AwsError> {
-        Self::connect_within(config, environment, region, Limits::default()).await
+        let limits = Limits {
+            connect_timeout: config.connect_timeout,
+            attempt_timeout: config.call_timeout,
+            ..Limits::default()
+        };
+        Self::connect_within(config, environment, region, limits).await
     }
 
     /// As [`Aws::connect`], with other limits.

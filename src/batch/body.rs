@@ -3,8 +3,6 @@
 
 use std::time::Instant;
 
-use bytes::Bytes;
-
 use super::{Batch, HEAD, TAIL};
 
 /// The documents of `body` as the JSON strings that they are, quotes included, in order. `None` when it is not the
@@ -53,16 +51,7 @@ impl Batch {
             body.extend_from_slice(document);
         }
         body.extend_from_slice(TAIL);
-        let cost_bytes = body.capacity() + size_of::<Self>();
-        Some(Self {
-            body: Bytes::from(body),
-            documents: documents.len(),
-            opened_at,
-            attempts: 0,
-            redeliveries: 0,
-            not_before: None,
-            cost_bytes,
-        })
+        Some(Self::of_body(body, documents.len(), opened_at))
     }
 
     /// Two batches with half of the documents each; `None` for a single document.

@@ -10,8 +10,8 @@ use clap::{Arg, ArgAction, Command};
 use super::golang::{NumberError, parse_bool, parse_int};
 use crate::config::LogFormat;
 
-/// The longest `--shutdown-timeout`: beyond an hour it is a slip of the unit.
-const MAX_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3600);
+/// The longest time that a flag takes: beyond an hour it is a slip of the unit.
+const MAX_DURATION: Duration = Duration::from_secs(3600);
 
 /// The name of the program in help texts and suggestions.
 pub(super) const PROGRAM: &str = "xray";
@@ -79,8 +79,12 @@ pub(super) fn command() -> Command {
         text("bind", 'b', "ADDRESS").help("UDP address for segments [default: 127.0.0.1:2000]"),
         text("bind-tcp", 't', "ADDRESS").help("TCP address for sampling calls [default: 127.0.0.1:2000]"),
         text("role-arn", 'r', "ARN").help("IAM role to assume, to send to another account"),
-        path("config", 'c').help("Configuration file [default: /etc/amazon/xray/cfg.yaml, then ./cfg.yaml]"),
-        path("log-file", 'f').help("Log to this file and not to stdout"),
+        path("config")
+            .short('c')
+            .help("Configuration file [default: /etc/amazon/xray/cfg.yaml, then ./cfg.yaml]"),
+        path("log-file")
+            .short('f')
+            .help("Log to this file and not to stdout"),
         text("log-level", 'l', "LEVEL")
             .help("What to log, most first: dev, debug, info, warn, error [default: prod, which is info]"),
         text("proxy-address", 'p', "URL").help("HTTP proxy on the way to AWS"),
@@ -98,6 +102,14 @@ pub(super) fn command() -> Command {
     let own = [
         value("log-format", "FORMAT", log_format_value)
             .help("text (the lines of the official daemon) or json [default: text]"),
+        path("spool-dir")
+            .help("Keep segments in this directory when memory is full [default: drop the oldest]"),
+        value("spool-size", "MB", int_value)
+            .help("Most that the spool may take up, at least 16 [default: 1024]"),
+        value("connect-timeout", "DURATION", duration_value)
+            .help("Time to connect to the service, such as 500ms, 3s [default: 3s]"),
+        value("call-timeout", "DURATION", duration_value)
+            .help("Time for one call to the service, from credentials to its answer [default: 15s]"),
         value("shutdown-timeout", "DURATION", duration_value)
             .help("Time to send what waits when told to stop, such as 500ms, 8s, 1m [default: 8s]"),
     ];
@@ -120,9 +132,9 @@ fn text(long: &'static str, short: char, value_name: &'static str) -> Arg {
     value(long, value_name, ValueParser::string()).short(short)
 }
 
-fn path(long: &'static str, short: char) -> Arg {
+fn path(long: &'static str) -> Arg {
     // Not clap's own path parser, which refuses the empty value that takes a file's setting back (`-f ''`).
-    value(long, "PATH", OsStringValueParser::new().map(PathBuf::from)).short(short)
+    value(long, "PATH", OsStringValueParser::new().map(PathBuf::from))
 }
 
 fn switch(long: &'static str, short: char) -> Arg {
@@ -179,7 +191,7 @@ fn duration_value(value: &str) -> Result<Duration, &'static str> {
         .ok()
         .and_then(|n| n.checked_mul(unit_ms))
         .map(Duration::from_millis)
-        .filter(|duration| *duration <= MAX_SHUTDOWN_TIMEOUT)
+        .filter(|duration| *duration <= MAX_DURATION)
         .ok_or(NumberError::Range.text())
 }
 
@@ -230,6 +242,10 @@ mod tests {
                 ("version", Kind::Bool),
                 ("help", Kind::Bool),
                 ("log-format", Kind::LogFormat),
+                ("spool-dir", Kind::Path),
+                ("spool-size", Kind::Int),
+                ("connect-timeout", Kind::Duration),
+                ("call-timeout", Kind::Duration),
                 ("shutdown-timeout", Kind::Duration),
             ]
         );

@@ -80,6 +80,7 @@ pub(super) fn for_value(arg: &Arg, written: &str) -> String {
                 "config" => "/etc/amazon/xray/cfg.yaml",
                 "log-file" => "/var/log/xray/xray.log",
                 "log-level" => "debug",
+                "spool-dir" => "/var/spool/xray",
                 _ => "http://proxy.example.com:3128",
             };
             format!("-{written} takes a value, for example -{written} {example}.")

@@ -64,6 +64,14 @@ pub struct Flags {
     pub proxy_address: Option<Sourced<String>>,
     /// `--log-format`.
     pub log_format: Option<LogFormat>,
+    /// `--connect-timeout`, at most one hour.
+    pub connect_timeout: Option<Sourced<Duration>>,
+    /// `--call-timeout`, at most one hour.
+    pub call_timeout: Option<Sourced<Duration>>,
+    /// `--spool-dir`.
+    pub spool_directory: Option<Sourced<PathBuf>>,
+    /// `--spool-size`, in MB as written.
+    pub spool_size_mb: Option<Sourced<i64>>,
     /// `--shutdown-timeout`, at most one hour.
     pub shutdown_timeout: Option<Duration>,
     /// The arguments that nobody read, as they were.
@@ -150,6 +158,10 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocation, Usa
         log_level: sourced(&matches, "log-level", "flag -l"),
         proxy_address: sourced(&matches, "proxy-address", "flag -p"),
         log_format: matches.get_one("log-format").copied(),
+        connect_timeout: sourced(&matches, "connect-timeout", "flag --connect-timeout"),
+        call_timeout: sourced(&matches, "call-timeout", "flag --call-timeout"),
+        spool_directory: sourced(&matches, "spool-dir", "flag --spool-dir"),
+        spool_size_mb: sourced(&matches, "spool-size", "flag --spool-size"),
         shutdown_timeout: matches.get_one("shutdown-timeout").copied(),
         ignored: line.rest,
         warnings,

@@ -1,6 +1,6 @@
 //! The settings of a cfg.yaml, version 1 or 2: which keys there are, of which kind, and what became of old ones.
 //!
-//! Keys and kinds are those of the official daemon's file. Everything wrong with a file is said at once, each with
+//! Keys and kinds are those of the official daemon's file, and some of our own. Everything wrong with a file is said at once, each with
 //! its line.
 
 use std::path::PathBuf;
@@ -26,6 +26,10 @@ pub(super) struct FileSettings {
     pub(super) role_arn: Option<Sourced<String>>,
     pub(super) no_verify_ssl: Option<Sourced<bool>>,
     pub(super) proxy_address: Option<Sourced<String>>,
+    pub(super) spool_path: Option<Sourced<String>>,
+    pub(super) spool_size_mb: Option<Sourced<i64>>,
+    pub(super) connect_timeout_s: Option<Sourced<i64>>,
+    pub(super) call_timeout_s: Option<Sourced<i64>>,
     version: Option<Sourced<i64>>,
 }
 
@@ -39,7 +43,7 @@ enum Slot {
 }
 
 /// Every key that a file may have; a dot parts a section from its key.
-const KEYS: [(&str, Slot); 18] = [
+const KEYS: [(&str, Slot); 22] = [
     ("TotalBufferSizeMB", Slot::Int(|s| &mut s.buffer_memory_mb)),
     ("Concurrency", Slot::Int(|s| &mut s.concurrency)),
     ("Region", Slot::Text(|s| &mut s.region)),
@@ -54,6 +58,10 @@ const KEYS: [(&str, Slot); 18] = [
     ("RoleARN", Slot::Text(|s| &mut s.role_arn)),
     ("NoVerifySSL", Slot::Bool(|s| &mut s.no_verify_ssl)),
     ("ProxyAddress", Slot::Text(|s| &mut s.proxy_address)),
+    ("Spool.Path", Slot::Text(|s| &mut s.spool_path)),
+    ("Spool.SizeMB", Slot::Int(|s| &mut s.spool_size_mb)),
+    ("ConnectTimeoutSeconds", Slot::Int(|s| &mut s.connect_timeout_s)),
+    ("CallTimeoutSeconds", Slot::Int(|s| &mut s.call_timeout_s)),
     ("Version", Slot::Int(|s| &mut s.version)),
     // The official daemon takes these names, in lower case only, and then uses its own numbers.
     ("proxyserver.idleconntimeout", Slot::Nowhere),

@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::file::{self, FileSettings, default_locations};
-use super::{Config, Environment, Files, LogConfig, LogLevel, Sourced, address, url};
+use super::{
+    Config, DEFAULT_CALL_TIMEOUT, DEFAULT_CONNECT_TIMEOUT, Environment, Files, LogConfig, LogLevel, Sourced,
+    address, url, waiting,
+};
 use crate::cli::Flags;
 use crate::text::{bare, nearest, quoted};
 
@@ -194,6 +197,23 @@ fn merge(flags: &Flags, config_file: Option<PathBuf>, file: FileSettings, report
         proxy_address: report.checked(text_setting(flags.proxy_address, file.proxy_address), |text| {
             url::proxy(text)
         }),
+        connect_timeout: waiting::timeout(
+            flags.connect_timeout,
+            file.connect_timeout_s,
+            DEFAULT_CONNECT_TIMEOUT,
+            report,
+        ),
+        call_timeout: waiting::timeout(
+            flags.call_timeout,
+            file.call_timeout_s,
+            DEFAULT_CALL_TIMEOUT,
+            report,
+        ),
+        spool: waiting::spool(
+            (flags.spool_directory, flags.spool_size_mb),
+            (file.spool_path, file.spool_size_mb),
+            report,
+        ),
         shutdown_timeout: flags.shutdown_timeout.unwrap_or(DEFAULT_SHUTDOWN_TIMEOUT),
         log: LogConfig {
             level: log_level(flags.log_level, file.log_level, report),

@@ -12,6 +12,7 @@ mod file;
 mod load;
 mod scalar;
 pub mod url;
+mod waiting;
 mod yaml;
 
 pub use disk::Disk;
@@ -111,6 +112,24 @@ pub struct LogConfig {
     pub rotation: bool,
 }
 
+/// The spool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpoolConfig {
+    /// `--spool-dir`, `Spool.Path`: the directory, made when it is not there.
+    pub directory: Sourced<PathBuf>,
+    /// `--spool-size`, `Spool.SizeMB`: what its files may take up, in MB (2^20 bytes), from
+    /// [`crate::spool::MIN_SIZE_MB`] to 1,048,576. Default [`crate::spool::DEFAULT_SIZE_MB`].
+    pub size_mb: u64,
+}
+
+/// The default of `--connect-timeout`: a connection within a region takes milliseconds; a lost packet costs one second,
+/// two in a row three.
+pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The default of `--call-timeout`: an endpoint that takes 10 s is slow, not down, and cutting it off would send the same
+/// segments again. (The official daemon cuts after 2 s.)
+pub const DEFAULT_CALL_TIMEOUT: Duration = Duration::from_secs(15);
+
 /// Everything a run needs, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -138,6 +157,14 @@ pub struct Config {
     /// `-p`, `ProxyAddress`: URL of an HTTP proxy, over HTTPS_PROXY, as [`url::proxy`] writes it. May hold a password:
     /// show it with [`url::without_password`].
     pub proxy_address: Option<Sourced<String>>,
+    /// `--connect-timeout`, `ConnectTimeoutSeconds`: the bound on a connection to the service, at most one hour.
+    /// Default [`DEFAULT_CONNECT_TIMEOUT`].
+    pub connect_timeout: Duration,
+    /// `--call-timeout`, `CallTimeoutSeconds`: the bound on one call from credentials to the end of the answer, at most
+    /// one hour. Default [`DEFAULT_CALL_TIMEOUT`].
+    pub call_timeout: Duration,
+    /// `--spool-dir`, `Spool.Path`: where segments wait that memory has no room for; `None`: nowhere.
+    pub spool: Option<SpoolConfig>,
     /// `--shutdown-timeout`: the bound on draining, at most one hour. Default 8 s.
     pub shutdown_timeout: Duration,
     /// The log.

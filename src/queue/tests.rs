@@ -110,6 +110,28 @@ fn released_batches_go_at_once() {
     assert_eq!(ready(queue.take(now)).attempts, 0);
 }
 
+#[test]
+fn what_is_abandoned_comes_out_whole_and_late_answers_change_nothing() {
+    let now = Instant::now();
+    let mut queue = Queue::new(usize::MAX);
+    for n in 0..3 {
+        assert!(
+            queue
+                .push(batch(n + 1, now + Duration::from_millis(n as u64)))
+                .0
+                .is_empty()
+        );
+    }
+    let answered = ready(queue.take(now));
+    let failed = ready(queue.take(now));
+    let abandoned: Vec<usize> = queue.abandon().iter().map(|batch| batch.documents).collect();
+    assert_eq!(abandoned, [1, 2, 3]);
+    queue.settle(&answered);
+    assert!(queue.put_back(failed).0.is_empty());
+    assert_eq!((queue.bytes(), queue.waiting_documents()), (0, 0));
+    assert!(matches!(queue.take(now), Next::Empty));
+}
+
 #[derive(Debug, Clone)]
 enum Step {
     Push(usize),

@@ -85,6 +85,20 @@ fn retry_after_is_obeyed_within_a_minute() {
 }
 
 #[test]
+fn retry_after_holds_although_a_call_that_was_under_way_succeeds() {
+    let now = Instant::now();
+    let mut pacer = Pacer::new(64);
+    pacer.failed(now, now, Some(Duration::from_secs(3)), 0.0);
+    assert!(pacer.succeeded(7).is_some());
+    assert_eq!(
+        pacer.may_start(now + MS(100), 6),
+        Start::At(now + Duration::from_secs(3))
+    );
+    pacer.hurry(now);
+    assert_eq!(pacer.may_start(now + MS(100), 0), Start::Now);
+}
+
+#[test]
 fn a_success_ends_the_outage_and_says_since_when_it_was() {
     let start = Instant::now();
     let mut pacer = Pacer::new(64);

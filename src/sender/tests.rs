@@ -5,6 +5,7 @@ use super::*;
 use crate::aws::{ErrorClass, Unprocessed};
 use crate::budget::Budget;
 use crate::ledger::Snapshot;
+use crate::testing::LogLines;
 
 type Script = dyn Fn(usize, &str) -> (Duration, Result<PutAnswer, PutError>) + Send + Sync;
 
@@ -397,4 +398,71 @@ async fn an_idle_sender_waits_for_batches_and_for_no_time() {
         sender.start_calls(now()),
         Wait::Until(now() + Duration::from_millis(200))
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_is_said_when_it_begins_once_a_minute_and_when_it_is_over() {
+    let log = LogLines::collect();
+    let start = now();
+    let bench = Bench::start(None, move |_, _| {
+        let over = now() >= start + Duration::from_secs(100);
+        (
+            AT_ONCE,
+            if over {
+                ok()
+            } else {
+                failure(ErrorClass::ConnectionRefused)
+            },
+        )
+    });
+    bench.add(2);
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    let lines: Vec<String> = log
+        .take()
+        .into_iter()
+        .filter(|line| !line.contains("Successfully sent"))
+        .collect();
+    assert_eq!(lines.len(), 3, "{lines:#?}");
+    assert_eq!(
+        lines[0],
+        "[Error] Sending segment batch failed with: ConnectionRefused; 100 segments wait in memory and are sent when \
+         calls succeed again (failing for 0.0 s)"
+    );
+    assert!(
+        lines[1].starts_with("[Error] Sending segment batch failed"),
+        "{lines:#?}"
+    );
+    assert!(
+        lines[2].starts_with("[Info] Calls succeed again after 1"),
+        "{lines:#?}"
+    );
+    bench.drain().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_fails_now_and_then_does_not_fill_the_log() {
+    let log = LogLines::collect();
+    let bench = Bench::start(None, |call, _| {
+        (
+            Duration::from_millis(10),
+            if call % 10 == 0 {
+                failure(ErrorClass::ServerError)
+            } else {
+                ok()
+            },
+        )
+    });
+    for _ in 0..100 {
+        bench.add(4);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    let lines: Vec<String> = log
+        .take()
+        .into_iter()
+        .filter(|line| !line.contains("Successfully sent"))
+        .collect();
+    // Some forty outages of a tenth of a second within 100 s: two are said, each with its end.
+    assert_eq!(lines.len(), 4, "{lines:#?}");
+    let (counts, _) = bench.drain().await;
+    assert_eq!(counts.sent, 20_000);
 }

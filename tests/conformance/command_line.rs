@@ -234,6 +234,34 @@ static OWN: &[Row] = &[
     runs("timeout_ms", &["-shutdown-timeout=500ms"], &["shutdown=500ms"]),
     runs("timeout_minutes", &["--shutdown-timeout=1m"], &["shutdown=60s"]),
     runs("timeout_none", &["--shutdown-timeout=0"], &["shutdown=0ns"]),
+    runs("connect_timeout", &["--connect-timeout", "500ms"], &["connect=500ms"]),
+    runs("call_timeout", &["-call-timeout=1m"], &["call=60s"]),
+    fails(
+        "call_timeout_none",
+        &["--call-timeout", "0"],
+        &["flag --call-timeout: a time-out is longer than nothing and one hour at most. Leave it out for 15 s."],
+    ),
+    runs("spool", &["--spool-dir", "/var/spool/xray"], &["spool=/var/spool/xray 1024"]),
+    runs("spool_size", &["--spool-dir=a/b", "--spool-size", "0x10"], &["spool=a/b 16"]),
+    runs("spool_none", &["--spool-dir", ""], &[]),
+    runs("spool_size_alone", &["--spool-size", "64"], &[])
+        .warns(&["flag --spool-size has no effect without a spool: set --spool-dir, or Path in the section Spool."]),
+    fails(
+        "spool_small",
+        &["--spool-dir", "x", "--spool-size", "15"],
+        &["flag --spool-size is 15: a spool has 16 MB or more. Leave it out for 1024 MB."],
+    ),
+    fails(
+        "spool_in_bytes",
+        &["--spool-dir", "x", "--spool-size", "1073741824"],
+        &["flag --spool-size: 1073741824 MB is more than 1048576 MB (1 TiB). The value is in MB, not in bytes."],
+    ),
+    misused(
+        "spool_size_no_number",
+        &["--spool-size", "1GB"],
+        r#"invalid value "1GB" for flag -spool-size: parse error"#,
+        "-spool-size takes a whole number of MB, for example -spool-size 100.",
+    ),
     misused(
         "timeout_bad",
         &["--shutdown-timeout=soon"],
@@ -388,6 +416,10 @@ fn the_help_names_every_flag_in_both_forms() {
         "-v, --version",
         "-h, --help",
         "    --log-format",
+        "    --spool-dir",
+        "    --spool-size",
+        "    --connect-timeout",
+        "    --call-timeout",
         "    --shutdown-timeout",
     ] {
         assert_eq!(help.matches(flags).count(), 1, "{flags}");

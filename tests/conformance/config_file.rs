@@ -101,7 +101,7 @@ static OBSERVED: &[Row] = &[
     fails(
         "cfg_unknown_top",
         C,
-        &["Foo flag is invalid: lab.yaml line 2. Remove it; the names are TotalBufferSizeMB, Concurrency, Region, Endpoint, Socket.UDPAddress, Socket.TCPAddress, Logging.LogRotation, Logging.LogLevel, Logging.LogPath, LocalMode, ResourceARN, RoleARN, NoVerifySSL, ProxyAddress, Version."],
+        &["Foo flag is invalid: lab.yaml line 2. Remove it; the names are TotalBufferSizeMB, Concurrency, Region, Endpoint, Socket.UDPAddress, Socket.TCPAddress, Logging.LogRotation, Logging.LogLevel, Logging.LogPath, LocalMode, ResourceARN, RoleARN, NoVerifySSL, ProxyAddress, Spool.Path, Spool.SizeMB, ConnectTimeoutSeconds, CallTimeoutSeconds, Version."],
     )
     .files(&[("lab.yaml", "Version: 2\nFoo: 1\n")])
     .differs(&MESSAGES),
@@ -430,6 +430,39 @@ static OWN: &[Row] = &[
     )
     .files(&[("lab.yaml", FULL)])
     .warns(&["lab.yaml line 16 (NoVerifySSL): TLS certificates are NOT checked, so anyone on the way can read the segments and answer for AWS. For a private CA set AWS_CA_BUNDLE instead."]),
+    runs(
+        "spool_and_time_outs",
+        C,
+        &["file=lab.yaml", "connect=2s", "call=20s", "spool=/var/spool/xray 256"],
+    )
+    .files(&[(
+        "lab.yaml",
+        "Version: 2\nSpool:\n  Path: /var/spool/xray\n  SizeMB: 256\nConnectTimeoutSeconds: 2\nCallTimeoutSeconds: 20\n",
+    )]),
+    runs(
+        "flags_over_spool_and_time_outs",
+        &["--spool-dir", "b", "--spool-size=99", "--connect-timeout=1", "--call-timeout=2", "-c", "lab.yaml"],
+        &["file=lab.yaml", "connect=1s", "call=2s", "spool=b 99"],
+    )
+    .files(&[(
+        "lab.yaml",
+        "Version: 2\nSpool:\n  Path: a\n  SizeMB: 256\nConnectTimeoutSeconds: 2\nCallTimeoutSeconds: 20\n",
+    )]),
+    runs("an_empty_flag_switches_the_spool_off", &["--spool-dir=", "-c", "lab.yaml"], &["file=lab.yaml"])
+        .files(&[("lab.yaml", "Version: 2\nSpool:\n  Path: a\n")]),
+    fails(
+        "spool_and_time_outs_that_cannot_be",
+        C,
+        &[
+            "lab.yaml line 5 (ConnectTimeoutSeconds): a time-out is longer than nothing and one hour at most. Leave it out for 3 s.",
+            "lab.yaml line 6 (CallTimeoutSeconds) is -1: write seconds, 1 or more.",
+            "lab.yaml line 4 (Spool.SizeMB) is 0: a spool has 16 MB or more. Leave it out for 1024 MB.",
+        ],
+    )
+    .files(&[(
+        "lab.yaml",
+        "Version: 2\nSpool:\n  Path: a\n  SizeMB: 0\nConnectTimeoutSeconds: 3601\nCallTimeoutSeconds: -1\n",
+    )]),
     runs("an_empty_b_leaves_the_file", &["-b", "", "-c", "lab.yaml"], &["file=lab.yaml", "udp=:3000"])
         .files(&[("lab.yaml", "Version: 2\nSocket:\n  UDPAddress: \":3000\"\n")])
         .warns(&["flag -b is empty and counts as not given: using \":3000\"."]),
@@ -512,7 +545,7 @@ static OWN: &[Row] = &[
     fails(
         "control_characters_in_a_name",
         C,
-        &[r#"\x1b[31m flag is invalid: lab.yaml line 2. Remove it; the names are TotalBufferSizeMB, Concurrency, Region, Endpoint, Socket.UDPAddress, Socket.TCPAddress, Logging.LogRotation, Logging.LogLevel, Logging.LogPath, LocalMode, ResourceARN, RoleARN, NoVerifySSL, ProxyAddress, Version."#],
+        &[r#"\x1b[31m flag is invalid: lab.yaml line 2. Remove it; the names are TotalBufferSizeMB, Concurrency, Region, Endpoint, Socket.UDPAddress, Socket.TCPAddress, Logging.LogRotation, Logging.LogLevel, Logging.LogPath, LocalMode, ResourceARN, RoleARN, NoVerifySSL, ProxyAddress, Spool.Path, Spool.SizeMB, ConnectTimeoutSeconds, CallTimeoutSeconds, Version."#],
     )
     .files(&[("lab.yaml", "Version: 2\n\"\\e[31m\": 1\n")]),
     fails(

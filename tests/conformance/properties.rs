@@ -134,6 +134,10 @@ fn flag() -> impl Strategy<Value = (&'static str, &'static str, String, String)>
         }),
         1 => proptest::sample::select(&[("true", "T"), ("false", "0"), ("1", "TRUE"), ("f", "False")][..])
             .prop_map(|(a, b)| ("o", "local-mode", a.to_owned(), b.to_owned())),
+        1 => (proptest::sample::select(&["connect-timeout", "call-timeout"][..]), 0..3600_u32)
+            .prop_map(|(long, n)| ("", long, n.to_string(), format!("{n}s"))),
+        1 => "[a-z/]{0,9}".prop_map(|v| ("", "spool-dir", v.clone(), v)),
+        1 => (0..9999_i64).prop_map(|n| ("", "spool-size", n.to_string(), format!("{n:#x}"))),
         1 => (0..3600_u32).prop_map(|n| ("", "shutdown-timeout", n.to_string(), format!("{n}s"))),
         1 => proptest::sample::select(&["text", "json"][..])
             .prop_map(|v| ("", "log-format", v.to_owned(), v.to_owned())),

@@ -279,6 +279,9 @@ fn settings(config: &Config) -> Vec<String> {
         role_arn,
         no_verify_ssl,
         proxy_address,
+        connect_timeout,
+        call_timeout,
+        spool,
         shutdown_timeout,
         log,
         config_file,
@@ -308,6 +311,16 @@ fn settings(config: &Config) -> Vec<String> {
         format!("role={}", sourced(role_arn)),
         format!("no_verify={no_verify_ssl}"),
         format!("proxy={}", sourced(proxy_address)),
+        format!("connect={connect_timeout:?}"),
+        format!("call={call_timeout:?}"),
+        format!(
+            "spool={}",
+            spool.as_ref().map_or_else(String::new, |spool| format!(
+                "{} {}",
+                spool.directory.value.display(),
+                spool.size_mb
+            ))
+        ),
         format!("shutdown={shutdown_timeout:?}"),
         format!("level={:?}", log.level),
         format!("format={:?}", log.format),
@@ -337,6 +350,9 @@ fn with_no_flags_and_no_file_every_setting_is_at_the_official_default() {
             "role=",
             "no_verify=false",
             "proxy=",
+            "connect=3s",
+            "call=15s",
+            "spool=",
             "shutdown=8s",
             "level=Info",
             "format=Text",

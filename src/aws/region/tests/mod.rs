@@ -42,6 +42,9 @@ impl Lab {
             role_arn: None,
             no_verify_ssl: false,
             proxy_address: None,
+            connect_timeout: Duration::from_secs(3),
+            call_timeout: Duration::from_secs(15),
+            spool: None,
             shutdown_timeout: Duration::from_secs(8),
             log: LogConfig {
                 level: LogLevel::Info,

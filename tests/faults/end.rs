@@ -1,0 +1,100 @@
+//! The end of the process comes in time, whatever the endpoint does, and every segment is accounted for.
+
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::account::Account;
+use crate::harness::Setup;
+use crate::outages::{Outage, each};
+use crate::process::PATIENCE;
+
+const SEGMENTS: usize = 130;
+
+/// What a process on a busy machine needs beside its deadline.
+const GRACE: Duration = Duration::from_secs(2);
+
+#[test]
+fn whatever_the_outage_the_shutdown_timeout_holds_and_the_last_line_adds_up() {
+    each(async |double, outage| {
+        outage.begin(&double).await;
+        let daemon = outage
+            .setup(&double)
+            .args(&["--shutdown-timeout", "700ms"])
+            .start();
+        daemon.send_segments(SEGMENTS);
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let told = Instant::now();
+        let (status, lines) = daemon.stop();
+        assert!(told.elapsed() < Duration::from_millis(700) + GRACE, "{outage:?}");
+        assert_eq!(status.code(), Some(0), "{outage:?}");
+        let account = Account::of(&lines);
+        account.assert_balance();
+        assert_eq!(
+            account.get("received"),
+            SEGMENTS as u64,
+            "{outage:?}: {account:?}"
+        );
+        assert_eq!(
+            account.get("dropped"),
+            account.get("shutdown"),
+            "only for lack of time: {outage:?}: {account:?}"
+        );
+    });
+}
+
+#[test]
+fn whatever_the_outage_a_spool_keeps_what_could_not_be_sent_and_the_next_process_sends_it() {
+    each(async |double, outage| {
+        outage.begin(&double).await;
+        let spool = TempDir::new().unwrap();
+        let spooling = ["--spool-dir", spool.path().to_str().unwrap()];
+        let daemon = outage
+            .setup(&double)
+            .args(&spooling)
+            .args(&["--shutdown-timeout", "2s"])
+            .start();
+        daemon.send_segments(SEGMENTS);
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let told = Instant::now();
+        let (status, lines) = daemon.stop();
+        assert!(told.elapsed() < Duration::from_secs(2) + GRACE, "{outage:?}");
+        assert_eq!(status.code(), Some(0), "{outage:?}");
+        let account = Account::of(&lines);
+        account.assert_balance();
+        assert_eq!(
+            (account.get("received"), account.get("dropped")),
+            (SEGMENTS as u64, 0),
+            "{outage:?}: {account:?}"
+        );
+        let kept = account.get("spooled");
+        if matches!(&outage, Outage::Fault(fault) if fault.to_string().starts_with("delay")) {
+            assert_eq!(kept, 0, "slow is not down: {outage:?}");
+        } else {
+            assert_eq!(kept, SEGMENTS as u64, "{outage:?}: {account:?}");
+        }
+        let sent = account.get("sent");
+        // With half an answer the service had taken them, and takes them again.
+        let taken = double.look(|state| state.accepted());
+
+        outage.end(&double, spool.path()).await;
+        let daemon = Setup::new(&double.url()).args(&spooling).start();
+        if let Err(late) = double.wait_for_documents(taken + kept, PATIENCE).await {
+            panic!("{outage:?}: {late}");
+        }
+        let (_, lines) = daemon.stop();
+        let account = Account::of(&lines);
+        account.assert_balance();
+        assert_eq!(
+            (account.get("recovered"), account.get("sent"), sent + kept),
+            (kept, kept, SEGMENTS as u64),
+            "{outage:?}: {account:?}"
+        );
+        let left: Vec<_> = std::fs::read_dir(spool.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .filter(|name| name != ".lock" && name != ".aws")
+            .collect();
+        assert!(left.is_empty(), "{outage:?}: {left:?}");
+    });
+}

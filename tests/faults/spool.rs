@@ -1,0 +1,150 @@
+//! The spool of the real binary: more than memory holds, a second daemon, a directory that can't be.
+
+use std::collections::BTreeSet;
+use std::net::UdpSocket;
+use std::path::Path;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use xray::dev::double::Double;
+
+use crate::account::Account;
+use crate::harness::{Daemon, HEADER, Setup, double, line};
+use crate::process::PATIENCE;
+
+/// Numbered documents of 10 KB each, 5 MB a second: what a busy disk under an unoptimised program carries.
+fn send_large(daemon: &Daemon, numbers: std::ops::Range<usize>) {
+    let socket = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
+    for number in numbers {
+        socket
+            .send_to(&[HEADER, large(number).as_bytes()].concat(), daemon.udp)
+            .unwrap();
+        if number % 50 == 49 {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+}
+
+pub(crate) fn large(number: usize) -> String {
+    format!(
+        r#"{{"trace_id":"1-5f84c7a5-0000000000000000{number:08x}","id":"{number:016x}","name":"lab","start_time":1.5,"end_time":2.5,"metadata":{{"default":{{"pad":"{}"}}}}}}"#,
+        "x".repeat(10_000)
+    )
+}
+
+fn files(directory: &Path) -> usize {
+    std::fs::read_dir(directory)
+        .unwrap()
+        .filter(|entry| {
+            let name = entry.as_ref().unwrap().file_name();
+            name.to_str().is_some_and(|name| name.ends_with(".json"))
+        })
+        .count()
+}
+
+async fn arrive(double: &Double, count: usize) {
+    if let Err(late) = double.wait_for_documents(count as u64, PATIENCE).await {
+        panic!("{late}");
+    }
+}
+
+fn spooling(setup: Setup, spool: &TempDir) -> Setup {
+    setup.args(&["-m", "3", "--spool-dir", spool.path().to_str().unwrap()])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_memory_cannot_hold_waits_on_disk_and_arrives_when_the_outage_ends() {
+    let double = double().await;
+    double.stop().await;
+    let spool = TempDir::new().unwrap();
+    let daemon = spooling(Setup::new(&double.url()), &spool).start();
+    // Some 10 MB into 3, half of which is the disk's.
+    send_large(&daemon, 0..1000);
+    assert!(files(spool.path()) > 5, "{}", files(spool.path()));
+    double.start_again().await.unwrap();
+    if let Err(late) = double.wait_for_documents(1000, PATIENCE).await {
+        panic!("{late}\n{}", daemon.stop().1.join("\n"));
+    }
+    daemon.process.wait_for("that the spool is empty", |line| {
+        line.contains("[Info] The spool is empty again").then_some(())
+    });
+    assert_eq!(files(spool.path()), 0);
+    let (_, lines) = daemon.stop();
+    let account = Account::of(&lines);
+    account.assert_balance();
+    assert_eq!(
+        (account.get("received"), account.get("sent")),
+        (1000, 1000),
+        "{account:?}"
+    );
+    line(
+        &lines,
+        "The buffer memory limit is reached: the oldest segments wait in the spool",
+    );
+    let arrived: BTreeSet<String> = double.documents().into_iter().collect();
+    assert_eq!(arrived.len(), 1000);
+    assert_eq!(double.documents().len(), 1000, "none twice");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_daemon_on_the_same_directory_takes_over_when_the_first_is_gone() {
+    let double = double().await;
+    double.stop().await;
+    let spool = TempDir::new().unwrap();
+    let first = spooling(Setup::new(&double.url()), &spool)
+        .args(&["--shutdown-timeout", "1s"])
+        .start();
+    first.send_segments(70);
+    let second = spooling(Setup::new(&double.url()), &spool).start();
+    second.process.wait_for("that the directory is taken", |line| {
+        line.contains(" is in use by another daemon; ").then_some(())
+    });
+    let (_, lines) = first.stop();
+    assert_eq!(Account::of(&lines).get("spooled"), 70);
+    double.start_again().await.unwrap();
+    arrive(&double, 70).await;
+    let (_, lines) = second.stop();
+    let account = Account::of(&lines);
+    account.assert_balance();
+    assert_eq!(account.get("recovered"), 70);
+}
+
+#[test]
+fn a_spool_that_can_never_be_is_an_error_at_the_start() {
+    let setup = Setup::new("http://127.0.0.1:9");
+    let file = setup.path("a-file");
+    std::fs::write(&file, "").unwrap();
+    let path = file.to_str().unwrap().to_owned();
+    let (code, lines) = setup.args(&["--spool-dir", &path]).fail();
+    assert_eq!(code, Some(1));
+    assert!(
+        line(&lines, "Cannot use the spool ").starts_with(&format!(
+            "Cannot use the spool {path} (flag --spool-dir): File exists (os error 17); give a directory"
+        )),
+        "{lines:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_the_start_fails_what_came_meanwhile_is_kept() {
+    let double = double().await;
+    let spool = TempDir::new().unwrap();
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let daemon = spooling(Setup::new(&double.url()), &spool)
+        .env("AWS_REGION", "")
+        .env("AWS_EC2_METADATA_DISABLED", "false")
+        .env(
+            "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+            &format!("http://{}", silent.local_addr().unwrap()),
+        )
+        .start();
+    daemon.send_segments(70);
+    let (status, lines) = daemon.process.end();
+    assert_eq!(status.code(), Some(1));
+    let account = Account::of(&lines);
+    account.assert_balance();
+    assert_eq!((account.get("spooled"), account.get("dropped")), (70, 0));
+    let daemon = spooling(Setup::new(&double.url()), &spool).start();
+    arrive(&double, 70).await;
+    daemon.stop();
+}
