@@ -53,6 +53,10 @@ USER 10001:10001
 # of `command:` are added to these, and of a flag given twice the last one counts.
 ENTRYPOINT ["/xray", "-t", "0.0.0.0:2000", "-b", "0.0.0.0:2000"]
 
+# Whether the daemon answers on its TCP port; the image has no shell and no curl to ask with. It reads the same cfg.yaml;
+# where arguments move the TCP port (-t) or close it (--no-tcp), give this command the same ones, or switch it off.
+HEALTHCHECK --interval=5s --timeout=5s CMD ["/xray", "healthcheck"]
+
 # Segments come by UDP, the sampling calls of the SDKs by TCP.
 EXPOSE 2000/udp
 EXPOSE 2000/tcp

@@ -131,10 +131,26 @@ impl OpenBatch {
         pushed
     }
 
+    /// A sealed batch of `document` alone.
+    #[must_use]
+    pub fn of_one(document: &[u8], now: Instant) -> Option<Batch> {
+        let mut open = Self::new(usize::MAX);
+        open.next_capacity_bytes = document.len() + document.len() / 4;
+        // Neither limit is reached by one document.
+        drop(open.push(document, now));
+        open.seal()
+    }
+
     /// How many documents it has.
-    #[cfg(test)]
-    pub(crate) fn documents(&self) -> usize {
+    #[must_use]
+    pub fn documents(&self) -> usize {
         self.documents
+    }
+
+    /// How long its body is.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.body.len()
     }
 
     /// When its first document came; `None` while empty.
@@ -167,6 +183,7 @@ impl OpenBatch {
         body.extend_from_slice(TAIL);
         // The next batch will be much like this one; an eighth more saves it from growing at its end.
         self.next_capacity_bytes = body.len() + body.len() / 8;
+        // The most that it costs beyond its length; `Intake::room_for` counts on it.
         if body.capacity() - body.len() > body.len() / 4 {
             body.shrink_to_fit();
         }

@@ -5,9 +5,11 @@
 //! is left goes to the spool if there is one, then one last line says what became of every document. One deadline bounds
 //! it all.
 
+mod send;
+
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
@@ -21,10 +23,13 @@ use crate::aws::{self, Aws};
 use crate::batch::Batch;
 use crate::budget::{self, Budget, MB};
 use crate::config::{Config, Disk, Environment, Sourced};
+use crate::health::Health;
+use crate::http::{App, Guard, Server};
 use crate::intake::Intake;
 use crate::ledger::{DropReason, Ledger};
+use crate::listen::{self, BindError};
 use crate::logs;
-use crate::sender::{Phase, Sender};
+use crate::sender::Phase;
 use crate::signals;
 use crate::spool::Spool;
 use crate::summary::{Summary, Totals};
@@ -37,11 +42,15 @@ const SHOWN_PATH_CHARS: usize = 500;
 /// What the slowest disks that one runs services on write, in files of a batch each that are made safe one by one.
 const SPOOL_BYTES_PER_S: f64 = 20e6;
 
+/// The part of the shutdown timeout that requests on the TCP port get, as a divisor: half. They take 1.8 s at the most
+/// when they are forwarded; what waits is sent meanwhile, and needs the rest when a slow client uses all of it.
+const SERVING_SHARE: u32 = 2;
+
 /// Why the daemon did not start.
 #[derive(Debug)]
 pub enum StartError {
-    /// The UDP address can't be listened on.
-    Bind(udp::BindError),
+    /// An address can't be listened on.
+    Bind(BindError),
     /// The system refuses a thread, a socket or a runtime.
     System(io::Error),
     /// No region was found.
@@ -89,6 +98,7 @@ pub struct Daemon {
     config: Config,
     environment: Environment,
     udp_address: SocketAddr,
+    tcp: Option<TcpListener>,
     summary: Arc<Summary>,
     stop_receiving: oneshot::Sender<()>,
     receiving_ended: oneshot::Receiver<io::Result<()>>,
@@ -133,6 +143,15 @@ impl Daemon {
             })
             .map_err(StartError::System)?;
         tracing::info!("Using buffer memory limit of {} MB", budget.total_mb);
+        // After UDP, since a name is looked up for it perhaps, and datagrams come meanwhile.
+        let tcp = if config.no_tcp {
+            None
+        } else {
+            Some(listen::tcp(&config.tcp_address).map_err(StartError::Bind)?)
+        };
+        if let Some(address) = tcp.as_ref().and_then(|tcp| tcp.local_addr().ok()) {
+            tracing::info!("Starting proxy http server on {address}");
+        }
         let summary = Arc::new(Summary {
             ledger,
             intake,
@@ -142,10 +161,17 @@ impl Daemon {
             config,
             environment,
             udp_address,
+            tcp,
             summary,
             stop_receiving,
             receiving_ended,
         })
+    }
+
+    /// The address that HTTP is served on; `None` without a TCP port.
+    #[must_use]
+    pub fn tcp_address(&self) -> Option<SocketAddr> {
+        self.tcp.as_ref()?.local_addr().ok()
     }
 
     /// The address that datagrams are received on.
@@ -162,14 +188,36 @@ impl Daemon {
         let Self {
             config,
             environment,
+            tcp,
             summary,
             stop_receiving,
             receiving_ended,
             ..
         } = self;
         let Summary { ledger, intake, .. } = &*summary;
+        let health = Arc::new(Health::default());
+        let guard = Guard::new(
+            &config.allow_host,
+            environment.get("KUBERNETES_SERVICE_HOST").is_some(),
+        );
+        let app = Arc::new(App::new(
+            guard,
+            &config.proxy_allow,
+            Arc::clone(&summary),
+            Arc::clone(&health),
+        ));
+        let (stop_serving, serving_stopped) = oneshot::channel();
+        let mut serving = Box::pin(serve(tcp, Arc::clone(&app), serving_stopped));
         let (phase, phases) = watch::channel(Phase::Running);
-        let mut sending = Box::pin(send(&config, &environment, intake, ledger, phases));
+        let mut sending = Box::pin(send::send(
+            &config,
+            &environment,
+            intake,
+            ledger,
+            phases,
+            &app,
+            &health,
+        ));
         let mut receiving_ended = pin!(receiving_ended);
         let minutes = tokio::spawn({
             let summary = Arc::clone(&summary);
@@ -180,12 +228,15 @@ impl Daemon {
             // It ends by itself only when the start failed.
             result = &mut sending => Some(result),
             ended = &mut receiving_ended => Some(Err(receiving_failed(ended))),
+            ended = &mut serving => Some(Err(serving_failed(ended))),
             _ = stop.wait_for(|stop| *stop != Stop::Run) => None,
         };
         let deadline = Instant::now() + config.shutdown_timeout;
         let ended = async {
-            // A receiver that has ended already needs no signal.
+            health.set_receiving_ended();
+            // Those that have ended already need no signal.
             let _: Result<(), ()> = stop_receiving.send(());
+            let _: Result<(), ()> = stop_serving.send(());
             let result = match failed {
                 // What is there can't be sent.
                 Some(result) => {
@@ -196,13 +247,31 @@ impl Daemon {
                 }
                 None => {
                     let until = deadline - spool_reserve(intake, config.shutdown_timeout);
-                    let drained = async {
+                    let received = async {
                         if let Ok(Err(error)) = receiving_ended.await {
                             tracing::error!("Receiving on UDP ended with: {error}");
                         }
-                        phase.send_replace(Phase::Draining);
-                        sending.as_mut().await
                     };
+                    let limit = config.shutdown_timeout / SERVING_SHARE;
+                    // Moved in: when the time is up, what is still being served ends, so that nothing comes after the
+                    // seal.
+                    let served = async move {
+                        match tokio::time::timeout(limit, serving).await {
+                            Ok(Ok(())) => {}
+                            Ok(Err(error)) => tracing::error!("Serving on TCP ended with: {error}"),
+                            Err(_) => tracing::warn!(
+                                "Requests on the TCP port that were not over {} s after the signal are cut",
+                                limit.as_secs_f64()
+                            ),
+                        }
+                    };
+                    let sources_end = async {
+                        tokio::join!(received, served);
+                        // What came over TCP after the receiver had ended.
+                        intake.seal(Instant::now().into_std());
+                        phase.send_replace(Phase::Draining);
+                    };
+                    let drained = async { tokio::join!(sources_end, sending.as_mut()).1 };
                     tokio::time::timeout_at(until, drained).await.unwrap_or(Ok(()))
                 }
             };
@@ -297,43 +366,26 @@ fn receiving_failed(ended: Result<io::Result<()>, oneshot::error::RecvError>) ->
     StartError::System(error)
 }
 
-/// The sending side, from finding out where to send to the last batch.
-async fn send(
-    config: &Config,
-    environment: &Environment,
-    intake: &Arc<Intake>,
-    ledger: &Arc<Ledger>,
-    phases: watch::Receiver<Phase>,
-) -> Result<(), StartError> {
-    let region = aws::region::resolve(config, environment, &aws::metadata_client())
-        .await
-        .map_err(StartError::Region)?;
-    tracing::info!("Using region: {} (from {})", region.region, region.source);
-    let client = Aws::connect(config, environment, &region.region)
-        .await
-        .map_err(StartError::Aws)?;
-    for warning in client.warnings() {
-        tracing::warn!("{warning}");
-    }
-    tracing::info!("Using endpoint: {}", client.endpoint_description());
-    let credentials = tokio::spawn({
-        let client = client.clone();
-        async move {
-            match client.credentials_description().await {
-                Ok(provider) => tracing::info!("Using credentials from {provider}"),
-                Err(reason) => tracing::warn!(
-                    "No AWS credentials yet: {}. Segments wait in memory until there are some: set \
-                     AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give this container, task or instance a role",
-                    reason.trim_end_matches('.')
-                ),
-            }
+/// Serves the TCP port until `stop` and all requests are over; for ever without one.
+async fn serve(
+    listener: Option<TcpListener>,
+    app: Arc<App<Aws>>,
+    stop: oneshot::Receiver<()>,
+) -> io::Result<()> {
+    match listener {
+        Some(listener) => Server::new(listener, app).run(stop).await,
+        None => {
+            // An error is a stop too: the daemon is gone.
+            let _: Result<(), oneshot::error::RecvError> = stop.await;
+            Ok(())
         }
-    });
-    Sender::new(client, Arc::clone(intake), Arc::clone(ledger), config.concurrency)
-        .run(phases)
-        .await;
-    credentials.abort();
-    Ok(())
+    }
+}
+
+fn serving_failed(ended: io::Result<()>) -> StartError {
+    let ended = ended.err();
+    // It only ends by itself with an error.
+    StartError::System(ended.unwrap_or_else(|| io::Error::other("the TCP port is closed")))
 }
 
 async fn told_to_end_now(stop: &mut watch::Receiver<Stop>) {

@@ -3,6 +3,8 @@
 //! The receiver adds, the sender takes; neither holds the lock over I/O. What the budget pushes out goes to the spool;
 //! without one it is counted here, and said in the log at most once a second.
 
+pub mod depth;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -15,12 +17,18 @@ use crate::logs::Tally;
 use crate::queue::{Evicted, Next, Queue};
 use crate::spool::{Origin, Spool};
 
+/// The largest document that the receiver adds under the lock: what a datagram can carry.
+const DATAGRAM_MAX_BYTES: usize = 1 << 16;
+
 /// The meeting point of receiver and sender.
 #[derive(Debug)]
 pub struct Intake {
     // A std mutex: it is held for microseconds and never across an await.
     state: Mutex<State>,
     sealed: Notify,
+    /// A batch was opened by somebody else than the receiver, whose timer seals it.
+    opened: Notify,
+    budget: Budget,
     ledger: Arc<Ledger>,
     spool: Option<Spool>,
 }
@@ -58,6 +66,8 @@ impl Intake {
                 abandoned: false,
             }),
             sealed: Notify::new(),
+            opened: Notify::new(),
+            budget,
             ledger,
             spool,
         }
@@ -90,6 +100,26 @@ impl Intake {
         if sealed {
             self.sealed.notify_one();
         }
+    }
+
+    /// As [`Intake::add`] for one document that did not come through the receiver.
+    ///
+    /// One that is larger than a datagram goes in a batch of its own, which is made before the lock is taken: the
+    /// receiver must not wait while it is escaped.
+    pub fn add_from_elsewhere(&self, document: &[u8], now: Instant) {
+        if document.len() <= DATAGRAM_MAX_BYTES {
+            self.add(std::iter::once(document), now);
+        } else if let Some(batch) = OpenBatch::of_one(document, now) {
+            let evicted = self.lock().queue.push(batch);
+            self.spill(evicted, now);
+            self.sealed.notify_one();
+        }
+        self.opened.notify_one();
+    }
+
+    /// Returns when the receiver should look at [`Intake::next_tick`] again.
+    pub async fn opened(&self) {
+        self.opened.notified().await;
     }
 
     /// When [`Intake::tick`] has something to do; `None` while no batch is open and nothing is left to be said.

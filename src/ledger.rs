@@ -15,18 +15,25 @@
 //! Each process accounts for itself. A batch that was in a call when the process ended is in the spool too, though the
 //! service may have taken it: it is recovered and sent once more by the next process.
 
+pub mod calls;
+pub mod histogram;
+pub mod http;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
+use calls::{Calls, Ended, Failure, Operation};
+use http::Http;
+
 /// Why a datagram became no document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RejectReason {
     /// No newline between header and segment.
     MissingHeader,
-    /// Nothing after the header's newline.
+    /// Nothing after the header's newline; over TCP, an empty document.
     MissingSegment,
     /// The header is not `{"format":"json","version":1}`.
     InvalidHeader,
@@ -135,15 +142,21 @@ pub struct Ledger {
     dropped: [AtomicU64; DropReason::ALL.len()],
     active: AtomicBool,
     activity: Notify,
+    first: Notify,
+    // A mutex: calls end some hundred times a second at the most, and only the sender and a scrape take it.
+    calls: Mutex<Calls>,
+    /// What the TCP port was asked.
+    pub http: Http,
 }
 
 impl Ledger {
-    /// `n` datagrams came in, accepted or not.
+    /// `n` datagrams, or documents over TCP, came in, accepted or not.
     pub fn add_received(&self, n: u64) {
         self.received.fetch_add(n, Relaxed);
         // Read first: it is nearly always true, and a plain read does not take the cache line away from others.
         if !self.active.load(Relaxed) && !self.active.swap(true, Relaxed) {
             self.activity.notify_one();
+            self.first.notify_one();
         }
     }
 
@@ -167,6 +180,13 @@ impl Ledger {
     /// `n` documents on disk were taken into memory, or lost there.
     pub fn sub_spooled(&self, n: u64) {
         self.spooled.fetch_sub(n, Relaxed);
+    }
+
+    /// Returns once anything was received since the start. For one caller.
+    pub async fn first_received(&self) {
+        while self.received.load(Relaxed) == 0 {
+            self.first.notified().await;
+        }
     }
 
     /// A datagram was refused.
@@ -210,6 +230,36 @@ impl Ledger {
         }
     }
 
+    /// A call for a batch of `segments` starts; `again`: its batch was sent before.
+    pub fn call_started(&self, segments: usize, again: bool) {
+        self.lock_calls().started(segments, again);
+    }
+
+    /// A started call is over.
+    pub fn call_ended(&self, ended: Ended<'_>) {
+        self.lock_calls().ended(ended);
+    }
+
+    /// A started call is over, and nobody knows how: it panicked.
+    pub fn call_lost(&self) {
+        self.lock_calls().lost();
+    }
+
+    /// A call of `PutTelemetryRecords` is over.
+    pub fn telemetry_call_ended(&self, failure: Option<Failure<'_>>) {
+        self.lock_calls().count(Operation::Telemetry, failure);
+    }
+
+    /// What became of the calls.
+    #[must_use]
+    pub fn calls(&self) -> Calls {
+        self.lock_calls().clone()
+    }
+
+    fn lock_calls(&self) -> std::sync::MutexGuard<'_, Calls> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The counts now. Each is exact; together they are only at a quiet moment.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
@@ -229,7 +279,7 @@ impl Ledger {
 /// The counts of one moment, in documents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Snapshot {
-    /// Datagrams that came in; empty ones do not count, as with the official daemon.
+    /// Datagrams, and documents over TCP, that came in; empty datagrams do not count, as with the official daemon.
     pub received: u64,
     /// Documents of an earlier process found in the spool.
     pub recovered: u64,

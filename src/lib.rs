@@ -8,7 +8,10 @@
 //! ```text
 //! UDP 2000 ──> udp ──> datagram ──> batch ──> queue ──> sender ──> aws::put ──> PutTraceSegments
 //!               │          │           │         │          │
-//!               └──────────┴───────────┴─────────┴──────────┴──> ledger ──> logs
+//!               └──────────┴───────────┴─────────┴──────────┴──> ledger ──> logs, metrics, telemetry
+//! TCP 2000 ──> http ──┬─> sampling ──> aws ──> GetSamplingRules, SamplingTargets
+//!                     ├─> ingest ──> batch
+//!                     └─> health, metrics
 //! ```
 //!
 //! One direction, no step back. Each stage knows the next one only; [`daemon`] alone knows them all: it binds,
@@ -19,6 +22,7 @@
 //! | [`cli`] | the official daemon's flags in Go's spellings; subcommands |
 //! | [`config`] | one validated [`config::Config`] from flags over cfg.yaml over defaults |
 //! | [`daemon`] | start order, wiring, signals, drain order |
+//! | [`listen`] | addresses to listen on, and why one can't be had |
 //! | [`udp`] | socket set-up and the receive loop |
 //! | [`datagram`] | the header check; the body is opaque bytes |
 //! | [`batch`] | documents, escaped once into an open request body |
@@ -29,7 +33,11 @@
 //! | [`spool`] | sealed bodies as files when memory is not enough |
 //! | [`sender`] | takes batches, calls, settles every document in the ledger |
 //! | [`documents`] | what the documents of a batch are, for log lines about those that were refused |
-//! | [`aws`] | region, credentials, endpoint, TLS, proxies; the `PutTraceSegments` call |
+//! | [`aws`] | region, credentials, endpoint, TLS, proxies; the `PutTraceSegments` call and other signed ones |
+//! | [`http`] | the TCP port: who may use it, limits, sampling, documents, health, metrics |
+//! | [`health`] | whether the daemon can do its work, and why not |
+//! | [`healthcheck`] | asks a running daemon: the subcommand |
+//! | [`telemetry`] | what the daemon tells X-Ray about itself |
 //! | [`ledger`] | what became of every document, by closed reason enums |
 //! | [`summary`] | the ledger in words, once a minute and at the end |
 //! | [`signals`] | what the process is told |
@@ -48,8 +56,12 @@ pub mod daemon;
 pub mod datagram;
 pub mod dev;
 pub mod documents;
+pub mod health;
+pub mod healthcheck;
+pub mod http;
 pub mod intake;
 pub mod ledger;
+pub mod listen;
 pub mod logs;
 pub mod queue;
 pub mod retry;
@@ -57,6 +69,7 @@ pub mod sender;
 pub mod signals;
 pub mod spool;
 pub mod summary;
+pub mod telemetry;
 #[cfg(test)]
 mod testing;
 mod text;

@@ -15,6 +15,7 @@ use aws_smithy_types::date_time::Format;
 use xray::cli::{self, Flags, Invocation};
 use xray::config::{self, Config, Disk, Environment};
 use xray::daemon::{self, Stop};
+use xray::healthcheck;
 use xray::logs::{self, SHUTDOWN_BOUND};
 
 const WRONG_ARGUMENTS: u8 = 2;
@@ -22,11 +23,16 @@ const WRONG_ARGUMENTS: u8 = 2;
 fn main() -> ExitCode {
     let flags = match cli::parse(std::env::args_os().skip(1)) {
         Ok(Invocation::Run(flags)) => flags,
+        Ok(Invocation::HealthCheck { flags, ready }) => return health_check(&flags, ready),
         Ok(Invocation::Print(text)) => {
             say(io::stdout(), &text);
             return ExitCode::SUCCESS;
         }
         Err(error) => {
+            if error.is_of_health_check() {
+                say(io::stdout(), &format!("{}. {}\n", error.message(), error.hint()));
+                return ExitCode::FAILURE;
+            }
             say(io::stderr(), &format!("{error}\n"));
             say(io::stdout(), &cli::help());
             return ExitCode::from(WRONG_ARGUMENTS);
@@ -67,6 +73,20 @@ fn run(config: Config, environment: Environment) -> ExitCode {
     // The last lines are still on their way; a reader of the log that is stuck does not keep the process.
     log.flush(SHUTDOWN_BOUND);
     code
+}
+
+/// Asks a running daemon how it is: one line, and 0 or 1.
+fn health_check(flags: &Flags, ready: bool) -> ExitCode {
+    let asked = config::load(flags, &Environment::of_process(), &Disk)
+        .map_err(|error| error.problems().join(" "))
+        .and_then(|config| healthcheck::ask(&config, ready));
+    let (Ok(line) | Err(line)) = &asked;
+    say(io::stdout(), &format!("{line}\n"));
+    if asked.is_ok() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 /// Writes what kept the daemon from starting to stderr, and to the log file of `-f`, where a service's user looks.

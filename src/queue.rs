@@ -184,6 +184,24 @@ impl Queue {
         self.waiting_documents
     }
 
+    /// Documents that are being sent.
+    #[must_use]
+    pub fn in_flight_documents(&self) -> usize {
+        self.in_flight.values().map(|batch| batch.documents).sum()
+    }
+
+    /// Bytes of the batches that wait.
+    #[must_use]
+    pub fn waiting_bytes(&self) -> usize {
+        self.waiting_bytes
+    }
+
+    /// Bytes of the batches that are being sent.
+    #[must_use]
+    pub fn in_flight_bytes(&self) -> usize {
+        self.in_flight_bytes
+    }
+
     /// Bytes of all batches that wait or are in flight.
     #[must_use]
     pub fn bytes(&self) -> usize {

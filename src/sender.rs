@@ -16,6 +16,7 @@ use crate::aws::{Aws, PutAnswer, PutError, Unprocessed};
 use crate::batch::{Batch, body};
 use crate::documents::{self, Description};
 use crate::intake::Intake;
+use crate::ledger::calls::{Ended, Failure};
 use crate::ledger::{DropReason, Ledger};
 use crate::logs;
 use crate::logs::Tally;
@@ -183,6 +184,8 @@ impl<C: PutSegments> Sender<C> {
 
     fn start(&mut self, batch: Batch, started: Instant) {
         let client = self.client.clone();
+        self.ledger
+            .call_started(batch.documents, batch.attempts > 0 || batch.redeliveries > 0);
         self.calls.spawn(async move {
             let result = client.put(batch.body.clone()).await;
             Call {
@@ -201,11 +204,23 @@ impl<C: PutSegments> Sender<C> {
             result,
         }) = ended.inspect_err(|error| {
             // Only a panic in the call itself leads here; its documents stay pending and show in the last line.
+            self.ledger.call_lost();
             tracing::error!("A call ended in a way that it should not: {error}");
         })
         else {
             return;
         };
+        let at = now();
+        self.ledger.call_ended(Ended {
+            at,
+            duration: at.saturating_duration_since(started),
+            body_bytes: batch.body.len(),
+            failure: result.as_ref().err().map(|error| Failure {
+                class: error.class,
+                status: error.status,
+                message: &error.message,
+            }),
+        });
         match result {
             Ok(answer) => {
                 if let Some(outage) = self.pacer.succeeded(in_flight) {

@@ -3,15 +3,12 @@
 
 pub mod kernel;
 
-use std::fmt;
 use std::io::{self, IoSliceMut};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSockRef, UdpSocketState};
-use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::sync::oneshot;
@@ -20,6 +17,7 @@ use crate::config::{Disk, Sourced};
 use crate::datagram::{self, Reject};
 use crate::intake::Intake;
 use crate::ledger::Ledger;
+use crate::listen::{self, BindError, Port};
 use crate::logs::Tally;
 use kernel::KernelDrops;
 
@@ -41,91 +39,20 @@ const MAX_PAUSE: Duration = Duration::from_millis(5);
 /// The pause after a receive that failed for a reason of the system's, so that a lasting one burns no processor.
 const ERROR_PAUSE: Duration = Duration::from_millis(100);
 
-/// A UDP address that can't be listened on.
-#[derive(Debug)]
-pub struct BindError {
-    address: Sourced<String>,
-    error: io::Error,
-}
-
-impl fmt::Display for BindError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Sourced { value, source } = &self.address;
-        write!(f, "Cannot listen on UDP {value} ({source}): {}; ", self.error)?;
-        let port = value.rsplit(':').next().unwrap_or_default();
-        match self.error.kind() {
-            io::ErrorKind::AddrInUse => write!(
-                f,
-                "is another X-Ray daemon or agent running? `ss -lunp 'sport = :{port}'` shows who has the port; \
-                 -b chooses another one"
-            ),
-            io::ErrorKind::PermissionDenied => {
-                write!(f, "ports below 1024 need a privilege; -b chooses another one")
-            }
-            io::ErrorKind::AddrNotAvailable => {
-                write!(
-                    f,
-                    "this host does not have that address; -b 0.0.0.0:{port} listens on all it has"
-                )
-            }
-            _ => write!(
-                f,
-                "-b takes an address of this host and a port, such as 127.0.0.1:2000"
-            ),
-        }
-    }
-}
-
-impl std::error::Error for BindError {}
-
 /// Binds `address`: IPv4, `[IPv6]:port`, a host name (its first address), port 0 for a free one. The unspecified
 /// addresses `0.0.0.0` and `[::]` are reachable over both IP versions where the host has both.
 ///
 /// # Errors
 /// [`BindError`] when the name is unknown or the address can't be had.
 pub fn bind(address: &Sourced<String>) -> Result<std::net::UdpSocket, BindError> {
-    bind_first(&address.value).map_err(|error| BindError {
-        address: address.clone(),
-        error,
-    })
-}
-
-fn bind_first(address: &str) -> io::Result<std::net::UdpSocket> {
-    // `:2000` is all addresses, as in Go.
-    let full = if address.starts_with(':') {
-        format!("0.0.0.0{address}")
-    } else {
-        address.to_owned()
-    };
-    let resolved = full.to_socket_addrs()?.next();
-    let resolved =
-        resolved.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name has no address"))?;
-    if resolved.ip().is_unspecified() {
-        let dual = open(SocketAddr::from((Ipv6Addr::UNSPECIFIED, resolved.port())), true);
-        match dual {
-            // A host without IPv6.
-            Err(error) if error.kind() != io::ErrorKind::AddrInUse && resolved.is_ipv4() => {
-                open(SocketAddr::from((Ipv4Addr::UNSPECIFIED, resolved.port())), false)
-            }
-            other => other,
+    listen::bind(Port::Udp, address, |socket, address| {
+        // Granted as far as the system's limit goes; less is no reason not to start.
+        if let Err(error) = socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES) {
+            tracing::debug!("The receive buffer stays at the system's size: {error}");
         }
-    } else {
-        open(resolved, false)
-    }
-}
-
-fn open(address: SocketAddr, dual_stack: bool) -> io::Result<std::net::UdpSocket> {
-    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
-    if dual_stack {
-        socket.set_only_v6(false)?;
-    }
-    // Granted as far as the system's limit goes; less is no reason not to start.
-    if let Err(error) = socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES) {
-        tracing::debug!("The receive buffer stays at the system's size: {error}");
-    }
-    socket.bind(&address.into())?;
-    socket.set_nonblocking(true)?;
-    Ok(socket.into())
+        socket.bind(&address.into())
+    })
+    .map(std::net::UdpSocket::from)
 }
 
 /// The receive loop and what it needs.
@@ -176,6 +103,7 @@ impl Receiver {
         let mut faults = Tally::default();
         let mut timer = pin!(tokio::time::sleep(Duration::ZERO));
         let mut armed: Option<Instant> = None;
+        let mut opened = pin!(intake.opened());
         loop {
             // Registered anew only when the deadline moves, once a batch; without one no timer runs.
             let tick = [intake.next_tick(), rejects.tally.due(), faults.due()]
@@ -201,6 +129,8 @@ impl Receiver {
                         tracing::error!(times, "Receiving on UDP failed {times} more times");
                     }
                 }
+                // A batch was opened over TCP: the timer above is to be armed.
+                () = &mut opened => opened.set(intake.opened()),
                 ready = socket.readable() => {
                     if let Err(error) = ready.and_then(|()| receive(&socket, &state, &mut buffers)) {
                         if let Some(times) = faults.add(1, Instant::now()) {

@@ -67,6 +67,22 @@ impl Answer {
         })
     }
 
+    /// An answer that came outside of the SDK.
+    pub(super) fn of_http(response: &http::Response<Bytes>) -> Self {
+        let header = |name: &str| {
+            let value = response.headers().get(name)?;
+            Some(value.to_str().ok()?.to_owned())
+        };
+        Self {
+            status: response.status().as_u16(),
+            error_type: header("x-amzn-errortype"),
+            request_id: header("x-amzn-requestid"),
+            retry_after: header("retry-after"),
+            location: header("location"),
+            body: response.body().clone(),
+        }
+    }
+
     /// What the answer means.
     ///
     /// # Errors
@@ -265,28 +281,40 @@ where
     if let Some(connecting) = find_cause::<ConnectError>(error) {
         return PutError::new(connecting.class, connecting.to_string());
     }
-    let timed_out = || {
-        let message = format!("no answer within {} s", limit.as_secs_f32());
-        PutError::new(ErrorClass::Timeout, message)
-    };
     match error {
-        SdkError::TimeoutError(_) => timed_out(),
-        SdkError::ResponseError(response) => {
-            let status = response.raw().status().as_u16();
-            let class = match find_cause::<http_body_util::LengthLimitError>(error) {
-                Some(_) => ErrorClass::NotAnAnswer,
-                None => class_of_transport(error),
-            };
-            PutError {
-                status: Some(status),
-                ..PutError::new(
-                    class,
-                    format!("status {status}, but its body did not arrive: {}", cause(error)),
-                )
-            }
-        }
-        SdkError::DispatchFailure(failure) if failure.is_timeout() => timed_out(),
+        SdkError::TimeoutError(_) => timed_out(limit),
+        SdkError::ResponseError(response) => without_body(response.raw().status().as_u16(), error),
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => timed_out(limit),
         _ => PutError::new(class_of_transport(error), cause(error)),
+    }
+}
+
+/// The error of a call that was not over within `limit`.
+pub(super) fn timed_out(limit: Duration) -> PutError {
+    let message = format!("no answer within {} s", limit.as_secs_f32());
+    PutError::new(ErrorClass::Timeout, message)
+}
+
+/// The error of a call whose answer stopped after its head.
+pub(super) fn without_body(status: u16, error: &(dyn Error + 'static)) -> PutError {
+    let class = match find_cause::<http_body_util::LengthLimitError>(error) {
+        Some(_) => ErrorClass::NotAnAnswer,
+        None => class_of_transport(error),
+    };
+    PutError {
+        status: Some(status),
+        ..PutError::new(
+            class,
+            format!("status {status}, but its body did not arrive: {}", cause(error)),
+        )
+    }
+}
+
+/// The error of a request outside of the SDK to which no head came.
+pub(super) fn without_head(error: &(dyn Error + 'static)) -> PutError {
+    match find_cause::<ConnectError>(error) {
+        Some(connecting) => PutError::new(connecting.class, connecting.to_string()),
+        None => PutError::new(class_of_transport(error), cause(error)),
     }
 }
 

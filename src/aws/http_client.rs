@@ -20,7 +20,9 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use http::header::PROXY_AUTHORIZATION;
+use http::{Request, Response};
 use http_body_util::Limited;
+use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
@@ -83,6 +85,31 @@ impl PooledClient {
             })
             .clone()
     }
+
+    /// Sends one request outside of the SDK, on the same connections. Without a time limit but that on connecting.
+    pub(super) async fn send(
+        &self,
+        mut request: Request<SdkBody>,
+    ) -> Result<Response<Limited<Incoming>>, hyper_util::client::legacy::Error> {
+        authorize_at_proxy(&mut request, &self.shared.proxies);
+        let response = self
+            .pool(self.shared.default_connect_timeout)
+            .request(request)
+            .await?;
+        Ok(response.map(|body| Limited::new(body, RESPONSE_MAX_BYTES)))
+    }
+}
+
+/// A proxy reads plain requests itself, so they carry its authentication; a tunnel is opened with it instead.
+fn authorize_at_proxy(request: &mut Request<SdkBody>, proxies: &ProxyRules) {
+    if request.uri().scheme_str() == Some("http")
+        && let Some(proxy) = proxies.intercept(request.uri())
+        && let Some(authorization) = proxy.basic_auth()
+    {
+        request
+            .headers_mut()
+            .insert(PROXY_AUTHORIZATION, authorization.clone());
+    }
 }
 
 impl fmt::Debug for PooledClient {
@@ -125,15 +152,7 @@ impl HttpConnector for Calls {
             Ok(request) => request,
             Err(error) => return HttpConnectorFuture::ready(Err(ConnectorError::user(error.into()))),
         };
-        // A proxy reads plain requests itself, so they carry its authentication; a tunnel is opened with it instead.
-        if request.uri().scheme_str() == Some("http")
-            && let Some(proxy) = self.proxies.intercept(request.uri())
-            && let Some(authorization) = proxy.basic_auth()
-        {
-            request
-                .headers_mut()
-                .insert(PROXY_AUTHORIZATION, authorization.clone());
-        }
+        authorize_at_proxy(&mut request, &self.proxies);
         let read_timeout = self.read_timeout;
         let answering = self.pool.request(request);
         HttpConnectorFuture::new(async move {

@@ -105,6 +105,18 @@ pub(super) async fn region_of_ec2(
     http: &SharedHttpClient,
     limits: Limits,
 ) -> Result<String, String> {
+    let path = "/latest/meta-data/placement/region";
+    from_ec2(environment, profiles, http, limits, path).await
+}
+
+/// What IMDSv2 has at `path`.
+async fn from_ec2(
+    environment: &Environment,
+    profiles: Option<&ProfileSet>,
+    http: &SharedHttpClient,
+    limits: Limits,
+    path: &str,
+) -> Result<String, String> {
     let disabled = environment.get("AWS_EC2_METADATA_DISABLED");
     if disabled.is_some_and(|value| value.eq_ignore_ascii_case("true")) {
         return Err("switched off by AWS_EC2_METADATA_DISABLED".to_owned());
@@ -119,8 +131,8 @@ pub(super) async fn region_of_ec2(
             .connect_timeout(limits.connect)
             .read_timeout(limits.source)
             .build();
-        match client.get("/latest/meta-data/placement/region").await {
-            Ok(region) => Ok(region.as_ref().to_owned()),
+        match client.get(path).await {
+            Ok(text) => Ok(text.as_ref().to_owned()),
             Err(imds::client::error::ImdsError::ErrorResponse(answer)) => {
                 Err(format!("status {}", answer.response().status().as_u16()))
             }
@@ -130,6 +142,19 @@ pub(super) async fn region_of_ec2(
     within(limits.source, ask)
         .await
         .map_err(|reason| format!("{}: {reason}", quoted(&endpoint)))
+}
+
+/// The instance id and the host name of the EC2 instance, from IMDSv2, within two seconds; `Err`: why there is none, for
+/// a person. `http` must not use a proxy for it.
+pub async fn ec2_instance(
+    environment: &Environment,
+    http: &SharedHttpClient,
+) -> (Result<String, String>, Result<String, String>) {
+    let ask = async |path| from_ec2(environment, None, http, Limits::DEFAULT, path).await;
+    tokio::join!(
+        ask("/latest/meta-data/instance-id"),
+        ask("/latest/meta-data/hostname")
+    )
 }
 
 /// Where IMDS listens: the SDK's order of settings, over variables that are passed in.

@@ -10,6 +10,7 @@
 //! | `credentials` | the SDK's chain and the role, cached and read again when that may help |
 //! | `request` | the request's headers as the official daemon's, and the finished body |
 //! | `answer` | what an answer or a failure means, as an [`ErrorClass`] |
+//! | `forward` | other calls on X-Ray: a new, signed request around a finished body |
 //! | `http_client` | pooled HTTP/1.1 under the SDK |
 //! | `connector`, `proxy`, `tls` | how a connection is made |
 
@@ -18,6 +19,7 @@ mod connector;
 mod credentials;
 mod endpoint;
 mod error;
+mod forward;
 mod http_client;
 mod metadata;
 mod proxy;
@@ -35,10 +37,12 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use bytes::Bytes;
+use http::HeaderValue;
 
 pub use self::answer::{PutAnswer, Unprocessed};
 pub use self::endpoint::Endpoint;
 pub use self::error::{AwsError, ErrorClass, PutError, RETRY_AFTER_MAX};
+pub use self::metadata::ec2_instance;
 
 use self::credentials::{CachedCredentials, CredentialsSource};
 use self::http_client::PooledClient;
@@ -97,6 +101,10 @@ struct Shared {
     credentials: CachedCredentials,
     warnings: Vec<String>,
     attempt_timeout: Duration,
+    /// The client under `xray`, for requests of our own.
+    client: PooledClient,
+    region: String,
+    user_agent: HeaderValue,
 }
 
 impl Aws {
@@ -157,6 +165,9 @@ impl Aws {
             ));
         }
 
+        let client = PooledClient::new(proxies, Tls::new(xray_trust), limits.connect_timeout);
+        let form = RequestForm::new(environment);
+        let user_agent = form.user_agent();
         let xray = aws_sdk_xray::config::Builder::new()
             .behavior_version(BehaviorVersion::v2026_01_12())
             .region(Region::new(region.to_owned()))
@@ -165,11 +176,7 @@ impl Aws {
             .credentials_provider(provider)
             // CachedCredentials is the cache.
             .identity_cache(IdentityCache::no_cache())
-            .http_client(PooledClient::new(
-                proxies,
-                Tls::new(xray_trust),
-                limits.connect_timeout,
-            ))
+            .http_client(client.clone())
             // The sender retries; two layers would multiply.
             .retry_config(RetryConfig::disabled())
             .timeout_config(
@@ -181,7 +188,7 @@ impl Aws {
             // The attempt's limit covers it.
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .sleep_impl(aws_smithy_async::rt::sleep::TokioSleep::new())
-            .interceptor(RequestForm::new(environment))
+            .interceptor(form)
             .build();
         Ok(Self {
             shared: Arc::new(Shared {
@@ -190,6 +197,9 @@ impl Aws {
                 credentials,
                 warnings,
                 attempt_timeout: limits.attempt_timeout,
+                client,
+                region: region.to_owned(),
+                user_agent,
             }),
         })
     }

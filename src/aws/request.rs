@@ -82,6 +82,10 @@ impl RequestForm {
                 .unwrap_or_else(|_| HeaderValue::from_static("xray-agent/xray-daemon")),
         }
     }
+
+    pub(super) fn user_agent(&self) -> HeaderValue {
+        self.user_agent.clone()
+    }
 }
 
 #[dyn_dispatch_hint]

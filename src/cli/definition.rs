@@ -66,12 +66,28 @@ impl Kind {
     }
 }
 
+/// The subcommand that asks a running daemon how it is.
+pub(super) const HEALTH_CHECK: &str = "healthcheck";
+
+/// The command line of `xray healthcheck`: that of the daemon, so that it is asked where its flags say, and `--ready`.
+pub(super) fn health_check() -> Command {
+    command()
+        .override_usage("xray healthcheck [--ready] [options of the daemon]")
+        .about(
+            "Asks the daemon on this machine whether it runs. Prints one line; exits 0 if it does, else 1.",
+        )
+        .next_help_heading("Options of healthcheck")
+        .arg(switch("ready").help("Ask whether the daemon can do its work: region, credentials, calls"))
+}
+
 /// The command line of the daemon.
 pub(super) fn command() -> Command {
     let official = [
         text("resource-arn", 'a', "ARN")
             .help("ARN of the AWS resource that the daemon runs on, for telemetry"),
-        switch("local-mode", 'o').help("Ask no EC2 or ECS metadata for the region"),
+        switch("local-mode")
+            .short('o')
+            .help("Ask no EC2 or ECS metadata for the region"),
         value("buffer-memory", "MB", int_value)
             .short('m')
             .help("Memory that segments may wait in, at least 3 [default: 1 % of the memory there is]"),
@@ -112,6 +128,12 @@ pub(super) fn command() -> Command {
             .help("Time for one call to the service, from credentials to its answer [default: 15s]"),
         value("shutdown-timeout", "DURATION", duration_value)
             .help("Time to send what waits when told to stop, such as 500ms, 8s, 1m [default: 8s]"),
+        switch("no-tcp").help("Open no TCP port: no sampling, no health, no metrics"),
+        repeated("proxy-allow", "PATH")
+            .help("Forward POST requests to this path of the X-Ray API too, signed; may be repeated"),
+        repeated("allow-host", "NAME")
+            .help("Let the TCP port be called by this host name too; may be repeated"),
+        switch("no-telemetry").help("Send X-Ray no counts about the daemon itself"),
     ];
     Command::new(PROGRAM)
         .disable_help_flag(true)
@@ -122,7 +144,8 @@ pub(super) fn command() -> Command {
         .next_help_heading("More options")
         .args(own)
         .after_help(
-            "One dash or two before any name; a value after a space or after \"=\" (-n eu-west-1, --region=eu-west-1).\n\
+            "xray healthcheck asks a running daemon how it is; see xray healthcheck --help.\n\n\
+             One dash or two before any name; a value after a space or after \"=\" (-n eu-west-1, --region=eu-west-1).\n\
              Switches take a value only after \"=\" (-o=false). The last one given wins; a flag goes over cfg.yaml.\n\
              Flags end at the first argument that is not one: put nothing before or between them.",
         )
@@ -137,9 +160,12 @@ fn path(long: &'static str) -> Arg {
     value(long, "PATH", OsStringValueParser::new().map(PathBuf::from))
 }
 
-fn switch(long: &'static str, short: char) -> Arg {
+fn repeated(long: &'static str, value_name: &'static str) -> Arg {
+    value(long, value_name, ValueParser::string()).action(ArgAction::Append)
+}
+
+fn switch(long: &'static str) -> Arg {
     value(long, "true|false", bool_value)
-        .short(short)
         .num_args(0..=1)
         .require_equals(true)
         .default_missing_value("true")
@@ -247,6 +273,8 @@ mod tests {
                 ("connect-timeout", Kind::Duration),
                 ("call-timeout", Kind::Duration),
                 ("shutdown-timeout", Kind::Duration),
+                ("no-tcp", Kind::Bool),
+                ("no-telemetry", Kind::Bool),
             ]
         );
     }

@@ -81,6 +81,8 @@ pub(super) fn for_value(arg: &Arg, written: &str) -> String {
                 "log-file" => "/var/log/xray/xray.log",
                 "log-level" => "debug",
                 "spool-dir" => "/var/spool/xray",
+                "proxy-allow" => "/TraceSummaries",
+                "allow-host" => "xray.example.com",
                 _ => "http://proxy.example.com:3128",
             };
             format!("-{written} takes a value, for example -{written} {example}.")

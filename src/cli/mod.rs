@@ -20,7 +20,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::ArgMatches;
+use clap::{ArgAction, ArgMatches};
 
 use crate::config::{LogFormat, Sourced};
 use definition::{Kind, command};
@@ -28,10 +28,16 @@ use front::{Given, Stop};
 
 /// What a command line asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "made once in the life of a process")]
 pub enum Invocation {
     /// Run the daemon.
     Run(Flags),
+    /// Ask the daemon that runs with these flags how it is: `xray healthcheck`.
+    HealthCheck {
+        /// The flags of that daemon.
+        flags: Flags,
+        /// `--ready`: whether it can do its work, not only whether it answers.
+        ready: bool,
+    },
     /// Print this text, which ends in a newline, to stdout and exit 0.
     Print(String),
 }
@@ -74,6 +80,14 @@ pub struct Flags {
     pub spool_size_mb: Option<Sourced<i64>>,
     /// `--shutdown-timeout`, at most one hour.
     pub shutdown_timeout: Option<Duration>,
+    /// `--no-tcp`.
+    pub no_tcp: Option<bool>,
+    /// `--proxy-allow`, each time it was given.
+    pub proxy_allow: Vec<Sourced<String>>,
+    /// `--allow-host`, each time it was given.
+    pub allow_host: Vec<Sourced<String>>,
+    /// `--no-telemetry`.
+    pub no_telemetry: Option<bool>,
     /// The arguments that nobody read, as they were.
     pub ignored: Vec<OsString>,
     /// What the user should know about the command line, to be logged at Warn.
@@ -85,11 +99,23 @@ pub struct Flags {
 pub struct UsageError {
     message: String,
     hint: String,
+    in_health_check: bool,
 }
 
 impl UsageError {
     fn new(message: String, hint: String) -> Self {
-        Self { message, hint }
+        Self {
+            message,
+            hint,
+            in_health_check: false,
+        }
+    }
+
+    /// Whether it was to be a health check. Those say one line on stdout and exit 1, since container platforms know
+    /// no other exit code.
+    #[must_use]
+    pub fn is_of_health_check(&self) -> bool {
+        self.in_health_check
     }
 
     /// What was wrong, in the official daemon's words, on one line.
@@ -116,7 +142,11 @@ impl std::error::Error for UsageError {}
 /// The help text.
 #[must_use]
 pub fn help() -> String {
-    command().render_help().to_string()
+    help_of(&command())
+}
+
+fn help_of(command: &clap::Command) -> String {
+    command.clone().render_help().to_string()
 }
 
 /// The line that `--version` prints, in the official daemon's form.
@@ -130,14 +160,26 @@ pub fn version() -> String {
 /// # Errors
 /// When a flag is unknown, or its value missing or not of its kind.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocation, UsageError> {
-    let command = command();
     let arguments: Vec<OsString> = args.into_iter().collect();
-    let line = front::read(&command, &arguments)?;
+    match arguments.split_first() {
+        Some((first, rest)) if first == definition::HEALTH_CHECK => {
+            parse_with(definition::health_check(), rest).map_err(|error| UsageError {
+                in_health_check: true,
+                ..error
+            })
+        }
+        _ => parse_with(command(), &arguments),
+    }
+}
+
+fn parse_with(command: clap::Command, arguments: &[OsString]) -> Result<Invocation, UsageError> {
+    let line = front::read(&command, arguments)?;
     if line.stop == Stop::Help {
-        return Ok(Invocation::Print(help()));
+        return Ok(Invocation::Print(help_of(&command)));
     }
     let warnings = ignored::warnings(&command, &line);
     let canonical = canonical(&command, &line.given);
+    let is_health_check = front::find(&command, "ready").is_some();
     let matches = command
         .try_get_matches_from(canonical)
         // The front end has checked every name and value, so clap has nothing left to refuse.
@@ -145,7 +187,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocation, Usa
     if matches.get_flag("version") {
         return Ok(Invocation::Print(version()));
     }
-    Ok(Invocation::Run(Flags {
+    let flags = Flags {
         resource_arn: sourced(&matches, "resource-arn", "flag -a"),
         local_mode: matches.get_one("local-mode").copied(),
         buffer_memory_mb: sourced(&matches, "buffer-memory", "flag -m"),
@@ -163,29 +205,56 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocation, Usa
         spool_directory: sourced(&matches, "spool-dir", "flag --spool-dir"),
         spool_size_mb: sourced(&matches, "spool-size", "flag --spool-size"),
         shutdown_timeout: matches.get_one("shutdown-timeout").copied(),
+        no_tcp: matches.get_one("no-tcp").copied(),
+        proxy_allow: all_sourced(&matches, "proxy-allow", "flag --proxy-allow"),
+        allow_host: all_sourced(&matches, "allow-host", "flag --allow-host"),
+        no_telemetry: matches.get_one("no-telemetry").copied(),
         ignored: line.rest,
         warnings,
-    }))
+    };
+    if is_health_check {
+        let ready = matches.get_one("ready").copied().unwrap_or_default();
+        return Ok(Invocation::HealthCheck { flags, ready });
+    }
+    Ok(Invocation::Run(flags))
 }
 
-/// The last value of each flag in the one spelling that clap shall see: `--name=value`.
+/// The last value of each flag, or all of one that may be repeated, in the one spelling that clap shall see:
+/// `--name=value`.
 fn canonical(command: &clap::Command, given: &[Given]) -> Vec<OsString> {
     let mut arguments = vec![OsString::from(definition::PROGRAM)];
     for arg in command.get_arguments() {
-        let Some(last) = given.iter().rfind(|given| arg.get_id() == given.id.as_str()) else {
-            continue;
+        let counting = match arg.get_action() {
+            ArgAction::Append => usize::MAX,
+            _ => 1,
         };
-        let mut argument = OsString::from(format!("--{}", last.id));
-        if Kind::of(arg) != Kind::Bool || arg.get_action().takes_values() {
-            argument.push("=");
-            argument.push(&last.value);
-        } else if last.value.to_str().and_then(golang::parse_bool) != Some(true) {
-            // `-v=false`: as if not given.
-            continue;
+        let of_arg = given
+            .iter()
+            .rev()
+            .filter(|given| arg.get_id() == given.id.as_str());
+        let last: Vec<&Given> = of_arg.take(counting).collect();
+        for given in last.into_iter().rev() {
+            let mut argument = OsString::from(format!("--{}", given.id));
+            if Kind::of(arg) != Kind::Bool || arg.get_action().takes_values() {
+                argument.push("=");
+                argument.push(&given.value);
+            } else if given.value.to_str().and_then(golang::parse_bool) != Some(true) {
+                // `-v=false`: as if not given.
+                continue;
+            }
+            arguments.push(argument);
         }
-        arguments.push(argument);
     }
     arguments
+}
+
+fn all_sourced(matches: &ArgMatches, id: &str, source: &str) -> Vec<Sourced<String>> {
+    let values = matches.get_many::<String>(id).into_iter().flatten();
+    let sourced = |value: &String| Sourced {
+        value: value.clone(),
+        source: source.to_owned(),
+    };
+    values.map(sourced).collect()
 }
 
 fn sourced<T: Clone + Send + Sync + 'static>(

@@ -30,6 +30,10 @@ pub(super) struct FileSettings {
     pub(super) spool_size_mb: Option<Sourced<i64>>,
     pub(super) connect_timeout_s: Option<Sourced<i64>>,
     pub(super) call_timeout_s: Option<Sourced<i64>>,
+    pub(super) no_tcp: Option<Sourced<bool>>,
+    pub(super) no_telemetry: Option<Sourced<bool>>,
+    pub(super) proxy_allow: Vec<Sourced<String>>,
+    pub(super) allow_host: Vec<Sourced<String>>,
     version: Option<Sourced<i64>>,
 }
 
@@ -38,12 +42,13 @@ enum Slot {
     Int(fn(&mut FileSettings) -> &mut Option<Sourced<i64>>),
     Bool(fn(&mut FileSettings) -> &mut Option<Sourced<bool>>),
     Text(fn(&mut FileSettings) -> &mut Option<Sourced<String>>),
+    Texts(fn(&mut FileSettings) -> &mut Vec<Sourced<String>>),
     /// Accepted, and without effect in the official daemon too.
     Nowhere,
 }
 
 /// Every key that a file may have; a dot parts a section from its key.
-const KEYS: [(&str, Slot); 22] = [
+const KEYS: [(&str, Slot); 26] = [
     ("TotalBufferSizeMB", Slot::Int(|s| &mut s.buffer_memory_mb)),
     ("Concurrency", Slot::Int(|s| &mut s.concurrency)),
     ("Region", Slot::Text(|s| &mut s.region)),
@@ -63,6 +68,10 @@ const KEYS: [(&str, Slot); 22] = [
     ("ConnectTimeoutSeconds", Slot::Int(|s| &mut s.connect_timeout_s)),
     ("CallTimeoutSeconds", Slot::Int(|s| &mut s.call_timeout_s)),
     ("Version", Slot::Int(|s| &mut s.version)),
+    ("NoTCP", Slot::Bool(|s| &mut s.no_tcp)),
+    ("NoTelemetry", Slot::Bool(|s| &mut s.no_telemetry)),
+    ("ProxyAllow", Slot::Texts(|s| &mut s.proxy_allow)),
+    ("AllowHost", Slot::Texts(|s| &mut s.allow_host)),
     // The official daemon takes these names, in lower case only, and then uses its own numbers.
     ("proxyserver.idleconntimeout", Slot::Nowhere),
     ("proxyserver.maxidleconnsperhost", Slot::Nowhere),
@@ -175,7 +184,7 @@ impl Reader<'_> {
         match root.map(|node| (node, &*node.value)) {
             None | Some((_, Value::Null)) => {}
             Some((_, Value::Mapping(entries))) => self.top(entries, 0),
-            Some((node, Value::Scalar { .. } | Value::Sequence)) => {
+            Some((node, Value::Scalar { .. } | Value::Sequence(_))) => {
                 self.refuse(node.line, "the file must be lines of \"Name: value\"");
             }
         }
@@ -229,7 +238,7 @@ impl Reader<'_> {
             // A section whose lines are all commented out.
             Value::Null => {}
             Value::Mapping(entries) => self.section_entries(section, entries, 0),
-            Value::Scalar { .. } | Value::Sequence => {
+            Value::Scalar { .. } | Value::Sequence(_) => {
                 let names = names_in(section);
                 self.refuse(
                     node.line,
@@ -279,7 +288,7 @@ impl Reader<'_> {
         match &*key.value {
             Value::Scalar { text, .. } => Some(text.clone()),
             Value::Null => Some("null".to_owned()),
-            Value::Mapping(_) | Value::Sequence => {
+            Value::Mapping(_) | Value::Sequence(_) => {
                 self.refuse(key.line, "a name must be plain text");
                 None
             }
@@ -319,6 +328,13 @@ impl Reader<'_> {
                     value,
                     source: source(),
                 });
+            }),
+            Slot::Texts(slot) => scalar::texts(node).map(|values| {
+                let sourced = |(line, value)| Sourced {
+                    value,
+                    source: format!("{path} line {line} ({name})"),
+                };
+                *slot(&mut self.settings) = values.into_iter().map(sourced).collect();
             }),
             Slot::Nowhere => scalar::int(&node.value).map(|_| {
                 self.warn(line, &format!("{name} has no effect and can be removed"));

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::file::{self, FileSettings, default_locations};
 use super::{
     Config, DEFAULT_CALL_TIMEOUT, DEFAULT_CONNECT_TIMEOUT, Environment, Files, LogConfig, LogLevel, Sourced,
-    address, url, waiting,
+    address, tcp, url, waiting,
 };
 use crate::cli::Flags;
 use crate::text::{bare, nearest, quoted};
@@ -187,10 +187,7 @@ fn merge(flags: &Flags, config_file: Option<PathBuf>, file: FileSettings, report
         // Checked by `crate::aws`, with the regions from other sources.
         region: text_setting(flags.region, file.region),
         endpoint: report.checked(file.endpoint, |text| url::endpoint(text)),
-        local_mode: flags
-            .local_mode
-            .or(file.local_mode.map(|sourced| sourced.value))
-            .unwrap_or_default(),
+        local_mode: switch(flags.local_mode, file.local_mode),
         resource_arn: text_setting(flags.resource_arn, file.resource_arn).map(|sourced| sourced.value),
         role_arn: role_arn(text_setting(flags.role_arn, file.role_arn), report),
         no_verify_ssl: file.no_verify_ssl.is_some_and(|sourced| sourced.value),
@@ -225,9 +222,51 @@ fn merge(flags: &Flags, config_file: Option<PathBuf>, file: FileSettings, report
                 .filter(|path| path != Path::new("")),
             rotation: file.log_rotation.is_none_or(|sourced| sourced.value),
         },
+        no_tcp: switch(flags.no_tcp, file.no_tcp),
+        proxy_allow: proxy_allow(flags.proxy_allow, file.proxy_allow, report),
+        allow_host: list(flags.allow_host, file.allow_host, report, |name| {
+            tcp::allowed_host(name)
+        }),
+        no_telemetry: switch(flags.no_telemetry, file.no_telemetry),
         config_file,
         warnings: Vec::new(),
     }
+}
+
+fn switch(flag: Option<bool>, file: Option<Sourced<bool>>) -> bool {
+    flag.or(file.map(|sourced| sourced.value)).unwrap_or_default()
+}
+
+/// Those of the flags and those of the file, each once.
+fn list(
+    flags: Vec<Sourced<String>>,
+    file: Vec<Sourced<String>>,
+    report: &mut Report,
+    check: impl Fn(&str) -> Result<String, String>,
+) -> Vec<String> {
+    let mut values = Vec::new();
+    for setting in flags.into_iter().chain(file) {
+        let checked = report.checked(text_setting(Some(setting), None), |text| {
+            check(text).map_err(|reason| format!("{} {reason}", quoted(text)))
+        });
+        values.extend(
+            checked
+                .map(|sourced| sourced.value)
+                .filter(|value| !values.contains(value)),
+        );
+    }
+    values
+}
+
+fn proxy_allow(flags: Vec<Sourced<String>>, file: Vec<Sourced<String>>, report: &mut Report) -> Vec<String> {
+    let paths = list(flags, file, report, tcp::proxy_path);
+    if !paths.is_empty() {
+        report.warning(format!(
+            "Whoever reaches the TCP port can make calls with this daemon's AWS credentials on: {} (--proxy-allow).",
+            paths.join(", ")
+        ));
+    }
+    paths
 }
 
 /// The flag over the file; an empty flag takes the file's value back, as in the official daemon.

@@ -11,6 +11,7 @@ mod disk;
 mod file;
 mod load;
 mod scalar;
+pub mod tcp;
 pub mod url;
 mod waiting;
 mod yaml;
@@ -167,6 +168,16 @@ pub struct Config {
     pub spool: Option<SpoolConfig>,
     /// `--shutdown-timeout`: the bound on draining, at most one hour. Default 8 s.
     pub shutdown_timeout: Duration,
+    /// `--no-tcp`, `NoTCP`: the TCP port stays closed: no sampling, no health, no metrics.
+    pub no_tcp: bool,
+    /// `--proxy-allow`, `ProxyAllow`: paths of the X-Ray API that are forwarded besides those of sampling, as
+    /// [`tcp::proxy_path`] writes them.
+    pub proxy_allow: Vec<String>,
+    /// `--allow-host`, `AllowHost`: names by which the TCP port may be called besides those that are safe anyway, as
+    /// [`tcp::allowed_host`] writes them.
+    pub allow_host: Vec<String>,
+    /// `--no-telemetry`, `NoTelemetry`: no PutTelemetryRecords.
+    pub no_telemetry: bool,
     /// The log.
     pub log: LogConfig,
     /// The configuration file that was read: `-c`, or the first of the default locations that exists.

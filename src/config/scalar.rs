@@ -1,7 +1,7 @@
 //! What a YAML value is as a number, a truth value or a text, by the rules of the official daemon's YAML library
 //! (YAML 1.1 as go-yaml version 2 has it): `yes` and `on` are true, `2.0` is a number, `0x10` is 16, 123 is a text too.
 
-use super::yaml::Value;
+use super::yaml::{Node, Value};
 use crate::cli::golang::{NumberError, parse_int};
 use crate::text::quoted;
 
@@ -25,7 +25,7 @@ pub(super) fn int(value: &Value) -> Result<Option<(i64, Option<String>)>, String
             "must be a whole number, not the text {}: write it without quotes",
             quoted(text)
         )),
-        Value::Mapping(_) | Value::Sequence => Err("must be a whole number".to_owned()),
+        Value::Mapping(_) | Value::Sequence(_) => Err("must be a whole number".to_owned()),
     }
 }
 
@@ -56,7 +56,7 @@ pub(super) fn bool(value: &Value) -> Result<Option<bool>, String> {
             "must be true or false, not the text {}: write it without quotes",
             quoted(text)
         )),
-        Value::Mapping(_) | Value::Sequence => Err("must be true or false".to_owned()),
+        Value::Mapping(_) | Value::Sequence(_) => Err("must be true or false".to_owned()),
     }
 }
 
@@ -65,6 +65,25 @@ pub(super) fn text(value: &Value) -> Result<Option<String>, String> {
     match value {
         Value::Null => Ok(None),
         Value::Scalar { text, .. } => Ok(Some(text.clone()).filter(|text| !text.is_empty())),
-        Value::Mapping(_) | Value::Sequence => Err("must be one value on the line of its name".to_owned()),
+        Value::Mapping(_) | Value::Sequence(_) => Err("must be one value on the line of its name".to_owned()),
     }
+}
+
+/// Texts with their lines: a list, or a single text. Empty ones are left out.
+pub(super) fn texts(node: &Node) -> Result<Vec<(usize, String)>, String> {
+    let items = match &*node.value {
+        Value::Sequence(items) => items.as_slice(),
+        Value::Null | Value::Scalar { .. } | Value::Mapping(_) => std::slice::from_ref(node),
+    };
+    let mut texts = Vec::new();
+    for item in items {
+        match text(&item.value) {
+            Ok(Some(text)) => texts.push((item.line, text)),
+            Ok(None) => {}
+            Err(_) => {
+                return Err("must be a list of texts, each on a line of its own after \"- \"".to_owned());
+            }
+        }
+    }
+    Ok(texts)
 }

@@ -37,7 +37,7 @@ pub(super) enum Value {
     /// Keys and values in order; duplicates are kept.
     Mapping(Vec<(Node, Node)>),
     /// A list.
-    Sequence,
+    Sequence(Vec<Node>),
 }
 
 /// Why a text is no YAML.
@@ -86,30 +86,44 @@ struct Open {
     line: usize,
     anchor: usize,
     depth: usize,
-    /// `None` for a list, whose items nothing asks for.
-    entries: Option<Vec<(Node, Node)>>,
-    key: Option<Node>,
+    items: Items,
+}
+
+/// What is in it so far.
+enum Items {
+    Mapping {
+        entries: Vec<(Node, Node)>,
+        /// Read, and its value not yet.
+        key: Option<Node>,
+    },
+    Sequence(Vec<Node>),
 }
 
 impl Open {
-    fn new(line: usize, anchor: usize, entries: Option<Vec<(Node, Node)>>) -> Self {
+    fn new(line: usize, anchor: usize, items: Items) -> Self {
         Self {
             line,
             anchor,
             depth: 0,
-            entries,
-            key: None,
+            items,
         }
     }
 
     fn add(&mut self, node: Node) {
         self.depth = self.depth.max(node.depth);
-        let Some(entries) = &mut self.entries else {
-            return;
-        };
-        match self.key.take() {
-            None => self.key = Some(node),
-            Some(key) => entries.push((key, node)),
+        match &mut self.items {
+            Items::Sequence(items) => items.push(node),
+            Items::Mapping { entries, key } => match key.take() {
+                None => *key = Some(node),
+                Some(key) => entries.push((key, node)),
+            },
+        }
+    }
+
+    fn close(self) -> Value {
+        match self.items {
+            Items::Sequence(items) => Value::Sequence(items),
+            Items::Mapping { entries, .. } => Value::Mapping(entries),
         }
     }
 }
@@ -145,22 +159,20 @@ pub(super) fn parse(text: &str) -> Result<Document, YamlError> {
                 (Node { line, value, depth }, 0)
             }
             Event::MappingStart(anchor, _) => {
-                open.push(Open::new(line, anchor, Some(Vec::new())));
+                let (entries, key) = (Vec::new(), None);
+                open.push(Open::new(line, anchor, Items::Mapping { entries, key }));
                 continue;
             }
             Event::SequenceStart(anchor, _) => {
-                open.push(Open::new(line, anchor, None));
+                open.push(Open::new(line, anchor, Items::Sequence(Vec::new())));
                 continue;
             }
             Event::MappingEnd | Event::SequenceEnd => {
                 // The parser pairs ends with starts.
                 let Some(closed) = open.pop() else { continue };
-                let node = Node {
-                    line: closed.line,
-                    value: Rc::new(closed.entries.map_or(Value::Sequence, Value::Mapping)),
-                    depth: closed.depth + 1,
-                };
-                (node, closed.anchor)
+                let (line, anchor, depth) = (closed.line, closed.anchor, closed.depth + 1);
+                let value = Rc::new(closed.close());
+                (Node { line, value, depth }, anchor)
             }
             // A second document: as in the official daemon it is not read, not even for its syntax.
             Event::DocumentStart(_) if root.is_some() => {

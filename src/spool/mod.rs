@@ -125,6 +125,7 @@ pub struct Spool {
     commands: mpsc::Sender<Command>,
     shared: Arc<Shared>,
     write_limit_bytes: usize,
+    limit_bytes: u64,
 }
 
 impl Spool {
@@ -152,11 +153,13 @@ impl Spool {
     ) -> (Self, Worker<D>) {
         let (commands, receiver) = mpsc::channel();
         let shared = Arc::new(Shared::default());
+        let limit_bytes = config.limit_bytes;
         let worker = Worker::new(disk, config, receiver, Arc::clone(&shared), ledger);
         let spool = Self {
             commands,
             shared,
             write_limit_bytes,
+            limit_bytes,
         };
         (spool, worker)
     }
@@ -248,6 +251,20 @@ impl Spool {
     #[must_use]
     pub fn file_bytes(&self) -> u64 {
         self.shared.file_bytes.load(Relaxed)
+    }
+
+    /// What the files may take up on disk, in bytes.
+    #[must_use]
+    pub fn limit_bytes(&self) -> u64 {
+        self.limit_bytes
+    }
+
+    /// Whether `bytes` more can be kept without losing what is older.
+    #[must_use]
+    pub fn has_room(&self, bytes: usize) -> bool {
+        let to_write = self.to_write_bytes().saturating_add(bytes);
+        to_write <= self.write_limit_bytes
+            && self.file_bytes().saturating_add(to_write as u64) <= self.limit_bytes
     }
 
     /// Memory of batches that wait to be written, in bytes.

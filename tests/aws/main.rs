@@ -10,6 +10,7 @@ mod answers;
 mod credentials;
 mod endpoints;
 mod failures;
+mod forward;
 mod proxies;
 mod requests;
 mod support;

@@ -336,6 +336,10 @@ pub(crate) fn config() -> Config {
         call_timeout: Duration::from_secs(15),
         spool: None,
         shutdown_timeout: Duration::from_secs(8),
+        no_tcp: false,
+        proxy_allow: Vec::new(),
+        allow_host: Vec::new(),
+        no_telemetry: false,
         log: LogConfig {
             level: LogLevel::Info,
             format: LogFormat::Text,

@@ -1,5 +1,6 @@
 //! The two example apps, which have the same routes and trace them in the same way.
 
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
@@ -17,8 +18,9 @@ pub(crate) struct App {
 }
 
 impl App {
-    /// `examples/backend-flask`, run by `python` as its Dockerfile runs it, on a free port. Its segments go to `daemon`.
-    pub(crate) fn flask(python: &Path, daemon: SocketAddr) -> Self {
+    /// `examples/backend-flask`, run by `python` as its Dockerfile runs it, on a free port. `daemon` is where its
+    /// SDK looks for the daemon.
+    pub(crate) fn flask(python: &Path, daemon: impl Display) -> Self {
         let process = Process::start(
             "backend-flask",
             clean(&mut Command::new(python))
@@ -48,8 +50,9 @@ impl App {
         }
     }
 
-    /// `examples/backend-express` with the packages in `node_modules`, on a free port. Its segments go to `daemon`.
-    pub(crate) fn express(node_modules: &Path, daemon: SocketAddr) -> Self {
+    /// `examples/backend-express` with the packages in `node_modules`, on a free port. `daemon` as with
+    /// [`App::flask`].
+    pub(crate) fn express(node_modules: &Path, daemon: impl Display) -> Self {
         let process = Process::start(
             "backend-express",
             clean(&mut Command::new("node"))

@@ -17,6 +17,8 @@ const ADDRESSES: [&str; 4] = ["-b", "127.0.0.1:0", "-t", "127.0.0.1:0"];
 pub(crate) struct Daemon {
     /// Where it receives segments.
     pub(crate) udp: SocketAddr,
+    /// Where it answers HTTP.
+    pub(crate) tcp: SocketAddr,
     process: Process,
     /// Its configuration file and home.
     _directory: TempDir,
@@ -66,11 +68,20 @@ impl Daemon {
             .env("AWS_EC2_METADATA_DISABLED", "true");
         let process = Process::start("xray", &mut command);
         let udp = process.wait_for("its UDP address", |line| address_after("Listening on UDP ", line));
+        let tcp = process.wait_for("its TCP address", |line| {
+            address_after("Starting proxy http server on ", line)
+        });
         Self {
             udp,
+            tcp,
             process,
             _directory: directory,
         }
+    }
+
+    /// What an SDK must be told when the two ports differ.
+    pub(crate) fn both_addresses(&self) -> String {
+        format!("tcp:{} udp:{}", self.tcp, self.udp)
     }
 
     /// Waits until the log says that so many segments were sent.

@@ -2,8 +2,10 @@
 
 use tokio::runtime::Runtime;
 use xray::dev::double::{Double, DoubleConfig};
+use xray::dev::sampling::SamplingRule;
 use xray::dev::service::Operation;
 use xray::dev::sigv4::Key;
+use xray::dev::state::RecordedRequest;
 
 use crate::process::PATIENCE;
 use crate::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
@@ -39,6 +41,25 @@ impl Endpoint {
         self.runtime
             .block_on(wait)
             .unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Replaces the sampling rules; the default rule stays.
+    pub(crate) fn set_sampling_rules(&self, rules: Vec<SamplingRule>) {
+        self.double.set_sampling_rules(rules);
+    }
+
+    /// The calls of one operation so far, all with valid signatures.
+    pub(crate) fn calls(&self, operation: Operation) -> Vec<RecordedRequest> {
+        let calls = self.double.requests_to(operation);
+        for call in &calls {
+            assert!(call.signature.is_valid(), "{call}");
+        }
+        calls
+    }
+
+    /// All documents so far.
+    pub(crate) fn documents(&self) -> Vec<String> {
+        self.double.documents()
     }
 
     /// Asserts that every request was a PutTraceSegments as the official daemon makes it, accepted and with a valid

@@ -2,10 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::process::Command;
 
 use saphyr::{LoadableYamlNode, Yaml};
 use serde_json::Value;
 
+use crate::apps::clean;
+use crate::daemon::Daemon;
+use crate::endpoint::Endpoint;
 use crate::install::repository;
 
 /// A Dockerfile's instructions and their arguments, in order; continued lines joined, comments left out.
@@ -116,6 +120,35 @@ fn the_image_has_the_entry_point_ports_and_user_of_the_official_one() {
 }
 
 #[test]
+fn the_health_check_of_the_image_finds_a_running_daemon_healthy_and_a_missing_one_not() {
+    let check = of_last_stage("Dockerfile", "HEALTHCHECK");
+    let (_, command) = check[0].split_once("CMD ").expect("a command");
+    let command: Vec<String> = serde_json::from_str(command).expect("the JSON form of CMD");
+    assert_eq!(command[0], "/xray");
+    let run = |address: &str| {
+        let output = clean(&mut Command::new(env!("CARGO_BIN_EXE_xray")))
+            .args(&command[1..])
+            .args(["-t", address])
+            .output()
+            .expect("a program that runs");
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&output.stdout).into_owned(),
+        )
+    };
+    let endpoint = Endpoint::start();
+    let daemon = Daemon::start_line(&endpoint.url(), &entry_point_arguments(), &[]);
+    let address = format!("0.0.0.0:{}", daemon.tcp.port());
+    assert_eq!(
+        run(&address),
+        (Some(0), format!("healthy: {address} answers GET /healthz\n"))
+    );
+    daemon.stop_after(0);
+    let (code, line) = run(&address);
+    assert_eq!((code, line.lines().count()), (Some(1), 1), "{line}");
+}
+
+#[test]
 fn the_image_is_built_by_a_compiler_that_is_new_enough() {
     let (_, first) = instructions("Dockerfile").swap_remove(0);
     let image = first
@@ -158,7 +191,10 @@ fn the_compose_example_runs_the_flask_app_beside_the_daemon() {
             "xray-daemon:2000".to_owned()
         )])
     );
-    assert_eq!(texts(&app["depends_on"]), ["xray-daemon"]);
+    assert_eq!(
+        app["depends_on"]["xray-daemon"]["condition"].as_str(),
+        Some("service_healthy")
+    );
 
     let daemon = &document["services"]["xray-daemon"];
     assert_eq!(daemon["build"].as_str(), Some("."));

@@ -230,6 +230,20 @@ static OWN: &[Row] = &[
         r#"invalid value "xml" for flag -log-format: parse error"#,
         "-log-format takes text or json.",
     ),
+    runs("no_tcp", &["--no-tcp", "-no-telemetry"], &["no_tcp=true", "no_telemetry=true"]),
+    runs("allow_host", &["--allow-host", "A.example", "-allow-host=.b.example"], &["allow_host=a.example .b.example"]),
+    runs("allow_host_empty", &["--allow-host", "", "--proxy-allow="], &[]),
+    fails(
+        "proxy_allow_pattern",
+        &["--proxy-allow", "/v1/*"],
+        &["flag --proxy-allow: \"/v1/*\" is not a path of the X-Ray API: write one, without a pattern, like /TraceSummaries."],
+    ),
+    misused(
+        "proxy_allow_missing",
+        &["--proxy-allow"],
+        "flag needs an argument: -proxy-allow",
+        "-proxy-allow takes a value, for example -proxy-allow /TraceSummaries.",
+    ),
     runs("timeout_seconds", &["--shutdown-timeout", "5"], &["shutdown=5s"]),
     runs("timeout_ms", &["-shutdown-timeout=500ms"], &["shutdown=500ms"]),
     runs("timeout_minutes", &["--shutdown-timeout=1m"], &["shutdown=60s"]),
@@ -421,6 +435,10 @@ fn the_help_names_every_flag_in_both_forms() {
         "    --connect-timeout",
         "    --call-timeout",
         "    --shutdown-timeout",
+        "    --no-tcp",
+        "    --proxy-allow",
+        "    --allow-host",
+        "    --no-telemetry",
     ] {
         assert_eq!(help.matches(flags).count(), 1, "{flags}");
     }

@@ -101,7 +101,7 @@ static OBSERVED: &[Row] = &[
     fails(
         "cfg_unknown_top",
         C,
-        &["Foo flag is invalid: lab.yaml line 2. Remove it; the names are TotalBufferSizeMB, Concurrency, Region, Endpoint, Socket.UDPAddress, Socket.TCPAddress, Logging.LogRotation, Logging.LogLevel, Logging.LogPath, LocalMode, ResourceARN, RoleARN, NoVerifySSL, ProxyAddress, Spool.Path, Spool.SizeMB, ConnectTimeoutSeconds, CallTimeoutSeconds, Version."],
+        &["Foo flag is invalid: lab.yaml line 2. Remove it; the names are TotalBufferSizeMB, Concurrency, Region, Endpoint, Socket.UDPAddress, Socket.TCPAddress, Logging.LogRotation, Logging.LogLevel, Logging.LogPath, LocalMode, ResourceARN, RoleARN, NoVerifySSL, ProxyAddress, Spool.Path, Spool.SizeMB, ConnectTimeoutSeconds, CallTimeoutSeconds, Version, NoTCP, NoTelemetry, ProxyAllow, AllowHost."],
     )
     .files(&[("lab.yaml", "Version: 2\nFoo: 1\n")])
     .differs(&MESSAGES),
@@ -545,9 +545,50 @@ static OWN: &[Row] = &[
     fails(
         "control_characters_in_a_name",
         C,
-        &[r#"\x1b[31m flag is invalid: lab.yaml line 2. Remove it; the names are TotalBufferSizeMB, Concurrency, Region, Endpoint, Socket.UDPAddress, Socket.TCPAddress, Logging.LogRotation, Logging.LogLevel, Logging.LogPath, LocalMode, ResourceARN, RoleARN, NoVerifySSL, ProxyAddress, Spool.Path, Spool.SizeMB, ConnectTimeoutSeconds, CallTimeoutSeconds, Version."#],
+        &[r#"\x1b[31m flag is invalid: lab.yaml line 2. Remove it; the names are TotalBufferSizeMB, Concurrency, Region, Endpoint, Socket.UDPAddress, Socket.TCPAddress, Logging.LogRotation, Logging.LogLevel, Logging.LogPath, LocalMode, ResourceARN, RoleARN, NoVerifySSL, ProxyAddress, Spool.Path, Spool.SizeMB, ConnectTimeoutSeconds, CallTimeoutSeconds, Version, NoTCP, NoTelemetry, ProxyAllow, AllowHost."#],
     )
     .files(&[("lab.yaml", "Version: 2\n\"\\e[31m\": 1\n")]),
+    runs(
+        "tcp_port",
+        C,
+        &[
+            "file=lab.yaml",
+            "no_tcp=true",
+            "proxy_allow=/TraceSummaries /Traces",
+            "allow_host=xray.example.com .corp.example",
+            "no_telemetry=true",
+        ],
+    )
+    .files(&[(
+        "lab.yaml",
+        "Version: 2\nNoTCP: true\nNoTelemetry: yes\nProxyAllow: [/TraceSummaries, /Traces]\nAllowHost:\n  - XRay.example.com\n  - .corp.example\n",
+    )])
+    .warns(&[ALLOWED_TWO]),
+    runs("tcp_one_value_is_a_list", C, &["file=lab.yaml", "allow_host=xray.example.com"])
+        .files(&[("lab.yaml", "Version: 2\nAllowHost: xray.example.com\nProxyAllow:\n")]),
+    runs(
+        "tcp_flags_add_to_the_file",
+        &["-c", "lab.yaml", "--proxy-allow", "/Traces", "--proxy-allow=/TraceSummaries", "--no-tcp=false"],
+        &["file=lab.yaml", "proxy_allow=/Traces /TraceSummaries"],
+    )
+    .files(&[("lab.yaml", "Version: 2\nNoTCP: true\nProxyAllow: [/Traces]\n")])
+    .warns(&["Whoever reaches the TCP port can make calls with this daemon's AWS credentials on: /Traces, /TraceSummaries (--proxy-allow)."]),
+    fails(
+        "tcp_bad_values",
+        C,
+        &[
+            "lab.yaml line 3 (ProxyAllow): \"/*\" is not a path of the X-Ray API: write one, without a pattern, like /TraceSummaries.",
+            "lab.yaml line 4 (ProxyAllow): \"/TraceSegments\" is answered by the daemon itself and never forwarded: leave it out.",
+            "lab.yaml line 5 (AllowHost): \"http://x\" is not a host name: write it without a port, like xray.example.com, or .example.com for every name below it.",
+        ],
+    )
+    .files(&[("lab.yaml", "Version: 2\nProxyAllow:\n  - /*\n  - /TraceSegments\nAllowHost: http://x\n")]),
+    fails(
+        "tcp_list_of_lists",
+        C,
+        &["Error occur when using config flag: lab.yaml line 2: ProxyAllow must be a list of texts, each on a line of its own after \"- \"."],
+    )
+    .files(&[("lab.yaml", "Version: 2\nProxyAllow: [[/Traces]]\n")]),
     fails(
         "nested_deep",
         C,
@@ -555,6 +596,8 @@ static OWN: &[Row] = &[
     )
     .files(&[("lab.yaml", "Version: 2\nRegion: [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[x]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]\n")]),
 ];
+
+const ALLOWED_TWO: &str = "Whoever reaches the TCP port can make calls with this daemon's AWS credentials on: /TraceSummaries, /Traces (--proxy-allow).";
 
 const NO_VERSION_WARNING: &str =
     "lab.yaml has no Version and is read as version 2. Add the line \"Version: 2\".";

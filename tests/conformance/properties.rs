@@ -99,6 +99,9 @@ const LINES: &[&str] = &[
     "\0",
     "proxyserver: ",
     "MemoryLimit: 5\n",
+    "ProxyAllow: ",
+    "AllowHost:\n",
+    "/Traces",
 ];
 
 fn file() -> impl Strategy<Value = Vec<u8>> {
@@ -184,7 +187,7 @@ proptest! {
         bytes in file(),
     ) {
         match parse(arguments) {
-            Ok(Invocation::Run(flags)) => {
+            Ok(Invocation::Run(flags) | Invocation::HealthCheck { flags, .. }) => {
                 let _ = load(&flags, &Environment::default(), &Bytes(&bytes));
             }
             Ok(Invocation::Print(text)) => prop_assert!(text.ends_with('\n')),

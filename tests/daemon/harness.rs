@@ -6,6 +6,7 @@ use std::process::{Command, ExitStatus};
 
 use tempfile::TempDir;
 use xray::dev::double::{Double, DoubleConfig};
+use xray::dev::service::Operation;
 use xray::dev::state::{Outcome, State};
 
 use crate::process::{PATIENCE, Process};
@@ -169,6 +170,7 @@ pub(crate) async fn arrived(double: &Double, count: usize) -> Vec<String> {
     let documents = |state: &State| -> Vec<String> {
         let bodies = state
             .requests()
+            .filter(|request| request.operation == Some(Operation::PutTraceSegments))
             .filter(|request| request.outcome == Outcome::Answered(200));
         bodies.flat_map(|request| documents_of(&request.body)).collect()
     };

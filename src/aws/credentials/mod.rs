@@ -48,7 +48,7 @@ impl Error for CredentialsFailure {}
 /// Credentials and the words for where they come from.
 #[derive(Debug, Clone)]
 pub(super) struct Found {
-    credentials: Credentials,
+    pub(super) credentials: Credentials,
     pub(super) description: String,
 }
 

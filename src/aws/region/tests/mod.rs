@@ -46,6 +46,10 @@ impl Lab {
             call_timeout: Duration::from_secs(15),
             spool: None,
             shutdown_timeout: Duration::from_secs(8),
+            no_tcp: false,
+            proxy_allow: Vec::new(),
+            allow_host: Vec::new(),
+            no_telemetry: false,
             log: LogConfig {
                 level: LogLevel::Info,
                 format: LogFormat::Text,

@@ -1,0 +1,84 @@
+//! The sending side of a daemon, from finding out where to send to the last batch and the last telemetry record.
+
+use std::sync::Arc;
+
+use tokio::sync::{oneshot, watch};
+
+use super::StartError;
+use crate::aws::{self, Aws};
+use crate::config::{Config, Environment};
+use crate::health::Health;
+use crate::http::App;
+use crate::intake::Intake;
+use crate::ledger::Ledger;
+use crate::sender::{Phase, Sender};
+use crate::telemetry::{self, Telemetry};
+
+/// Finds region, credentials and endpoint, tells `app` and `health` of them, and sends until `phases` says otherwise.
+pub(super) async fn send(
+    config: &Config,
+    environment: &Environment,
+    intake: &Arc<Intake>,
+    ledger: &Arc<Ledger>,
+    phases: watch::Receiver<Phase>,
+    app: &App<Aws>,
+    health: &Arc<Health>,
+) -> Result<(), StartError> {
+    let region = aws::region::resolve(config, environment, &aws::metadata_client())
+        .await
+        .map_err(StartError::Region)?;
+    tracing::info!("Using region: {} (from {})", region.region, region.source);
+    let client = Aws::connect(config, environment, &region.region)
+        .await
+        .map_err(StartError::Aws)?;
+    for warning in client.warnings() {
+        tracing::warn!("{warning}");
+    }
+    tracing::info!("Using endpoint: {}", client.endpoint_description());
+    if !config.no_tcp {
+        tracing::info!(
+            "HTTP Proxy server using X-Ray Endpoint : {}",
+            client.endpoint_description()
+        );
+    }
+    health.set_region(&region.region);
+    app.set_upstream(client.clone());
+    let credentials = tokio::spawn({
+        let (client, health) = (client.clone(), Arc::clone(health));
+        async move {
+            let found = client.credentials_description().await;
+            health.set_credentials(found.as_ref().map(drop).map_err(Clone::clone));
+            match found {
+                Ok(provider) => tracing::info!("Using credentials from {provider}"),
+                Err(reason) => tracing::warn!(
+                    "No AWS credentials yet: {}. Segments wait in memory until there are some: set \
+                     AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give this container, task or instance a role",
+                    reason.trim_end_matches('.')
+                ),
+            }
+        }
+    });
+    let (stop_telemetry, telemetry_stopped) = oneshot::channel();
+    let telemetry = async {
+        if !config.no_telemetry {
+            Telemetry::new(client.clone(), Arc::clone(ledger))
+                .run(telemetry::identity(config, environment), telemetry_stopped)
+                .await;
+        }
+    };
+    let sender = async {
+        Sender::new(
+            client.clone(),
+            Arc::clone(intake),
+            Arc::clone(ledger),
+            config.concurrency,
+        )
+        .run(phases)
+        .await;
+        // Gone when telemetry is off.
+        let _: Result<(), ()> = stop_telemetry.send(());
+    };
+    tokio::join!(sender, telemetry);
+    credentials.abort();
+    Ok(())
+}

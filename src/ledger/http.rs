@@ -1,0 +1,149 @@
+//! What the TCP port was asked, and what it refused before it was asked anything.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+/// What a request is for; the label in metrics, so that clients can't make up new ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Route {
+    /// `POST /GetSamplingRules`.
+    GetSamplingRules,
+    /// `POST /SamplingTargets`.
+    SamplingTargets,
+    /// `POST /SamplingStatisticSummaries`.
+    SamplingStatisticSummaries,
+    /// A path that `--proxy-allow` names.
+    ProxyAllow,
+    /// `POST /TraceSegments`.
+    TraceSegments,
+    /// `GET /healthz`.
+    Healthz,
+    /// `GET /readyz`.
+    Readyz,
+    /// `GET /metrics`.
+    Metrics,
+    /// Any other path.
+    Unknown,
+}
+
+impl Route {
+    /// The label in metrics.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::GetSamplingRules => "GetSamplingRules",
+            Self::SamplingTargets => "SamplingTargets",
+            Self::SamplingStatisticSummaries => "SamplingStatisticSummaries",
+            Self::ProxyAllow => "proxy_allow",
+            Self::TraceSegments => "TraceSegments",
+            Self::Healthz => "healthz",
+            Self::Readyz => "readyz",
+            Self::Metrics => "metrics",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// Why a connection ended that was not simply closed by its client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Ending {
+    /// What came was no HTTP/1 request, or its head was too long.
+    BadRequest,
+    /// A request's head did not arrive in time.
+    HeadTimeout,
+    /// A request with its answer took too long.
+    ExchangeTimeout,
+    /// No request came for long.
+    Idle,
+    /// It had no request and made room for another one.
+    Evicted,
+    /// It was one too many.
+    TooMany,
+    /// The network or the client broke it off in the middle.
+    BrokenOff,
+}
+
+impl Ending {
+    /// Every ending.
+    pub const ALL: [Self; 7] = [
+        Self::BadRequest,
+        Self::HeadTimeout,
+        Self::ExchangeTimeout,
+        Self::Idle,
+        Self::Evicted,
+        Self::TooMany,
+        Self::BrokenOff,
+    ];
+
+    const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The label in metrics.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::BadRequest => "bad_request",
+            Self::HeadTimeout => "head_timeout",
+            Self::ExchangeTimeout => "exchange_timeout",
+            Self::Idle => "idle",
+            Self::Evicted => "evicted",
+            Self::TooMany => "too_many",
+            Self::BrokenOff => "broken_off",
+        }
+    }
+}
+
+/// The counts of one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct HttpCounts {
+    /// Requests by route and status.
+    pub requests: BTreeMap<(Route, u16), u64>,
+    endings: [u64; Ending::ALL.len()],
+    /// Connections that are open now.
+    pub open_connections: u64,
+}
+
+impl HttpCounts {
+    /// Connections that ended so.
+    #[must_use]
+    pub fn ended(&self, ending: Ending) -> u64 {
+        self.endings[ending.index()]
+    }
+}
+
+/// The counters. A mutex: they are touched a few times a second, and never by the receiver.
+#[derive(Debug, Default)]
+pub struct Http(Mutex<HttpCounts>);
+
+impl Http {
+    /// A request was answered.
+    pub fn add_request(&self, route: Route, status: u16) {
+        self.change(|counts| *counts.requests.entry((route, status)).or_default() += 1);
+    }
+
+    /// A connection was opened.
+    pub fn add_connection(&self) {
+        self.change(|counts| counts.open_connections += 1);
+    }
+
+    /// A connection was closed.
+    pub fn remove_connection(&self) {
+        self.change(|counts| counts.open_connections = counts.open_connections.saturating_sub(1));
+    }
+
+    /// A connection did not simply end.
+    pub fn add_ending(&self, ending: Ending) {
+        self.change(|counts| counts.endings[ending.index()] += 1);
+    }
+
+    /// The counts now.
+    #[must_use]
+    pub fn snapshot(&self) -> HttpCounts {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn change(&self, change: impl FnOnce(&mut HttpCounts)) {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}

@@ -1,0 +1,100 @@
+//! Centralized sampling: the SDKs fetch their rules through the daemon, report what they did with them, and follow when
+//! the rules change.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use xray::dev::sampling::SamplingRule;
+use xray::dev::service::Operation;
+use xray::dev::state::{Outcome, RecordedRequest};
+
+use crate::apps::App;
+use crate::daemon::Daemon;
+use crate::endpoint::Endpoint;
+use crate::install;
+use crate::process::PATIENCE;
+use crate::web;
+
+/// Between two requests to an app, while the SDK's pollers are waited for. They run every ten seconds.
+const PAUSE: Duration = Duration::from_millis(50);
+
+#[test]
+fn the_python_sdk_follows_the_rules_that_it_gets_through_the_daemon() {
+    let Some(python) = install::python() else { return };
+    follows_the_rules(|daemon| App::flask(&python, daemon), "sampling_rule_name");
+}
+
+#[test]
+fn the_node_sdk_follows_the_rules_that_it_gets_through_the_daemon() {
+    let Some(node_modules) = install::node_modules() else {
+        return;
+    };
+    follows_the_rules(|daemon| App::express(&node_modules, daemon), "rule_name");
+}
+
+/// A rule before all others, that takes this share of all requests and nothing besides.
+fn rule(rate: f64) -> SamplingRule {
+    SamplingRule::new("checkout", 1, 0, rate)
+}
+
+fn follows_the_rules(start: impl FnOnce(String) -> App, rule_key: &str) {
+    let endpoint = Endpoint::start();
+    endpoint.set_sampling_rules(vec![rule(0.0)]);
+    let daemon = Daemon::start(&endpoint.url());
+    let app = start(daemon.both_addresses());
+    let get = || assert_eq!(web::get(app.address, "/api/activities/home", None).status, 200);
+    let sampled_by_the_rule = || {
+        let documents = endpoint.documents();
+        let is_by = |document: &String| {
+            let document: Value = serde_json::from_str(document).expect("an SDK's document is JSON");
+            document["aws"]["xray"][rule_key] == "checkout"
+        };
+        documents.iter().filter(|document| is_by(document)).count()
+    };
+
+    // The SDK asks for rules with its first request, and samples by its own until they are there.
+    until(&get, "rules are fetched", || {
+        let calls = endpoint.calls(Operation::GetSamplingRules);
+        calls
+            .into_iter()
+            .find(|call| call.outcome == Outcome::Answered(200))
+    });
+    // From its first report on it knows the new rate: from the answer, or because that says that the rules have changed.
+    endpoint.set_sampling_rules(vec![rule(1.0)]);
+    let reported = until(&get, "targets are reported", || {
+        let calls = endpoint.calls(Operation::GetSamplingTargets);
+        calls.into_iter().next()
+    });
+    let statistics = statistics(&reported);
+    assert!(statistics["RequestCount"].as_u64() > Some(10), "{statistics}");
+    assert_eq!(statistics["SampledCount"], json!(0), "{statistics}");
+    until(&get, "the new rate is followed", || {
+        (sampled_by_the_rule() > 0).then_some(())
+    });
+    app.stop();
+}
+
+/// What a report says of the rule.
+fn statistics(reported: &RecordedRequest) -> Value {
+    let report: Value = serde_json::from_slice(&reported.body).expect("a report in JSON");
+    let statistics = report["SamplingStatisticsDocuments"].as_array();
+    let mut statistics = statistics.expect("a list of statistics").iter();
+    let of_rule = statistics.find(|document| document["RuleName"] == "checkout");
+    of_rule
+        .unwrap_or_else(|| panic!("nothing about the rule: {report}"))
+        .clone()
+}
+
+/// Calls `again` until `find` finds something.
+fn until<T>(again: &dyn Fn(), what: &str, find: impl Fn() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        again();
+        if let Some(found) = find() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "waited in vain until {what}");
+        sleep(PAUSE);
+    }
+}
