@@ -28,8 +28,13 @@
 //! # }
 //! ```
 
+pub mod digest;
 pub mod double;
 pub mod faults;
+pub mod filter;
+pub mod graph;
+pub mod model;
+mod otlp;
 pub mod sampling;
 pub mod segment;
 pub mod server;
@@ -38,3 +43,4 @@ pub mod sigv4;
 pub mod state;
 pub mod store;
 pub mod telemetry;
+pub mod traces;

@@ -1,0 +1,475 @@
+//! Reading: characters to tokens to an expression, by recursive descent.
+
+use super::{Expression, Field, Filter, FilterError, Flag, Literal, MAX_CHARS, MAX_DEPTH, Selector, Sign};
+
+/// Words of the documented language that are known, and known not to be supported.
+const UNSUPPORTED: [&str; 9] = [
+    "group",
+    "json",
+    "coverage",
+    "rootcause",
+    "first",
+    "last",
+    "remote",
+    "index",
+    "linked",
+];
+
+#[derive(Debug, Clone, PartialEq)]
+enum Kind {
+    Word(String),
+    Text(String),
+    Number(f64),
+    Sign(&'static str),
+    End,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Token {
+    kind: Kind,
+    position: usize,
+}
+
+impl Filter {
+    /// Reads an expression. An empty one takes everything.
+    ///
+    /// # Errors
+    /// What was expected where.
+    pub fn parse(text: &str) -> Result<Self, FilterError> {
+        let tokens = tokens(text)?;
+        if tokens.len() == 1 {
+            return Ok(Self { expression: None });
+        }
+        let mut parser = Parser {
+            tokens,
+            next: 0,
+            depth: 0,
+        };
+        let expression = parser.any()?;
+        match parser.peek() {
+            Kind::End => Ok(Self {
+                expression: Some(expression),
+            }),
+            _ => Err(parser.expected("AND, OR or the end")),
+        }
+    }
+}
+
+const SIGNS: [&str; 15] = [
+    ">=", "<=", "!=", "=", "<", ">", "(", ")", "{", "}", "[", "]", ",", ":", "!",
+];
+
+fn tokens(text: &str) -> Result<Vec<Token>, FilterError> {
+    let chars: Vec<char> = text.chars().collect();
+    if chars.len() > MAX_CHARS {
+        return Err(FilterError {
+            message: format!("{} characters are more than {MAX_CHARS}", chars.len()),
+            position: MAX_CHARS,
+        });
+    }
+    let mut tokens = Vec::new();
+    let mut at = 0;
+    while at < chars.len() {
+        let position = at;
+        let c = chars[at];
+        let kind = if c.is_whitespace() {
+            at += 1;
+            continue;
+        } else if c == '"' || c == '\'' {
+            at += 1;
+            Kind::Text(string(&chars, &mut at, position)?)
+        } else if starts_number(&chars, at) {
+            number(&chars, &mut at, position)?
+        } else if c.is_alphabetic() || c == '_' {
+            let more = |c: &char| c.is_alphanumeric() || matches!(c, '_' | '.' | '-');
+            while chars.get(at).is_some_and(more) {
+                at += 1;
+            }
+            Kind::Word(chars[position..at].iter().collect())
+        } else {
+            let starts = |sign: &&&str| {
+                sign.chars()
+                    .enumerate()
+                    .all(|(n, c)| chars.get(at + n) == Some(&c))
+            };
+            let Some(sign) = SIGNS.iter().find(starts) else {
+                return Err(FilterError {
+                    message: format!("unexpected character {c:?}"),
+                    position,
+                });
+            };
+            at += sign.len();
+            Kind::Sign(sign)
+        };
+        tokens.push(Token { kind, position });
+    }
+    tokens.push(Token {
+        kind: Kind::End,
+        position: chars.len(),
+    });
+    Ok(tokens)
+}
+
+fn string(chars: &[char], at: &mut usize, position: usize) -> Result<String, FilterError> {
+    let quote = chars[position];
+    let mut text = String::new();
+    loop {
+        let c = chars.get(*at).copied();
+        *at += 1;
+        match c {
+            Some(c) if c == quote => return Ok(text),
+            Some('\\') => {
+                text.extend(chars.get(*at));
+                *at += 1;
+            }
+            Some(c) => text.push(c),
+            None => {
+                return Err(FilterError {
+                    message: format!("the string has no closing {quote}"),
+                    position,
+                });
+            }
+        }
+    }
+}
+
+fn starts_number(chars: &[char], at: usize) -> bool {
+    let digit = |at: usize| chars.get(at).is_some_and(char::is_ascii_digit);
+    match chars[at] {
+        '-' => digit(at + 1) || (chars.get(at + 1) == Some(&'.') && digit(at + 2)),
+        '.' => digit(at + 1),
+        c => c.is_ascii_digit(),
+    }
+}
+
+fn number(chars: &[char], at: &mut usize, position: usize) -> Result<Kind, FilterError> {
+    *at += 1;
+    while chars
+        .get(*at)
+        .is_some_and(|c| c.is_alphanumeric() || *c == '.' || *c == '_')
+    {
+        *at += 1;
+    }
+    let text: String = chars[position..*at].iter().collect();
+    match text.parse::<f64>() {
+        Ok(number) if number.is_finite() => Ok(Kind::Number(number)),
+        _ => Err(FilterError {
+            message: format!("{text} is no number"),
+            position,
+        }),
+    }
+}
+
+struct Parser {
+    tokens: Vec<Token>,
+    next: usize,
+    depth: usize,
+}
+
+impl Parser {
+    fn token(&self) -> &Token {
+        // The last one is the end, and nobody steps over it.
+        &self.tokens[self.next.min(self.tokens.len() - 1)]
+    }
+
+    fn peek(&self) -> &Kind {
+        &self.token().kind
+    }
+
+    fn expected(&self, what: &str) -> FilterError {
+        let found = match self.peek() {
+            Kind::End => "the end".to_owned(),
+            Kind::Word(word) => word.clone(),
+            Kind::Text(text) => format!("{text:?}"),
+            Kind::Number(number) => number.to_string(),
+            Kind::Sign(sign) => (*sign).to_owned(),
+        };
+        self.error(&format!("{what} expected, found {found}"))
+    }
+
+    fn error(&self, message: &str) -> FilterError {
+        FilterError {
+            message: message.to_owned(),
+            position: self.token().position,
+        }
+    }
+
+    fn is_word(&self, word: &str) -> bool {
+        matches!(self.peek(), Kind::Word(found) if found.eq_ignore_ascii_case(word))
+    }
+
+    fn is_sign(&self, sign: &str) -> bool {
+        matches!(self.peek(), Kind::Sign(found) if *found == sign)
+    }
+
+    fn take_sign(&mut self, sign: &str) -> Result<(), FilterError> {
+        if !self.is_sign(sign) {
+            return Err(self.expected(sign));
+        }
+        self.next += 1;
+        Ok(())
+    }
+
+    fn take_text(&mut self) -> Result<String, FilterError> {
+        let Kind::Text(text) = self.peek() else {
+            return Err(self.expected("a string in quotes"));
+        };
+        let text = text.clone();
+        self.next += 1;
+        Ok(text)
+    }
+
+    fn any(&mut self) -> Result<Expression, FilterError> {
+        let mut either = vec![self.all()?];
+        while self.is_word("or") {
+            self.next += 1;
+            either.push(self.all()?);
+        }
+        Ok(one_or(either, Expression::Any))
+    }
+
+    fn all(&mut self) -> Result<Expression, FilterError> {
+        let mut each = vec![self.not()?];
+        while self.is_word("and") {
+            self.next += 1;
+            each.push(self.not()?);
+        }
+        Ok(one_or(each, Expression::All))
+    }
+
+    fn not(&mut self) -> Result<Expression, FilterError> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            return Err(self.error(&format!("more than {MAX_DEPTH} levels inside each other")));
+        }
+        let expression = if self.is_sign("!") || self.is_word("not") {
+            self.next += 1;
+            Expression::Not(Box::new(self.not()?))
+        } else if self.is_sign("(") {
+            self.next += 1;
+            let inner = self.any()?;
+            self.take_sign(")")?;
+            inner
+        } else {
+            self.term()?
+        };
+        self.depth -= 1;
+        Ok(expression)
+    }
+
+    fn term(&mut self) -> Result<Expression, FilterError> {
+        let Kind::Word(word) = self.peek().clone() else {
+            return Err(self.expected("a keyword"));
+        };
+        let lower = word.to_ascii_lowercase();
+        match lower.as_str() {
+            "service" => {
+                self.next += 1;
+                self.take_sign("(")?;
+                // `service()` is any service.
+                let selector = if self.is_sign(")") {
+                    Selector::default()
+                } else {
+                    self.selector()?
+                };
+                self.take_sign(")")?;
+                return Ok(Expression::Service(selector, self.block()?));
+            }
+            "edge" => {
+                self.next += 1;
+                self.take_sign("(")?;
+                let from = self.selector()?;
+                self.take_sign(",")?;
+                let to = self.selector()?;
+                self.take_sign(")")?;
+                return Ok(Expression::Edge(from, to, self.block()?));
+            }
+            "annotation" => return self.annotation_in_brackets(),
+            _ => {}
+        }
+        if let Some(flag) = flag(&lower) {
+            self.next += 1;
+            return self.flag(flag);
+        }
+        let field = match lower.strip_prefix("annotation.") {
+            // The key keeps its case.
+            Some(key) if !key.is_empty() => Field::Annotation(word["annotation.".len()..].to_owned()),
+            _ => field(&lower).ok_or_else(|| self.unknown(&word))?,
+        };
+        self.next += 1;
+        self.comparison(field)
+    }
+
+    fn unknown(&self, word: &str) -> FilterError {
+        let lower = word.to_ascii_lowercase();
+        let first = lower.split('.').next().unwrap_or_default();
+        let is_cause = lower.contains("rootcause");
+        if is_cause || UNSUPPORTED.contains(&first) {
+            self.error(&format!("{word} is not supported here"))
+        } else {
+            self.error(&format!("unknown keyword {word}"))
+        }
+    }
+
+    fn annotation_in_brackets(&mut self) -> Result<Expression, FilterError> {
+        self.next += 1;
+        self.take_sign("[")?;
+        let key = match self.peek() {
+            Kind::Word(key) | Kind::Text(key) => key.clone(),
+            _ => return Err(self.expected("the annotation's key")),
+        };
+        self.next += 1;
+        self.take_sign("]")?;
+        self.comparison(Field::Annotation(key))
+    }
+
+    fn flag(&mut self, flag: Flag) -> Result<Expression, FilterError> {
+        let is_negated = self.is_sign("!=");
+        if !is_negated && !self.is_sign("=") {
+            return Ok(Expression::Flag(flag));
+        }
+        self.next += 1;
+        let wanted = if self.is_word("true") {
+            true
+        } else if self.is_word("false") {
+            false
+        } else {
+            return Err(self.expected("true or false"));
+        };
+        self.next += 1;
+        Ok(Expression::FlagIs(flag, wanted != is_negated))
+    }
+
+    fn comparison(&mut self, field: Field) -> Result<Expression, FilterError> {
+        let sign = match self.peek() {
+            Kind::Sign("=") => Some(Sign::Equal),
+            Kind::Sign("!=") => Some(Sign::Unequal),
+            Kind::Sign("<") => Some(Sign::Less),
+            Kind::Sign("<=") => Some(Sign::LessOrEqual),
+            Kind::Sign(">") => Some(Sign::Greater),
+            Kind::Sign(">=") => Some(Sign::GreaterOrEqual),
+            Kind::Word(word) if word.eq_ignore_ascii_case("contains") => Some(Sign::Contains),
+            Kind::Word(word) if word.eq_ignore_ascii_case("beginswith") => Some(Sign::BeginsWith),
+            Kind::Word(word) if word.eq_ignore_ascii_case("endswith") => Some(Sign::EndsWith),
+            _ => None,
+        };
+        let Some(sign) = sign else {
+            return match field {
+                Field::Annotation(key) => Ok(Expression::HasAnnotation(key)),
+                _ => Err(self.expected("an operator")),
+            };
+        };
+        self.next += 1;
+        let literal = match self.peek() {
+            Kind::Text(text) => Literal::Text(text.clone()),
+            Kind::Number(number) => Literal::Number(*number),
+            Kind::Word(word) if word.eq_ignore_ascii_case("true") => Literal::Bool(true),
+            Kind::Word(word) if word.eq_ignore_ascii_case("false") => Literal::Bool(false),
+            _ => return Err(self.expected("a string in quotes, a number, true or false")),
+        };
+        let is_number_field = matches!(field, Field::ResponseTime | Field::Duration | Field::HttpStatus);
+        let is_text_sign = matches!(sign, Sign::Contains | Sign::BeginsWith | Sign::EndsWith);
+        let is_order = matches!(
+            sign,
+            Sign::Less | Sign::LessOrEqual | Sign::Greater | Sign::GreaterOrEqual
+        );
+        let is_annotation = matches!(field, Field::Annotation(_));
+        match &literal {
+            Literal::Text(_) if is_number_field => return Err(self.expected("a number")),
+            Literal::Number(_) | Literal::Bool(_) if is_text_sign => {
+                return Err(self.expected("a string in quotes"));
+            }
+            Literal::Bool(_) if is_order => return Err(self.expected("a number or a string in quotes")),
+            Literal::Bool(_) | Literal::Number(_) if !is_number_field && !is_annotation => {
+                return Err(self.expected("a string in quotes"));
+            }
+            Literal::Bool(_) if is_number_field => return Err(self.expected("a number")),
+            _ => {}
+        }
+        self.next += 1;
+        Ok(Expression::Compare(field, sign, literal))
+    }
+
+    /// `"name"` or `id(name: "…", type: "…")`.
+    fn selector(&mut self) -> Result<Selector, FilterError> {
+        if !self.is_word("id") {
+            return Ok(Selector {
+                name: Some(self.take_text()?),
+                kind: None,
+            });
+        }
+        self.next += 1;
+        self.take_sign("(")?;
+        let mut selector = Selector::default();
+        loop {
+            let slot = if self.is_word("name") {
+                &mut selector.name
+            } else if self.is_word("type") {
+                &mut selector.kind
+            } else if self.is_word("account.id") {
+                return Err(self.error("account.id is not supported here"));
+            } else {
+                return Err(self.expected("name or type"));
+            };
+            self.next += 1;
+            self.take_sign(":")?;
+            *slot = Some(self.take_text()?);
+            if !self.is_sign(",") {
+                break;
+            }
+            self.next += 1;
+        }
+        self.take_sign(")")?;
+        Ok(selector)
+    }
+
+    fn block(&mut self) -> Result<Option<Box<Expression>>, FilterError> {
+        if !self.is_sign("{") {
+            return Ok(None);
+        }
+        self.next += 1;
+        let inner = self.any()?;
+        self.take_sign("}")?;
+        Ok(Some(Box::new(inner)))
+    }
+}
+
+fn one_or(mut expressions: Vec<Expression>, many: fn(Vec<Expression>) -> Expression) -> Expression {
+    if expressions.len() == 1 {
+        expressions.remove(0)
+    } else {
+        many(expressions)
+    }
+}
+
+fn flag(word: &str) -> Option<Flag> {
+    Some(match word {
+        "fault" => Flag::Fault,
+        "error" => Flag::Error,
+        "throttle" => Flag::Throttle,
+        "ok" => Flag::Ok,
+        "partial" => Flag::Partial,
+        "inferred" => Flag::Inferred,
+        "root" => Flag::Root,
+        _ => return None,
+    })
+}
+
+fn field(word: &str) -> Option<Field> {
+    Some(match word {
+        "responsetime" => Field::ResponseTime,
+        "duration" => Field::Duration,
+        "http.url" => Field::HttpUrl,
+        "http.method" => Field::HttpMethod,
+        "http.status" => Field::HttpStatus,
+        "http.useragent" => Field::HttpUserAgent,
+        "http.clientip" => Field::HttpClientIp,
+        "name" => Field::Name,
+        "type" => Field::Type,
+        "user" => Field::User,
+        "instance.id" | "instanceid" => Field::InstanceId,
+        "availabilityzone" => Field::AvailabilityZone,
+        "resourcearn" => Field::ResourceArn,
+        _ => return None,
+    })
+}

@@ -1,0 +1,598 @@
+//! The documents of one trace as one tree, whatever their order and however little they keep to the schema.
+//!
+//! SDKs send segments whole, or their subsegments one by one before or after them, and in-progress copies before the
+//! complete ones. Fields may be missing or of the wrong type: a bad field is left out, the rest is kept.
+
+use std::collections::HashMap;
+
+use serde_json::{Map, Value};
+
+/// The most exceptions of one entity that are kept; SDKs send a handful.
+const MAX_EXCEPTIONS: usize = 16;
+
+/// The value of an annotation.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Scalar {
+    /// A string.
+    Text(String),
+    /// Any number.
+    Number(f64),
+    /// `true` or `false`.
+    Bool(bool),
+}
+
+/// What went wrong, by the three flags of a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Marks {
+    /// 5xx, or an exception.
+    pub fault: bool,
+    /// 4xx.
+    pub error: bool,
+    /// 429.
+    pub throttle: bool,
+}
+
+impl Marks {
+    /// Neither fault, error nor throttle.
+    #[must_use]
+    pub const fn ok(self) -> bool {
+        !(self.fault || self.error || self.throttle)
+    }
+
+    /// What either has.
+    #[must_use]
+    pub const fn or(self, other: Self) -> Self {
+        Self {
+            fault: self.fault || other.fault,
+            error: self.error || other.error,
+            throttle: self.throttle || other.throttle,
+        }
+    }
+
+    /// The worst one as a word: `fault`, `throttle`, `error` or `ok`.
+    #[must_use]
+    pub const fn worst(self) -> &'static str {
+        if self.fault {
+            "fault"
+        } else if self.throttle {
+            "throttle"
+        } else if self.error {
+            "error"
+        } else {
+            "ok"
+        }
+    }
+}
+
+/// `http` of a segment or subsegment.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Http {
+    /// `GET`.
+    pub method: Option<String>,
+    /// As sent.
+    pub url: Option<String>,
+    /// As sent.
+    pub user_agent: Option<String>,
+    /// As sent.
+    pub client_ip: Option<String>,
+    /// The response's status.
+    pub status: Option<i64>,
+}
+
+/// One entry of `cause.exceptions`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exception {
+    /// The class.
+    pub kind: Option<String>,
+    /// The text.
+    pub message: Option<String>,
+}
+
+/// Segment or subsegment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The work of a service.
+    Segment,
+    /// A part of it, nested or sent on its own.
+    Subsegment,
+}
+
+/// One segment or subsegment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entity {
+    /// 16 hex digits, or empty where there was none.
+    pub id: String,
+    /// Which of the two.
+    pub kind: Kind,
+    /// As sent; `(no name)` where there was none.
+    pub name: String,
+    /// The parent, by its place in [`Tree::entities`].
+    pub parent: Option<usize>,
+    /// The children, in the order of their start.
+    pub children: Vec<usize>,
+    /// It names a parent that has not arrived.
+    pub orphan: bool,
+    /// Seconds since 1970; the parent's where there was none.
+    pub start: f64,
+    /// Seconds since 1970, at least `start`; of what is in progress: the trace's end.
+    pub end: f64,
+    /// There is no end yet.
+    pub in_progress: bool,
+    /// fault, error, throttle.
+    pub marks: Marks,
+    /// `aws`, `remote`, or something else.
+    pub namespace: Option<String>,
+    /// `origin` of a segment.
+    pub origin: Option<String>,
+    /// `http`.
+    pub http: Http,
+    /// Strings, numbers and booleans only, as X-Ray indexes them.
+    pub annotations: Vec<(String, Scalar)>,
+    /// `user`.
+    pub user: Option<String>,
+    /// `resource_arn`.
+    pub resource_arn: Option<String>,
+    /// `aws.ec2.instance_id`.
+    pub instance_id: Option<String>,
+    /// The availability zone of EC2 or ECS.
+    pub availability_zone: Option<String>,
+    /// `sql.database_type`; `Some` with `SQL` where there is `sql` and no type in it.
+    pub database: Option<String>,
+    /// The few words that tell one call from another of the same name: the SQL, the AWS operation, the request.
+    pub detail: String,
+    /// `cause.exceptions`.
+    pub exceptions: Vec<Exception>,
+    parent_id: Option<String>,
+    known_start: Option<f64>,
+    known_end: Option<f64>,
+}
+
+/// A trace.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Tree {
+    /// In the order they were found.
+    pub entities: Vec<Entity>,
+    /// Those without a parent, in the order of their start.
+    pub roots: Vec<usize>,
+    /// Where the request came in: the first root segment.
+    pub entry: Option<usize>,
+    /// The earliest start, in seconds since 1970.
+    pub start: f64,
+    /// The latest end.
+    pub end: f64,
+}
+
+impl Tree {
+    /// The tree of these documents; those that are no JSON objects are left out.
+    #[must_use]
+    pub fn build<'a>(documents: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut found = Vec::new();
+        for document in documents {
+            if let Ok(Value::Object(data)) = serde_json::from_str(document) {
+                collect(&data, None, &mut found);
+            }
+        }
+        let mut tree = Self {
+            entities: choose(found),
+            ..Self::default()
+        };
+        tree.attach();
+        tree.settle_times();
+        tree.sort();
+        tree.entry = tree
+            .roots
+            .iter()
+            .copied()
+            .find(|&root| tree.entities[root].kind == Kind::Segment && !tree.entities[root].orphan)
+            .or_else(|| {
+                let mut roots = tree.roots.iter().copied();
+                roots.find(|&root| tree.entities[root].kind == Kind::Segment)
+            })
+            .or_else(|| tree.roots.first().copied());
+        tree
+    }
+
+    /// Every entity with its depth, parents before children.
+    #[must_use]
+    pub fn preorder(&self) -> Vec<(usize, usize)> {
+        let mut order = Vec::with_capacity(self.entities.len());
+        let mut stack: Vec<(usize, usize)> = self.roots.iter().rev().map(|&root| (root, 0)).collect();
+        while let Some((at, depth)) = stack.pop() {
+            order.push((at, depth));
+            let children = self.entities[at].children.iter().rev();
+            stack.extend(children.map(|&child| (child, depth + 1)));
+        }
+        order
+    }
+
+    /// The segment that an entity is in: itself, or the nearest above; the topmost where there is no segment.
+    #[must_use]
+    pub fn segment_of(&self, at: usize) -> usize {
+        let mut at = at;
+        while self.entities[at].kind == Kind::Subsegment {
+            let Some(parent) = self.entities[at].parent else {
+                break;
+            };
+            at = parent;
+        }
+        at
+    }
+
+    /// Whether every named parent is there and nothing is in progress.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        !self
+            .entities
+            .iter()
+            .any(|entity| entity.orphan || entity.in_progress)
+    }
+
+    fn attach(&mut self) {
+        let by_id: HashMap<String, usize> = self
+            .entities
+            .iter()
+            .enumerate()
+            .filter(|(_, entity)| !entity.id.is_empty())
+            .map(|(at, entity)| (entity.id.clone(), at))
+            .collect();
+        for at in 0..self.entities.len() {
+            let Some(parent_id) = &self.entities[at].parent_id else {
+                continue;
+            };
+            match by_id.get(parent_id).copied() {
+                None => self.entities[at].orphan = true,
+                Some(parent) if self.is_above(at, parent) => {}
+                Some(parent) => {
+                    self.entities[at].parent = Some(parent);
+                    self.entities[parent].children.push(at);
+                }
+            }
+        }
+        self.roots = (0..self.entities.len())
+            .filter(|&at| self.entities[at].parent.is_none())
+            .collect();
+    }
+
+    /// Whether attaching `at` under `parent` would close a circle.
+    fn is_above(&self, at: usize, parent: usize) -> bool {
+        let mut above = Some(parent);
+        while let Some(one) = above {
+            if one == at {
+                return true;
+            }
+            above = self.entities[one].parent;
+        }
+        false
+    }
+
+    fn settle_times(&mut self) {
+        let starts = self.entities.iter().filter_map(|entity| entity.known_start);
+        let first = starts.reduce(f64::min).unwrap_or_default();
+        for (at, _) in self.preorder() {
+            let parent_start = self.entities[at].parent.map(|parent| self.entities[parent].start);
+            let entity = &mut self.entities[at];
+            entity.start = entity.known_start.or(parent_start).unwrap_or(first);
+            entity.end = entity.known_end.unwrap_or(entity.start).max(entity.start);
+        }
+        self.start = first;
+        self.end = self
+            .entities
+            .iter()
+            .map(|entity| entity.end)
+            .fold(first, f64::max);
+        for entity in &mut self.entities {
+            if entity.in_progress {
+                entity.end = self.end.max(entity.start);
+            }
+        }
+    }
+
+    fn sort(&mut self) {
+        let times: Vec<(f64, f64)> = self
+            .entities
+            .iter()
+            .map(|entity| (entity.start, -entity.end))
+            .collect();
+        let order = |&a: &usize, &b: &usize| {
+            let (a, b) = (times[a], times[b]);
+            a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1))
+        };
+        for entity in &mut self.entities {
+            entity.children.sort_by(order);
+        }
+        self.roots.sort_by(order);
+    }
+}
+
+/// Every entity of a document. The JSON parser's bound of 128 levels bounds the recursion.
+fn collect(data: &Map<String, Value>, parent: Option<&str>, found: &mut Vec<Entity>) {
+    let entity = entity(data, parent);
+    // A child of an entity without an id belongs to the next one above that has one.
+    let own = if entity.id.is_empty() {
+        parent.map(str::to_owned)
+    } else {
+        Some(entity.id.clone())
+    };
+    found.push(entity);
+    for child in array(data.get("subsegments")).iter().filter_map(Value::as_object) {
+        match &own {
+            Some(own) => collect(child, Some(own), found),
+            None => collect(child, None, found),
+        }
+    }
+}
+
+/// One entity for each id: a complete copy before one in progress, a later one before an earlier one.
+fn choose(found: Vec<Entity>) -> Vec<Entity> {
+    let mut places: HashMap<String, usize> = HashMap::new();
+    let mut chosen: Vec<Entity> = Vec::with_capacity(found.len());
+    for entity in found {
+        match places.get(&entity.id) {
+            Some(&place) if !entity.id.is_empty() => {
+                if !entity.in_progress || chosen[place].in_progress {
+                    chosen[place] = entity;
+                }
+            }
+            _ => {
+                places.insert(entity.id.clone(), chosen.len());
+                chosen.push(entity);
+            }
+        }
+    }
+    chosen
+}
+
+fn entity(data: &Map<String, Value>, nested_in: Option<&str>) -> Entity {
+    let is_subsegment = nested_in.is_some() || data.get("type").and_then(Value::as_str) == Some("subsegment");
+    let flag = |name: &str| data.get(name) == Some(&Value::Bool(true));
+    let (request, response) = (sub(data, "http", "request"), sub(data, "http", "response"));
+    let aws = object(data.get("aws"));
+    let ec2 = object(aws.get("ec2"));
+    let sql = data.get("sql").and_then(Value::as_object);
+    let http = Http {
+        method: text(request.get("method")),
+        url: text(request.get("url")),
+        user_agent: text(request.get("user_agent")),
+        client_ip: text(request.get("client_ip")),
+        // Some write it as a string; a status is a small whole number.
+        status: number(response.get("status")).map(|status| status as i64),
+    };
+    let cause = object(data.get("cause"));
+    let known_end = number(data.get("end_time"));
+    Entity {
+        id: text(data.get("id")).unwrap_or_default(),
+        kind: if is_subsegment {
+            Kind::Subsegment
+        } else {
+            Kind::Segment
+        },
+        name: text(data.get("name")).unwrap_or_else(|| "(no name)".to_owned()),
+        parent: None,
+        children: Vec::new(),
+        orphan: false,
+        start: 0.0,
+        end: 0.0,
+        in_progress: known_end.is_none(),
+        marks: Marks {
+            fault: flag("fault"),
+            error: flag("error"),
+            throttle: flag("throttle"),
+        },
+        namespace: text(data.get("namespace")),
+        origin: text(data.get("origin")),
+        detail: detail(&http, aws, sql),
+        http,
+        annotations: object(data.get("annotations"))
+            .iter()
+            .filter_map(|(key, value)| Some((key.clone(), scalar(value)?)))
+            .collect(),
+        user: text(data.get("user")),
+        resource_arn: text(data.get("resource_arn")),
+        instance_id: text(ec2.get("instance_id")),
+        availability_zone: text(ec2.get("availability_zone"))
+            .or_else(|| text(object(aws.get("ecs")).get("availability_zone"))),
+        database: sql.map(|sql| text(sql.get("database_type")).unwrap_or_else(|| "SQL".to_owned())),
+        exceptions: array(cause.get("exceptions"))
+            .iter()
+            .filter_map(Value::as_object)
+            .take(MAX_EXCEPTIONS)
+            .map(|exception| Exception {
+                kind: text(exception.get("type")),
+                message: text(exception.get("message")),
+            })
+            .collect(),
+        parent_id: nested_in
+            .map(str::to_owned)
+            .or_else(|| text(data.get("parent_id"))),
+        known_start: number(data.get("start_time")),
+        known_end,
+    }
+}
+
+fn detail(http: &Http, aws: &Map<String, Value>, sql: Option<&Map<String, Value>>) -> String {
+    if let Some(sql) = sql {
+        return text(sql.get("sanitized_query")).unwrap_or_default();
+    }
+    if let Some(operation) = text(aws.get("operation")) {
+        let of = [
+            "table_name",
+            "bucket_name",
+            "queue_url",
+            "topic_arn",
+            "function_name",
+        ];
+        let target = of.iter().find_map(|name| text(aws.get(*name)));
+        return match target {
+            Some(target) => format!("{operation} {target}"),
+            None => operation,
+        };
+    }
+    let parts: Vec<&str> = [http.method.as_deref(), http.url.as_deref()]
+        .into_iter()
+        .flatten()
+        .collect();
+    parts.join(" ")
+}
+
+fn sub<'a>(data: &'a Map<String, Value>, outer: &str, inner: &str) -> &'a Map<String, Value> {
+    object(object(data.get(outer)).get(inner))
+}
+
+fn object(value: Option<&Value>) -> &Map<String, Value> {
+    static EMPTY: std::sync::LazyLock<Map<String, Value>> = std::sync::LazyLock::new(Map::new);
+    value.and_then(Value::as_object).unwrap_or(&EMPTY)
+}
+
+fn array(value: Option<&Value>) -> &[Value] {
+    value.and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+/// A string with something in it.
+fn text(value: Option<&Value>) -> Option<String> {
+    value
+        .and_then(Value::as_str)
+        .filter(|text| !text.is_empty())
+        .map(str::to_owned)
+}
+
+/// A number, also one written as a string.
+fn number(value: Option<&Value>) -> Option<f64> {
+    let number = match value? {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    };
+    number.filter(|number| number.is_finite())
+}
+
+fn scalar(value: &Value) -> Option<Scalar> {
+    match value {
+        Value::String(text) => Some(Scalar::Text(text.clone())),
+        Value::Bool(flag) => Some(Scalar::Bool(*flag)),
+        Value::Number(number) => number.as_f64().map(Scalar::Number),
+        _ => None,
+    }
+}
+
+/// What the store must know of a document before it reads the rest.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Outline {
+    pub(super) id: String,
+    pub(super) trace_id: String,
+    pub(super) in_progress: bool,
+    /// The earliest start in it, in seconds since 1970.
+    pub(super) start: f64,
+}
+
+/// The outline of a document that [`super::segment::check`] has passed.
+pub(super) fn outline(document: &str) -> Option<Outline> {
+    let value: Value = serde_json::from_str(document).ok()?;
+    let data = value.as_object()?;
+    Some(Outline {
+        id: text(data.get("id"))?,
+        trace_id: text(data.get("trace_id"))?,
+        in_progress: number(data.get("end_time")).is_none(),
+        start: earliest(data).unwrap_or_default(),
+    })
+}
+
+fn earliest(data: &Map<String, Value>) -> Option<f64> {
+    let nested = array(data.get("subsegments")).iter();
+    let nested = nested.filter_map(|child| earliest(child.as_object()?));
+    number(data.get("start_time"))
+        .into_iter()
+        .chain(nested)
+        .reduce(f64::min)
+}
+
+/// The segments of a trace as the API gives them: each with the subsegments that were sent apart put into it, under
+/// their parents. What has no parent here stands alone. Pairs of id and document, in the order of their start.
+#[must_use]
+pub fn merged(documents: &[&str]) -> Vec<(String, String)> {
+    let parsed: Vec<(usize, Map<String, Value>)> = documents
+        .iter()
+        .enumerate()
+        .filter_map(|(at, document)| match serde_json::from_str(document) {
+            Ok(Value::Object(data)) => Some((at, data)),
+            _ => None,
+        })
+        .collect();
+    let is_apart = |data: &Map<String, Value>| {
+        data.get("type").and_then(Value::as_str) == Some("subsegment")
+            && text(data.get("parent_id")).is_some()
+    };
+    let (apart, mut whole): (Vec<_>, Vec<_>) = parsed.into_iter().partition(|(_, data)| is_apart(data));
+    let mut waiting: Vec<(usize, Map<String, Value>)> = apart;
+    let mut changed = vec![false; documents.len()];
+    // Each round puts in those whose parents are placed; a round that places none leaves orphans and circles.
+    loop {
+        let before = waiting.len();
+        let mut left = Vec::new();
+        for (at, data) in waiting {
+            let parent_id = text(data.get("parent_id")).unwrap_or_default();
+            let mut data = Some(data);
+            for (segment_at, segment) in &mut whole {
+                if insert_under(segment, &parent_id, &mut data) {
+                    changed[*segment_at] = true;
+                    break;
+                }
+            }
+            if let Some(data) = data {
+                left.push((at, data));
+            }
+        }
+        waiting = left;
+        if waiting.len() == before {
+            break;
+        }
+    }
+    whole.extend(waiting);
+    let start = |data: &Map<String, Value>| number(data.get("start_time")).unwrap_or_default();
+    whole.sort_by(|(_, a), (_, b)| start(a).total_cmp(&start(b)));
+    whole
+        .into_iter()
+        .map(|(at, data)| {
+            let id = text(data.get("id")).unwrap_or_default();
+            // What nothing was put into stays as it was sent, to the byte.
+            let document = if changed[at] {
+                Value::Object(data).to_string()
+            } else {
+                documents[at].to_owned()
+            };
+            (id, document)
+        })
+        .collect()
+}
+
+/// Puts `data` under the entity `parent_id`, wherever that is below `entity`; an older copy of it there gives way.
+fn insert_under(
+    entity: &mut Map<String, Value>,
+    parent_id: &str,
+    data: &mut Option<Map<String, Value>>,
+) -> bool {
+    if entity.get("id").and_then(Value::as_str) == Some(parent_id) {
+        let Some(child) = data.take() else { return false };
+        let children = entity
+            .entry("subsegments")
+            .or_insert_with(|| Value::Array(Vec::new()));
+        if !children.is_array() {
+            *children = Value::Array(Vec::new());
+        }
+        if let Value::Array(children) = children {
+            let same = |other: &Value| other.get("id").is_some() && other.get("id") == child.get("id");
+            children.retain(|other| !same(other));
+            children.push(Value::Object(child));
+        }
+        return true;
+    }
+    let Some(Value::Array(children)) = entity.get_mut("subsegments") else {
+        return false;
+    };
+    children
+        .iter_mut()
+        .filter_map(Value::as_object_mut)
+        .any(|child| insert_under(child, parent_id, data))
+}
+
+#[cfg(test)]
+mod tests;
