@@ -28,11 +28,16 @@
 //! # }
 //! ```
 
+mod api;
+mod console;
 pub mod digest;
+pub mod disk;
 pub mod double;
 pub mod faults;
 pub mod filter;
+pub mod finished;
 pub mod graph;
+pub mod lines;
 pub mod model;
 mod otlp;
 pub mod sampling;

@@ -4,6 +4,11 @@
 //! is divided evenly among the clients that reported lately, which is what makes an SDK's quota real. No clock: `now`
 //! is passed in.
 
+mod change;
+mod file;
+
+pub use file::rules_of_file;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, SystemTime};
 
@@ -28,6 +33,9 @@ const MAX_CLIENTS: usize = 1_000;
 
 /// Reported statistics that are remembered; the oldest are forgotten.
 const MAX_SUMMARIES: usize = 1_000;
+
+/// The name of the rule that is always there.
+const DEFAULT: &str = "Default";
 
 /// One sampling rule, in the API's JSON. Absent matchers mean "any".
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -113,10 +121,38 @@ impl SamplingRule {
 /// Rules, clients and statistics.
 #[derive(Debug, Clone)]
 pub(super) struct Sampling {
-    rules: Vec<SamplingRule>,
+    rules: Vec<Record>,
     modified_at: SystemTime,
     clients: BTreeMap<(String, String), SystemTime>,
     summaries: VecDeque<Summary>,
+}
+
+/// A rule and its times.
+#[derive(Debug, Clone)]
+struct Record {
+    rule: SamplingRule,
+    created_at: SystemTime,
+    modified_at: SystemTime,
+}
+
+impl Record {
+    const fn new(rule: SamplingRule, now: SystemTime) -> Self {
+        Self {
+            rule,
+            created_at: now,
+            modified_at: now,
+        }
+    }
+
+    fn answer(&self) -> Value {
+        let mut rule = self.rule.clone();
+        rule.rule_arn.get_or_insert_with(|| arn(&self.rule.rule_name));
+        json!({
+            "SamplingRule": rule,
+            "CreatedAt": epoch_seconds(self.created_at),
+            "ModifiedAt": epoch_seconds(self.modified_at),
+        })
+    }
 }
 
 /// What one client reported about one rule.
@@ -155,13 +191,15 @@ pub(super) enum SamplingError {
     Serialization(String),
     /// A limit of the model is broken.
     Invalid(String),
+    /// There are as many rules as there may be.
+    TooMany(String),
 }
 
 impl Sampling {
     /// With the default rule alone.
     pub(super) fn new() -> Self {
         Self {
-            rules: vec![SamplingRule::default_rule()],
+            rules: vec![Record::new(SamplingRule::default_rule(), SystemTime::UNIX_EPOCH)],
             // AWS gives the default rule the epoch as its times.
             modified_at: SystemTime::UNIX_EPOCH,
             clients: BTreeMap::new(),
@@ -171,9 +209,10 @@ impl Sampling {
 
     /// Replaces the rules. The default rule is added unless there is a rule named `Default`: AWS always has one.
     pub(super) fn set_rules(&mut self, rules: Vec<SamplingRule>, now: SystemTime) {
-        self.rules = rules;
-        if !self.rules.iter().any(|rule| rule.rule_name == "Default") {
-            self.rules.push(SamplingRule::default_rule());
+        self.rules = rules.into_iter().map(|rule| Record::new(rule, now)).collect();
+        if !self.rules.iter().any(|record| record.rule.rule_name == DEFAULT) {
+            let rule = SamplingRule::default_rule();
+            self.rules.push(Record::new(rule, SystemTime::UNIX_EPOCH));
         }
         self.modified_at = now;
         self.clients.clear();
@@ -181,21 +220,7 @@ impl Sampling {
 
     /// The answer of `GetSamplingRules`: all rules in one page.
     pub(super) fn rules_answer(&self) -> Value {
-        let modified = epoch_seconds(self.modified_at);
-        let records: Vec<Value> = self
-            .rules
-            .iter()
-            .map(|rule| {
-                let mut rule = rule.clone();
-                rule.rule_arn.get_or_insert_with(|| {
-                    format!(
-                        "arn:aws:xray:us-east-1:000000000000:sampling-rule/{}",
-                        rule.rule_name
-                    )
-                });
-                json!({"SamplingRule": rule, "CreatedAt": modified, "ModifiedAt": modified})
-            })
-            .collect();
+        let records: Vec<Value> = self.rules.iter().map(Record::answer).collect();
         json!({"SamplingRuleRecords": records, "NextToken": null})
     }
 
@@ -259,10 +284,10 @@ impl Sampling {
 
     /// Rate and quota of the rule for this client; `None` when there is no such rule.
     fn target(&mut self, statistics: &Statistics, now: SystemTime) -> Option<Value> {
-        let rule = self
+        let Record { rule, .. } = self
             .rules
             .iter()
-            .find(|rule| rule.rule_name == statistics.rule_name)?;
+            .find(|record| record.rule.rule_name == statistics.rule_name)?;
         let (fixed_rate, size) = (rule.fixed_rate, rule.reservoir_size);
         let client = (statistics.rule_name.clone(), statistics.client_id.clone());
         self.clients.insert(client, now);
@@ -315,6 +340,10 @@ impl Sampling {
             sampled: statistics.sampled_count,
         });
     }
+}
+
+fn arn(rule_name: &str) -> String {
+    format!("arn:aws:xray:us-east-1:000000000000:sampling-rule/{rule_name}")
 }
 
 /// Times are numbers of seconds since 1970 in the API, never strings; whole ones, as in AWS's examples.

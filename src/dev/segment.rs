@@ -105,8 +105,18 @@ pub fn check(document: &str) -> Result<Document, Refusal> {
 /// The `id` and nothing else, for answers about documents that are refused for reasons of a test.
 #[must_use]
 pub fn id_of(document: &str) -> Option<String> {
+    text_of(document, "id")
+}
+
+/// The `name` and nothing else, for people who look for a document that was refused.
+#[must_use]
+pub fn name_of(document: &str) -> Option<String> {
+    text_of(document, "name")
+}
+
+fn text_of(document: &str, field: &str) -> Option<String> {
     let value: Value = serde_json::from_str(document).ok()?;
-    value.get("id")?.as_str().map(str::to_owned)
+    value.get(field)?.as_str().map(str::to_owned)
 }
 
 fn refuse(id: Option<&str>, code: &str) -> Refusal {

@@ -17,6 +17,8 @@ use super::sampling::{Sampling, SamplingError, SamplingRule};
 use super::segment::{self, Refusal};
 use super::store::Store;
 use super::telemetry::TelemetryReport;
+use super::traces::{Limits, Traces};
+use super::{api, model, otlp};
 
 /// The most documents in one `PutTraceSegments` call; enforced by the service, not part of the model.
 pub const MAX_DOCUMENTS: usize = 50;
@@ -37,16 +39,37 @@ pub enum Operation {
     GetSamplingTargets,
     /// `/SamplingStatisticSummaries`
     GetSamplingStatisticSummaries,
+    /// `/CreateSamplingRule`
+    CreateSamplingRule,
+    /// `/UpdateSamplingRule`
+    UpdateSamplingRule,
+    /// `/DeleteSamplingRule`
+    DeleteSamplingRule,
+    /// `/Traces`
+    BatchGetTraces,
+    /// `/TraceSummaries`
+    GetTraceSummaries,
+    /// `/ServiceGraph`
+    GetServiceGraph,
+    /// `/TraceGraph`
+    GetTraceGraph,
 }
 
 impl Operation {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 12] = [
         Self::PutTraceSegments,
         Self::PutTelemetryRecords,
         Self::GetSamplingRules,
         Self::GetSamplingTargets,
         Self::GetSamplingStatisticSummaries,
+        Self::CreateSamplingRule,
+        Self::UpdateSamplingRule,
+        Self::DeleteSamplingRule,
+        Self::BatchGetTraces,
+        Self::GetTraceSummaries,
+        Self::GetServiceGraph,
+        Self::GetTraceGraph,
     ];
 
     /// The path it is posted to.
@@ -58,6 +81,13 @@ impl Operation {
             Self::GetSamplingRules => "/GetSamplingRules",
             Self::GetSamplingTargets => "/SamplingTargets",
             Self::GetSamplingStatisticSummaries => "/SamplingStatisticSummaries",
+            Self::CreateSamplingRule => "/CreateSamplingRule",
+            Self::UpdateSamplingRule => "/UpdateSamplingRule",
+            Self::DeleteSamplingRule => "/DeleteSamplingRule",
+            Self::BatchGetTraces => "/Traces",
+            Self::GetTraceSummaries => "/TraceSummaries",
+            Self::GetServiceGraph => "/ServiceGraph",
+            Self::GetTraceGraph => "/TraceGraph",
         }
     }
 
@@ -83,7 +113,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    fn ok(body: &Value) -> Self {
+    pub(super) fn ok(body: &Value) -> Self {
         Self {
             status: 200,
             error_type: None,
@@ -101,11 +131,11 @@ impl Answer {
         }
     }
 
-    fn invalid(message: &str) -> Self {
+    pub(super) fn invalid(message: &str) -> Self {
         Self::error(400, "InvalidRequestException", message)
     }
 
-    fn malformed(message: &str) -> Self {
+    pub(super) fn malformed(message: &str) -> Self {
         Self::error(400, "SerializationException", message)
     }
 }
@@ -117,20 +147,39 @@ pub type Refuse<'a> = &'a dyn Fn(usize, &str) -> Option<(String, String)>;
 /// How much the service does with documents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Documents {
-    /// Each is checked, and kept inside this many bytes, oldest out.
+    /// Each is checked, and kept inside this many bytes, oldest out; as traces besides, inside as many again.
     Keep {
         /// The store's budget.
         budget_bytes: usize,
     },
+    /// Each is checked, and kept as traces.
+    Traces(Limits),
     /// They are counted, not looked at: for load.
     Count,
 }
 
+/// Refusals that are remembered for people to look at; the oldest are forgotten.
+const MAX_REFUSED: usize = 100;
+
+/// A document that was not taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// When.
+    pub at: SystemTime,
+    /// What the answer said.
+    pub refusal: Refusal,
+    /// The document's `name`, when it has one.
+    pub name: Option<String>,
+}
+
 /// The service's whole state.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Service {
     documents: Documents,
     store: Store,
+    traces: Traces,
+    refused: VecDeque<Refused>,
+    refused_count: u64,
     sampling: Sampling,
     telemetry: VecDeque<TelemetryReport>,
 }
@@ -145,13 +194,23 @@ impl Service {
     /// Empty, with the default sampling rule.
     #[must_use]
     pub fn new(documents: Documents) -> Self {
-        let budget_bytes = match documents {
-            Documents::Keep { budget_bytes } => budget_bytes,
-            Documents::Count => 0,
+        let (budget_bytes, limits) = match documents {
+            Documents::Keep { budget_bytes } => (
+                budget_bytes,
+                Limits {
+                    max_bytes: budget_bytes,
+                    ..Limits::default()
+                },
+            ),
+            Documents::Traces(limits) => (0, limits),
+            Documents::Count => (0, Limits::default()),
         };
         Self {
             documents,
             store: Store::new(budget_bytes),
+            traces: Traces::new(limits),
+            refused: VecDeque::new(),
+            refused_count: 0,
             sampling: Sampling::new(),
             telemetry: VecDeque::new(),
         }
@@ -170,12 +229,15 @@ impl Service {
             Some(Operation::PutTraceSegments) => self.put_trace_segments(body, refuse, now),
             Some(Operation::PutTelemetryRecords) => self.put_telemetry_records(body),
             Some(Operation::GetSamplingRules) => Answer::ok(&self.sampling.rules_answer()),
-            Some(Operation::GetSamplingTargets) => match self.sampling.targets_answer(body, now) {
-                Ok(answer) => Answer::ok(&answer),
-                Err(SamplingError::Serialization(message)) => Answer::malformed(&message),
-                Err(SamplingError::Invalid(message)) => Answer::invalid(&message),
-            },
+            Some(Operation::GetSamplingTargets) => sampled(self.sampling.targets_answer(body, now)),
             Some(Operation::GetSamplingStatisticSummaries) => Answer::ok(&self.sampling.summaries_answer()),
+            Some(Operation::CreateSamplingRule) => sampled(self.sampling.create(body, now)),
+            Some(Operation::UpdateSamplingRule) => sampled(self.sampling.update(body, now)),
+            Some(Operation::DeleteSamplingRule) => sampled(self.sampling.delete(body, now)),
+            Some(Operation::BatchGetTraces) => api::batch_get_traces(&self.traces, body),
+            Some(Operation::GetTraceSummaries) => api::get_trace_summaries(&self.traces, body, now),
+            Some(Operation::GetServiceGraph) => api::get_service_graph(&self.traces, body),
+            Some(Operation::GetTraceGraph) => api::get_trace_graph(&self.traces, body),
             None => Answer::error(404, "UnknownOperationException", "Unknown operation"),
         }
     }
@@ -184,6 +246,29 @@ impl Service {
     #[must_use]
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// The traces that are kept.
+    #[must_use]
+    pub fn traces(&self) -> &Traces {
+        &self.traces
+    }
+
+    /// The traces, to clear or to save them.
+    pub fn traces_mut(&mut self) -> &mut Traces {
+        &mut self.traces
+    }
+
+    /// How many documents were not taken, and the latest of them, newest first.
+    pub fn refused(&self) -> (u64, impl Iterator<Item = &Refused>) {
+        (self.refused_count, self.refused.iter().rev())
+    }
+
+    /// Takes a document that was kept on disk under `key`; one that cannot be read is left out.
+    pub fn restore(&mut self, key: u64, text: &str, otlp: bool, at: SystemTime) {
+        if let Some(outline) = model::outline(text) {
+            self.traces.restore(key, outline, text, otlp, at);
+        }
     }
 
     /// The telemetry reports that were accepted, oldest first.
@@ -214,12 +299,44 @@ impl Service {
                 }),
                 None => segment::check(&document),
             };
-            match verdict {
-                Ok(_) => self.store.push(document, now),
-                Err(refusal) => unprocessed.push(entry(&refusal)),
+            match verdict.and_then(|_| self.keep(&document, now)) {
+                Ok(()) => self.store.push(document, now),
+                Err(refusal) => {
+                    unprocessed.push(entry(&refusal));
+                    self.remember(refusal, &document, now);
+                }
             }
         }
         Answer::ok(&json!({ "UnprocessedTraceSegments": unprocessed }))
+    }
+
+    /// Puts a document that was checked into its trace; the spans of an OTLP document into theirs.
+    fn keep(&mut self, document: &str, now: SystemTime) -> Result<(), Refusal> {
+        if !otlp::is_otlp(document) {
+            if let Some(outline) = model::outline(document) {
+                self.traces.insert(outline, document, false, now);
+            }
+            return Ok(());
+        }
+        // Believed, as what the answer to broken base64 is.
+        let spans = otlp::documents(document).ok_or_else(|| Refusal {
+            id: None,
+            code: "ParseError".to_owned(),
+            message: "Invalid segment. ErrorCode: ParseError".to_owned(),
+        })?;
+        for (outline, text) in spans {
+            self.traces.insert(outline, &text, true, now);
+        }
+        Ok(())
+    }
+
+    fn remember(&mut self, refusal: Refusal, document: &str, at: SystemTime) {
+        self.refused_count += 1;
+        if self.refused.len() == MAX_REFUSED {
+            self.refused.pop_front();
+        }
+        let name = segment::name_of(document);
+        self.refused.push_back(Refused { at, refusal, name });
     }
 
     fn count_trace_segments(&mut self, body: &[u8]) -> Answer {
@@ -245,6 +362,15 @@ impl Service {
         }
         self.telemetry.push_back(report);
         Answer::ok(&json!({}))
+    }
+}
+
+fn sampled(answer: Result<Value, SamplingError>) -> Answer {
+    match answer {
+        Ok(answer) => Answer::ok(&answer),
+        Err(SamplingError::Serialization(message)) => Answer::malformed(&message),
+        Err(SamplingError::Invalid(message)) => Answer::invalid(&message),
+        Err(SamplingError::TooMany(message)) => Answer::error(400, "RuleLimitExceededException", &message),
     }
 }
 

@@ -366,22 +366,47 @@ impl Traces {
         range.rev().filter_map(|cursor| self.traces.get(&cursor.id))
     }
 
-    /// What happened since `revision`, as an earlier look gave it; 0: since the beginning.
+    /// What happened since `revision`, as an earlier look gave it; 0: since the beginning. Of `most` changed traces at
+    /// most: more at the next look, which begins where this one ends.
     #[must_use]
-    pub fn changes_since(&self, revision: u64) -> Changes {
-        let after = revision.saturating_add(1)..;
+    pub fn changes_since(&self, revision: u64, most: usize) -> Changes {
+        let mut after = self.by_revision.range(revision.saturating_add(1)..);
+        let mut reached = self.revision;
+        let mut changed = Vec::new();
+        for (at, id) in after.by_ref().take(most) {
+            reached = *at;
+            changed.push(id.clone());
+        }
+        if after.next().is_none() {
+            reached = self.revision;
+        }
+        let gone = self.gone.iter();
+        let gone = gone.filter(|(at, _)| *at > revision && *at <= reached);
         Changes {
-            revision: self.revision,
+            revision: reached,
             reset: revision < self.reset_at,
-            changed: self.by_revision.range(after).map(|(_, id)| id.clone()).collect(),
-            gone: self
-                .gone
-                .iter()
+            changed,
+            gone: gone
                 // Who was pushed out and has come again is not gone.
-                .filter(|(at, id)| *at > revision && !self.traces.contains_key(id))
+                .filter(|(_, id)| !self.traces.contains_key(id))
                 .map(|(_, id)| id.clone())
                 .collect(),
         }
+    }
+
+    /// Where a look begins that sees only what happens from now on.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// Every document that is kept; it counts as written from now on.
+    pub fn take_all(&mut self) -> Vec<Document> {
+        if let Some(saving) = &mut self.saving {
+            *saving = Saving::default();
+        }
+        let documents = self.traces.values().flat_map(|trace| &trace.documents);
+        documents.cloned().collect()
     }
 
     /// What has not been written yet; from now on it counts as written.

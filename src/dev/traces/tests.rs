@@ -99,18 +99,37 @@ fn who_looks_again_hears_of_each_change_once() {
     put(&mut traces, 1, 1, 1.0, true);
     put(&mut traces, 2, 1, 1.0, true);
     put(&mut traces, 1, 2, 1.0, true);
-    let first = traces.changes_since(0);
+    let first = traces.changes_since(0, 9);
     assert_eq!(first.changed, [trace_id(2), trace_id(1)]);
-    assert_eq!(traces.changes_since(first.revision).changed, Vec::<String>::new());
+    assert_eq!(
+        traces.changes_since(first.revision, 9).changed,
+        Vec::<String>::new()
+    );
     put(&mut traces, 3, 1, 1.0, true);
-    let second = traces.changes_since(first.revision);
+    let second = traces.changes_since(first.revision, 9);
     assert_eq!(
         (second.changed, second.gone),
         (vec![trace_id(3)], vec![trace_id(1)])
     );
     traces.clear();
-    assert!(traces.changes_since(second.revision).reset);
+    assert!(traces.changes_since(second.revision, 9).reset);
     assert!(traces.is_empty() && traces.bytes() == 0 && traces.documents() == 0);
+}
+
+#[test]
+fn who_asks_for_a_few_changes_at_a_time_hears_of_all() {
+    let mut traces = of_at_most(9);
+    for trace in 1..=5 {
+        put(&mut traces, trace, 1, 1.0, true);
+    }
+    let (mut seen, mut revision) = (Vec::new(), 0);
+    for expected in [2, 2, 1, 0] {
+        let changes = traces.changes_since(revision, 2);
+        assert_eq!(changes.changed.len(), expected);
+        seen.extend(changes.changed);
+        revision = changes.revision;
+    }
+    assert_eq!(seen, (1..=5).map(trace_id).collect::<Vec<String>>());
 }
 
 #[test]
