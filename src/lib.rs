@@ -42,7 +42,9 @@
 //! | [`summary`] | the ledger in words, once a minute and at the end |
 //! | [`signals`] | what the process is told |
 //! | [`logs`] | the official line format, JSON, files with rotation, rate-limited repeats |
-//! | [`dev`] | the built-in X-Ray service, today the tests' double |
+//! | [`http`] | who may use the TCP port |
+//! | [`dev`] | the built-in X-Ray service: `xray dev`, and the tests' double |
+//! | [`send`] | `xray send`: one segment to try with |
 //!
 //! [`datagram`], [`batch`], [`queue`] and [`retry`] do no I/O and read no clock: tests drive them with bytes and
 //! times and assert exact results.
@@ -65,6 +67,7 @@ pub mod listen;
 pub mod logs;
 pub mod queue;
 pub mod retry;
+pub mod send;
 pub mod sender;
 pub mod signals;
 pub mod spool;

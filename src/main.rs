@@ -3,6 +3,7 @@
 //! Exit codes: 0 after a run that was told to stop, `--help` and `--version`; 1 when the daemon could not start or was
 //! told twice to stop; 2 when the arguments are wrong.
 
+use std::fmt::Display;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
@@ -12,11 +13,13 @@ use std::time::SystemTime;
 
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
-use xray::cli::{self, Flags, Invocation};
-use xray::config::{self, Config, Disk, Environment};
+use xray::cli::{self, DevFlags, Flags, Invocation, SendFlags};
+use xray::config::{self, Config, Disk, Environment, LogConfig};
 use xray::daemon::{self, Stop};
 use xray::healthcheck;
+use xray::dev;
 use xray::logs::{self, SHUTDOWN_BOUND};
+use xray::send::{self, SendConfig};
 
 const WRONG_ARGUMENTS: u8 = 2;
 
@@ -24,6 +27,8 @@ fn main() -> ExitCode {
     let flags = match cli::parse(std::env::args_os().skip(1)) {
         Ok(Invocation::Run(flags)) => flags,
         Ok(Invocation::HealthCheck { flags, ready }) => return health_check(&flags, ready),
+        Ok(Invocation::Dev(flags)) => return dev(&flags),
+        Ok(Invocation::Send(flags)) => return send(flags),
         Ok(Invocation::Print(text)) => {
             say(io::stdout(), &text);
             return ExitCode::SUCCESS;
@@ -48,21 +53,63 @@ fn main() -> ExitCode {
     }
 }
 
+/// Runs the daemon with X-Ray built in. The environment has no say.
+fn dev(flags: &DevFlags) -> ExitCode {
+    match dev::settings::load(flags, &Disk) {
+        Ok(config) => {
+            let log = config.daemon.log.clone();
+            with_log(&log, |reopen| dev::run::run(config, reopen))
+        }
+        Err(error) => {
+            report(error.problems(), &Flags::default());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Sends one segment, and says so.
+fn send(flags: SendFlags) -> ExitCode {
+    let variable = std::env::var("AWS_XRAY_DAEMON_ADDRESS").unwrap_or_default();
+    let to = flags.to.or_else(|| send::udp_address(&variable));
+    let config = SendConfig {
+        to: to.unwrap_or_else(|| send::DEFAULT_ADDRESS.to_owned()),
+        file: flags.file,
+    };
+    match send::send(&config, SystemTime::now()) {
+        Ok(line) => {
+            say(io::stdout(), &line);
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            say(io::stderr(), &format!("{error}\n"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
 /// Runs the daemon with its log.
 fn run(config: Config, environment: Environment) -> ExitCode {
-    let log = match logs::init(&config.log) {
+    let log = config.log.clone();
+    with_log(&log, |reopen| daemon::run(config, environment, reopen))
+}
+
+/// Runs something long with its log, and maps its outcome to an exit code.
+fn with_log<E: Display>(
+    config: &LogConfig,
+    run: impl FnOnce(Option<Box<dyn Fn() + Send>>) -> Result<Stop, E>,
+) -> ExitCode {
+    let log = match logs::init(config) {
         Ok(log) => Arc::new(log),
         Err(error) => {
             say(io::stderr(), &format!("[Error] {error}\n"));
             return ExitCode::FAILURE;
         }
     };
-    let reopen = config.log.file.is_some().then(|| {
+    let reopen = config.file.is_some().then(|| {
         let log = Arc::clone(&log);
         Box::new(move || log.reopen()) as Box<dyn Fn() + Send>
     });
-    let ended = daemon::run(config, environment, reopen);
-    let code = match ended {
+    let code = match run(reopen) {
         Ok(Stop::Run | Stop::Drain) => ExitCode::SUCCESS,
         Ok(Stop::Now) => ExitCode::FAILURE,
         Err(error) => {

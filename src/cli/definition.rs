@@ -152,12 +152,20 @@ pub(super) fn command() -> Command {
 }
 
 fn text(long: &'static str, short: char, value_name: &'static str) -> Arg {
-    value(long, value_name, ValueParser::string()).short(short)
+    text_value(long, value_name).short(short)
+}
+
+pub(super) fn text_value(long: &'static str, value_name: &'static str) -> Arg {
+    value(long, value_name, ValueParser::string())
 }
 
 fn path(long: &'static str) -> Arg {
+    path_value(long, "PATH")
+}
+
+pub(super) fn path_value(long: &'static str, value_name: &'static str) -> Arg {
     // Not clap's own path parser, which refuses the empty value that takes a file's setting back (`-f ''`).
-    value(long, "PATH", OsStringValueParser::new().map(PathBuf::from))
+    value(long, value_name, OsStringValueParser::new().map(PathBuf::from))
 }
 
 fn repeated(long: &'static str, value_name: &'static str) -> Arg {
@@ -172,7 +180,7 @@ fn switch(long: &'static str) -> Arg {
 }
 
 /// Values may start with a dash and may be empty: in Go the argument after a flag is its value, whatever it is.
-fn value(long: &'static str, value_name: &'static str, parser: impl Into<ValueParser>) -> Arg {
+pub(super) fn value(long: &'static str, value_name: &'static str, parser: impl Into<ValueParser>) -> Arg {
     Arg::new(long)
         .long(long)
         .value_name(value_name)
@@ -185,11 +193,11 @@ fn bool_value(value: &str) -> Result<bool, &'static str> {
     parse_bool(value).ok_or(NumberError::Syntax.text())
 }
 
-fn int_value(value: &str) -> Result<i64, &'static str> {
+pub(super) fn int_value(value: &str) -> Result<i64, &'static str> {
     parse_int(value).map_err(NumberError::text)
 }
 
-fn log_format_value(value: &str) -> Result<LogFormat, &'static str> {
+pub(super) fn log_format_value(value: &str) -> Result<LogFormat, &'static str> {
     match value {
         "text" => Ok(LogFormat::Text),
         "json" => Ok(LogFormat::Json),
@@ -198,7 +206,7 @@ fn log_format_value(value: &str) -> Result<LogFormat, &'static str> {
 }
 
 /// A whole number of seconds, or of the unit named after it: `ms`, `s`, `m`.
-fn duration_value(value: &str) -> Result<Duration, &'static str> {
+pub(super) fn duration_value(value: &str) -> Result<Duration, &'static str> {
     let (digits, unit_ms) = if let Some(digits) = value.strip_suffix("ms") {
         (digits, 1)
     } else if let Some(digits) = value.strip_suffix('s') {

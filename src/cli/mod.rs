@@ -10,6 +10,7 @@
 //! read: the official daemon ignores such an argument.
 
 mod definition;
+mod dev;
 mod front;
 pub(crate) mod golang;
 mod hint;
@@ -23,7 +24,10 @@ use std::time::Duration;
 use clap::{ArgAction, ArgMatches};
 
 use crate::config::{LogFormat, Sourced};
+pub use dev::{DevFlags, SendFlags};
+
 use definition::{Kind, command};
+use dev::Asked;
 use front::{Given, Stop};
 
 /// What a command line asks for.
@@ -38,6 +42,10 @@ pub enum Invocation {
         /// `--ready`: whether it can do its work, not only whether it answers.
         ready: bool,
     },
+    /// Run the daemon with X-Ray built in: `xray dev`.
+    Dev(DevFlags),
+    /// Send one segment: `xray send`.
+    Send(SendFlags),
     /// Print this text, which ends in a newline, to stdout and exit 0.
     Print(String),
 }
@@ -168,6 +176,14 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocation, Usa
                 ..error
             })
         }
+        Some((first, rest)) if first == dev::DEV => Ok(match dev::parse_dev(rest)? {
+            Asked::Run(flags) => Invocation::Dev(flags),
+            Asked::Help(text) => Invocation::Print(text),
+        }),
+        Some((first, rest)) if first == dev::SEND => Ok(match dev::parse_send(rest)? {
+            Asked::Run(flags) => Invocation::Send(flags),
+            Asked::Help(text) => Invocation::Print(text),
+        }),
         _ => parse_with(command(), &arguments),
     }
 }

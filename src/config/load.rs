@@ -40,6 +40,11 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
+    /// Of problems that were found elsewhere.
+    pub(crate) const fn of(problems: Vec<String>) -> Self {
+        Self { problems }
+    }
+
     /// Each begins with the words of the official daemon where it has some, names the flag or the file and line, and
     /// says what to do. At least one.
     #[must_use]

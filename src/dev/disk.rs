@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
-use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
+use redb::{Database, ReadableTable as _, TableDefinition};
 
 use super::service::Service;
 use super::traces::{Document, Unsaved};
@@ -245,7 +245,7 @@ mod tests {
     }
 
     fn count(path: &Path) -> u64 {
-        use redb::ReadableTableMetadata as _;
+        use redb::{ReadableDatabase as _, ReadableTableMetadata as _};
         let database = Database::create(path).unwrap();
         let transaction = database.begin_read().unwrap();
         transaction.open_table(DOCUMENTS).unwrap().len().unwrap()

@@ -5,13 +5,23 @@
 //! | [`service`] | the API: request and time in, answer out; no I/O, no clock |
 //! | [`segment`] | whether the real service would take a document |
 //! | [`store`] | accepted documents, verbatim, inside a budget |
+//! | [`traces`] | the same as traces, inside a budget of bytes and traces |
+//! | [`model`], `otlp` | documents to a tree, whatever their order; OTLP spans as documents |
+//! | [`digest`] | what of a trace filters, summaries and the service map need |
+//! | [`filter`] | filter expressions |
+//! | [`graph`] | the service map and its statistics |
+//! | `api`, `console` | the API's reading calls; what the page asks |
 //! | [`sampling`] | sampling rules, quotas, statistics |
 //! | [`telemetry`] | what daemons report about themselves |
 //! | [`sigv4`] | whether AWS would have taken a signature |
 //! | [`faults`] | what goes wrong, and for which requests; for tests only |
 //! | [`state`] | what a test may look at afterwards |
-//! | [`server`] | HTTP/1.1 on any stream: signatures, faults, records |
-//! | [`double`] | all of it on a loopback port |
+//! | [`server`] | HTTP/1.1 on any stream: signatures, faults, records; for tests only |
+//! | [`double`] | all of it on a loopback port; for tests only |
+//! | `web`, [`page`] | the TCP port of `xray dev`, and the page's files |
+//! | [`finished`], [`lines`], [`screen`] | when a trace is finished, and how a terminal shows it |
+//! | [`disk`] | traces in a file |
+//! | [`run`] | `xray dev`: the daemon and all of this in one process |
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -40,12 +50,17 @@ pub mod graph;
 pub mod lines;
 pub mod model;
 mod otlp;
+pub mod page;
+pub mod run;
 pub mod sampling;
+pub mod screen;
 pub mod segment;
 pub mod server;
 pub mod service;
+pub mod settings;
 pub mod sigv4;
 pub mod state;
 pub mod store;
 pub mod telemetry;
 pub mod traces;
+mod web;

@@ -191,6 +191,7 @@ proptest! {
                 let _ = load(&flags, &Environment::default(), &Bytes(&bytes));
             }
             Ok(Invocation::Print(text)) => prop_assert!(text.ends_with('\n')),
+            Ok(other) => prop_assert!(matches!(other, Invocation::Dev(_) | Invocation::Send(_))),
             Err(error) => {
                 // Each on one line, whatever the arguments hold.
                 for line in [error.message(), error.hint()] {

@@ -1,0 +1,262 @@
+//! The subcommands `xray dev` and `xray send`: their flags, in the same spellings as the daemon's.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+use super::definition::{duration_value, int_value, log_format_value, path_value, text_value, value};
+use super::front::{self, Stop};
+use super::{UsageError, canonical, sourced};
+use crate::config::{LogFormat, Sourced};
+use crate::text::quoted;
+
+/// The first argument of `xray dev`.
+pub(super) const DEV: &str = "dev";
+
+/// The first argument of `xray send`.
+pub(super) const SEND: &str = "send";
+
+/// The flags of `xray dev`; `None`: not given.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DevFlags {
+    /// `-b`, `--bind`: the UDP address.
+    pub udp_address: Option<Sourced<String>>,
+    /// `-t`, `--bind-tcp`: the address of page and API.
+    pub tcp_address: Option<Sourced<String>>,
+    /// `-m`, `--buffer-memory`, in MB.
+    pub buffer_memory_mb: Option<Sourced<i64>>,
+    /// `-l`, `--log-level`.
+    pub log_level: Option<Sourced<String>>,
+    /// `-f`, `--log-file`.
+    pub log_file: Option<Sourced<PathBuf>>,
+    /// `--log-format`.
+    pub log_format: Option<LogFormat>,
+    /// `--shutdown-timeout`.
+    pub shutdown_timeout: Option<Duration>,
+    /// `--tree`.
+    pub tree: bool,
+    /// `--sampling-rules`.
+    pub sampling_rules: Option<PathBuf>,
+    /// `--store`.
+    pub store: Option<PathBuf>,
+    /// `--max-traces`.
+    pub max_traces: Option<Sourced<i64>>,
+    /// `--max-store-mb`.
+    pub max_store_mb: Option<Sourced<i64>>,
+    /// `--allow-host`, the last one given.
+    pub allow_host: Option<String>,
+}
+
+/// The flags of `xray send`; `None`: not given.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SendFlags {
+    /// `--to`.
+    pub to: Option<String>,
+    /// The file, or `-`.
+    pub file: Option<PathBuf>,
+}
+
+/// What a subcommand's command line asks for.
+pub(super) enum Asked<T> {
+    Run(T),
+    Help(String),
+}
+
+fn dev_command() -> Command {
+    base(DEV, "xray dev [options]")
+        .about("X-Ray on this machine: the daemon, the X-Ray API and a page to look at traces. Nothing is sent to AWS.")
+        .args([
+            Arg::new("tree")
+                .long("tree")
+                .action(ArgAction::SetTrue)
+                .help("Print each finished trace as a tree"),
+            path_value("sampling-rules", "FILE")
+                .help("Sampling rules in the API's JSON, as `aws xray get-sampling-rules` prints them"),
+            path_value("store", "FILE").help("Keep traces in this file over restarts [default: in memory only]"),
+            value("max-traces", "N", int_value).help("The most traces to keep, oldest out first [default: 10000]"),
+            value("max-store-mb", "MB", int_value).help("The most memory for traces [default: 256]"),
+            text_value("bind", "ADDRESS")
+                .short('b')
+                .help("UDP address for segments [default: 127.0.0.1:2000]"),
+            text_value("bind-tcp", "ADDRESS")
+                .short('t')
+                .help("TCP address of page and API [default: 127.0.0.1:2000]"),
+            text_value("allow-host", "NAME")
+                .help("A host name with a dot under which page and API are asked; `.NAME`: all below it"),
+            value("buffer-memory", "MB", int_value)
+                .short('m')
+                .help("Memory that segments may wait in on their way to the store"),
+            text_value("log-level", "LEVEL")
+                .short('l')
+                .help("What the daemon logs besides: dev, debug, info, warn, error [default: warn]"),
+            path_value("log-file", "PATH").short('f').help("Log to this file and not to stdout"),
+            value("log-format", "FORMAT", log_format_value)
+                .help("text, or json: traces and log as one JSON object a line [default: text]"),
+            value("shutdown-timeout", "DURATION", duration_value)
+                .help("Time to take in what waits when told to stop [default: 8s]"),
+        ])
+}
+
+fn send_command() -> Command {
+    base(SEND, "xray send [--to ADDRESS] [FILE]")
+        .about(
+            "Send one segment to a daemon over UDP, as an SDK does: a sample, or the document in FILE (- for stdin).",
+        )
+        .arg(
+            text_value("to", "ADDRESS")
+                .help("Where [default: AWS_XRAY_DAEMON_ADDRESS, or else 127.0.0.1:2000]"),
+        )
+}
+
+fn base(name: &'static str, usage: &'static str) -> Command {
+    Command::new(name)
+        .disable_help_flag(true)
+        .disable_version_flag(true)
+        .override_usage(usage)
+        .arg(
+            Arg::new("help")
+                .long("help")
+                .short('h')
+                .action(ArgAction::SetTrue)
+                .help("Print this text"),
+        )
+}
+
+/// Reads what follows `dev`.
+pub(super) fn parse_dev(arguments: &[OsString]) -> Result<Asked<DevFlags>, UsageError> {
+    let (matches, rest) = match read(dev_command(), arguments)? {
+        Asked::Run(read) => read,
+        Asked::Help(text) => return Ok(Asked::Help(text)),
+    };
+    if let Some(extra) = rest.first() {
+        return Err(unexpected(extra, DEV));
+    }
+    Ok(Asked::Run(DevFlags {
+        udp_address: sourced(&matches, "bind", "flag -b"),
+        tcp_address: sourced(&matches, "bind-tcp", "flag -t"),
+        buffer_memory_mb: sourced(&matches, "buffer-memory", "flag -m"),
+        log_level: sourced(&matches, "log-level", "flag -l"),
+        log_file: sourced(&matches, "log-file", "flag -f"),
+        log_format: matches.get_one("log-format").copied(),
+        shutdown_timeout: matches.get_one("shutdown-timeout").copied(),
+        tree: matches.get_flag("tree"),
+        sampling_rules: matches.get_one("sampling-rules").cloned(),
+        store: matches.get_one("store").cloned(),
+        max_traces: sourced(&matches, "max-traces", "flag --max-traces"),
+        max_store_mb: sourced(&matches, "max-store-mb", "flag --max-store-mb"),
+        allow_host: matches.get_one("allow-host").cloned(),
+    }))
+}
+
+/// Reads what follows `send`; the file may stand before the flags or after them.
+pub(super) fn parse_send(arguments: &[OsString]) -> Result<Asked<SendFlags>, UsageError> {
+    let mut arguments = arguments.to_vec();
+    let mut file = None;
+    loop {
+        let (matches, mut rest) = match read(send_command(), &arguments)? {
+            Asked::Run(read) => read,
+            Asked::Help(text) => return Ok(Asked::Help(text)),
+        };
+        if rest.is_empty() {
+            let to = matches.get_one("to").cloned();
+            return Ok(Asked::Run(SendFlags { to, file }));
+        }
+        if file.is_some() {
+            return Err(unexpected(&rest[0], SEND));
+        }
+        // The flags before the file, then those after it.
+        let flags = arguments.len() - rest.len();
+        file = Some(PathBuf::from(rest.remove(0)));
+        arguments.truncate(flags);
+        arguments.extend(rest);
+    }
+}
+
+fn read(command: Command, arguments: &[OsString]) -> Result<Asked<(ArgMatches, Vec<OsString>)>, UsageError> {
+    let line = front::read(&command, arguments)?;
+    if line.stop == Stop::Help {
+        let mut command = command;
+        return Ok(Asked::Help(command.render_help().to_string()));
+    }
+    let canonical = canonical(&command, &line.given);
+    let matches = command
+        .try_get_matches_from(canonical)
+        .map_err(|error| UsageError::new(error.to_string(), super::hint::SYNTAX.to_owned()))?;
+    Ok(Asked::Run((matches, line.rest)))
+}
+
+fn unexpected(argument: &OsString, command: &str) -> UsageError {
+    UsageError::new(
+        format!("unexpected argument {}", quoted(&argument.to_string_lossy())),
+        format!("Run xray {command} --help for what there is."),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Vec<OsString> {
+        line.split_whitespace().map(OsString::from).collect()
+    }
+
+    fn dev(line: &str) -> DevFlags {
+        match parse_dev(&words(line)) {
+            Ok(Asked::Run(flags)) => flags,
+            Ok(Asked::Help(_)) => panic!("help"),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    fn send(line: &str) -> SendFlags {
+        match parse_send(&words(line)) {
+            Ok(Asked::Run(flags)) => flags,
+            Ok(Asked::Help(_)) => panic!("help"),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    #[test]
+    fn the_definitions_are_sound() {
+        dev_command().debug_assert();
+        send_command().debug_assert();
+    }
+
+    #[test]
+    fn flags_are_read_in_the_daemons_spellings() {
+        let flags =
+            dev("--tree -b=:1 --bind-tcp 127.0.0.1:2 -store x.redb -max-traces 0x10 --log-format json");
+        assert!(flags.tree);
+        assert_eq!(flags.udp_address.unwrap().value, ":1");
+        assert_eq!(flags.tcp_address.unwrap().value, "127.0.0.1:2");
+        assert_eq!(flags.store, Some(PathBuf::from("x.redb")));
+        assert_eq!(flags.max_traces.unwrap().value, 16);
+        assert_eq!(flags.log_format, Some(LogFormat::Json));
+        assert_eq!(dev(""), DevFlags::default());
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused() {
+        for line in ["extra", "--nope", "--tree -- x", "-m x", "--store"] {
+            assert!(parse_dev(&words(line)).is_err(), "{line}");
+        }
+        assert!(
+            matches!(parse_dev(&words("--help")), Ok(Asked::Help(text)) if text.contains("--sampling-rules"))
+        );
+    }
+
+    #[test]
+    fn the_file_to_send_may_stand_anywhere() {
+        let wanted = SendFlags {
+            to: Some("a:1".to_owned()),
+            file: Some(PathBuf::from("f.json")),
+        };
+        assert_eq!(send("--to a:1 f.json"), wanted);
+        assert_eq!(send("f.json --to a:1"), wanted);
+        assert_eq!(send("-").file, Some(PathBuf::from("-")));
+        assert_eq!(send(""), SendFlags::default());
+        assert!(parse_send(&words("a b")).is_err());
+    }
+}

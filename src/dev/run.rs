@@ -1,0 +1,316 @@
+//! `xray dev`: the daemon with X-Ray itself in the same process.
+//!
+//! The daemon is the one of production, with its endpoint set to this process's own TCP port. It is given a
+//! configuration and an environment that are made here, not read: no variable, profile, proxy or endpoint setting of
+//! the machine has a say, so nothing can be sent to AWS.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use tokio::net::TcpListener;
+use tokio::sync::{oneshot, watch};
+
+use super::console::About;
+use super::disk::{Disk, DiskError};
+use super::sampling::SamplingRule;
+use super::screen::{self, Screen, View};
+use super::service::{Documents, Service};
+use super::traces::Limits;
+use super::web::{self, Shared};
+use crate::config::{Config, Environment, LogFormat, Sourced};
+use crate::daemon::{Daemon, StartError, Stop};
+use crate::http::Guard;
+use crate::signals;
+
+/// Everything a run needs, checked.
+#[derive(Debug, Clone)]
+pub struct DevConfig {
+    /// The daemon's own settings; what would lead to AWS is replaced.
+    pub daemon: Config,
+    /// Each trace as a tree.
+    pub tree: bool,
+    /// The rules besides the default one, and where they were read.
+    pub sampling_rules: Vec<SamplingRule>,
+    /// Traces are kept in this file.
+    pub store: Option<PathBuf>,
+    /// How much is kept.
+    pub limits: Limits,
+    /// Names under which the port may be asked besides those that nobody can rebind.
+    pub allow_host: Vec<String>,
+}
+
+/// Why it did not start.
+#[derive(Debug)]
+pub enum DevError {
+    /// The daemon did not.
+    Daemon(StartError),
+    /// The TCP address can't be listened on.
+    Tcp(Sourced<String>, io::Error),
+    /// The file of `--store` can't be used.
+    Disk(DiskError),
+    /// The system refuses a thread or a runtime.
+    System(io::Error),
+}
+
+impl fmt::Display for DevError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Daemon(error) => error.fmt(f),
+            Self::Tcp(address, error) => write!(
+                f,
+                "Cannot listen on TCP {} ({}): {error}; is another X-Ray daemon running? -t chooses another port",
+                address.value, address.source
+            ),
+            Self::Disk(error) => error.fmt(f),
+            Self::System(error) => write!(f, "The system refuses what xray dev needs to run: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for DevError {}
+
+/// The region of the built-in service: SDKs need one, and this is what examples have.
+const REGION: &str = "us-east-1";
+
+/// How long the page and the terminal get at the end.
+const END: Duration = Duration::from_millis(500);
+
+/// Runs until the process is told to stop.
+///
+/// # Errors
+/// When it cannot start.
+pub fn run(config: DevConfig, reopen_log: Option<Box<dyn Fn() + Send>>) -> Result<Stop, DevError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(DevError::System)?;
+    let result = runtime.block_on(async {
+        let (stop, stopped) = watch::channel(Stop::Run);
+        let told = stopped.clone();
+        // Before the sockets: whoever sees them bound may send a signal.
+        let signals = signals::listen(stop, reopen_log).map_err(DevError::System)?;
+        let signals = tokio::spawn(signals);
+        let result = run_until(config, stopped).await;
+        signals.abort();
+        result.map(|()| *told.borrow())
+    });
+    runtime.shutdown_timeout(Duration::ZERO);
+    result
+}
+
+async fn run_until(config: DevConfig, stopped: watch::Receiver<Stop>) -> Result<(), DevError> {
+    let now = SystemTime::now();
+    let mut service = Service::new(Documents::Traces(config.limits));
+    if !config.sampling_rules.is_empty() {
+        service.set_sampling_rules(config.sampling_rules, now);
+    }
+    let service = Arc::new(Mutex::new(service));
+    let disk = match &config.store {
+        Some(path) => Some(Disk::open(path, &service).map_err(DevError::Disk)?),
+        None => None,
+    };
+    let listener = listen(&config.daemon.tcp_address).await?;
+    let tcp = listener.local_addr().map_err(DevError::System)?;
+    let format = config.daemon.log.format;
+    let daemon =
+        Daemon::bind(daemon_config(config.daemon, tcp), daemon_environment()).map_err(DevError::Daemon)?;
+    let udp = daemon.udp_address();
+    for (name, address, flag) in [("UDP", udp, "-b"), ("TCP", tcp, "-t")] {
+        if !address.ip().is_loopback() {
+            tracing::warn!(
+                "Listening on {name} {address}: whoever reaches this machine can send segments, and read and clear all \
+                 traces. Leave {flag} out to listen on this machine only."
+            );
+        }
+    }
+
+    let about = About {
+        started: now
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_secs_f64(),
+        udp: udp.to_string(),
+        tcp: tcp.to_string(),
+        store_file: config.store.as_ref().map(|path| path.display().to_string()),
+    };
+    let shared = Arc::new(Shared::new(service, Guard::new(&config.allow_host, false), about));
+    let mut screen = Screen::new(io::stdout()).map_err(DevError::System)?;
+    screen.say(welcome(tcp, udp, format));
+    let (stop_serving, serving_stopped) = oneshot::channel();
+    let (stop_showing, showing_stopped) = oneshot::channel();
+    let serving = tokio::spawn(web::serve(listener, Arc::clone(&shared), serving_stopped));
+    let view = View::of_process(config.tree, format);
+    let showing = tokio::spawn(screen::show(Arc::clone(&shared), view, screen, showing_stopped));
+    let saving = disk.map(|disk| {
+        let mut changes = shared.changes();
+        let (stop, mut stopped) = oneshot::channel::<()>();
+        let task = tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    _ = &mut stopped => return disk,
+                    _ = changes.changed() => disk.wake(),
+                }
+            }
+        });
+        (stop, task)
+    });
+
+    // Its last batches go to the port, which serves until the daemon is done.
+    let result = daemon.run(stopped).await;
+    drop(stop_showing);
+    if let Ok(screen) = showing.await {
+        finish_within(END, move || screen.finish());
+    }
+    drop(stop_serving);
+    // It ends by being told to, or has panicked, which has shown itself.
+    let _ = serving.await;
+    if let Some((stop, task)) = saving {
+        drop(stop);
+        if let Ok(disk) = task.await {
+            disk.wake();
+            drop(disk);
+        }
+    }
+    result.map(drop).map_err(DevError::Daemon)
+}
+
+/// A terminal that does not read must not keep the process.
+fn finish_within(limit: Duration, finish: impl FnOnce() + Send + 'static) {
+    let (done, is_done) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        finish();
+        // Nobody waits any more when it took too long.
+        let _ = done.send(());
+    });
+    let _ = is_done.recv_timeout(limit);
+}
+
+/// The daemon's configuration with everything that leads to AWS replaced.
+fn daemon_config(config: Config, tcp: SocketAddr) -> Config {
+    let built_in = |value: String| {
+        Some(Sourced {
+            value,
+            source: "xray dev".to_owned(),
+        })
+    };
+    Config {
+        region: built_in(REGION.to_owned()),
+        endpoint: built_in(format!("http://{}", reachable(tcp))),
+        local_mode: true,
+        resource_arn: None,
+        role_arn: None,
+        no_verify_ssl: false,
+        proxy_address: None,
+        config_file: None,
+        ..config
+    }
+}
+
+/// An environment in which the AWS SDK finds keys at once and nothing else.
+fn daemon_environment() -> Environment {
+    let variables = [
+        ("AWS_ACCESS_KEY_ID", "AKIDXRAYDEV"),
+        ("AWS_SECRET_ACCESS_KEY", "not-a-secret"),
+        ("AWS_REGION", REGION),
+        ("AWS_EC2_METADATA_DISABLED", "true"),
+        ("NO_PROXY", "*"),
+        // Files that nobody can have put something into.
+        ("AWS_CONFIG_FILE", "/dev/null"),
+        ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null"),
+    ];
+    Environment(BTreeMap::from(
+        variables.map(|(name, value)| (name.to_owned(), value.to_owned())),
+    ))
+}
+
+/// The address under which this machine reaches a listener.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => SocketAddr::from((Ipv4Addr::LOCALHOST, address.port())),
+        IpAddr::V6(ip) if ip.is_unspecified() => SocketAddr::from((Ipv6Addr::LOCALHOST, address.port())),
+        _ => address,
+    }
+}
+
+async fn listen(address: &Sourced<String>) -> Result<TcpListener, DevError> {
+    let target = match address.value.strip_prefix(':') {
+        Some(port) => format!("0.0.0.0:{port}"),
+        None => address.value.clone(),
+    };
+    TcpListener::bind(target)
+        .await
+        .map_err(|error| DevError::Tcp(address.clone(), error))
+}
+
+/// Where to look.
+fn welcome(tcp: SocketAddr, udp: SocketAddr, format: LogFormat) -> String {
+    let (tcp, udp) = (reachable(tcp), reachable(udp));
+    if format == LogFormat::Json {
+        return format!(
+            "{}\n",
+            serde_json::json!({"listening": {"page": format!("http://{tcp}/"), "udp": udp.to_string(), "tcp": tcp.to_string()}})
+        );
+    }
+    let default = "127.0.0.1:2000";
+    let is_default = tcp.to_string() == default && udp.to_string() == default;
+    let (sdks, send) = if is_default {
+        (
+            "where X-Ray SDKs send by default".to_owned(),
+            "xray send".to_owned(),
+        )
+    } else {
+        let address = if tcp == udp {
+            udp.to_string()
+        } else {
+            format!("tcp:{tcp} udp:{udp}")
+        };
+        (
+            format!("for SDKs: AWS_XRAY_DAEMON_ADDRESS=\"{address}\""),
+            format!("xray send --to {udp}"),
+        )
+    };
+    format!(
+        "X-Ray on this machine; nothing is sent to AWS.\n\
+         \x20 Traces    http://{tcp}/\n\
+         \x20 Segments  UDP {udp} ({sdks})\n\
+         \x20 API       aws xray get-trace-summaries --endpoint-url http://{tcp} …\n\
+         \x20 Try       {send}\n\n"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_welcome_names_the_variable_when_the_ports_are_not_the_default_ones() {
+        let at = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let text = welcome(at("127.0.0.1:2000"), at("127.0.0.1:2000"), LogFormat::Text);
+        assert!(text.contains("http://127.0.0.1:2000/\n") && text.contains("Try       xray send\n"));
+        let text = welcome(at("0.0.0.0:3000"), at("[::1]:4000"), LogFormat::Text);
+        assert!(text.contains("http://127.0.0.1:3000/\n"), "{text}");
+        assert!(text.contains("AWS_XRAY_DAEMON_ADDRESS=\"tcp:127.0.0.1:3000 udp:[::1]:4000\""));
+        assert!(text.contains("xray send --to [::1]:4000\n"));
+        let json = welcome(at("127.0.0.1:1"), at("127.0.0.1:1"), LogFormat::Json);
+        assert_eq!(
+            json,
+            "{\"listening\":{\"page\":\"http://127.0.0.1:1/\",\"tcp\":\"127.0.0.1:1\",\"udp\":\"127.0.0.1:1\"}}\n"
+        );
+    }
+
+    #[test]
+    fn an_unspecified_address_is_reached_over_loopback() {
+        for (bound, reached) in [
+            ("0.0.0.0:5", "127.0.0.1:5"),
+            ("[::]:5", "[::1]:5"),
+            ("10.1.2.3:5", "10.1.2.3:5"),
+        ] {
+            assert_eq!(reachable(bound.parse().unwrap()).to_string(), reached);
+        }
+    }
+}

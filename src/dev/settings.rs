@@ -1,0 +1,162 @@
+//! Flags of `xray dev` to its configuration. No configuration file and no variable is read.
+
+use std::io;
+use std::path::Path;
+
+use super::run::DevConfig;
+use super::sampling::{self, SamplingRule};
+use super::traces::Limits;
+use crate::cli::{DevFlags, Flags};
+use crate::config::{self, ConfigError, Environment, Files, LogLevel, Sourced};
+use crate::text::quoted;
+
+/// The most traces that may be asked for: their entries alone are gigabytes then.
+const MAX_TRACES: i64 = 10_000_000;
+
+/// The most memory for traces that may be asked for, in MB: 1 TiB. Beyond it somebody wrote bytes.
+const MAX_STORE_MB: i64 = 1 << 20;
+
+/// The least memory for traces, in MB: one trace may have a quarter of it, and a document has up to 64 KiB.
+const MIN_STORE_MB: i64 = 4;
+
+/// No configuration file counts.
+struct NoFiles;
+
+impl Files for NoFiles {
+    fn read(&self, _: &Path) -> io::Result<Vec<u8>> {
+        Err(io::ErrorKind::NotFound.into())
+    }
+}
+
+/// The configuration of a run. `files` has the sampling rules.
+///
+/// # Errors
+/// Everything that is wrong with the flags and with the file of rules.
+pub fn load(flags: &DevFlags, files: &dyn Files) -> Result<DevConfig, ConfigError> {
+    let daemon = Flags {
+        udp_address: flags.udp_address.clone(),
+        tcp_address: flags.tcp_address.clone(),
+        buffer_memory_mb: flags.buffer_memory_mb.clone(),
+        log_level: flags.log_level.clone(),
+        log_file: flags.log_file.clone(),
+        log_format: flags.log_format,
+        shutdown_timeout: flags.shutdown_timeout,
+        ..Flags::default()
+    };
+    let mut problems = Vec::new();
+    let mut daemon = match config::load(&daemon, &Environment::default(), &NoFiles) {
+        Ok(daemon) => Some(daemon),
+        Err(error) => {
+            problems.extend_from_slice(error.problems());
+            None
+        }
+    };
+    if let Some(daemon) = &mut daemon
+        && flags.log_level.is_none()
+    {
+        // The traces are what one looks at; with -l info the daemon's own lines come with them.
+        daemon.log.level = LogLevel::Warn;
+    }
+    let mut checked = |setting: &Option<Sourced<i64>>, least: i64, most: i64, default: usize| {
+        let Some(Sourced { value, source }) = setting else {
+            return default;
+        };
+        if !(least..=most).contains(value) {
+            problems.push(format!("{source}: {value} is not between {least} and {most}."));
+        }
+        usize::try_from(*value).unwrap_or(default)
+    };
+    let default = Limits::default();
+    let limits = Limits {
+        max_traces: checked(&flags.max_traces, 1, MAX_TRACES, default.max_traces),
+        max_bytes: checked(
+            &flags.max_store_mb,
+            MIN_STORE_MB,
+            MAX_STORE_MB,
+            default.max_bytes >> 20,
+        ) << 20,
+    };
+    let sampling_rules = match flags.sampling_rules.as_deref().map(|path| rules(path, files)) {
+        None => Vec::new(),
+        Some(Ok(rules)) => rules,
+        Some(Err(problem)) => {
+            problems.push(problem);
+            Vec::new()
+        }
+    };
+    match daemon {
+        Some(daemon) if problems.is_empty() => Ok(DevConfig {
+            daemon,
+            tree: flags.tree,
+            sampling_rules,
+            store: flags.store.clone(),
+            limits,
+            allow_host: flags
+                .allow_host
+                .iter()
+                .map(|name| name.to_ascii_lowercase())
+                .collect(),
+        }),
+        _ => Err(ConfigError::of(problems)),
+    }
+}
+
+fn rules(path: &Path, files: &dyn Files) -> Result<Vec<SamplingRule>, String> {
+    let shown = quoted(&path.to_string_lossy());
+    let bytes = files
+        .read(path)
+        .map_err(|error| format!("--sampling-rules {shown}: {error}."))?;
+    let text = String::from_utf8_lossy(&bytes);
+    sampling::rules_of_file(&text).map_err(|reason| format!("--sampling-rules {shown}: {reason}."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Rules(&'static str);
+
+    impl Files for Rules {
+        fn read(&self, _: &Path) -> io::Result<Vec<u8>> {
+            Ok(self.0.as_bytes().to_vec())
+        }
+    }
+
+    fn number(value: i64) -> Option<Sourced<i64>> {
+        Some(Sourced {
+            value,
+            source: "flag --max-traces".to_owned(),
+        })
+    }
+
+    #[test]
+    fn without_flags_everything_has_its_default() {
+        let config = load(&DevFlags::default(), &NoFiles).unwrap();
+        assert_eq!(config.daemon.udp_address.value, "127.0.0.1:2000");
+        assert_eq!(config.daemon.log.level, LogLevel::Warn);
+        assert_eq!(config.limits, Limits::default());
+        assert!(config.sampling_rules.is_empty() && config.store.is_none());
+    }
+
+    #[test]
+    fn every_problem_is_told_with_its_flag() {
+        let flags = DevFlags {
+            max_traces: number(0),
+            sampling_rules: Some("rules.json".into()),
+            udp_address: Some(Sourced {
+                value: "x".to_owned(),
+                source: "flag -b".to_owned(),
+            }),
+            ..DevFlags::default()
+        };
+        let error = load(&flags, &Rules("[{}]")).unwrap_err();
+        let problems = error.problems();
+        assert!(problems[0].starts_with("flag -b: "), "{problems:?}");
+        assert_eq!(problems[1], "flag --max-traces: 0 is not between 1 and 10000000.");
+        assert!(
+            problems[2].starts_with("--sampling-rules \"rules.json\": rule 1: missing field"),
+            "{problems:?}"
+        );
+        assert!(load(&flags, &NoFiles).unwrap_err().problems()[2].contains("rules.json"));
+    }
+}
