@@ -25,4 +25,4 @@ for first in range(0, len(ids), IDS_PER_CALL):
     traces += answer["Traces"]
     unknown += answer["UnprocessedTraceIds"]
 
-json.dump({"summaries": summaries, "traces": traces, "unknown": unknown}, sys.stdout)
+json.dump({"summaries": summaries, "traces": traces, "unknown": unknown}, sys.stdout, default=str)

@@ -1,0 +1,134 @@
+//! Who may use the port.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+
+use crate::process::PATIENCE;
+use crate::server::Dev;
+
+/// One request with these headers besides Host (unless it is among them); status and body.
+pub(crate) fn ask(
+    to: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> (u16, String) {
+    let mut stream = TcpStream::connect(to).expect("a connection");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a time limit");
+    let mut head = format!(
+        "{method} {path} HTTP/1.1\r\nConnection: close\r\nContent-Length: {}\r\n",
+        body.len()
+    );
+    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+        head.push_str(&format!("Host: {to}\r\n"));
+    }
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    write!(stream, "{head}\r\n{body}").expect("the request is taken");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer in UTF-8");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("an answer");
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+    (status.expect("a status"), format!("{head}\r\n\r\n{body}"))
+}
+
+pub(crate) fn post(to: SocketAddr, path: &str, headers: &[(&str, &str)], body: &str) -> (u16, String) {
+    ask(to, "POST", path, headers, body)
+}
+
+#[test]
+fn pages_of_other_sites_and_rebound_names_are_refused_for_page_and_api() {
+    let dev = Dev::start(&[]);
+    let own = format!("http://{}", dev.tcp);
+    for (method, path) in [
+        ("GET", "/"),
+        ("GET", "/-/traces"),
+        ("DELETE", "/-/traces"),
+        ("POST", "/TraceSummaries"),
+        ("POST", "/GetSamplingRules"),
+    ] {
+        let status = |headers: &[(&str, &str)]| ask(dev.tcp, method, path, headers, "{}").0;
+        for headers in [
+            [("Origin", "http://evil.example")],
+            [("Origin", "null")],
+            [("Host", "evil.example")],
+            [("Host", "127.0.0.1.nip.io:2000")],
+            [("Sec-Fetch-Site", "cross-site")],
+        ] {
+            assert_eq!(status(&headers), 403, "{method} {path} {headers:?}");
+        }
+        for headers in [
+            [("Origin", own.as_str())],
+            [("Sec-Fetch-Site", "same-origin")],
+            [("Host", "localhost")],
+        ] {
+            assert_ne!(status(&headers), 403, "{method} {path} {headers:?}");
+        }
+    }
+    let link = [
+        ("Sec-Fetch-Site", "cross-site"),
+        ("Sec-Fetch-Mode", "navigate"),
+        ("Sec-Fetch-Dest", "document"),
+    ];
+    assert_eq!(
+        ask(dev.tcp, "GET", "/", &link, "").0,
+        200,
+        "a link to the page may be followed"
+    );
+    assert_eq!(ask(dev.tcp, "GET", "/-/traces", &link, "").0, 403);
+}
+
+#[test]
+fn no_answer_lets_another_origin_read_it_and_the_page_has_a_strict_policy() {
+    let dev = Dev::start(&[]);
+    let (status, page) = ask(dev.tcp, "GET", "/", &[], "");
+    assert_eq!(status, 200);
+    assert!(
+        page.contains("content-security-policy: default-src 'none'; script-src 'self';"),
+        "{page}"
+    );
+    for path in ["/", "/-/stats"] {
+        let (_, answer) = ask(dev.tcp, "GET", path, &[], "");
+        assert!(
+            !answer.to_lowercase().contains("access-control-allow"),
+            "{answer}"
+        );
+        assert!(answer.contains("x-content-type-options: nosniff"), "{answer}");
+    }
+}
+
+#[test]
+fn what_is_not_there_and_what_is_too_long_is_said_in_json() {
+    let dev = Dev::start(&[]);
+    let (status, answer) = post(dev.tcp, "/EncryptionConfig", &[], "{}");
+    assert_eq!(status, 404);
+    assert!(
+        answer.contains("x-amzn-errortype: UnknownOperationException"),
+        "{answer}"
+    );
+    let (status, answer) = ask(dev.tcp, "GET", "/-/trace/1-none", &[], "");
+    assert_eq!(status, 404, "{answer}");
+    let (status, answer) = ask(dev.tcp, "GET", "/-/traces?filter=ok+AND", &[], "");
+    assert_eq!(status, 400);
+    assert!(
+        answer.ends_with(r#"{"message":"a keyword expected, found the end","position":6}"#),
+        "{answer}"
+    );
+}
+
+#[test]
+fn an_address_that_others_reach_is_warned_about() {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_xray"));
+    crate::apps::clean(&mut command).args(["dev", "-b", "0.0.0.0:0", "-t", "0.0.0.0:0"]);
+    let process = crate::process::Process::start("xray dev", &mut command);
+    for name in ["UDP", "TCP"] {
+        process.wait_for("a warning", |line| {
+            (line.contains("[Warn]")
+                && line.contains(&format!("Listening on {name}"))
+                && line.contains("whoever reaches"))
+            .then_some(())
+        });
+    }
+}

@@ -1,0 +1,65 @@
+//! What is kept, and for how long.
+
+use serde_json::json;
+
+use crate::server::Dev;
+
+fn document(trace: u32) -> String {
+    json!({
+        "trace_id": format!("1-581cf771-{trace:024x}"), "id": format!("{trace:016x}"), "name": "shop",
+        "start_time": 1_000 + trace, "end_time": 1_001 + trace
+    })
+    .to_string()
+}
+
+fn ids(dev: &Dev) -> Vec<String> {
+    let list = dev.get("/-/traces");
+    let traces = list["traces"].as_array().expect("a list");
+    traces
+        .iter()
+        .map(|trace| trace["id"].as_str().expect("an id").to_owned())
+        .collect()
+}
+
+#[test]
+fn the_store_keeps_the_newest_traces_and_says_how_many_it_let_go() {
+    let dev = Dev::start(&["--max-traces", "3"]);
+    for trace in 0..5 {
+        let body = json!({"TraceSegmentDocuments": [document(trace)]}).to_string();
+        assert_eq!(crate::http::post(dev.tcp, "/TraceSegments", &[], &body).0, 200);
+    }
+    assert_eq!(ids(&dev).len(), 3);
+    let stats = dev.get("/-/stats");
+    assert_eq!(
+        (&stats["store"]["traces"], &stats["store"]["evicted_traces"]),
+        (&json!(3), &json!(2))
+    );
+}
+
+#[test]
+fn a_store_in_a_file_survives_a_restart() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let file = directory.path().join("traces.redb");
+    let arguments = ["--store", file.to_str().expect("UTF-8")];
+    let dev = Dev::start(&arguments);
+    for trace in 0..3 {
+        dev.send(&document(trace));
+    }
+    dev.wait_for_documents(3);
+    let before = ids(&dev);
+    assert_eq!(dev.process.terminate().0.code(), Some(0));
+
+    let again = Dev::start(&arguments);
+    assert_eq!(ids(&again), before);
+    again.send(&document(3));
+    again.wait_for_documents(4);
+    let mut second = std::process::Command::new(env!("CARGO_BIN_EXE_xray"));
+    let output = crate::apps::clean(&mut second)
+        .args(["dev", "-b", "127.0.0.1:0", "-t", "127.0.0.1:0"])
+        .args(arguments)
+        .output()
+        .expect("it starts");
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("another xray dev uses it"), "{said}");
+}
