@@ -147,7 +147,9 @@ pub(super) fn command() -> Command {
             "xray healthcheck asks a running daemon how it is; see xray healthcheck --help.\n\n\
              One dash or two before any name; a value after a space or after \"=\" (-n eu-west-1, --region=eu-west-1).\n\
              Switches take a value only after \"=\" (-o=false). The last one given wins; a flag goes over cfg.yaml.\n\
-             Flags end at the first argument that is not one: put nothing before or between them.",
+             Flags end at the first argument that is not one: put nothing before or between them.\n\n\
+             xray dev    X-Ray on this machine, without AWS: see xray dev --help\n\
+             xray send   Send one segment, to try: see xray send --help",
         )
 }
 

@@ -278,7 +278,7 @@ mod tests {
                     {"id": "2", "name": "DynamoDB", "namespace": "aws", "start_time": 1_795_227_595.2,
                      "end_time": 1_795_227_595.3, "aws": {"operation": "GetItem", "table_name": "carts"},
                      "subsegments": [{"id": "6", "name": "wait", "start_time": 1_795_227_595.2,
-                                      "end_time": 1_795_227_595.2004}]},
+                                      "end_time": 1_795_227_595.200_4}]},
                     {"id": "3", "name": "pay", "namespace": "remote", "start_time": 1_795_227_595.4,
                      "end_time": 1_795_227_596.0, "fault": true,
                      "cause": {"exceptions": [{"type": "IOError", "message": "gone\nFAKE"}]}}

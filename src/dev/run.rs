@@ -207,6 +207,8 @@ fn daemon_config(config: Config, tcp: SocketAddr) -> Config {
         no_verify_ssl: false,
         proxy_address: None,
         config_file: None,
+        // The store is on this machine already.
+        spool: None,
         ..config
     }
 }
