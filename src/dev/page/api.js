@@ -1,0 +1,78 @@
+// The requests of the page; CONTRACT.md says what each answers. Same origin only.
+
+/** A filter expression the server did not take: `message`, and `position` in characters or null. */
+export class FilterError extends Error {
+  constructor(message, position) {
+    super(message);
+    this.position = position;
+  }
+}
+
+/** Any other answer that is not the one asked for; `status` is 0 when there was no answer. */
+export class ApiError extends Error {
+  constructor(message, status) {
+    super(message);
+    this.status = status;
+  }
+}
+
+async function request(path, params, options = {}) {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(params)) {
+    if (value !== null && value !== undefined && value !== "") query.set(name, value);
+  }
+  const text = query.toString();
+  let response;
+  try {
+    response = await fetch(text ? `${path}?${text}` : path, { cache: "no-store", ...options });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new ApiError("xray dev does not answer", 0);
+  }
+  if (response.ok) return response.status === 204 ? null : response.json();
+  const body = await response.json().catch(() => ({}));
+  const message = typeof body.message === "string" ? body.message : `answered with status ${response.status}`;
+  if (response.status === 400 && params.filter) {
+    throw new FilterError(message, Number.isInteger(body.position) ? body.position : null);
+  }
+  throw new ApiError(message, response.status);
+}
+
+/** One page of summaries, newest first. */
+export function traces({ filter, limit, before }, signal) {
+  return request("/-/traces", { filter, limit, before }, { signal });
+}
+
+/** Forgets every trace. */
+export function clear() {
+  return request("/-/traces", {}, { method: "DELETE" });
+}
+
+/** All documents of one trace. */
+export function trace(id, signal) {
+  return request(`/-/trace/${encodeURIComponent(id)}`, {}, { signal });
+}
+
+/** Response times of the matching traces: counts, percentiles, buckets. */
+export function latency({ filter }, signal) {
+  return request("/-/latency", { filter }, { signal });
+}
+
+/** Services and the calls between them. */
+export function graph({ filter, start, end, trace: id }, signal) {
+  return request("/-/graph", { filter, start, end, trace: id }, { signal });
+}
+
+/** The state of the daemon and its store. */
+export function stats(signal) {
+  return request("/-/stats", {}, { signal });
+}
+
+/** Where the event stream is; `trace` narrows it to one trace. */
+export function eventsUrl({ filter, trace: id }) {
+  const query = new URLSearchParams();
+  if (filter) query.set("filter", filter);
+  if (id) query.set("trace", id);
+  const text = query.toString();
+  return text ? `/-/events?${text}` : "/-/events";
+}

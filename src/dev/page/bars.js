@@ -1,0 +1,139 @@
+// One row of the timeline: a name in the tree, a bar in time.
+
+import { exceptionOf, selfStretches } from "./analysis.js";
+import { el } from "./dom.js";
+import { duration, firstLine } from "./format.js";
+import { healthOf, healthWord, statusHealth } from "./health.js";
+import { icon } from "./icons.js";
+import { kindOf, statusOf, subtitle } from "./model.js";
+import { place } from "./timescale.js";
+
+/** Pixels. */
+export const BAR_ROW_HEIGHT = 30;
+const COLOURS = 8;
+const FULL_INDENT_LEVELS = 8;
+/** More stretches than this in one bar would be thinner than a pixel each. */
+const MAX_PIECES = 80;
+
+/** The colour class of a service: by its place in the trace, so neighbours differ. */
+export function colourOf(trace, service) {
+  return `c${trace.services.indexOf(service) % COLOURS}`;
+}
+
+/** Indentation in pixels: full steps at first, then small ones, so that deep trees keep room for names. */
+export function indentOf(depth) {
+  return Math.min(depth, FULL_INDENT_LEVELS) * 14 + Math.min(24, Math.max(0, depth - FULL_INDENT_LEVELS)) * 3;
+}
+
+/** `context`: trace, path (critical path), window, collapsed (keys), selected (key), matches (Set of keys or null). */
+export function barRow(node, context) {
+  const health = healthOf(node);
+  const { trace, collapsed, selected, matches } = context;
+  const open = !collapsed.has(node.key);
+  const classes = ["bar-row", `h-${health}`, colourOf(trace, node.service), `kind-${node.kind}`];
+  if (matches !== null) classes.push(matches.has(node.key) ? "is-match" : "is-dim");
+  const siblings = node.parent?.children ?? trace.roots;
+  return el(
+    "div",
+    {
+      class: classes.join(" "),
+      role: "treeitem",
+      "data-id": node.id,
+      "aria-level": node.depth + 1,
+      "aria-posinset": siblings.indexOf(node) + 1,
+      "aria-setsize": siblings.length,
+      "aria-expanded": node.children.length > 0 ? String(open) : null,
+      "aria-selected": String(node.key === selected),
+      "aria-label": spoken(node, health, trace),
+    },
+    nameCell(node, health, open, trace),
+    el("div", { class: "lane" }, lane(node, health, context)),
+  );
+}
+
+function nameCell(node, health, open, trace) {
+  const extra = subtitle(node);
+  const status = statusOf(node);
+  const children = node.children.length;
+  return el(
+    "div",
+    { class: "bar-name", css: { "padding-left": `${8 + indentOf(node.depth)}px` } },
+    children > 0 ? el("span", { class: `chevron${open ? " is-open" : ""}`, "aria-hidden": "true" }, icon("chevron", 12)) : el("span", { class: "chevron-space" }),
+    el("span", { class: "kind" }, icon(kindOf(node), 14)),
+    el("span", { class: "bar-title", title: extra ? `${node.name} – ${firstLine(extra)}` : node.name }, el("span", { class: "name", text: node.name }), extra && el("span", { class: "subtitle", text: firstLine(extra) })),
+    !open && el("span", { class: "count-badge", text: `+${countBelow(node)}` }),
+    node.orphan && trace.roots.length > 1 && el("span", { class: "tag tag-plain", title: "Its parent has not arrived", text: "no parent" }),
+    status !== null && statusHealth(status) !== "ok" && el("span", { class: `tag tag-${statusHealth(status)}`, text: status }),
+    health !== "ok" && (status === null || statusHealth(status) === "ok") && el("span", { class: `tag tag-${health}`, text: healthWord(health) }),
+  );
+}
+
+function countBelow(node) {
+  let n = 0;
+  const stack = [...node.children];
+  while (stack.length > 0) {
+    n += 1;
+    stack.push(...stack.pop().children);
+  }
+  return n;
+}
+
+function lane(node, health, { window, path }) {
+  const spot = place(node.start, node.end, window);
+  if (spot === null) return el("span", { class: `out-of-sight ${node.end < window[0] ? "to-left" : "to-right"}`, text: node.end < window[0] ? "‹" : "›" });
+  const piece = (className, [from, to]) => {
+    const at = place(from, to, window);
+    return at && el("span", { class: className, css: shareStyle(at) });
+  };
+  const self = node.children.length === 0 ? [[node.start, node.end]] : thin(selfStretches(node), window);
+  const critical = thin(path.get(node.key) ?? [], window);
+  return [
+    el("span", { class: `bar${node.in_progress ? " is-open-ended" : ""}`, css: shareStyle(spot) }),
+    self.map((stretch) => piece("bar-self", stretch)),
+    critical.map((stretch) => piece("bar-critical", stretch)),
+    health !== "ok" && health !== "progress" && el("span", { class: `bar-frame frame-${health}`, css: shareStyle(spot) }),
+    label(node, spot),
+  ];
+}
+
+/** Stretches too thin to see are left out where there are very many. */
+function thin(stretches, [from, to]) {
+  if (stretches.length <= MAX_PIECES) return stretches;
+  return stretches.filter(([a, b]) => b - a >= (to - from) / 1000);
+}
+
+function shareStyle({ left, width }) {
+  return { left: `${(left * 100).toFixed(4)}%`, width: `${(width * 100).toFixed(4)}%` };
+}
+
+function label(node, { left, width }) {
+  const right = left + width;
+  const text = node.in_progress ? "in progress" : duration(node.duration);
+  if (right < 0.84) return el("span", { class: "bar-label", css: { left: `${(Math.max(0, right) * 100).toFixed(4)}%` }, text });
+  if (left > 0.16) return el("span", { class: "bar-label is-before", css: { right: `${((1 - left) * 100).toFixed(4)}%` }, text });
+  return el("span", { class: "bar-label is-inside", text });
+}
+
+function spoken(node, health, trace) {
+  const parts = [node.name, subtitle(node) && firstLine(subtitle(node), 80)];
+  if (health !== "ok") parts.push(healthWord(health).toLowerCase());
+  parts.push(node.in_progress ? null : duration(node.duration), `starts at ${duration(node.start - trace.start)}`);
+  return parts.filter(Boolean).join(", ");
+}
+
+/** What hovering a row tells. */
+export function tooltipOf(node, trace, self_s) {
+  const line = (name, value) => el("div", { class: "tip-line" }, el("span", { class: "tip-key", text: name }), el("span", { text: value }));
+  const failed = exceptionOf(node, trace);
+  const status = statusOf(node);
+  return [
+    el("div", { class: "tip-title", text: node.name }),
+    subtitle(node) && el("div", { class: "tip-sub", text: firstLine(subtitle(node), 160) }),
+    line("took", node.in_progress ? "in progress" : duration(node.duration)),
+    node.children.length > 0 && line("of that itself", duration(self_s)),
+    line("from", `${duration(node.start - trace.start)} to ${duration(node.end - trace.start)}`),
+    node.kind === "subsegment" && line("in", node.service),
+    status !== null && line("status", String(status)),
+    failed && el("div", { class: "tip-error", text: firstLine([failed.exception.type, failed.exception.message].filter((part) => typeof part === "string").join(": "), 200) }),
+  ];
+}

@@ -1,0 +1,57 @@
+// An exception with its stack, as the sender's language would print it.
+
+import { el } from "./dom.js";
+import { copyButton } from "./empty.js";
+import { plural } from "./format.js";
+import { longText } from "./json.js";
+import { isObject, numberOf, textOf } from "./model.js";
+
+const FRAMES_AT_ONCE = 12;
+
+/** `node` holds the other exceptions, so that "caused by" can be named. */
+export function exceptionBlock(exception, node) {
+  const frames = (Array.isArray(exception.stack) ? exception.stack : []).filter(isObject);
+  const caused = textOf(exception.cause) && node.exceptions.find((other) => other.id === exception.cause);
+  const skipped = numberOf(exception.skipped) ?? 0;
+  const truncated = numberOf(exception.truncated) ?? 0;
+  return el(
+    "article",
+    { class: "exception" },
+    el("p", { class: "exception-type", text: textOf(exception.type) ?? "Exception" }),
+    textOf(exception.message) && el("p", { class: "exception-message" }, longText(exception.message, "")),
+    exception.remote === true && el("p", { class: "muted small", text: "Raised by the service that was called." }),
+    caused && el("p", { class: "muted small" }, "Caused by ", el("code", { text: textOf(caused.type) ?? caused.id })),
+    frames.length > 0 && stack(frames),
+    skipped > 0 && el("p", { class: "muted small", text: `${plural(skipped, "more exception")} left out by the sender.` }),
+    truncated > 0 && el("p", { class: "muted small", text: `${plural(truncated, "more frame")} left out by the sender.` }),
+    frames.length > 0 && copyButton(() => stackText(exception, frames), "Copy stack"),
+  );
+}
+
+function stack(frames) {
+  const list = el("ol", { class: "stack" }, frames.slice(0, FRAMES_AT_ONCE).map(frameLine));
+  const rest = frames.slice(FRAMES_AT_ONCE);
+  if (rest.length === 0) return list;
+  const more = el("button", { type: "button", class: "link-button", text: plural(rest.length, "more frame") });
+  more.addEventListener("click", () => {
+    more.remove();
+    list.append(...rest.map(frameLine));
+  });
+  return el("div", {}, list, more);
+}
+
+function frameLine(frame) {
+  const { directory, file, line, label } = partsOf(frame);
+  return el("li", {}, el("span", { class: "frame-label", text: label }), el("span", { class: "frame-path" }, directory && el("span", { class: "frame-dir", text: directory }), el("span", { class: "frame-file", text: file }), line && el("span", { class: "frame-line", text: `:${line}` })));
+}
+
+function partsOf(frame) {
+  const path = textOf(frame.path) ?? "(unknown file)";
+  const cut = Math.max(path.lastIndexOf("/"), path.lastIndexOf("\\")) + 1;
+  return { directory: path.slice(0, cut), file: path.slice(cut), line: numberOf(frame.line), label: textOf(frame.label) ?? "(anonymous)" };
+}
+
+function stackText(exception, frames) {
+  const head = [textOf(exception.type), textOf(exception.message)].filter(Boolean).join(": ");
+  return [head, ...frames.map((frame) => `    at ${textOf(frame.label) ?? "(anonymous)"} (${textOf(frame.path) ?? "unknown"}:${frame.line ?? "?"})`)].join("\n");
+}

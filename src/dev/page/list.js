@@ -1,0 +1,365 @@
+// The live list of traces: filter, health at a glance, response times, rows.
+
+import * as api from "./api.js";
+import { announce, el, fill, perFrame, throttle } from "./dom.js";
+import { emptyState, noMatch } from "./empty.js";
+import { FilterBox } from "./filterbox.js";
+import { hasClause, rangeOf, toggleClause, withRange, withoutRange } from "./filter.js";
+import { count, duration, plain, plural } from "./format.js";
+import { healthWord } from "./health.js";
+import { Histogram, percentiles } from "./histogram.js";
+import { icon } from "./icons.js";
+import { ROW_HEIGHT, traceRow } from "./rows.js";
+import { RowStore, normalise } from "./rowstore.js";
+import { VirtualList } from "./virtual.js";
+
+const PAGE_ROWS = 200;
+/** The latency query walks the whole store, so events may not ask for it one by one. */
+const LATENCY_EVERY_MS = 1500;
+const FRESH_MS = 1500;
+/** Below this many requests a percentile says nothing, and nothing is called slow. */
+const SLOW_NEEDS_REQUESTS = 20;
+const HEALTH_CLAUSES = ["fault", "error", "throttle"];
+
+export class ListView {
+  #app;
+  #store = new RowStore();
+  #filter = "";
+  #next = null; // cursor of the rows below, null at the end
+  #loading = false;
+  #matched = 0;
+  #latency = null;
+  #paused = false;
+  #waiting = new Set(); // ids that came while paused
+  #incoming = []; // events of this frame
+  #fresh = new Set();
+  #context = { slow_s: null, scale_s: 0, fresh: this.#fresh };
+  #generation = 0; // answers to an earlier filter are dropped
+
+  /** `app`: go(hash), connect(url, view), disconnect(), stats() and refreshStats(). */
+  constructor(app) {
+    this.#app = app;
+    this.filterBox = new FilterBox({
+      known: () => this.#known(),
+      onApply: (expression) => this.#go(expression),
+      onLeave: () => this.#focusRows(),
+    });
+    this.histogram = new Histogram({ label: "Response times; choose a bar to filter", onRange: (from_s, to_s) => this.#go(withRange(this.#filter, from_s, to_s)) });
+    this.rows = new VirtualList({
+      rowHeight: ROW_HEIGHT,
+      role: "listbox",
+      label: "Traces, newest first",
+      keyOf: (row) => row.id,
+      render: (row) => traceRow(row, this.#context),
+      onActivate: (row) => this.#app.go(`#/trace/${encodeURIComponent(row.id)}`),
+      onKey: (event) => this.#rowKey(event),
+      onNearEnd: () => this.#loadMore(),
+    });
+    this.pauseButton = el("button", { class: "button", type: "button", id: "pause", on: { click: () => this.togglePause() } });
+    this.clearButton = el("button", { class: "button", type: "button", id: "clear", title: "Forget all traces", on: { click: () => this.#clear() } }, icon("trash", 14), "Clear");
+    this.chips = el("div", { class: "health-chips", role: "group", "aria-label": "Filter by health" });
+    this.figures = el("div", { class: "figures-slot" });
+    this.newPill = el("button", { class: "new-pill", type: "button", hidden: true, on: { click: () => this.#toTop() } });
+    this.summary = el("p", { class: "list-summary", role: "status" });
+    this.overview = el("section", { class: "overview card", "aria-label": "Response times" }, this.figures, this.histogram.element);
+    this.table = el("section", { class: "table card", "aria-label": "Traces" }, headings(), this.newPill, this.rows.viewport);
+    this.placeholder = el("section", { class: "placeholder" });
+    this.element = el(
+      "div",
+      { class: "view list-view" },
+      el("div", { class: "toolbar" }, this.filterBox.element, this.pauseButton, this.clearButton),
+      el("div", { class: "subbar" }, this.chips, this.summary),
+      this.overview,
+      this.table,
+      this.placeholder,
+    );
+    this.apply = perFrame(() => this.#applyIncoming());
+    this.refreshLatency = throttle(() => this.#loadLatency(), LATENCY_EVERY_MS);
+    this.rows.viewport.addEventListener("scroll", () => this.#atTop() && (this.newPill.hidden = true), { passive: true });
+    this.#showPause();
+  }
+
+  /** Enters the view with the expression of the address. */
+  async show(query) {
+    document.title = "Traces · X-Ray dev";
+    const filter = query.get("filter") ?? "";
+    const changed = filter !== this.#filter || this.#store.rows.length === 0;
+    this.#filter = filter;
+    if (this.filterBox.value !== filter) this.filterBox.value = filter;
+    this.#showChips();
+    this.rows.draw();
+    if (changed) await this.#restart();
+    else this.#connect();
+  }
+
+  /** After coming back from a trace: focus where the reader left. */
+  restoreFocus() {
+    const row = this.rows.activeItem;
+    if (row) this.rows.activate(row.id, { focus: true });
+  }
+
+  async #restart() {
+    const generation = (this.#generation += 1);
+    this.filterBox.showError(null);
+    try {
+      await this.#read({ reset: true });
+    } catch (error) {
+      if (generation !== this.#generation) return;
+      this.#app.disconnect();
+      if (error instanceof api.FilterError) {
+        this.filterBox.showError(error);
+        announce(error.message);
+        return;
+      }
+    }
+    if (generation === this.#generation) this.#connect();
+  }
+
+  #connect() {
+    this.#app.connect(api.eventsUrl({ filter: this.#filter }), this);
+  }
+
+  async #read({ reset }) {
+    const generation = this.#generation;
+    const answer = await api.traces({ filter: this.#filter, limit: PAGE_ROWS });
+    if (generation !== this.#generation) return;
+    const page = readPage(answer);
+    this.#matched = answer.matched ?? page.length;
+    if (this.#paused && !reset) {
+      for (const row of page) if (!this.#store.get(row.id)) this.#waiting.add(row.id);
+      this.#showPause();
+    } else if (reset) {
+      this.#store.replaceAll(page);
+      this.#next = answer.next ?? null;
+      this.#waiting.clear();
+      this.rows.viewport.scrollTop = 0;
+      this.#showRows();
+      this.#showPause();
+    } else {
+      const { added, continuous } = this.#store.merge(page, Boolean(answer.next));
+      if (!continuous || !answer.next) this.#next = answer.next ?? null;
+      this.#showRows({ added });
+    }
+    this.refreshLatency();
+  }
+
+  // What the live connection calls.
+
+  async sync() {
+    try {
+      await this.#read({ reset: false });
+    } catch (error) {
+      if (!(error instanceof api.FilterError)) throw error;
+    }
+  }
+
+  onTrace(raw) {
+    const row = normalise(raw);
+    if (row === null) return;
+    if (this.#paused) {
+      this.#waiting.add(row.id);
+      this.#showPause();
+      return;
+    }
+    this.#incoming.push(row);
+    this.apply();
+  }
+
+  onGone(ids) {
+    this.#matched -= this.#store.remove(ids);
+    this.#showRows();
+    this.refreshLatency();
+  }
+
+  onReset() {
+    this.#restart();
+    this.#app.refreshStats();
+  }
+
+  #applyIncoming() {
+    const added = this.#store.upsert(this.#incoming.splice(0));
+    this.#matched += added.length;
+    this.#showRows({ added });
+    this.refreshLatency();
+    this.#app.refreshStats();
+  }
+
+  #showRows({ added = [] } = {}) {
+    const { rows } = this.#store;
+    const atTop = this.#atTop();
+    if (added.length > 0 && added.length < PAGE_ROWS) {
+      for (const id of added) this.#fresh.add(id);
+      // Without this a row that scrolls back into sight would light up again.
+      setTimeout(() => added.forEach((id) => this.#fresh.delete(id)), FRESH_MS);
+    }
+    this.rows.setItems(rows, { anchor: true });
+    if (added.length > 0 && !atTop) {
+      fill(this.newPill, `${plural(added.length, "new trace")} ↑`);
+      this.newPill.hidden = false;
+    }
+    const empty = rows.length === 0;
+    this.table.hidden = empty;
+    this.overview.hidden = empty && this.#filter === "";
+    this.placeholder.hidden = !empty;
+    if (empty) this.#showEmpty();
+    const shown = rows.length < this.#matched ? `${count(rows.length)} of ${count(this.#matched)}` : count(rows.length);
+    this.summary.textContent = empty ? "" : `${shown} ${this.#matched === 1 ? "trace" : "traces"}${this.#filter ? " match" : ""}`;
+  }
+
+  #showEmpty() {
+    const filtered = this.#filter !== "";
+    const stats = this.#app.stats();
+    fill(this.placeholder, filtered ? noMatch(this.#filter, () => this.#go("")) : emptyState(stats));
+  }
+
+  /** The onboarding names addresses, which come with the first stats. */
+  onStats() {
+    if (!this.placeholder.hidden) this.#showEmpty();
+  }
+
+  async #loadMore() {
+    if (this.#loading || this.#next === null) return;
+    this.#loading = true;
+    const generation = this.#generation;
+    try {
+      const answer = await api.traces({ filter: this.#filter, limit: PAGE_ROWS, before: this.#next });
+      if (generation !== this.#generation) return;
+      this.#next = answer.next ?? null;
+      this.#matched = answer.matched ?? this.#matched;
+      this.#store.upsert(readPage(answer));
+      this.#showRows();
+    } catch {
+      // The live connection tells that the server is away; scrolling asks again.
+    } finally {
+      this.#loading = false;
+    }
+  }
+
+  async #loadLatency() {
+    const filter = this.#filter;
+    let latency;
+    try {
+      latency = await api.latency({ filter: withoutRange(filter) });
+    } catch {
+      return; // the list's own request reports what is wrong
+    }
+    if (filter !== this.#filter) return;
+    this.#latency = latency;
+    this.histogram.show(latency.buckets ?? [], rangeOf(filter));
+    fill(this.figures, percentiles(latency));
+    this.#showChips();
+    const slow_s = this.#slow();
+    const scale_s = Math.max(latency.p99_s ?? 0, slow_s ?? 0);
+    if (slow_s !== this.#context.slow_s || Math.abs(scale_s - this.#context.scale_s) > this.#context.scale_s * 0.05) {
+      Object.assign(this.#context, { slow_s, scale_s });
+      this.rows.refresh();
+    }
+  }
+
+  /** From here on a response is called slow: rarer than one in twenty and well above the usual. */
+  #slow() {
+    const latency = this.#latency;
+    if (latency === null || !(latency.count >= SLOW_NEEDS_REQUESTS)) return null;
+    return Number(Math.max(latency.p95_s, 2 * latency.p50_s).toPrecision(2));
+  }
+
+  #showChips() {
+    const flags = this.#latency?.flags ?? {};
+    const chip = (name, label, pressed, title, act) =>
+      el("button", { type: "button", class: `health-chip chip-${name}`, "aria-pressed": String(pressed), title, on: { click: act } }, el("span", { class: `dot-${name}`, "aria-hidden": "true" }), label);
+    const health = HEALTH_CLAUSES.map((name) =>
+      chip(name, [healthWord(name), el("b", { text: this.#latency ? count(flags[name] ?? 0) : "" })], hasClause(this.#filter, name), `Traces with a ${name}`, () => this.#go(toggleClause(this.#filter, name))),
+    );
+    const slow_s = this.#slow();
+    const range = rangeOf(this.#filter);
+    const slowOn = slow_s !== null && range?.from_s === slow_s && range.to_s === null;
+    const slow = slow_s !== null && chip("slow", ["Slow", el("b", { text: `≥ ${duration(slow_s)}` })], slowOn, "The slowest responses", () => this.#go(slowOn ? withoutRange(this.#filter) : withRange(this.#filter, slow_s, null)));
+    const focused = this.chips.contains(document.activeElement) ? [...this.chips.children].indexOf(document.activeElement) : -1;
+    fill(this.chips, health, slow);
+    if (focused >= 0) this.chips.children[focused]?.focus();
+  }
+
+  #known() {
+    const services = new Set();
+    const annotations = new Map();
+    for (const row of this.#store.rows.slice(0, 500)) {
+      row.services.forEach((name) => services.add(name));
+      for (const [key, value] of Object.entries(row.annotations)) annotations.set(key, value);
+    }
+    return { services: [...services].sort(), annotations, slow: plain(this.#slow() ?? 1) };
+  }
+
+  #go(expression) {
+    const hash = expression === "" ? "#/traces" : `#/traces?filter=${encodeURIComponent(expression)}`;
+    if (expression === this.#filter) this.#restart(); // Enter on the same expression asks again
+    else this.#app.go(hash);
+  }
+
+  togglePause() {
+    this.#paused = !this.#paused;
+    this.#showPause();
+    announce(this.#paused ? "Paused" : "Live");
+    if (!this.#paused) this.#read({ reset: false }).then(() => this.#waiting.clear(), () => {}).then(() => this.#showPause());
+  }
+
+  #showPause() {
+    const waiting = this.#paused && this.#waiting.size > 0 ? el("span", { class: "badge", text: count(this.#waiting.size) }) : null;
+    fill(this.pauseButton, icon(this.#paused ? "play" : "pause", 14), this.#paused ? "Resume" : "Pause", waiting);
+    this.pauseButton.setAttribute("aria-pressed", String(this.#paused));
+    this.pauseButton.title = this.#paused ? "Show new traces as they come (p)" : "Hold the list still (p)";
+    this.pauseButton.classList.toggle("is-on", this.#paused);
+  }
+
+  async #clear() {
+    try {
+      await api.clear();
+      await this.#restart();
+      announce("All traces forgotten");
+    } catch (error) {
+      this.#app.notice(`Could not clear: ${error.message}`);
+    }
+  }
+
+  #rowKey(event) {
+    if (event.key === "Escape" && this.#filter !== "") {
+      this.#go("");
+      return true;
+    }
+    return false;
+  }
+
+  #focusRows() {
+    const row = this.rows.activeItem;
+    if (row) this.rows.activate(row.id, { focus: true });
+    else this.filterBox.input.blur();
+  }
+
+  #atTop() {
+    return this.rows.viewport.scrollTop < ROW_HEIGHT / 2;
+  }
+
+  #toTop() {
+    this.rows.viewport.scrollTop = 0;
+    this.newPill.hidden = true;
+    const first = this.#store.rows[0];
+    if (first) this.rows.activate(first.id, { focus: true });
+  }
+
+  /** Keys that work anywhere in this view. */
+  key(event) {
+    if (event.key === "/") this.filterBox.focus();
+    else if (event.key === "p") this.togglePause();
+    else if (event.key === "ArrowDown" || event.key === "ArrowUp") this.#focusRows();
+    else return false;
+    return true;
+  }
+}
+
+function readPage(answer) {
+  return (Array.isArray(answer.traces) ? answer.traces : []).map(normalise).filter((row) => row !== null);
+}
+
+function headings() {
+  const head = (name, text) => el("span", { class: `cell-${name}`, text });
+  return el("div", { class: "table-head", "aria-hidden": "true" }, head("time", "Time"), head("what", "Request"), head("mark", ""), head("status", "Status"), head("duration", "Response time"), head("segments", "Segments"));
+}

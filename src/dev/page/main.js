@@ -1,0 +1,122 @@
+// Puts the page together: the address decides the view, one live connection serves whichever is shown.
+
+import * as api from "./api.js";
+import { fill, isTyping, throttle } from "./dom.js";
+import { Header } from "./header.js";
+import { ListView } from "./list.js";
+import { Live } from "./live.js";
+import { MapView } from "./mapview.js";
+import { showShortcuts } from "./shortcuts.js";
+import { TraceView } from "./trace.js";
+
+const STATS_EVERY_MS = 5000;
+const STATS_AT_MOST_EVERY_MS = 1000;
+const NOTICE_MS = 6000;
+
+const main = document.getElementById("main");
+const banner = document.getElementById("banner");
+const header = new Header();
+const live = new Live((state) => showState(state));
+
+let stats = null;
+let current = null;
+let cameFromList = false;
+let noticeTimer = 0;
+
+const app = {
+  go(hash) {
+    if (location.hash === hash) route();
+    else location.hash = hash;
+  },
+  /** Changes the address without a step in the history and without entering the view anew. */
+  replace(hash) {
+    history.replaceState(null, "", hash);
+  },
+  back() {
+    if (cameFromList) history.back();
+    else this.go("#/traces");
+  },
+  connect: (url, view) => live.connect(url, view),
+  disconnect: () => live.disconnect(),
+  stats: () => stats,
+  refreshStats: throttle(loadStats, STATS_AT_MOST_EVERY_MS),
+  notice(text) {
+    header.notice(banner, text);
+    clearTimeout(noticeTimer);
+    noticeTimer = setTimeout(() => showState(live.state), NOTICE_MS);
+  },
+};
+
+const views = { list: new ListView(app), trace: new TraceView(app), map: new MapView(app) };
+
+/** "#/trace/<id>?segment=…" as its parts; anything unknown is the list. */
+function parseAddress() {
+  const [path, query = ""] = location.hash.replace(/^#\/?/, "").split(/\?(.*)/s, 2);
+  const params = new URLSearchParams(query);
+  const [head, ...rest] = path.split("/");
+  if (head === "trace" && rest[0]) return { name: "trace", id: decode(rest.join("/")), params };
+  if (head === "map") return { name: "map", params };
+  return { name: "list", params };
+}
+
+function decode(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+function route() {
+  const address = parseAddress();
+  const view = views[address.name];
+  const before = current;
+  if (view !== before) {
+    before?.hide?.();
+    const scrollTop = views.list.rows.viewport.scrollTop;
+    fill(main, view.element);
+    if (view === views.list) views.list.rows.viewport.scrollTop = views.list.scrollTop ?? 0;
+    if (before === views.list) views.list.scrollTop = scrollTop;
+    cameFromList = view === views.trace && before === views.list;
+  }
+  current = view;
+  header.showTab(address.name);
+  const shown = address.name === "trace" ? view.show(address.id, address.params) : view.show(address.params);
+  if (view === views.list && before === views.trace) shown.then(() => views.list.restoreFocus());
+}
+
+function showState(state) {
+  header.showState(state);
+  const text = { offline: "xray dev does not answer. Trying again…", polling: "No live connection; looking for news every two seconds." }[state];
+  banner.hidden = text === undefined;
+  banner.textContent = text ?? "";
+}
+
+async function loadStats() {
+  try {
+    stats = await api.stats();
+  } catch {
+    return; // the live connection tells that the server is away
+  }
+  header.showStats(stats);
+  if (current === views.list) views.list.onStats();
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.defaultPrevented || event.altKey || event.ctrlKey || event.metaKey || isTyping(event)) return;
+  if (document.querySelector("dialog[open]")) return;
+  if (event.key === "?") showShortcuts();
+  else if (event.key === "t") header.nextTheme();
+  else if (event.key === "m") app.go("#/map");
+  else if (event.key === "l") app.go("#/traces");
+  else if (!current.key(event)) return;
+  event.preventDefault();
+});
+
+document.getElementById("skip").addEventListener("click", () => main.focus());
+addEventListener("hashchange", route);
+setInterval(() => document.visibilityState === "visible" && loadStats(), STATS_EVERY_MS);
+document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && loadStats());
+
+loadStats();
+route();

@@ -1,0 +1,103 @@
+// The service map of all traces: a filter, a span of time, the map.
+
+import * as api from "./api.js";
+import { el, throttle } from "./dom.js";
+import { FilterBox } from "./filterbox.js";
+import { MapPanel } from "./mappanel.js";
+
+/** The graph is counted over the whole store, so new traces may not ask for it one by one. */
+const REFRESH_MS = 2000;
+const SPANS = [
+  ["", "All that is stored"],
+  ["300", "Last 5 minutes"],
+  ["900", "Last 15 minutes"],
+  ["3600", "Last hour"],
+];
+
+export class MapView {
+  #app;
+  #filter = "";
+  #span = "";
+
+  /** `app`: go(hash), connect(url, view), disconnect(). */
+  constructor(app) {
+    this.#app = app;
+    this.panel = new MapPanel({ onFilter: (expression) => app.go(expression ? `#/traces?filter=${encodeURIComponent(expression)}` : "#/traces") });
+    this.filterBox = new FilterBox({
+      known: () => ({ services: this.panel.serviceNames(), annotations: new Map(), slow: "1" }),
+      onApply: (expression) => this.#go(expression, this.#span),
+      onLeave: () => this.filterBox.input.blur(),
+    });
+    this.span = el(
+      "select",
+      { class: "select", "aria-label": "Time span", on: { change: () => this.#go(this.#filter, this.span.value) } },
+      SPANS.map(([value, label]) => el("option", { value, text: label })),
+    );
+    this.element = el("div", { class: "view map-view" }, el("div", { class: "toolbar" }, this.filterBox.element, this.span), this.panel.element);
+    this.refresh = throttle(() => this.sync().catch(() => {}), REFRESH_MS);
+  }
+
+  async show(query) {
+    document.title = "Service map · X-Ray dev";
+    this.#filter = query.get("filter") ?? "";
+    this.#span = SPANS.some(([value]) => value === query.get("last")) ? query.get("last") : "";
+    this.filterBox.value = this.#filter;
+    this.span.value = this.#span;
+    this.filterBox.showError(null);
+    try {
+      await this.#load();
+    } catch (error) {
+      if (error instanceof api.FilterError) {
+        this.#app.disconnect();
+        this.filterBox.showError(error);
+        return;
+      }
+    }
+    this.#app.connect(api.eventsUrl({ filter: this.#filter }), this);
+  }
+
+  #load() {
+    const start = this.#span === "" ? null : Date.now() / 1000 - Number(this.#span);
+    return this.panel.load({ filter: this.#filter, start });
+  }
+
+  #go(filter, span) {
+    const query = new URLSearchParams();
+    if (filter) query.set("filter", filter);
+    if (span) query.set("last", span);
+    const text = query.toString();
+    this.#app.go(text ? `#/map?${text}` : "#/map");
+  }
+
+  // What the live connection calls.
+
+  async sync() {
+    try {
+      await this.#load();
+    } catch (error) {
+      if (!(error instanceof api.FilterError)) throw error;
+    }
+  }
+
+  onTrace() {
+    this.refresh();
+  }
+
+  onGone() {
+    this.refresh();
+  }
+
+  onReset() {
+    this.refresh();
+  }
+
+  /** Keys that work anywhere in this view. */
+  key(event) {
+    if (event.key === "/") this.filterBox.focus();
+    else if (event.key === "+" || event.key === "=") this.panel.panZoom.zoom(1.25);
+    else if (event.key === "-") this.panel.panZoom.zoom(0.8);
+    else if (event.key === "0") this.panel.panZoom.fit();
+    else return false;
+    return true;
+  }
+}

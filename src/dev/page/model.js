@@ -1,0 +1,218 @@
+// The documents of one trace as one tree, whatever their order and however little they keep to the rules. Pure.
+//
+// SDKs send segments whole, or their subsegments one by one before or after them, and in-progress copies before the
+// complete ones. Fields may be missing or of the wrong type: a bad field is left out, the rest is shown.
+
+export function isObject(value) {
+  return value !== null && typeof value === "object" && !Array.isArray(value);
+}
+
+/** A finite number, or null; numbers in strings count, as some SDKs write them so. */
+export function numberOf(value) {
+  const number = typeof value === "string" && value.trim() !== "" ? Number(value) : value;
+  return typeof number === "number" && Number.isFinite(number) ? number : null;
+}
+
+/** A string with something in it, or null. */
+export function textOf(value) {
+  return typeof value === "string" && value !== "" ? value : null;
+}
+
+/**
+ * `answer` as in the contract of /-/trace. Returns {id, start, end, duration, roots, entry, order, byKey, services,
+ * documents, unreadable, in_progress}: `order` has all nodes, parents before children; `entry` is where the request
+ * came in.
+ *
+ * A node: {key, id, name, kind: "segment" | "subsegment", service, data (as sent), document (its index), parent,
+ * children, depth, orphan (its parent has not arrived), start, end, duration, in_progress, fault, error, throttle,
+ * exceptions}.
+ */
+export function buildTrace(answer) {
+  const documents = Array.isArray(answer.segments) ? answer.segments : [];
+  const found = [];
+  let unreadable = 0;
+  documents.forEach((entry, index) => {
+    const data = parse(entry?.document);
+    if (data === null) unreadable += 1;
+    else collect(data, index, entry.otlp === true, found);
+  });
+  const nodes = choose(found);
+  const byKey = new Map(nodes.map((node) => [node.key, node]));
+  for (const node of nodes) attach(node, byKey);
+  const roots = nodes.filter((node) => node.parent === null);
+  settleTimes(nodes, roots);
+  nodes.forEach((node) => node.children.sort(byStart));
+  roots.sort(byStart);
+  const order = preorder(roots);
+  const start = order.reduce((low, node) => Math.min(low, node.start), order[0]?.start ?? 0);
+  const end = order.reduce((high, node) => Math.max(high, node.end), start);
+  for (const node of order) if (node.in_progress) stretch(node, end);
+  nameServices(order);
+  return {
+    id: textOf(answer.id) ?? "",
+    start,
+    end,
+    duration: Math.max(0, end - start),
+    roots,
+    entry: roots.find((node) => node.kind === "segment" && !node.orphan) ?? roots[0] ?? null,
+    order,
+    byKey,
+    services: [...new Set(order.map((node) => node.service))],
+    documents,
+    unreadable,
+    in_progress: order.some((node) => node.in_progress),
+  };
+}
+
+function parse(text) {
+  try {
+    const data = JSON.parse(text);
+    return isObject(data) ? data : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Every segment and subsegment of a document, without recursion: nesting is as deep as the sender likes. */
+function collect(document, index, otlp, found) {
+  const stack = [{ data: document, parentKey: textOf(document.parent_id), nested: false }];
+  while (stack.length > 0) {
+    const { data, parentKey, nested } = stack.pop();
+    const id = textOf(data.id);
+    const key = id ?? `no-id-${found.length}`; // parents are found by key, and named by id
+    const kind = nested || data.type === "subsegment" ? "subsegment" : "segment";
+    found.push({ key, id, data, kind, parentKey, document: index, otlp });
+    const inner = Array.isArray(data.subsegments) ? data.subsegments.filter(isObject) : [];
+    for (const child of inner.reverse()) stack.push({ data: child, parentKey: key, nested: true });
+  }
+}
+
+/** One node per id: a complete copy before one in progress, a later one before an earlier one. */
+function choose(found) {
+  const best = new Map();
+  for (const one of found) {
+    const other = best.get(one.key);
+    if (other === undefined || isComplete(one.data) || !isComplete(other.data)) best.set(one.key, one);
+  }
+  return [...best.values()].map(makeNode);
+}
+
+function isComplete(data) {
+  return numberOf(data.end_time) !== null;
+}
+
+function makeNode({ key, id, data, kind, parentKey, document, otlp }) {
+  const cause = isObject(data.cause) ? data.cause : {};
+  return {
+    key,
+    id,
+    kind,
+    data,
+    document,
+    otlp,
+    parentKey,
+    name: textOf(data.name) ?? "(no name)",
+    parent: null,
+    children: [],
+    depth: 0,
+    orphan: false,
+    start: numberOf(data.start_time),
+    end: numberOf(data.end_time),
+    in_progress: numberOf(data.end_time) === null,
+    fault: data.fault === true,
+    error: data.error === true,
+    throttle: data.throttle === true,
+    exceptions: Array.isArray(cause.exceptions) ? cause.exceptions.filter(isObject) : [],
+  };
+}
+
+function attach(node, byKey) {
+  if (node.parentKey === null) return;
+  const parent = byKey.get(node.parentKey);
+  node.orphan = parent === undefined;
+  if (parent === undefined || isAbove(node, parent)) return;
+  node.parent = parent;
+  parent.children.push(node);
+}
+
+/** True when attaching `node` under `parent` would close a circle. */
+function isAbove(node, parent) {
+  for (let at = parent; at !== null; at = at.parent) if (at === node) return true;
+  return false;
+}
+
+/** Nodes without a start begin with their parent; no node ends before it starts. */
+function settleTimes(nodes, roots) {
+  const known = nodes.map((node) => node.start).filter((start) => start !== null);
+  const first = known.reduce((low, start) => Math.min(low, start), known[0] ?? 0);
+  for (const node of preorder(roots)) {
+    node.start ??= node.parent?.start ?? first;
+    node.end = Math.max(node.start, node.end ?? node.start);
+    node.duration = node.end - node.start;
+  }
+}
+
+function stretch(node, end) {
+  node.end = Math.max(node.start, end);
+  node.duration = node.end - node.start;
+}
+
+function preorder(roots) {
+  const order = [];
+  const stack = [...roots].reverse();
+  while (stack.length > 0) {
+    const node = stack.pop();
+    node.depth = node.parent === null ? 0 : node.parent.depth + 1;
+    order.push(node);
+    for (let at = node.children.length - 1; at >= 0; at -= 1) stack.push(node.children[at]);
+  }
+  return order;
+}
+
+/** A subsegment belongs to the service whose segment it is in. */
+function nameServices(order) {
+  for (const node of order) node.service = node.kind === "segment" || node.parent === null ? node.name : node.parent.service;
+}
+
+function byStart(a, b) {
+  return a.start - b.start || b.end - a.end;
+}
+
+/** What kind of work a node is: the name of its icon. */
+export function kindOf(node) {
+  if (isObject(node.data.sql)) return "database";
+  if (node.data.namespace === "aws") return /dynamo|rds|database/i.test(node.name) ? "database" : "cloud";
+  if (node.data.namespace === "remote") return "globe";
+  return node.kind === "segment" ? "server" : "code";
+}
+
+/** The few words that tell one call from another of the same name. */
+export function subtitle(node) {
+  const { data } = node;
+  if (isObject(data.sql)) return textOf(data.sql.sanitized_query) ?? textOf(data.sql.database_type) ?? "";
+  if (isObject(data.aws) && textOf(data.aws.operation)) {
+    const target = textOf(data.aws.table_name) ?? textOf(data.aws.bucket_name) ?? lastPart(data.aws.queue_url) ?? textOf(data.aws.function_name);
+    return [data.aws.operation, target].filter(Boolean).join(" ");
+  }
+  const request = isObject(data.http) && isObject(data.http.request) ? data.http.request : {};
+  return [textOf(request.method), textOf(request.url) && pathOf(request.url)].filter(Boolean).join(" ");
+}
+
+function lastPart(url) {
+  return textOf(url)?.split("/").at(-1) ?? null;
+}
+
+function pathOf(url) {
+  try {
+    const { pathname, search } = new URL(url);
+    return pathname + search;
+  } catch {
+    return url;
+  }
+}
+
+/** The status code of a node's HTTP response, or null. */
+export function statusOf(node) {
+  const { http } = node.data;
+  return isObject(http) && isObject(http.response) ? numberOf(http.response.status) : null;
+}

@@ -1,0 +1,111 @@
+// One row of the list: what was asked, what came of it, how long it took.
+
+import { el } from "./dom.js";
+import { clock, count, duration, moment, plural } from "./format.js";
+import { healthOf, healthWord, statusHealth } from "./health.js";
+
+/** Pixels; two lines of text. */
+export const ROW_HEIGHT = 56;
+const MAX_CHIPS = 4;
+const MAX_SERVICES = 5;
+
+/** `context`: slow_s (a response at least this long is marked, null for none), scale_s (a full bar), fresh (new ids). */
+export function traceRow(row, context) {
+  const health = healthOf(row);
+  const slow = context.slow_s !== null && row.response_time_s !== null && row.response_time_s >= context.slow_s;
+  const { path, host } = requestOf(row);
+  const classes = ["trace-row", `h-${health}`];
+  if (slow) classes.push("is-slow");
+  if (context.fresh.has(row.id)) classes.push("is-new");
+  return el(
+    "a",
+    {
+      class: classes.join(" "),
+      role: "option",
+      href: `#/trace/${encodeURIComponent(row.id)}`,
+      "data-id": row.id,
+      "aria-selected": "false",
+      "aria-label": spoken(row, health, slow, path),
+    },
+    el("span", { class: "cell-time", title: moment(row.start), text: clock(row.start) }),
+    el(
+      "span",
+      { class: "cell-what" },
+      el(
+        "span",
+        { class: "line-1" },
+        row.method && el("span", { class: "method", text: row.method }),
+        el("span", { class: "path", title: row.url ?? row.name, text: path }),
+        host && el("span", { class: "host", text: host }),
+      ),
+      el("span", { class: "line-2" }, serviceTrail(row.services), chips(row)),
+    ),
+    el("span", { class: "cell-mark" }, health !== "ok" && el("span", { class: `tag tag-${health}`, text: healthWord(health) }), slow && el("span", { class: "tag tag-slow", text: "Slow" })),
+    el("span", { class: `cell-status s-${statusHealth(row.status) ?? "none"}`, text: row.status ?? "–" }),
+    timeCell(row, health, context.scale_s),
+    el("span", { class: "cell-segments", title: plural(row.segments, "segment"), text: count(row.segments) }),
+  );
+}
+
+function timeCell(row, health, scale_s) {
+  const seconds = row.response_time_s ?? row.duration_s;
+  const share = scale_s > 0 && seconds !== null ? Math.min(1, seconds / scale_s) : 0;
+  const later = row.response_time_s !== null && row.duration_s !== null && row.duration_s > row.response_time_s * 1.05 + 0.001;
+  const title = later ? `Response after ${duration(row.response_time_s)}; work went on until ${duration(row.duration_s)}` : null;
+  return el(
+    "span",
+    { class: "cell-duration", title },
+    el("span", { class: "number" }, seconds === null ? "…" : duration(seconds), later && el("sup", { text: "+" })),
+    el("span", { class: "gauge" }, el("span", { class: `gauge-fill f-${health}`, css: { width: `${(share * 100).toFixed(1)}%` } })),
+  );
+}
+
+/** The request as path and host when there is a URL, else the name of the first segment. */
+export function requestOf(row) {
+  if (row.url === null) return { path: row.name, host: null };
+  try {
+    const url = new URL(row.url);
+    return { path: decodePath(url.pathname) + url.search, host: url.host };
+  } catch {
+    return { path: row.url, host: null };
+  }
+}
+
+function decodePath(path) {
+  try {
+    return decodeURI(path);
+  } catch {
+    return path;
+  }
+}
+
+function serviceTrail(services) {
+  const shown = services.slice(0, MAX_SERVICES);
+  const parts = shown.flatMap((name, at) => [
+    at > 0 && el("span", { class: "dot", "aria-hidden": "true", text: "›" }),
+    el("span", { class: "service", text: name }),
+  ]);
+  const rest = services.length - shown.length;
+  return [...parts, rest > 0 && el("span", { class: "service more", text: `+${rest}` })];
+}
+
+function chips(row) {
+  const pairs = Object.entries(row.annotations);
+  const shown = pairs.slice(0, MAX_CHIPS).map(([key, value]) =>
+    el("span", { class: "chip" }, el("span", { class: "chip-key", text: key }), el("span", { class: "chip-value", text: String(value) })),
+  );
+  const user = row.user && el("span", { class: "chip chip-user" }, el("span", { class: "chip-key", text: "user" }), el("span", { class: "chip-value", text: row.user }));
+  const rest = pairs.length - shown.length;
+  return [user, ...shown, rest > 0 && el("span", { class: "chip more", text: `+${rest}` })];
+}
+
+function spoken(row, health, slow, path) {
+  const parts = [`${row.method ?? ""} ${path}`.trim()];
+  if (row.status !== null) parts.push(`status ${row.status}`);
+  if (health !== "ok") parts.push(healthWord(health).toLowerCase());
+  if (slow) parts.push("slow");
+  const seconds = row.response_time_s ?? row.duration_s;
+  if (seconds !== null) parts.push(duration(seconds));
+  parts.push(plural(row.segments, "segment"), `at ${clock(row.start)}`);
+  return parts.join(", ");
+}

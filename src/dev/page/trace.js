@@ -1,0 +1,284 @@
+// One trace: what it was, why it took so long, where it failed, and everything its segments say.
+
+import * as api from "./api.js";
+import { criticalPath, failures } from "./analysis.js";
+import { announce, el, fill, throttle } from "./dom.js";
+import { Details } from "./details.js";
+import { copyButton } from "./empty.js";
+import { duration, moment, plural } from "./format.js";
+import { healthWord, statusHealth } from "./health.js";
+import { icon } from "./icons.js";
+import { insights } from "./insights.js";
+import { MapPanel } from "./mappanel.js";
+import { buildTrace, isObject, statusOf, subtitle, textOf } from "./model.js";
+import { requestOf } from "./rows.js";
+import { Waterfall, waterfallTools } from "./waterfall.js";
+
+/** A trace that is still growing is read again at most this often. */
+const REREAD_MS = 400;
+
+export class TraceView {
+  #app;
+  #id = null;
+  #trace = null;
+  #tab = "timeline";
+  #matches = [];
+
+  /** `app`: go(hash), replace(hash), back(), connect(url, view), disconnect(). */
+  constructor(app) {
+    this.#app = app;
+    this.waterfall = new Waterfall({ onSelect: (node) => this.#selected(node), onOpen: () => this.#openDetails() });
+    this.details = new Details({
+      filter: (expression) => app.go(`#/traces?filter=${encodeURIComponent(expression)}`),
+      select: (key) => this.#jump(key),
+      close: () => this.#closeDetails(),
+    });
+    this.map = new MapPanel({ onFilter: (expression) => app.go(`#/traces?filter=${encodeURIComponent(expression)}`) });
+    this.head = el("header", { class: "trace-head" });
+    this.insights = el("div", { class: "insights" });
+    this.find = el("input", { class: "find", type: "search", placeholder: "Find in this trace", "aria-label": "Find in this trace", on: { input: () => this.#search(), keydown: (event) => this.#findKey(event) } });
+    this.findCount = el("span", { class: "muted small", role: "status" });
+    this.tabs = el("div", { class: "tab-row", role: "tablist", "aria-label": "Views of the trace" });
+    this.tools = el("div", { class: "trace-tools" }, this.tabs, el("div", { class: "find-group" }, this.find, this.findCount), waterfallTools(this.waterfall));
+    this.timeline = el("div", { class: "trace-body card" }, this.waterfall.element, this.details.element);
+    this.message = el("div", { class: "placeholder", hidden: true });
+    this.content = el("div", { class: "trace-content" }, this.head, this.insights, this.tools, this.timeline, this.map.element);
+    this.element = el("div", { class: "view trace-view" }, this.content, this.message);
+    this.reread = throttle(() => this.#load(), REREAD_MS);
+  }
+
+  async show(id, query) {
+    this.#tab = query.get("view") === "map" ? "map" : "timeline";
+    const segment = query.get("segment");
+    if (id !== this.#id) {
+      this.#id = id;
+      this.#trace = null;
+      this.find.value = "";
+      this.findCount.textContent = "";
+      this.#matches = [];
+      document.title = "Trace · X-Ray dev";
+      await this.#load(segment);
+      if (id !== this.#id) return;
+      if (this.#trace) this.waterfall.select(this.waterfall.selected?.key ?? "", { focus: true, reveal: true });
+    } else if (segment && this.#trace) this.waterfall.select(segment, { reveal: true });
+    this.#showTab();
+    this.#app.connect(api.eventsUrl({ trace: id }), this);
+  }
+
+  hide() {
+    this.#id = null;
+  }
+
+  /** Reads the trace and shows it; false when there was no answer at all. */
+  async #load(segment = null) {
+    const id = this.#id;
+    let answer;
+    try {
+      answer = await api.trace(id);
+    } catch (error) {
+      if (id === this.#id && this.#trace === null) this.#missing(error);
+      return error.status !== 0;
+    }
+    if (id === this.#id) this.#showTrace(buildTrace(answer), segment);
+    return true;
+  }
+
+  #showTrace(trace, segment) {
+    if (trace.order.length === 0) {
+      this.#missing(new api.ApiError("No segment of this trace could be read.", 200));
+      return;
+    }
+    this.#trace = trace;
+    this.message.hidden = true;
+    this.content.hidden = false;
+    const path = criticalPath(trace);
+    this.#showHead();
+    fill(this.insights, insights(trace, path, (key) => this.#jump(key)));
+    this.waterfall.show(trace, path);
+    const chosen = trace.byKey.get(segment) ?? this.waterfall.selected ?? failures(trace)[0] ?? trace.entry;
+    this.waterfall.select(chosen.key, { reveal: segment !== null });
+    this.details.show(chosen, trace);
+    if (this.find.value) this.#search();
+    if (this.#tab === "map") this.#loadMap();
+  }
+
+  #missing(error) {
+    this.content.hidden = true;
+    this.message.hidden = false;
+    const gone = error.status === 404;
+    fill(
+      this.message,
+      el("h1", { text: gone ? "This trace is not in the store" : "This trace cannot be shown" }),
+      el("p", { text: gone ? "It has not arrived yet, or newer traces have pushed it out. It shows up here when it comes." : error.message }),
+      el("p", {}, el("code", { text: this.#id })),
+      el("button", { type: "button", class: "button", on: { click: () => this.#app.back() } }, "All traces"),
+    );
+  }
+
+  #showHead() {
+    const trace = this.#trace;
+    const { entry } = trace;
+    const http = isObject(entry.data.http) && isObject(entry.data.http.request) ? entry.data.http.request : {};
+    const { path, host } = requestOf({ url: textOf(http.url), name: entry.name });
+    const status = statusOf(entry);
+    const flags = ["fault", "throttle", "error"].filter((flag) => trace.order.some((node) => node[flag]));
+    document.title = `${path} · X-Ray dev`;
+    const longer = trace.duration > entry.duration * 1.05 + 0.001;
+    const fact = (label, ...value) => el("div", { class: "fact" }, el("dt", { text: label }), el("dd", {}, value));
+    fill(
+      this.head,
+      el("button", { type: "button", class: "icon-button back", "aria-label": "Back to the list (Escape)", title: "Back to the list (Escape)", on: { click: () => this.#app.back() } }, icon("back")),
+      el(
+        "div",
+        { class: "trace-title" },
+        el("h1", {}, textOf(http.method) && el("span", { class: "method", text: http.method }), el("span", { class: "path", text: path, title: textOf(http.url) ?? entry.name })),
+        el("p", { class: "trace-sub" }, host && el("span", { text: host }), el("span", { text: moment(trace.start) }), el("code", { class: "trace-id", text: trace.id })),
+      ),
+      el("div", { class: "trace-flags" }, trace.in_progress && el("span", { class: "tag tag-progress", text: "In progress" }), flags.map((flag) => el("span", { class: `tag tag-${flag}`, text: healthWord(flag) }))),
+      el(
+        "dl",
+        { class: "facts" },
+        status !== null && fact("Status", el("span", { class: `s-${statusHealth(status)}`, text: status })),
+        fact("Response time", entry.in_progress ? "…" : duration(entry.duration)),
+        longer && fact("Whole trace", duration(trace.duration)),
+        fact("Services", String(trace.services.length)),
+        fact("Segments", String(trace.order.length)),
+      ),
+      el("div", { class: "trace-actions" }, copyButton(() => trace.id, "Copy id"), copyButton(() => `[${trace.documents.map((entry) => entry.document).join(",\n")}]`, "Copy JSON")),
+    );
+    if (trace.unreadable > 0) this.#app.notice(`${plural(trace.unreadable, "document")} of this trace could not be read.`);
+  }
+
+  #showTab() {
+    const tab = (name, label) =>
+      el("button", { type: "button", class: "tab", role: "tab", "aria-selected": String(this.#tab === name), tabindex: this.#tab === name ? 0 : -1, text: label, on: { click: () => this.#chooseTab(name), keydown: (event) => (event.key === "ArrowLeft" || event.key === "ArrowRight") && this.#chooseTab(name === "map" ? "timeline" : "map", true) } });
+    const hadFocus = this.tabs.contains(document.activeElement);
+    fill(this.tabs, tab("timeline", "Timeline"), tab("map", "Map"));
+    const onMap = this.#tab === "map";
+    if (hadFocus) this.tabs.children[onMap ? 1 : 0].focus();
+    this.timeline.hidden = onMap;
+    this.map.element.hidden = !onMap;
+    this.tools.classList.toggle("on-map", onMap);
+    if (onMap) this.#loadMap();
+  }
+
+  /** A failure shows in the state of the connection; the map keeps what it had. */
+  #loadMap() {
+    this.map.load({ trace: this.#id }).catch(() => {});
+  }
+
+  #chooseTab(name) {
+    this.#tab = name;
+    this.#showTab();
+    this.#writeAddress();
+  }
+
+  #selected(node) {
+    if (this.#trace === null) return;
+    this.details.show(node, this.#trace);
+    this.#writeAddress();
+  }
+
+  /** The address always leads back to what is on the screen. */
+  #writeAddress() {
+    if (this.#id === null) return;
+    const query = new URLSearchParams();
+    if (this.#tab === "map") query.set("view", "map");
+    const node = this.waterfall.selected;
+    if (node?.id && node !== this.#trace?.entry) query.set("segment", node.id);
+    const text = query.toString();
+    this.#app.replace(`#/trace/${encodeURIComponent(this.#id)}${text ? `?${text}` : ""}`);
+  }
+
+  #jump(key) {
+    if (this.#tab === "map") this.#chooseTab("timeline");
+    this.#openDetails();
+    this.waterfall.select(key, { focus: true, reveal: true });
+  }
+
+  #openDetails() {
+    this.timeline.classList.remove("no-details");
+  }
+
+  #closeDetails() {
+    this.timeline.classList.add("no-details");
+    this.waterfall.select(this.waterfall.selected?.key ?? "", { focus: true });
+  }
+
+  #search() {
+    const wanted = this.find.value.trim().toLowerCase();
+    if (wanted === "") {
+      this.#matches = [];
+      this.findCount.textContent = "";
+      this.waterfall.setMatches(null);
+      return;
+    }
+    this.#matches = this.#trace.order.filter((node) => searchText(node).includes(wanted));
+    this.findCount.textContent = plural(this.#matches.length, "match", "matches");
+    this.waterfall.setMatches(new Set(this.#matches.map((node) => node.key)));
+  }
+
+  #findKey(event) {
+    if (event.key === "Enter") {
+      event.preventDefault();
+      this.#step(this.#matches, event.shiftKey ? -1 : 1, false);
+    } else if (event.key === "Escape") {
+      event.preventDefault();
+      event.stopPropagation();
+      this.find.value = "";
+      this.#search();
+      this.waterfall.select(this.waterfall.selected?.key ?? "", { focus: true });
+    }
+  }
+
+  /** The next of `nodes` after the chosen row, in the order of the timeline. */
+  #step(nodes, direction, focus) {
+    if (nodes.length === 0) return;
+    const { order } = this.#trace;
+    const at = order.indexOf(this.waterfall.selected);
+    const sorted = nodes.map((node) => order.indexOf(node)).sort((a, b) => a - b);
+    const next = direction > 0 ? (sorted.find((index) => index > at) ?? sorted[0]) : (sorted.findLast((index) => index < at) ?? sorted.at(-1));
+    this.waterfall.select(order[next].key, { reveal: true, focus });
+    announce(order[next].name);
+  }
+
+  // What the live connection calls.
+
+  async sync() {
+    if (!(await this.#load())) throw new Error("no answer");
+  }
+
+  onTrace(row) {
+    if (row.id === this.#id) this.reread();
+  }
+
+  onGone() {}
+
+  onReset() {}
+
+  /** Keys that work anywhere in this view. */
+  key(event) {
+    if (event.key === "Escape") this.#app.back();
+    else if (this.#trace === null) return false;
+    else if (event.key === "/" || event.key === "f") this.find.focus();
+    else if (event.key === "+" || event.key === "=") this.waterfall.zoom(0.5);
+    else if (event.key === "-") this.waterfall.zoom(2);
+    else if (event.key === "0") this.waterfall.resetWindow();
+    else if (event.key === "e") this.#step(failures(this.#trace), 1, true);
+    else return false;
+    return true;
+  }
+}
+
+/** What "Find" looks through; made once per node. */
+const texts = new WeakMap();
+function searchText(node) {
+  let text = texts.get(node);
+  if (text === undefined) {
+    const { annotations } = node.data;
+    const said = node.exceptions.flatMap((exception) => [exception.type, exception.message]);
+    text = [node.name, subtitle(node), node.id, ...said, isObject(annotations) ? JSON.stringify(annotations) : ""].join("\n").toLowerCase();
+    texts.set(node, text);
+  }
+  return text;
+}

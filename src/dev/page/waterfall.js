@@ -1,0 +1,284 @@
+// The timeline of a trace: a tree whose rows are bars in time.
+
+import { selfTime } from "./analysis.js";
+import { BAR_ROW_HEIGHT, barRow, tooltipOf } from "./bars.js";
+import { css, el, fill, perFrame } from "./dom.js";
+import { duration, tick } from "./format.js";
+import { icon } from "./icons.js";
+import { Minimap } from "./minimap.js";
+import { clampWindow, panWindow, ticks, zoomWindow } from "./timescale.js";
+import { VirtualList } from "./virtual.js";
+
+const NAME_WIDTH = { least: 140, most: 640, step: 24 };
+
+export class Waterfall {
+  #trace = null;
+  #onSelect;
+  #context = { trace: null, path: new Map(), window: [0, 1], collapsed: new Set(), selected: null, matches: null };
+
+  /** `onSelect(node)` when a row is chosen, `onOpen(node)` for Enter and click. */
+  constructor({ onSelect, onOpen }) {
+    this.#onSelect = onSelect;
+    this.rows = new VirtualList({
+      rowHeight: BAR_ROW_HEIGHT,
+      role: "tree",
+      label: "Timeline of the trace",
+      keyOf: (node) => node.key,
+      render: (node) => barRow(node, this.#context),
+      onMove: (node) => this.select(node.key),
+      onActivate: (node, event) => {
+        if (event.target.closest?.(".chevron")) this.#toggle(node);
+        this.select(node.key);
+        if (!event.target.closest?.(".chevron")) onOpen(node);
+      },
+      onKey: (event, node) => this.#rowKey(event, node),
+    });
+    this.minimap = new Minimap((from, to) => this.setWindow([from, to]));
+    this.axis = el("div", { class: "axis", "aria-hidden": "true" });
+    this.grid = el("div", { class: "grid", "aria-hidden": "true" });
+    this.cursor = el("div", { class: "time-cursor", hidden: true, "aria-hidden": "true" }, (this.cursorLabel = el("span", { class: "time-cursor-label" })));
+    this.tooltip = el("div", { class: "tooltip", role: "tooltip", hidden: true });
+    this.splitter = el("div", {
+      class: "splitter",
+      role: "separator",
+      tabindex: "0",
+      "aria-orientation": "vertical",
+      "aria-label": "Width of the names",
+      on: { pointerdown: (event) => this.#dragSplitter(event), keydown: (event) => this.#splitterKey(event) },
+    });
+    this.zoomOut = el("button", { type: "button", class: "link-button zoom-reset", hidden: true, text: "See all", on: { click: () => this.resetWindow() } });
+    this.element = el(
+      "div",
+      { class: "waterfall" },
+      el("div", { class: "waterfall-top" }, el("div", { class: "waterfall-corner" }, el("span", { text: "Segment" }), this.zoomOut), this.minimap.element),
+      el("div", { class: "waterfall-axis" }, el("div", { class: "waterfall-corner" }), this.axis),
+      el("div", { class: "waterfall-body" }, this.grid, this.cursor, this.rows.viewport),
+      this.splitter,
+      this.tooltip,
+    );
+    this.#watchPointer();
+    this.#setNameWidth(320);
+  }
+
+  /** Shows a trace; keeps what is folded, chosen and zoomed when it is a newer state of the same one. */
+  show(trace, path) {
+    const same = this.#trace?.id === trace.id;
+    const zoomed = same && this.#isZoomed();
+    this.#trace = trace;
+    Object.assign(this.#context, { trace, path });
+    if (!same) Object.assign(this.#context, { collapsed: new Set(), selected: null, matches: null });
+    this.minimap.show(trace);
+    this.setWindow(zoomed ? this.#context.window : [trace.start, trace.end]);
+    this.#relist();
+  }
+
+  /** Chooses a row and tells; `focus` also moves the keyboard there. */
+  select(key, { focus = false, reveal = false } = {}) {
+    const node = this.#trace?.byKey.get(key);
+    if (!node) return false;
+    if (reveal) this.#unfoldAbove(node);
+    const changed = this.#context.selected !== key;
+    this.#context.selected = key;
+    for (const row of this.rows.spacer.children) row.setAttribute("aria-selected", String(row.dataset.key === key));
+    if (focus || reveal) this.rows.activate(key, { focus });
+    if (changed) this.#onSelect(node);
+    return true;
+  }
+
+  get selected() {
+    return this.#trace?.byKey.get(this.#context.selected) ?? null;
+  }
+
+  /** Marks the rows whose keys are in the set and dims the others; null shows all alike. */
+  setMatches(matches) {
+    this.#context.matches = matches;
+    this.rows.refresh();
+  }
+
+  collapseAll() {
+    for (const node of this.#trace.order) if (node.children.length > 0 && node.depth > 0) this.#context.collapsed.add(node.key);
+    this.#relist();
+  }
+
+  expandAll() {
+    this.#context.collapsed.clear();
+    this.#relist();
+  }
+
+  setWindow([from, to]) {
+    const { start, end } = this.#trace;
+    this.#context.window = clampWindow(from, to, start, end);
+    this.minimap.setWindow(this.#context.window);
+    this.zoomOut.hidden = !this.#isZoomed();
+    this.#drawAxis();
+    this.rows.refresh();
+  }
+
+  resetWindow() {
+    this.setWindow([this.#trace.start, this.#trace.end]);
+  }
+
+  /** Closer (below 1) or further around the chosen row. */
+  zoom(factor) {
+    const { start, end } = this.#trace;
+    const [from, to] = this.#context.window;
+    const node = this.selected;
+    const middle = node ? (node.start + node.end) / 2 : (from + to) / 2;
+    const around = middle >= from && middle <= to ? middle : (from + to) / 2;
+    this.setWindow(zoomWindow([from, to], factor, around, start, end));
+  }
+
+  #isZoomed() {
+    const [from, to] = this.#context.window;
+    const { start, end } = this.#trace;
+    return from > start || to < end;
+  }
+
+  #relist() {
+    const { collapsed } = this.#context;
+    const visible = [];
+    let hiddenBelow = Infinity;
+    for (const node of this.#trace.order) {
+      if (node.depth > hiddenBelow) continue;
+      hiddenBelow = collapsed.has(node.key) ? node.depth : Infinity;
+      visible.push(node);
+    }
+    this.rows.setItems(visible);
+    this.rows.refresh();
+  }
+
+  #toggle(node, open = this.#context.collapsed.has(node.key)) {
+    if (node.children.length === 0) return;
+    if (open) this.#context.collapsed.delete(node.key);
+    else this.#context.collapsed.add(node.key);
+    this.#relist();
+  }
+
+  #unfoldAbove(node) {
+    let changed = false;
+    for (let at = node.parent; at !== null; at = at.parent) changed = this.#context.collapsed.delete(at.key) || changed;
+    if (changed) this.#relist();
+  }
+
+  #rowKey(event, node) {
+    const { collapsed } = this.#context;
+    if (event.shiftKey && (event.key === "ArrowLeft" || event.key === "ArrowRight")) {
+      const { start, end } = this.#trace;
+      this.setWindow(panWindow(this.#context.window, event.key === "ArrowLeft" ? -0.2 : 0.2, start, end));
+    } else if (event.key === "ArrowRight") {
+      if (collapsed.has(node.key)) this.#toggle(node, true);
+      else if (node.children.length > 0) this.select(node.children[0].key, { focus: true });
+    } else if (event.key === "ArrowLeft") {
+      if (node.children.length > 0 && !collapsed.has(node.key)) this.#toggle(node, false);
+      else if (node.parent) this.select(node.parent.key, { focus: true });
+    } else return false;
+    return true;
+  }
+
+  #drawAxis() {
+    const marks = ticks(this.#context.window, this.#trace.start, this.axis.clientWidth > 560 ? 7 : 4);
+    fill(
+      this.axis,
+      marks.map(({ at, offset }) => el("span", { class: `axis-tick${at > 0.94 ? " is-last" : ""}`, css: { left: `${at * 100}%` }, text: tick(offset) })),
+    );
+    fill(this.grid, marks.map(({ at }) => el("span", { class: "grid-line", css: { left: `${at * 100}%` } })));
+  }
+
+  // The pointer: a line in time, a tooltip, Ctrl and wheel to zoom.
+
+  #watchPointer() {
+    const body = this.rows.viewport;
+    let last = null;
+    const update = perFrame(() => last && this.#hover(last));
+    body.addEventListener("pointermove", (event) => {
+      last = { x: event.clientX, y: event.clientY, target: event.target };
+      update();
+    });
+    body.addEventListener("pointerleave", () => {
+      last = null;
+      this.tooltip.hidden = true;
+      this.cursor.hidden = true;
+    });
+    body.addEventListener(
+      "wheel",
+      (event) => {
+        if (!event.ctrlKey && !event.metaKey) return;
+        event.preventDefault();
+        const share = this.#shareAt(event.clientX);
+        const [from, to] = this.#context.window;
+        const around = from + Math.min(1, Math.max(0, share)) * (to - from);
+        this.setWindow(zoomWindow([from, to], event.deltaY > 0 ? 1.25 : 0.8, around, this.#trace.start, this.#trace.end));
+      },
+      { passive: false },
+    );
+    new ResizeObserver(perFrame(() => this.#trace && this.#drawAxis())).observe(this.axis);
+  }
+
+  #shareAt(x) {
+    const box = this.axis.getBoundingClientRect();
+    return (x - box.left) / box.width;
+  }
+
+  #hover({ x, y, target }) {
+    const share = this.#shareAt(x);
+    const inLanes = share >= 0 && share <= 1;
+    this.cursor.hidden = !inLanes;
+    if (inLanes) {
+      const [from, to] = this.#context.window;
+      css(this.cursor, { "--at": share });
+      this.cursorLabel.textContent = duration(from + share * (to - from) - this.#trace.start);
+      this.cursorLabel.classList.toggle("is-left", share > 0.9);
+    }
+    const row = target.closest?.(".bar-row");
+    const node = row && inLanes ? this.#trace.byKey.get(row.dataset.key) : undefined;
+    this.tooltip.hidden = node === undefined;
+    if (node === undefined) return;
+    fill(this.tooltip, tooltipOf(node, this.#trace, selfTime(node)));
+    const { width, height } = this.tooltip.getBoundingClientRect();
+    const left = Math.max(8, Math.min(x + 14, innerWidth - width - 8));
+    const top = y + 18 + height > innerHeight ? y - height - 12 : y + 18;
+    css(this.tooltip, { left: `${left}px`, top: `${top}px` });
+  }
+
+  #setNameWidth(pixels) {
+    const width = Math.round(Math.min(NAME_WIDTH.most, Math.max(NAME_WIDTH.least, pixels)));
+    css(this.element, { "--name-width": `${width}px` });
+    this.splitter.setAttribute("aria-valuenow", width);
+    this.splitter.setAttribute("aria-valuemin", NAME_WIDTH.least);
+    this.splitter.setAttribute("aria-valuemax", NAME_WIDTH.most);
+  }
+
+  #dragSplitter(event) {
+    event.preventDefault();
+    const left = this.element.getBoundingClientRect().left;
+    const move = (moved) => this.#setNameWidth(moved.clientX - left);
+    const up = () => {
+      this.splitter.removeEventListener("pointermove", move);
+      this.splitter.removeEventListener("pointerup", up);
+    };
+    this.splitter.setPointerCapture(event.pointerId);
+    this.splitter.addEventListener("pointermove", move);
+    this.splitter.addEventListener("pointerup", up);
+  }
+
+  #splitterKey(event) {
+    const step = { ArrowLeft: -NAME_WIDTH.step, ArrowRight: NAME_WIDTH.step }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    this.#setNameWidth(Number(this.splitter.getAttribute("aria-valuenow")) + step);
+  }
+}
+
+/** The buttons above the timeline. */
+export function waterfallTools(waterfall) {
+  const button = (name, label, act) => el("button", { type: "button", class: "icon-button", title: label, "aria-label": label, on: { click: act } }, icon(name));
+  return el(
+    "div",
+    { class: "tool-group", role: "group", "aria-label": "Timeline" },
+    button("plus", "Zoom in (+)", () => waterfall.zoom(0.5)),
+    button("minus", "Zoom out (-)", () => waterfall.zoom(2)),
+    button("fit", "See all (0)", () => waterfall.resetWindow()),
+    el("button", { type: "button", class: "button small", text: "Fold", title: "Fold all below the first level", on: { click: () => waterfall.collapseAll() } }),
+    el("button", { type: "button", class: "button small", text: "Unfold", on: { click: () => waterfall.expandAll() } }),
+  );
+}
