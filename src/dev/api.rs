@@ -15,7 +15,8 @@ use serde_json::{Map, Value, json};
 use super::digest::{Digest, Part, ServiceKey};
 use super::filter::Filter;
 use super::graph::{Graph, Statistics};
-use super::model::{self, Scalar};
+use super::merge;
+use super::model::Scalar;
 use super::service::Answer;
 use super::traces::{Cursor, Trace, Traces};
 
@@ -62,7 +63,7 @@ pub(super) fn batch_get_traces(traces: &Traces, body: &[u8]) -> Answer {
 
 fn whole_trace(trace: &Trace) -> Value {
     let documents: Vec<&str> = trace.documents.iter().map(|document| &*document.text).collect();
-    let segments: Vec<Value> = model::merged(&documents)
+    let segments: Vec<Value> = merge::merged(&documents)
         .into_iter()
         .map(|(id, document)| json!({"Id": id, "Document": document}))
         .collect();

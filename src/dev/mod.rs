@@ -6,7 +6,7 @@
 //! | [`segment`] | whether the real service would take a document |
 //! | [`store`] | accepted documents, verbatim, inside a budget |
 //! | [`traces`] | the same as traces, inside a budget of bytes and traces |
-//! | [`model`], `otlp` | documents to a tree, whatever their order; OTLP spans as documents |
+//! | [`model`], [`merge`], `otlp` | documents to a tree, whatever their order; together again; OTLP spans as documents |
 //! | [`digest`] | what of a trace filters, summaries and the service map need |
 //! | [`filter`] | filter expressions |
 //! | [`graph`] | the service map and its statistics |
@@ -48,6 +48,7 @@ pub mod filter;
 pub mod finished;
 pub mod graph;
 pub mod lines;
+pub mod merge;
 pub mod model;
 mod otlp;
 pub mod page;

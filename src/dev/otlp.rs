@@ -11,7 +11,7 @@
 use prost::Message;
 use serde_json::{Map, Value, json};
 
-use super::model::Outline;
+use super::merge::Outline;
 
 /// The most spans of one document that are taken; a datagram has room for a few hundred.
 const MAX_SPANS: usize = 10_000;

@@ -18,7 +18,7 @@ use super::segment::{self, Refusal};
 use super::store::Store;
 use super::telemetry::TelemetryReport;
 use super::traces::{Limits, Traces};
-use super::{api, model, otlp};
+use super::{api, merge, otlp};
 
 /// The most documents in one `PutTraceSegments` call; enforced by the service, not part of the model.
 pub const MAX_DOCUMENTS: usize = 50;
@@ -266,7 +266,7 @@ impl Service {
 
     /// Takes a document that was kept on disk under `key`; one that cannot be read is left out.
     pub fn restore(&mut self, key: u64, text: &str, otlp: bool, at: SystemTime) {
-        if let Some(outline) = model::outline(text) {
+        if let Some(outline) = merge::outline(text) {
             self.traces.restore(key, outline, text, otlp, at);
         }
     }
@@ -313,7 +313,7 @@ impl Service {
     /// Puts a document that was checked into its trace; the spans of an OTLP document into theirs.
     fn keep(&mut self, document: &str, now: SystemTime) -> Result<(), Refusal> {
         if !otlp::is_otlp(document) {
-            if let Some(outline) = model::outline(document) {
+            if let Some(outline) = merge::outline(document) {
                 self.traces.insert(outline, document, false, now);
             }
             return Ok(());

@@ -9,7 +9,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use super::digest::Digest;
-use super::model::{Outline, Tree};
+use super::merge::Outline;
+use super::model::Tree;
 
 /// What a document costs in the budget besides its text: its entry here, and its share of the trace's digest.
 const DOCUMENT_OVERHEAD_BYTES: usize = 512;

@@ -26,8 +26,10 @@ mod routes;
 mod web;
 
 mod boto;
+mod compose;
 mod hostile;
 mod http;
+mod otlp;
 mod sdks;
 mod server;
 mod store;

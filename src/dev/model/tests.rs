@@ -3,6 +3,7 @@ use serde_json::json;
 
 use super::*;
 use crate::dev::digest::Digest;
+use crate::dev::merge::merged;
 
 fn names(tree: &Tree) -> Vec<(String, usize)> {
     tree.preorder()

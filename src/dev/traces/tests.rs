@@ -3,7 +3,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::super::model::outline;
+use super::super::merge::outline;
 use super::*;
 
 const NOW: SystemTime = SystemTime::UNIX_EPOCH;
