@@ -237,3 +237,6 @@ fn looks_like_a_segment(header: &[u8]) -> bool {
     let braced = trimmed.starts_with(b"{") || trimmed.starts_with(b"[") || trimmed.starts_with(b"\"");
     braced && !start.to_ascii_lowercase().windows(6).any(|six| six == b"format") && header.len() > 4
 }
+
+#[cfg(test)]
+mod tests;
