@@ -257,7 +257,7 @@ async fn a_full_buffer_drops_the_oldest_counts_them_and_says_so_once_a_second() 
     let double = double().await;
     double.freeze();
     let daemon = Setup::new(&double.url())
-        .args(&["-m", "3", "--shutdown-timeout", "200ms"])
+        .args(&["-m", "3", "--shutdown-timeout", "2s"])
         .start();
     let socket = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
     let body = vec![b'x'; 60_000];
