@@ -359,14 +359,20 @@ impl<C: PutSegments> Sender<C> {
         }
         self.outage_said_at = Some(now);
         self.outage_said = true;
-        let waiting = self.ledger.snapshot().pending();
+        let counts = self.ledger.snapshot();
+        let (waiting, spooled) = (counts.pending(), counts.spooled);
         let failing_s = lasts.as_secs_f64();
+        let on_disk = match spooled {
+            0 => String::new(),
+            _ => format!(" and {spooled} in the spool"),
+        };
         tracing::error!(
             waiting,
+            spooled,
             failing_s,
             failures = outage.failures,
-            "Sending segment batch failed with: {}; {waiting} segments wait in memory and are sent when calls succeed \
-             again (failing for {failing_s:.1} s)",
+            "Sending segment batch failed with: {}; {waiting} segments wait in memory{on_disk} and are sent when calls \
+             succeed again (failing for {failing_s:.1} s)",
             error.message
         );
     }
@@ -376,7 +382,8 @@ impl<C: PutSegments> Sender<C> {
             return;
         }
         let failing_s = now().duration_since(outage.since).as_secs_f64();
-        let waiting = self.ledger.snapshot().pending();
+        let counts = self.ledger.snapshot();
+        let waiting = counts.pending() + counts.spooled;
         tracing::info!(
             waiting,
             failing_s,
@@ -424,5 +431,7 @@ fn now() -> Instant {
 
 #[cfg(test)]
 mod model;
+#[cfg(test)]
+mod spooled;
 #[cfg(test)]
 mod tests;

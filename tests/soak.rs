@@ -8,7 +8,8 @@
 
 #![allow(
     clippy::unwrap_used,
-    reason = "a test may panic, also outside of its function"
+    clippy::print_stdout,
+    reason = "clippy.toml allows it in test functions only, not in what they share"
 )]
 
 #[path = "support/account.rs"]
@@ -106,7 +107,7 @@ impl Soak {
     fn start(&mut self) {
         let setup = Setup::new(&self.double.url()).args(&[
             "-m",
-            "3",
+            "6",
             "--spool-dir",
             self.spool.path().to_str().unwrap(),
             "--connect-timeout",
