@@ -6,6 +6,8 @@
 //! # The way of the data
 //!
 //! ```text
+//!                                               spool
+//!                                                 ↕
 //! UDP 2000 ──> udp ──> datagram ──> batch ──> queue ──> sender ──> aws::put ──> PutTraceSegments
 //!               │          │           │         │          │
 //!               └──────────┴───────────┴─────────┴──────────┴──> ledger ──> logs, metrics, telemetry
@@ -42,11 +44,10 @@
 //! | [`summary`] | the ledger in words, once a minute and at the end |
 //! | [`signals`] | what the process is told |
 //! | [`logs`] | the official line format, JSON, files with rotation, rate-limited repeats |
-//! | [`http`] | who may use the TCP port |
 //! | [`dev`] | the built-in X-Ray service: `xray dev`, and the tests' double |
 //! | [`send`] | `xray send`: one segment to try with |
 //!
-//! [`datagram`], [`batch`], [`queue`] and [`retry`] do no I/O and read no clock: tests drive them with bytes and
+//! [`datagram`], [`batch`], [`queue`], [`retry`] and [`spool::index`] do no I/O and read no clock: tests drive them with bytes and
 //! times and assert exact results.
 
 pub mod aws;

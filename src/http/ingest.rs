@@ -139,3 +139,6 @@ fn documents(body: &[u8]) -> Result<Vec<String>, Box<Answer>> {
     }
     Ok(documents)
 }
+
+#[cfg(test)]
+mod tests;
