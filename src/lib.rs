@@ -42,7 +42,6 @@
 //! | [`summary`] | the ledger in words, once a minute and at the end |
 //! | [`signals`] | what the process is told |
 //! | [`logs`] | the official line format, JSON, files with rotation, rate-limited repeats |
-//! | [`http`] | who may use the TCP port |
 //! | [`dev`] | the built-in X-Ray service: `xray dev`, and the tests' double |
 //! | [`send`] | `xray send`: one segment to try with |
 //!

@@ -16,8 +16,8 @@ use aws_smithy_types::date_time::Format;
 use xray::cli::{self, DevFlags, Flags, Invocation, SendFlags};
 use xray::config::{self, Config, Disk, Environment, LogConfig};
 use xray::daemon::{self, Stop};
-use xray::healthcheck;
 use xray::dev;
+use xray::healthcheck;
 use xray::logs::{self, SHUTDOWN_BOUND};
 use xray::send::{self, SendConfig};
 
