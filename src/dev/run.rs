@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -229,12 +229,13 @@ fn daemon_environment() -> Environment {
     ))
 }
 
-/// The address under which this machine reaches a listener.
+/// The address under which this machine reaches a listener. One on every address has both IP versions, and SDKs read no
+/// IPv6 literals.
 fn reachable(address: SocketAddr) -> SocketAddr {
-    match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => SocketAddr::from((Ipv4Addr::LOCALHOST, address.port())),
-        IpAddr::V6(ip) if ip.is_unspecified() => SocketAddr::from((Ipv6Addr::LOCALHOST, address.port())),
-        _ => address,
+    if address.ip().is_unspecified() {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, address.port()))
+    } else {
+        address
     }
 }
 
@@ -298,7 +299,7 @@ mod tests {
     fn an_unspecified_address_is_reached_over_loopback() {
         for (bound, reached) in [
             ("0.0.0.0:5", "127.0.0.1:5"),
-            ("[::]:5", "[::1]:5"),
+            ("[::]:5", "127.0.0.1:5"),
             ("10.1.2.3:5", "10.1.2.3:5"),
         ] {
             assert_eq!(reachable(bound.parse().unwrap()).to_string(), reached);
