@@ -53,8 +53,9 @@ pub struct BindError {
     error: io::Error,
 }
 
-impl fmt::Display for BindError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl BindError {
+    /// What is wrong and which address would do, for programs that can't do without the port.
+    pub(crate) fn without_alternative(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Sourced { value, source } = &self.address;
         let (name, flag) = (self.port.name(), self.port.flag());
         write!(f, "Cannot listen on {name} {value} ({source}): {}; ", self.error)?;
@@ -79,7 +80,13 @@ impl fmt::Display for BindError {
                 f,
                 "{flag} takes an address of this host and a port, such as 127.0.0.1:2000"
             ),
-        }?;
+        }
+    }
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.without_alternative(f)?;
         match self.port {
             Port::Udp => Ok(()),
             Port::Tcp => write!(f, ", and --no-tcp runs without sampling, health and metrics"),

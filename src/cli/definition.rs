@@ -148,8 +148,8 @@ pub(super) fn command() -> Command {
              One dash or two before any name; a value after a space or after \"=\" (-n eu-west-1, --region=eu-west-1).\n\
              Switches take a value only after \"=\" (-o=false). The last one given wins; a flag goes over cfg.yaml.\n\
              Flags end at the first argument that is not one: put nothing before or between them.\n\n\
-             xray dev    X-Ray on this machine, without AWS: see xray dev --help\n\
-             xray send   Send one segment, to try: see xray send --help",
+             Also: xray dev (X-Ray on this machine, without AWS) and xray send (one segment, to try with); --help after\n\
+             each tells more.",
         )
 }
 

@@ -8,7 +8,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::definition::{duration_value, int_value, log_format_value, path_value, text_value, value};
 use super::front::{self, Stop};
-use super::{UsageError, canonical, sourced};
+use super::{UsageError, all_sourced, canonical, sourced};
 use crate::config::{LogFormat, Sourced};
 use crate::text::quoted;
 
@@ -45,8 +45,8 @@ pub struct DevFlags {
     pub max_traces: Option<Sourced<i64>>,
     /// `--max-store-mb`.
     pub max_store_mb: Option<Sourced<i64>>,
-    /// `--allow-host`, the last one given.
-    pub allow_host: Option<String>,
+    /// `--allow-host`, each time it was given.
+    pub allow_host: Vec<Sourced<String>>,
 }
 
 /// The flags of `xray send`; `None`: not given.
@@ -84,6 +84,7 @@ fn dev_command() -> Command {
                 .short('t')
                 .help("TCP address of page and API [default: 127.0.0.1:2000]"),
             text_value("allow-host", "NAME")
+                .action(ArgAction::Append)
                 .help("A host name with a dot under which page and API are asked; `.NAME`: all below it"),
             value("buffer-memory", "MB", int_value)
                 .short('m')
@@ -146,7 +147,7 @@ pub(super) fn parse_dev(arguments: &[OsString]) -> Result<Asked<DevFlags>, Usage
         store: matches.get_one("store").cloned(),
         max_traces: sourced(&matches, "max-traces", "flag --max-traces"),
         max_store_mb: sourced(&matches, "max-store-mb", "flag --max-store-mb"),
-        allow_host: matches.get_one("allow-host").cloned(),
+        allow_host: all_sourced(&matches, "allow-host", "flag --allow-host"),
     }))
 }
 

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -25,6 +25,7 @@ use super::web::{self, Shared};
 use crate::config::{Config, Environment, LogFormat, Sourced};
 use crate::daemon::{Daemon, StartError, Stop};
 use crate::http::Guard;
+use crate::listen::{self, BindError};
 use crate::signals;
 
 /// Everything a run needs, checked.
@@ -40,8 +41,6 @@ pub struct DevConfig {
     pub store: Option<PathBuf>,
     /// How much is kept.
     pub limits: Limits,
-    /// Names under which the port may be asked besides those that nobody can rebind.
-    pub allow_host: Vec<String>,
 }
 
 /// Why it did not start.
@@ -50,7 +49,7 @@ pub enum DevError {
     /// The daemon did not.
     Daemon(StartError),
     /// The TCP address can't be listened on.
-    Tcp(Sourced<String>, io::Error),
+    Tcp(BindError),
     /// The file of `--store` can't be used.
     Disk(DiskError),
     /// The system refuses a thread or a runtime.
@@ -61,11 +60,7 @@ impl fmt::Display for DevError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Daemon(error) => error.fmt(f),
-            Self::Tcp(address, error) => write!(
-                f,
-                "Cannot listen on TCP {} ({}): {error}; is another X-Ray daemon running? -t chooses another port",
-                address.value, address.source
-            ),
+            Self::Tcp(error) => error.without_alternative(f),
             Self::Disk(error) => error.fmt(f),
             Self::System(error) => write!(f, "The system refuses what xray dev needs to run: {error}"),
         }
@@ -114,9 +109,11 @@ async fn run_until(config: DevConfig, stopped: watch::Receiver<Stop>) -> Result<
         Some(path) => Some(Disk::open(path, &service).map_err(DevError::Disk)?),
         None => None,
     };
-    let listener = listen(&config.daemon.tcp_address).await?;
+    let listener = listen::tcp(&config.daemon.tcp_address).map_err(DevError::Tcp)?;
+    let listener = TcpListener::from_std(listener).map_err(DevError::System)?;
     let tcp = listener.local_addr().map_err(DevError::System)?;
     let format = config.daemon.log.format;
+    let guard = Guard::new(&config.daemon.allow_host, false);
     let daemon =
         Daemon::bind(daemon_config(config.daemon, tcp), daemon_environment()).map_err(DevError::Daemon)?;
     let udp = daemon.udp_address();
@@ -138,7 +135,7 @@ async fn run_until(config: DevConfig, stopped: watch::Receiver<Stop>) -> Result<
         tcp: tcp.to_string(),
         store_file: config.store.as_ref().map(|path| path.display().to_string()),
     };
-    let shared = Arc::new(Shared::new(service, Guard::new(&config.allow_host, false), about));
+    let shared = Arc::new(Shared::new(service, guard, about));
     let mut screen = Screen::new(io::stdout()).map_err(DevError::System)?;
     screen.say(welcome(tcp, udp, format));
     let (stop_serving, serving_stopped) = oneshot::channel();
@@ -207,6 +204,8 @@ fn daemon_config(config: Config, tcp: SocketAddr) -> Config {
         no_verify_ssl: false,
         proxy_address: None,
         config_file: None,
+        // The port is this process's own, with more on it.
+        no_tcp: true,
         // The store is on this machine already.
         spool: None,
         ..config
@@ -230,23 +229,14 @@ fn daemon_environment() -> Environment {
     ))
 }
 
-/// The address under which this machine reaches a listener.
+/// The address under which this machine reaches a listener. One on every address has both IP versions, and SDKs read no
+/// IPv6 literals.
 fn reachable(address: SocketAddr) -> SocketAddr {
-    match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => SocketAddr::from((Ipv4Addr::LOCALHOST, address.port())),
-        IpAddr::V6(ip) if ip.is_unspecified() => SocketAddr::from((Ipv6Addr::LOCALHOST, address.port())),
-        _ => address,
+    if address.ip().is_unspecified() {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, address.port()))
+    } else {
+        address
     }
-}
-
-async fn listen(address: &Sourced<String>) -> Result<TcpListener, DevError> {
-    let target = match address.value.strip_prefix(':') {
-        Some(port) => format!("0.0.0.0:{port}"),
-        None => address.value.clone(),
-    };
-    TcpListener::bind(target)
-        .await
-        .map_err(|error| DevError::Tcp(address.clone(), error))
 }
 
 /// Where to look.
@@ -309,7 +299,7 @@ mod tests {
     fn an_unspecified_address_is_reached_over_loopback() {
         for (bound, reached) in [
             ("0.0.0.0:5", "127.0.0.1:5"),
-            ("[::]:5", "[::1]:5"),
+            ("[::]:5", "127.0.0.1:5"),
             ("10.1.2.3:5", "10.1.2.3:5"),
         ] {
             assert_eq!(reachable(bound.parse().unwrap()).to_string(), reached);

@@ -41,6 +41,7 @@ pub fn load(flags: &DevFlags, files: &dyn Files) -> Result<DevConfig, ConfigErro
         log_file: flags.log_file.clone(),
         log_format: flags.log_format,
         shutdown_timeout: flags.shutdown_timeout,
+        allow_host: flags.allow_host.clone(),
         ..Flags::default()
     };
     let mut problems = Vec::new();
@@ -91,11 +92,6 @@ pub fn load(flags: &DevFlags, files: &dyn Files) -> Result<DevConfig, ConfigErro
             sampling_rules,
             store: flags.store.clone(),
             limits,
-            allow_host: flags
-                .allow_host
-                .iter()
-                .map(|name| name.to_ascii_lowercase())
-                .collect(),
         }),
         _ => Err(ConfigError::of(problems)),
     }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `POST` of a path of the API | the service; any signature, or none |
 //! | `GET /`, `/assets/…` | the page |
+//! | `GET /healthz`, `/readyz` | 200 while it serves: all it needs is in this process |
 //! | `GET /-/…`, `DELETE /-/traces` | what the page asks ([`super::console`]) |
 //! | anything else | 404 `UnknownOperationException` |
 //!
@@ -18,7 +19,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -31,25 +32,11 @@ use tokio::task::JoinSet;
 use super::console::About;
 use super::service::Service;
 use crate::http::Guard;
+use crate::http::limits::{ACCEPT_PAUSE, IDLE_TIMEOUT, MAX_CONNECTIONS};
 
-/// Open connections: a few apps, a few tabs of six each. More are closed at once.
-const MAX_CONNECTIONS: usize = 256;
-
-/// From a connection's first byte, or the last answer, to the end of the next head. Longer than SDKs, which ask every
-/// 10 s, and browsers keep a connection that is not used.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
-
-/// The most bytes of a head.
+/// The most bytes of a head: those of browsers are larger than those of SDKs, with the cookies of everything else on
+/// this host.
 const MAX_HEAD_BYTES: usize = 64 << 10;
-
-/// The most bytes of a body: 50 documents of 64 KiB and their escapes, as PutTraceSegments takes them.
-const MAX_BODY_BYTES: usize = 5 << 20;
-
-/// From the end of the head to the end of the body.
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// The pause after an accept that failed: the cause does not go away at once.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// What all connections share.
 pub(super) struct Shared {
@@ -140,7 +127,7 @@ fn connection(stream: TcpStream, shared: Arc<Shared>) -> impl Future<Output = ()
         // What a client does wrong on the wire is its own affair.
         let _ = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_TIMEOUT)
+            .header_read_timeout(IDLE_TIMEOUT)
             .max_buf_size(MAX_HEAD_BYTES)
             .serve_connection(TokioIo::new(stream), service)
             .await;

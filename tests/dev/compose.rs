@@ -29,6 +29,11 @@ fn the_entry_point_of_the_compose_file_serves_containers_beside_it() {
         address.strip_suffix('/')?.parse().ok()
     });
     let own = std::net::SocketAddr::from(([127, 0, 0, 1], port));
+    let healthy = clean(&mut Command::new(env!("CARGO_BIN_EXE_xray")))
+        .args(["healthcheck", "-t", &own.to_string()])
+        .status()
+        .expect("it starts");
+    assert!(healthy.success(), "xray healthcheck");
     for (host, status) in [
         ("xray-dev:2000", 200),
         ("localhost:2000", 200),

@@ -12,12 +12,13 @@ use hyper::body::Incoming;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
+use super::Shared;
 use super::body::AnswerBody;
-use super::{BODY_TIMEOUT, MAX_BODY_BYTES, Shared};
 use crate::dev::console::{self, Query, Wrong};
 use crate::dev::page;
 use crate::dev::service::{Answer, Operation};
 use crate::http::guard::Refusal;
+use crate::http::limits::{BODY_TIMEOUT, INGEST_BODY_MAX_BYTES as MAX_BODY_BYTES};
 
 /// How long changes gather before the page hears of them: faster than anyone reads, and few enough to draw.
 const GATHER: Duration = Duration::from_millis(100);
@@ -45,6 +46,12 @@ pub(super) async fn answer(shared: &Arc<Shared>, request: Request<Incoming>) -> 
             Err(reply) => last(reply),
         },
         Method::GET | Method::HEAD if path.starts_with("/-/") => asked(shared, &head),
+        Method::GET | Method::HEAD if path == "/healthz" => {
+            json_reply(StatusCode::OK, &json!({"status": "ok"}))
+        }
+        Method::GET | Method::HEAD if path == "/readyz" => {
+            json_reply(StatusCode::OK, &json!({"status": "ready"}))
+        }
         Method::GET | Method::HEAD => match page::asset(path) {
             Some(asset) => asset_reply(&asset),
             None => unknown(path),
