@@ -110,8 +110,8 @@ fn the_first_request_to_an_app_is_sampled_without_a_word_from_the_caller() {
 
 #[test]
 fn an_opentelemetry_document_which_is_not_json_arrives_unchanged() {
-    // What AWS's OpenTelemetry distributions send: a mark and a base64 text.
-    let document = "T1SCj0KOwoSCgxzZXJ2aWNlLm5hbWUSCAoGY2hlY2s+Lz09";
+    // What AWS's OpenTelemetry distributions send: a mark and an OTLP request with one span, in base64.
+    let document = "T1SCjsSORI3ChBfhMel4d4co9XqO1pOW/v/EghTmVw/Qs2K2CoFY2hlY2swAjkAE8DrQVs9FkEA9LXxQVs9Fg==";
     forwards(&[document.to_owned()]);
 }
 
