@@ -47,8 +47,8 @@
 //! | [`dev`] | the built-in X-Ray service: `xray dev`, and the tests' double |
 //! | [`send`] | `xray send`: one segment to try with |
 //!
-//! [`datagram`], [`batch`], [`queue`], [`retry`] and [`spool::index`] do no I/O and read no clock: tests drive them with bytes and
-//! times and assert exact results.
+//! [`datagram`], [`batch`], [`queue`], [`retry`] and [`spool::index`] do no I/O and read no clock: tests drive them with
+//! bytes and times and assert exact results.
 
 pub mod aws;
 pub mod batch;
