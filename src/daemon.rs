@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use crate::aws::{self, Aws};
 use crate::batch::Batch;
 use crate::budget::{self, Budget, MB};
-use crate::config::{Config, Disk, Environment, Sourced};
+use crate::config::{Config, Disk, Environment, LogLevel, Sourced};
 use crate::health::Health;
 use crate::http::{App, Guard, Server};
 use crate::intake::Intake;
@@ -117,6 +117,15 @@ impl Daemon {
         let socket = udp::bind(&config.udp_address).map_err(StartError::Bind)?;
         let udp_address = socket.local_addr().map_err(StartError::System)?;
         tracing::info!("Listening on UDP {udp_address}");
+
+        // From `warn` on it is left out: it is advice, not something that went wrong.
+        if config.log.level <= LogLevel::Info {
+            match udp::receive_buffer_bytes(&socket).map(udp::receive_buffer_advice) {
+                Ok(Some(advice)) => tracing::warn!("{advice}"),
+                Ok(None) => tracing::debug!("The UDP receive buffer has what was asked for"),
+                Err(error) => tracing::debug!("The size of the UDP receive buffer is not known: {error}"),
+            }
+        }
 
         let budget = Budget::decide(config.buffer_memory_mb, budget::available_memory_bytes(&Disk));
         let ledger = Arc::new(Ledger::default());

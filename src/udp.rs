@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSockRef, UdpSocketState};
+use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::sync::oneshot;
@@ -53,6 +54,27 @@ pub fn bind(address: &Sourced<String>) -> Result<std::net::UdpSocket, BindError>
         socket.bind(&address.into())
     })
     .map(std::net::UdpSocket::from)
+}
+
+/// How much the kernel gave `socket` for datagrams that were not read yet, as it counts: twice what was asked for, if it
+/// was not capped, since its own book-keeping counts too.
+///
+/// # Errors
+/// When the system does not tell.
+pub fn receive_buffer_bytes(socket: &std::net::UdpSocket) -> io::Result<usize> {
+    SockRef::from(socket).recv_buffer_size()
+}
+
+/// What to do about a receive buffer of `granted_bytes`; `None` when there is enough.
+#[must_use]
+pub fn receive_buffer_advice(granted_bytes: usize) -> Option<String> {
+    (granted_bytes < RECEIVE_BUFFER_BYTES).then(|| {
+        format!(
+            "The UDP receive buffer has {} KB, capped by the system, and bursts beyond it are lost: `sysctl -w \
+             net.core.rmem_max={RECEIVE_BUFFER_BYTES}` on the host gives it room",
+            granted_bytes / 1024
+        )
+    })
 }
 
 /// The receive loop and what it needs.
@@ -327,5 +349,28 @@ impl Rejects {
                 datagrams - 1
             ),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receive_buffer_that_the_system_capped_is_told_with_what_to_set() {
+        assert_eq!(receive_buffer_advice(16 << 20), None);
+        assert_eq!(receive_buffer_advice(8 << 20), None);
+        assert_eq!(
+            receive_buffer_advice(425_984).unwrap(),
+            "The UDP receive buffer has 416 KB, capped by the system, and bursts beyond it are lost: `sysctl -w \
+             net.core.rmem_max=8388608` on the host gives it room"
+        );
+    }
+
+    #[test]
+    fn with_a_small_receive_buffer_no_datagram_is_made_to_wait() {
+        assert_eq!(Gather::new(425_984).pause, Duration::ZERO);
+        assert_eq!(Gather::new(8 << 20).pause.as_millis(), 3);
+        assert_eq!(Gather::new(64 << 20).pause, MAX_PAUSE);
     }
 }
