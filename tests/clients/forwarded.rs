@@ -156,7 +156,10 @@ fn the_example_configuration_file_starts_a_daemon_without_a_warning() {
     let endpoint = Endpoint::start();
     let daemon = Daemon::start_with_file(&endpoint.url(), &install::repository().join("cfg.example.yaml"));
     let log = forwarded(&endpoint, daemon, &[segment(1)]);
-    let warnings: Vec<_> = log.iter().filter(|line| line.contains("[Warn]") && !line.contains("UDP receive buffer")).collect();
+    let warnings: Vec<_> = log
+        .iter()
+        .filter(|line| line.contains("[Warn]") && !line.contains("UDP receive buffer"))
+        .collect();
     assert!(warnings.is_empty(), "{warnings:#?}");
 }
 
