@@ -14,8 +14,8 @@ use crate::spool::Origin;
 /// Most documents that PutTraceSegments takes in one call (enforced by the service).
 pub const MAX_DOCUMENTS: usize = 50;
 
-/// How long a document may wait for neighbours.
-pub const MAX_AGE: Duration = Duration::from_secs(1);
+/// How long a document may wait for neighbours: a second, less what timers and the receiver's pause may add.
+pub const MAX_AGE: Duration = Duration::from_millis(990);
 
 /// Most bytes in a body, unless the budget asks for less. The service's own limit is not published; 1 MiB is 50
 /// documents of 20 KB, stays below the usual limit of proxies on the way, and keeps a repeated call cheap.

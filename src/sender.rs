@@ -19,7 +19,7 @@ use crate::intake::Intake;
 use crate::ledger::calls::{Ended, Failure};
 use crate::ledger::{DropReason, Ledger};
 use crate::logs;
-use crate::logs::Tally;
+use crate::logs::LineBudget;
 use crate::queue::Next;
 use crate::retry::{DEFAULT_MAX_CONCURRENCY, Outage, Pacer, Start, code_may_pass};
 use crate::spool::DRAIN_INTERVAL;
@@ -30,9 +30,6 @@ const OUTAGE_REMINDER: Duration = Duration::from_secs(60);
 /// An outage that comes sooner after the last line is said once it has lasted this long: an endpoint that fails every
 /// tenth call would fill the log otherwise.
 const OUTAGE_CERTAIN: Duration = Duration::from_secs(5);
-
-/// Most lines about the unprocessed segments of one call.
-const UNPROCESSED_LINES: usize = 5;
 
 /// How often an unprocessed segment is sent again when the service says that it was not the segment's fault.
 const MAX_REDELIVERIES: u32 = 3;
@@ -73,7 +70,8 @@ pub struct Sender<C> {
     outage_said_at: Option<Instant>,
     outage_said: bool,
     splits_left: usize,
-    refused_lines: Tally,
+    refused_lines: LineBudget,
+    unprocessed_lines: LineBudget,
     /// The spool is not asked for a batch before.
     ask_spool_at: Option<Instant>,
 }
@@ -106,7 +104,8 @@ impl<C: PutSegments> Sender<C> {
             outage_said_at: None,
             outage_said: false,
             splits_left: MAX_SPLITS,
-            refused_lines: Tally::default(),
+            refused_lines: LineBudget::default(),
+            unprocessed_lines: LineBudget::default(),
             ask_spool_at: None,
         }
     }
@@ -260,25 +259,19 @@ impl<C: PutSegments> Sender<C> {
         let segments = batch.documents;
         self.ledger.add_dropped(DropReason::Refused, segments as u64);
         self.intake.settle(batch);
+        let Some(left_out) = self.refused_lines.allow(now()) else {
+            return;
+        };
         let what = match documents::describe(&batch.body).as_slice() {
             [only] => format!("segment {only}"),
             _ => format!("its {segments} segments"),
         };
-        match self.refused_lines.add(segments, now()) {
-            None => {}
-            Some(said) if said == segments as u64 => tracing::error!(
-                segments,
-                "Sending segment batch failed with: {}; {what} dropped, since the service refuses it for good",
-                error.message
-            ),
-            Some(said) => tracing::error!(
-                segments = said,
-                "Sending segment batch failed with: {}; {what} dropped, since the service refuses it for good \
-                 ({} more since the last such line)",
-                error.message,
-                said - segments as u64
-            ),
-        }
+        tracing::error!(
+            segments,
+            "Sending segment batch failed with: {}; {what} dropped, since the service refuses it for good{}",
+            error.message,
+            more(left_out)
+        );
     }
 
     /// Settles the documents of an answered call; those that may yet be processed go back to the queue.
@@ -308,7 +301,7 @@ impl<C: PutSegments> Sender<C> {
         let raw = body::documents(&batch.body).unwrap_or_default();
         let mut named = vec![false; described.len()];
         let mut again = Vec::new();
-        for (line, left) in answer.unprocessed.iter().take(segments).enumerate() {
+        for left in answer.unprocessed.iter().take(segments) {
             let place = left.id.as_ref().and_then(|id| {
                 (0..described.len()).find(|&place| !named[place] && described[place].id.as_ref() == Some(id))
             });
@@ -322,15 +315,10 @@ impl<C: PutSegments> Sender<C> {
                 Some(document) => again.push(*document),
                 None => self.ledger.add_unprocessed(code),
             }
-            if line < UNPROCESSED_LINES {
-                say_unprocessed(left, place.map(|place| &described[place]), document.is_some());
+            if let Some(left_out) = self.unprocessed_lines.allow(now()) {
+                let segment = place.map(|place| &described[place]);
+                say_unprocessed(left, segment, document.is_some(), left_out);
             }
-        }
-        if unprocessed > UNPROCESSED_LINES {
-            tracing::error!(
-                "Unprocessed segments: {} more in this batch",
-                unprocessed - UNPROCESSED_LINES
-            );
         }
         self.ledger.add_sent((segments - unprocessed) as u64);
         match Batch::of_documents(&again, batch.opened_at) {
@@ -393,16 +381,25 @@ impl<C: PutSegments> Sender<C> {
     }
 }
 
+/// How many lines of its kind were left out before one.
+fn more(left_out: u64) -> String {
+    match left_out {
+        0 => String::new(),
+        _ => format!(" ({left_out} more lines of this kind were left out before)"),
+    }
+}
+
 /// One line about a segment that the service did not process; `again` when it goes out once more.
-fn say_unprocessed(left: &Unprocessed, segment: Option<&Description>, again: bool) {
+fn say_unprocessed(left: &Unprocessed, segment: Option<&Description>, again: bool, left_out: u64) {
     let shown = |text: &Option<String>| logs::sanitize(text.as_deref().unwrap_or("none").as_bytes(), 200);
     let segment = segment.map_or_else(|| format!("id {}", shown(&left.id)), Description::to_string);
     let ending = if again { "; it is sent again" } else { "" };
     tracing::error!(
         error_code = left.error_code.as_deref().unwrap_or_default(),
-        "Unprocessed segment: {segment}, error code {}, message: {}{ending}",
+        "Unprocessed segment: {segment}, error code {}, message: {}{ending}{}",
         shown(&left.error_code),
         shown(&left.message),
+        more(left_out),
     );
 }
 

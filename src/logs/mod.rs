@@ -38,6 +38,7 @@
 mod file;
 mod format;
 mod layer;
+mod lines;
 mod queue;
 mod sanitize;
 mod sink;
@@ -45,6 +46,7 @@ mod tally;
 #[cfg(test)]
 mod tests;
 
+pub use lines::LineBudget;
 pub use sanitize::sanitize;
 pub use tally::Tally;
 
