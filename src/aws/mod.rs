@@ -34,7 +34,7 @@ use aws_config::{BehaviorVersion, Region};
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_xray::config::{IdentityCache, StalledStreamProtectionConfig};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
-use aws_smithy_types::retry::RetryConfig;
+use aws_smithy_types::retry::{ReconnectMode, RetryConfig};
 use aws_smithy_types::timeout::TimeoutConfig;
 use bytes::Bytes;
 use http::HeaderValue;
@@ -178,7 +178,10 @@ impl Aws {
             .identity_cache(IdentityCache::no_cache())
             .http_client(client.clone())
             // The sender retries; two layers would multiply.
-            .retry_config(RetryConfig::disabled())
+            .retry_config(
+                // A connection that carried an answer is sound, whatever the answer was.
+                RetryConfig::disabled().with_reconnect_mode(ReconnectMode::ReuseAllConnections),
+            )
             .timeout_config(
                 TimeoutConfig::builder()
                     .connect_timeout(limits.connect_timeout)

@@ -234,6 +234,18 @@ async fn an_outage_is_said_when_it_begins_and_when_it_is_over_and_costs_nothing(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_error_makes_no_line_of_a_dependency() {
+    let double = double().await;
+    double.faults().times(3, Fault::status(503));
+    let daemon = Setup::new(&double.url()).start();
+    daemon.send_segments(1);
+    assert_eq!(arrived(&double, 1).await, [segment(0)]);
+    let (_, lines) = daemon.stop();
+    line(&lines, "Sending segment batch failed with:");
+    assert!(lines.iter().all(|line| !line.contains("aws_smithy")), "{lines:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_answer_of_x_ray_is_no_success() {
     for fault in [
         Fault::redirect(301, "http://127.0.0.1:9/elsewhere"),
