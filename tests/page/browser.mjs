@@ -22,6 +22,8 @@ export function openBrowser(profile) {
   return chromium.launchPersistentContext(profile, {
     executablePath: process.env.PAGE_CHROMIUM,
     headless: true,
+    // Pictures show the page as people see it.
+    ignoreDefaultArgs: ["--hide-scrollbars"],
     args: ARGUMENTS,
     viewport: { width: 1280, height: 760 },
     locale: "en-GB",
