@@ -54,7 +54,8 @@ export class Feeder {
   }
 
   async clear() {
-    await fetch(`${this.#url}/-/traces`, { method: "DELETE" });
+    const answer = await fetch(`${this.#url}/-/traces`, { method: "DELETE" });
+    if (!answer.ok) throw new Error(`the store is not cleared: ${answer.status}`);
   }
 
   close() {

@@ -59,7 +59,11 @@ function check(name, hash, body) {
 const row = (id) => page.locator(`.trace-row[data-id="${id}"]`);
 const bar = (id) => page.locator(`.bar-row[data-id="${id}"]`);
 const live = () => page.locator("#live-state.is-live").waitFor();
-const picture = (name) => page.screenshot({ path: join(PAGE_SCREENSHOTS, `${name}.png`), animations: "disabled" });
+/** A picture in which nothing is under the pointer. */
+async function picture(name) {
+  await page.mouse.move(1, 1);
+  await page.screenshot({ path: join(PAGE_SCREENSHOTS, `${name}.png`), animations: "disabled" });
+}
 /** Whole seconds a moment ago, so that sums of offsets stay exact. */
 const recently = () => Math.floor(Date.now() / 1000) - 20;
 

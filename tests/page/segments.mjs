@@ -237,19 +237,6 @@ export function wideTrace(make, start, count, groups = 20) {
   return { trace_id, documents, count: 1 + groups * (1 + per), last: documents.at(-1).subsegments.at(-1).id };
 }
 
-/** A chain of `depth` nested subsegments. */
-export function deepTrace(make, start, depth) {
-  const trace_id = make.traceId(start);
-  const root = segment(make, trace_id, "recursion", start, { end_time: rounded(start + 0.5), subsegments: [] });
-  let inside = root;
-  for (let level = 1; level <= depth; level += 1) {
-    const next = sub(make, `walk level ${level} of a directory with a rather long name`, start + level * 0.004, start + 0.5 - level * 0.004, { subsegments: [] });
-    inside.subsegments.push(next);
-    inside = next;
-  }
-  return { trace_id, documents: [root] };
-}
-
 /** Runs a script and asks for an address, if it is taken for markup anywhere. */
 export const MARKUP = `<img src=x onerror="globalThis.pwned=1;alert(1)"><script>globalThis.pwned=1</script>`;
 
