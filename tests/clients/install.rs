@@ -45,16 +45,24 @@ pub(crate) fn python() -> Option<PathBuf> {
 /// The `node_modules` of the Express example, or `None` where there is no Node.js.
 ///
 /// # Panics
-/// When the installation fails, and when there is no Node.js but `CI` is set.
+/// As [`node_packages`].
 pub(crate) fn node_modules() -> Option<PathBuf> {
+    node_packages("express", &repository().join("examples/backend-express"))
+}
+
+/// The `node_modules` with what `package.json` and its lock file in the directory `of` ask for, installed as `name`, or
+/// `None` where there is no Node.js.
+///
+/// # Panics
+/// When the installation fails, and when there is no Node.js but `CI` is set.
+pub(crate) fn node_packages(name: &str, of: &Path) -> Option<PathBuf> {
     let node = version_of(Command::new("node").arg("--version"), "node");
     let npm = version_of(Command::new("npm").arg("--version"), "npm");
     let (Some(node), Some(npm)) = (node, npm) else {
         return missing("Node.js 18 or newer with npm (Debian: apt-get install nodejs npm)");
     };
-    let example = repository().join("examples/backend-express");
-    let lists = [example.join("package.json"), example.join("package-lock.json")];
-    let environment = installed("express", &format!("{node} {npm}"), &lists, |directory| {
+    let lists = [of.join("package.json"), of.join("package-lock.json")];
+    let environment = installed(name, &format!("{node} {npm}"), &lists, |directory| {
         fs::create_dir_all(directory).expect("a directory under target");
         for list in &lists {
             fs::copy(list, directory.join(list.file_name().expect("a file"))).expect("a copy under target");
@@ -113,7 +121,11 @@ fn run(command: &mut Command) {
     );
 }
 
-fn missing(what: &str) -> Option<PathBuf> {
+/// `None`, with a line that the test is skipped.
+///
+/// # Panics
+/// When `CI` is set.
+pub(crate) fn missing(what: &str) -> Option<PathBuf> {
     assert!(
         std::env::var_os("CI").is_none(),
         "CI is set, so this test needs {what}"

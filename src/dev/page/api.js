@@ -1,4 +1,4 @@
-// The requests of the page; CONTRACT.md says what each answers. Same origin only.
+// The requests of the page. Same origin only.
 
 /** A filter expression the server did not take: `message`, and `position` in characters or null. */
 export class FilterError extends Error {

@@ -111,7 +111,7 @@ function label(node, { left, width }) {
   const text = node.in_progress ? "in progress" : duration(node.duration);
   if (right < 0.84) return el("span", { class: "bar-label", css: { left: `${(Math.max(0, right) * 100).toFixed(4)}%` }, text });
   if (left > 0.16) return el("span", { class: "bar-label is-before", css: { right: `${((1 - left) * 100).toFixed(4)}%` }, text });
-  return el("span", { class: "bar-label is-inside", text });
+  return el("span", { class: "bar-label is-inside", css: { left: `calc(${(Math.max(0, left) * 100).toFixed(4)}% + 5px)` }, text });
 }
 
 function spoken(node, health, trace) {

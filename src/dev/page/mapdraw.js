@@ -96,7 +96,7 @@ export function drawNode(node, { x, y }) {
     !client && svg("text", { class: "node-latency", y: -1, "text-anchor": "middle" }, duration(node.avg_s ?? NaN)),
     !client && svg("text", { class: "node-count", y: 14, "text-anchor": "middle" }, `${short(node.count)} req`),
     svg("text", { class: "node-name", y: RADIUS + 20, "text-anchor": "middle" }, cut(node.name)),
-    !client && node.type && svg("text", { class: "node-type", y: RADIUS + 35, "text-anchor": "middle" }, cut(typeWord(node.type))),
+    !client && node.type && typeWord(node.type) !== node.name && svg("text", { class: "node-type", y: RADIUS + 35, "text-anchor": "middle" }, cut(typeWord(node.type))),
   );
 }
 

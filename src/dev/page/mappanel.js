@@ -164,7 +164,7 @@ export class MapPanel {
     return el(
       "button",
       { type: "button", class: "service-row", on: { click: () => this.#select(node.id, { focus: true }) } },
-      el("span", { class: "service-name" }, el("b", { text: node.name, title: node.name }), el("span", { class: "muted small", text: typeWord(node.type) })),
+      el("span", { class: "service-name" }, el("b", { text: node.name, title: node.name }), typeWord(node.type) !== node.name && el("span", { class: "muted small", text: typeWord(node.type) })),
       healthBar(node),
       el("span", { class: "service-numbers" }, el("span", { text: `p95 ${duration(node.p95_s ?? NaN)}` }), el("span", { class: "muted", text: `${count(node.count)} req` })),
     );
