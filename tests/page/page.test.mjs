@@ -162,7 +162,9 @@ await check("the bars of the waterfall are in the order of the tree and as long 
   const { trace_id, documents, order, offsets } = measuredTrace(new Maker(3), recently());
   await feeder.sendAll(documents);
   await row(trace_id).click();
-  await becomes(order.length, () => page.locator(".bar-row").count());
+  // There and laid out: rows are made before the view that holds them is shown.
+  const laidOut = (lanes) => lanes.filter((lane) => lane.getBoundingClientRect().width > 0).length;
+  await becomes(order.length, () => page.locator(".bar-row .lane").evaluateAll(laidOut));
 
   const placed = await page.locator(".bar-row").evaluateAll((rows) =>
     rows.map((one) => {
