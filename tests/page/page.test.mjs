@@ -162,11 +162,7 @@ await check("the bars of the waterfall are in the order of the tree and as long 
   const { trace_id, documents, order, offsets } = measuredTrace(new Maker(3), recently());
   await feeder.sendAll(documents);
   await row(trace_id).click();
-  // There and laid out: rows are made before the view that holds them is shown.
-  const laidOut = (lanes) => lanes.filter((lane) => lane.getBoundingClientRect().width > 0).length;
-  await becomes(order.length, () => page.locator(".bar-row .lane").evaluateAll(laidOut));
-
-  const placed = await page.locator(".bar-row").evaluateAll((rows) =>
+  const measure = () => page.locator(".bar-row").evaluateAll((rows) =>
     rows.map((one) => {
       const box = (selector) => {
         const { left, width, top } = one.querySelector(selector).getBoundingClientRect();
@@ -175,6 +171,13 @@ await check("the bars of the waterfall are in the order of the tree and as long 
       return { id: one.dataset.id, level: Number(one.getAttribute("aria-level")), lane: box(".lane"), bar: box(".bar") };
     }),
   );
+  // Each document that arrives draws the rows anew, and a row that is being replaced has no size: what is measured is
+  // one moment in which all of them are there and laid out.
+  let placed = [];
+  await becomes(order.length, async () => {
+    placed = await measure();
+    return placed.filter(({ lane }) => lane.width > 0).length;
+  });
   placed.sort((a, b) => a.lane.top - b.lane.top);
   assert.deepEqual(placed.map((one) => one.id), order);
   assert.deepEqual(placed.map((one) => one.level), [1, 2, 2, 3, 4]);
