@@ -1,14 +1,17 @@
 //! The socket and the receive loop. One thread of its own, which waits for nobody: between two receives it does
 //! nothing but the header check and adding to the open batch.
 
+mod buffers;
+mod gather;
 pub mod kernel;
 
-use std::io::{self, IoSliceMut};
+use std::io;
 use std::pin::pin;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
-use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSockRef, UdpSocketState};
+use quinn_udp::{BATCH_SIZE, UdpSockRef, UdpSocketState};
 use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
@@ -20,22 +23,13 @@ use crate::intake::Intake;
 use crate::ledger::Ledger;
 use crate::listen::{self, BindError, Port};
 use crate::logs::Tally;
+use buffers::Buffers;
+use gather::Gather;
 use kernel::KernelDrops;
 
 /// What is asked of the kernel for datagrams that were not read yet. The default (often 208 KiB) holds some 90
 /// segments of 1 KB, less than 5 ms of a busy service; the kernel grants at most `net.core.rmem_max`.
 const RECEIVE_BUFFER_BYTES: usize = 8 << 20;
-
-/// One datagram's room. UDP carries 65,507 bytes over IPv4 and 65,527 over IPv6; more can't come, so nothing is cut.
-const DATAGRAM_BYTES: usize = 1 << 16;
-
-/// The most that loopback was seen to carry, in bytes of kernel memory a second: 400,000 datagrams of 1 KB, each of
-/// which takes 2.3 KB there.
-const BURST_BYTES_PER_S: usize = 1 << 30;
-
-/// Longest pause between two receives while datagrams keep coming; what waits there waits again, up to a second, in the
-/// open batch.
-const MAX_PAUSE: Duration = Duration::from_millis(5);
 
 /// The pause after a receive that failed for a reason of the system's, so that a lasting one burns no processor.
 const ERROR_PAUSE: Duration = Duration::from_millis(100);
@@ -114,7 +108,7 @@ impl Receiver {
             ledger,
             kernel_drops,
         } = self;
-        let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
+        let state = buffers::prepare(&socket)?;
         let granted_bytes = state
             .recv_buffer_size(UdpSockRef::from(&socket))
             .unwrap_or(RECEIVE_BUFFER_BYTES);
@@ -161,9 +155,13 @@ impl Receiver {
                         tokio::time::sleep(ERROR_PAUSE).await;
                     }
                     let drained = buffers.count < BATCH_SIZE;
-                    buffers.deliver(&intake, &ledger, &mut rejects);
+                    deliver(&buffers, &intake, &ledger, &mut rejects);
+                    gather.received(buffers.count, buffers.bytes());
                     if drained {
-                        gather.pause();
+                        let pause = gather.pause(Instant::now());
+                        if !pause.is_zero() {
+                            thread::sleep(pause);
+                        }
                     }
                 }
             }
@@ -174,7 +172,7 @@ impl Receiver {
             match buffers.fill(&socket, &state) {
                 Ok(()) => {
                     taken_bytes += buffers.bytes();
-                    buffers.deliver(&intake, &ledger, &mut rejects);
+                    deliver(&buffers, &intake, &ledger, &mut rejects);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => break,
@@ -209,107 +207,26 @@ fn receive(socket: &UdpSocket, state: &UdpSocketState, buffers: &mut Buffers) ->
     }
 }
 
-/// Lets datagrams gather in the kernel while they keep coming: waking up for each one costs more than all that is then
-/// done with it.
-///
-/// Only as long as a burst that began this moment would take to fill half of the receive buffer, so a small buffer
-/// means no pause at all; and only when the last receive was not long ago, so that a lone datagram costs no second
-/// wake-up. The thread sleeps, not the task: the runtime would be woken by each datagram that comes.
-#[derive(Debug)]
-struct Gather {
-    pause: Duration,
-    last: Option<Instant>,
-}
-
-impl Gather {
-    fn new(granted_bytes: usize) -> Self {
-        let fill_s = granted_bytes as f64 / 2.0 / BURST_BYTES_PER_S as f64;
-        let pause = Duration::from_secs_f64(fill_s).min(MAX_PAUSE);
-        // Below that a sleep is mostly its own overhead.
-        let pause = if pause < Duration::from_millis(1) {
-            Duration::ZERO
-        } else {
-            pause
-        };
-        Self { pause, last: None }
+/// Hands the documents on and counts everything. Empty datagrams count for nothing, as with the official daemon.
+fn deliver(buffers: &Buffers, intake: &Intake, ledger: &Ledger, rejects: &mut Rejects) {
+    let received = buffers.datagrams().count();
+    if received == 0 {
+        return;
     }
-
-    fn pause(&mut self) {
-        if self.pause.is_zero() {
-            return;
-        }
-        let now = Instant::now();
-        if self
-            .last
-            .is_some_and(|last| now.duration_since(last) < 2 * self.pause)
-        {
-            std::thread::sleep(self.pause);
-            self.last = Some(Instant::now());
-        } else {
-            self.last = Some(now);
-        }
-    }
-}
-
-/// Room for the datagrams of one receive. Pages are touched only as far as datagrams reach.
-struct Buffers {
-    room: Vec<u8>,
-    meta: [RecvMeta; BATCH_SIZE],
-    count: usize,
-}
-
-impl Buffers {
-    fn new() -> Self {
-        Self {
-            room: vec![0; BATCH_SIZE * DATAGRAM_BYTES],
-            meta: [RecvMeta::default(); BATCH_SIZE],
-            count: 0,
-        }
-    }
-
-    /// One receive; what was there before is gone.
-    fn fill(&mut self, socket: &UdpSocket, state: &UdpSocketState) -> io::Result<()> {
-        self.count = 0;
-        let mut rooms = self.room.chunks_mut(DATAGRAM_BYTES);
-        let mut slices: [IoSliceMut<'_>; BATCH_SIZE] =
-            std::array::from_fn(|_| IoSliceMut::new(rooms.next().unwrap_or_default()));
-        self.count = state.recv(UdpSockRef::from(socket), &mut slices, &mut self.meta)?;
-        Ok(())
-    }
-
-    fn bytes(&self) -> usize {
-        self.meta[..self.count].iter().map(|meta| meta.len).sum()
-    }
-
-    /// The datagrams of the last receive. The kernel may join several of one sender; `stride` is then their size.
-    fn datagrams(&self) -> impl Iterator<Item = &[u8]> {
-        self.meta[..self.count]
-            .iter()
-            .zip(self.room.chunks(DATAGRAM_BYTES))
-            .flat_map(|(meta, room)| room[..meta.len].chunks(meta.stride.max(1)))
-    }
-
-    /// Hands the documents on and counts everything. Empty datagrams count for nothing, as with the official daemon.
-    fn deliver(&self, intake: &Intake, ledger: &Ledger, rejects: &mut Rejects) {
-        let received = self.datagrams().count();
-        if received == 0 {
-            return;
-        }
-        ledger.add_received(received as u64);
-        let now = Instant::now();
-        let documents = self
-            .datagrams()
-            .filter_map(|datagram| match datagram::document(datagram) {
-                Ok(document) => Some(document),
-                Err(reject) => {
-                    ledger.add_rejected(reject.reason);
-                    rejects.note(&reject);
-                    None
-                }
-            });
-        intake.add(documents, now);
-        rejects.say(now);
-    }
+    ledger.add_received(received as u64);
+    let now = Instant::now();
+    let documents = buffers
+        .datagrams()
+        .filter_map(|datagram| match datagram::document(datagram) {
+            Ok(document) => Some(document),
+            Err(reject) => {
+                ledger.add_rejected(reject.reason);
+                rejects.note(&reject);
+                None
+            }
+        });
+    intake.add(documents, now);
+    rejects.say(now);
 }
 
 /// Refused datagrams, on their way into the log: at most one line a second, with the first as the example.
@@ -365,12 +282,5 @@ mod tests {
             "The UDP receive buffer has 416 KB, capped by the system, and bursts beyond it are lost: `sysctl -w \
              net.core.rmem_max=8388608` on the host gives it room"
         );
-    }
-
-    #[test]
-    fn with_a_small_receive_buffer_no_datagram_is_made_to_wait() {
-        assert_eq!(Gather::new(425_984).pause, Duration::ZERO);
-        assert_eq!(Gather::new(8 << 20).pause.as_millis(), 3);
-        assert_eq!(Gather::new(64 << 20).pause, MAX_PAUSE);
     }
 }
