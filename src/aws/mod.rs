@@ -192,6 +192,7 @@ impl Aws {
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .sleep_impl(aws_smithy_async::rt::sleep::TokioSleep::new())
             .interceptor(form)
+            .interceptor(FinishedBody)
             .build();
         Ok(Self {
             shared: Arc::new(Shared {
@@ -232,19 +233,17 @@ impl Aws {
     /// # Errors
     /// Why the service did not take it, and by its class what to do about that.
     pub async fn put_trace_segments(&self, body: Bytes) -> Result<PutAnswer, PutError> {
-        let finished = FinishedBody::new(body);
-        let answer = finished.answer();
-        let called = self
+        let call = self
             .shared
             .xray
             .put_trace_segments()
             // The SDK's own body, replaced before it is signed.
             .set_trace_segment_documents(Some(Vec::new()))
-            .customize()
-            .interceptor(finished)
-            .send()
-            .await;
-        let result = match (answer.get(), &called) {
+            .send();
+        // Boxed, since it is some 16 KB, which would be moved once for each future around it.
+        let call = Box::pin(call);
+        let (called, answer) = request::with_body(body, call).await;
+        let result = match (answer, &called) {
             (Some(answer), _) => answer.meaning(),
             (None, Err(error)) => Err(answer::without_answer(error, self.shared.attempt_timeout)),
             // The interceptor sees every answer that the SDK takes for a success.

@@ -4,8 +4,7 @@
 //! `Content-Length`, `Host`, `X-Amz-Date`, `Authorization`, and `X-Amz-Security-Token` with temporary credentials.
 //! The SDK's own `amz-sdk-request`, `amz-sdk-invocation-id` and `x-amz-user-agent` are left out.
 
-use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::cell::RefCell;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_runtime::invocation_id::InvocationIdInterceptor;
@@ -23,6 +22,7 @@ use aws_smithy_types::config_bag::ConfigBag;
 use aws_types::os_shim_internal::Env;
 use bytes::Bytes;
 use http::HeaderValue;
+use tokio::task_local;
 
 use super::answer::Answer;
 use crate::config::Environment;
@@ -129,32 +129,36 @@ fn timestamp(now: SystemTime) -> String {
     format!("{}.{:09}", since.as_secs(), since.subsec_nanos())
 }
 
-/// Puts a finished body into one call in place of the SDK's, and takes the answer as it came.
-pub(super) struct FinishedBody {
+task_local! {
+    /// The call that this task is making.
+    static CALL: RefCell<Exchange>;
+}
+
+/// What the SDK is not to make, and what it is not to read: the finished body of one call, and the answer as it came.
+#[derive(Default)]
+struct Exchange {
     body: Bytes,
-    answer: Arc<OnceLock<Answer>>,
+    answer: Option<Answer>,
 }
 
-impl FinishedBody {
-    pub(super) fn new(body: Bytes) -> Self {
-        Self {
-            body,
-            answer: Arc::default(),
-        }
-    }
-
-    /// Where the answer will be, once one has come whole.
-    pub(super) fn answer(&self) -> Arc<OnceLock<Answer>> {
-        Arc::clone(&self.answer)
-    }
+/// Makes `call`, a call of a client that has [`FinishedBody`], with `body`. Returns what the SDK makes of it, and the
+/// answer if one has come whole.
+pub(super) async fn with_body<T>(body: Bytes, call: impl Future<Output = T>) -> (T, Option<Answer>) {
+    let exchange = Exchange { body, answer: None };
+    CALL.scope(RefCell::new(exchange), async {
+        let result = call.await;
+        let answer = CALL.with(|exchange| exchange.borrow_mut().answer.take());
+        (result, answer)
+    })
+    .await
 }
 
-impl fmt::Debug for FinishedBody {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Never the content: the SDK logs interceptors.
-        write!(f, "FinishedBody({} bytes)", self.body.len())
-    }
-}
+/// Puts the finished body into a call in place of the SDK's, and takes the answer.
+///
+/// One for the client. An interceptor for each call would need a configuration for each call besides, which the SDK
+/// merges with the client's anew.
+#[derive(Debug)]
+pub(super) struct FinishedBody;
 
 #[dyn_dispatch_hint]
 impl Intercept for FinishedBody {
@@ -168,12 +172,13 @@ impl Intercept for FinishedBody {
         _components: &RuntimeComponents,
         _config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
+        // Taken, not shared: with the end of the request the buffer is free again.
+        let body = CALL.try_with(|exchange| std::mem::take(&mut exchange.borrow_mut().body))?;
         let request = context.request_mut();
-        // Shares the buffer.
-        *request.body_mut() = SdkBody::from(self.body.clone());
         request
             .headers_mut()
-            .insert(http::header::CONTENT_LENGTH, self.body.len().to_string());
+            .insert(http::header::CONTENT_LENGTH, body.len().to_string());
+        *request.body_mut() = SdkBody::from(body);
         Ok(())
     }
 
@@ -183,10 +188,8 @@ impl Intercept for FinishedBody {
         _components: &RuntimeComponents,
         _config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        if let Some(answer) = Answer::of(context.response()) {
-            // Filled once: there is one attempt.
-            let _already_filled = self.answer.set(answer);
-        }
+        let answer = Answer::of(context.response());
+        CALL.try_with(|exchange| exchange.borrow_mut().answer = answer)?;
         Ok(())
     }
 }
