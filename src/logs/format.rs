@@ -52,9 +52,9 @@ fn text_line(now: SystemTime, level: Level, record: &Record) -> String {
         for (name, value) in &record.fields {
             let value = match value {
                 Value::String(value) => sanitize_message(value, MAX_TEXT_CHARS),
-                other => other.to_string(),
+                other => other.to_string().into(),
             };
-            let _ = write!(message, " {name}={value}");
+            let _ = write!(message.to_mut(), " {name}={value}");
         }
     }
     let _ = writeln!(

@@ -2,7 +2,11 @@
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// How long the writer lets lines gather while they keep coming: waking it up costs more than what it then does with a
+/// line, and a busy daemon has one for each batch.
+const GATHER: Duration = Duration::from_millis(50);
 
 /// What the writer has to do next.
 #[derive(Debug, PartialEq, Eq)]
@@ -28,6 +32,8 @@ pub(super) struct Queue {
     state: Mutex<State>,
     /// The writer waits here for work.
     arrived: Condvar,
+    /// The writer waits here for more work.
+    hurried: Condvar,
     /// [`Queue::flush`] waits here for the writer to be done.
     settled: Condvar,
 }
@@ -45,6 +51,14 @@ struct State {
     dropping: bool,
     /// The writer is busy with an item it took.
     writing: bool,
+    /// The writer has nothing to do until it is notified.
+    idle: bool,
+    /// More than half of the room is taken, so the writer may not wait for more.
+    pressing: bool,
+    /// How many wait in [`Queue::flush`].
+    flushing: usize,
+    /// When the writer had work the last time after a pause.
+    woken_at: Option<Instant>,
     /// No more work will come.
     closed: bool,
 }
@@ -55,6 +69,7 @@ impl Queue {
             limit_bytes,
             state: Mutex::default(),
             arrived: Condvar::new(),
+            hurried: Condvar::new(),
             settled: Condvar::new(),
         }
     }
@@ -82,8 +97,20 @@ impl Queue {
         }
         state.queued_bytes += line.len();
         state.items.push_back(Item::Line(line));
+        if !state.pressing && state.queued_bytes > self.limit_bytes / 2 {
+            state.pressing = true;
+            self.hurried.notify_one();
+        }
+        self.wake(state);
+    }
+
+    fn wake(&self, state: MutexGuard<'_, State>) {
+        let idle = state.idle;
         drop(state);
-        self.arrived.notify_one();
+        // A notification is a system call even if nobody waits for it.
+        if idle {
+            self.arrived.notify_one();
+        }
     }
 
     /// Queues the order to open the file anew, behind the lines that wait.
@@ -92,8 +119,7 @@ impl Queue {
         if state.items.back() != Some(&Item::Reopen) {
             state.items.push_back(Item::Reopen);
         }
-        drop(state);
-        self.arrived.notify_one();
+        self.wake(state);
     }
 
     /// For the writer: waits for the next item, having finished the one before. `None` once closed and empty.
@@ -109,6 +135,7 @@ impl Queue {
             if let Some(item) = item {
                 if let Item::Line(line) = &item {
                     state.queued_bytes -= line.len();
+                    state.pressing = state.queued_bytes > self.limit_bytes / 2;
                 }
                 state.writing = true;
                 return Some(item);
@@ -117,16 +144,40 @@ impl Queue {
             if state.closed {
                 return None;
             }
-            state = self.arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self.work(state);
         }
+    }
+
+    /// Waits for work; for more of it if there was some just before.
+    fn work<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        state.idle = true;
+        state = self
+            .arrived
+            .wait_while(state, |state| state.is_settled() && !state.closed)
+            .unwrap_or_else(PoisonError::into_inner);
+        state.idle = false;
+        if state.woken_at.is_some_and(|at| at.elapsed() < 2 * GATHER) {
+            (state, _) = self
+                .hurried
+                .wait_timeout_while(state, GATHER, |state| {
+                    state.flushing == 0 && !state.pressing && !state.closed
+                })
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        state.woken_at = Some(Instant::now());
+        state
     }
 
     /// Waits until all that was queued is written, `bound` at most. `false`: it was not.
     pub(super) fn flush(&self, bound: Duration) -> bool {
-        let (state, _) = self
+        let mut state = self.lock();
+        state.flushing += 1;
+        self.hurried.notify_one();
+        (state, _) = self
             .settled
-            .wait_timeout_while(self.lock(), bound, |state| !state.is_settled())
+            .wait_timeout_while(state, bound, |state| !state.is_settled())
             .unwrap_or_else(PoisonError::into_inner);
+        state.flushing -= 1;
         state.is_settled()
     }
 
@@ -134,6 +185,7 @@ impl Queue {
     pub(super) fn close(&self) {
         self.lock().closed = true;
         self.arrived.notify_one();
+        self.hurried.notify_one();
     }
 
     /// Lines dropped since the start.
@@ -203,6 +255,25 @@ mod tests {
         queue.close();
         let items: Vec<_> = std::iter::from_fn(|| queue.pop()).collect();
         assert_eq!(items, [line("a"), Item::Reopen, line("b"), Item::Reopen]);
+    }
+
+    #[test]
+    fn a_line_after_others_waits_for_more_but_not_when_somebody_waits_for_it() {
+        let queue = Queue::new(8);
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| std::iter::from_fn(|| queue.pop()).collect::<Vec<_>>());
+            for text in ["a", "b", "c"] {
+                queue.push(text.to_owned());
+                assert!(queue.flush(Duration::MAX));
+            }
+            queue.push("d".to_owned());
+            queue.close();
+            assert_eq!(
+                writer.join().unwrap(),
+                [line("a"), line("b"), line("c"), line("d")]
+            );
+        });
+        assert_eq!(queue.dropped_total(), 0);
     }
 
     #[test]
