@@ -3,12 +3,14 @@
 //! A sealed batch *is* the HTTP body of its PutTraceSegments call: nothing is copied or escaped again.
 
 pub mod body;
+mod buffer;
 pub mod escape;
 
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use self::buffer::{Buffer, Pool};
 use crate::spool::Origin;
 
 /// Most documents that PutTraceSegments takes in one call (enforced by the service).
@@ -23,6 +25,10 @@ pub const MAX_BODY_BYTES: usize = 1 << 20;
 
 const HEAD: &[u8] = b"{\"TraceSegmentDocuments\":[";
 const TAIL: &[u8] = b"]}";
+
+/// As much memory as this many of the largest bodies is kept for the next ones while segments keep coming. With segments
+/// of 1 KB that is for some 35 bodies, more than there are calls in flight.
+const SPARE_BODIES: usize = 2;
 
 /// The capacity of the first body; later ones start with the size of the one before.
 const FIRST_CAPACITY_BYTES: usize = 4 << 10;
@@ -53,9 +59,14 @@ impl Batch {
     /// A finished body with `documents` documents, not sent before.
     #[must_use]
     pub fn of_body(body: Vec<u8>, documents: usize, opened_at: Instant) -> Self {
-        let cost_bytes = body.capacity() + size_of::<Self>();
+        let held_bytes = body.capacity();
+        Self::new(body.into(), held_bytes, documents, opened_at)
+    }
+
+    /// The same, of a body that holds `held_bytes` of memory.
+    fn new(body: Bytes, held_bytes: usize, documents: usize, opened_at: Instant) -> Self {
         Self {
-            body: Bytes::from(body),
+            body,
             documents,
             opened_at,
             attempts: 0,
@@ -63,7 +74,7 @@ impl Batch {
             not_before: None,
             ticket: 0,
             origin: None,
-            cost_bytes,
+            cost_bytes: held_bytes + size_of::<Self>(),
         }
     }
 
@@ -77,11 +88,13 @@ impl Batch {
 /// The batch that documents are being added to.
 #[derive(Debug)]
 pub struct OpenBatch {
-    body: Vec<u8>,
+    /// `None` while empty.
+    body: Option<Buffer>,
     documents: usize,
     opened_at: Option<Instant>,
     next_capacity_bytes: usize,
     max_body_bytes: usize,
+    pool: Pool,
 }
 
 /// What [`OpenBatch::push`] did.
@@ -99,11 +112,12 @@ impl OpenBatch {
     #[must_use]
     pub fn new(max_body_bytes: usize) -> Self {
         Self {
-            body: Vec::new(),
+            body: None,
             documents: 0,
             opened_at: None,
             next_capacity_bytes: FIRST_CAPACITY_BYTES,
             max_body_bytes,
+            pool: Pool::new(SPARE_BODIES * max_body_bytes.min(MAX_BODY_BYTES)),
         }
     }
 
@@ -111,20 +125,24 @@ impl OpenBatch {
     pub fn push(&mut self, document: &[u8], now: Instant) -> Pushed {
         let mut pushed = Pushed::default();
         // A document grows by its two quotes and comma at least; when even that does not fit, seal first.
-        if self.documents > 0 && self.body.len() + document.len() + 3 + TAIL.len() > self.max_body_bytes {
+        if self.documents > 0 && self.bytes() + document.len() + 3 + TAIL.len() > self.max_body_bytes {
             pushed.sealed = self.seal();
         }
-        if self.documents == 0 {
-            self.body = Vec::with_capacity(self.next_capacity_bytes);
-            self.body.extend_from_slice(HEAD);
-            self.opened_at = Some(now);
-        } else {
-            self.body.push(b',');
-        }
-        pushed.replaced_utf8 = append(document, &mut self.body);
+        let body = match &mut self.body {
+            Some(body) => {
+                body.extend(b",");
+                body
+            }
+            none => {
+                self.opened_at = Some(now);
+                let body = none.insert(self.pool.take(self.next_capacity_bytes));
+                body.extend(HEAD);
+                body
+            }
+        };
+        pushed.replaced_utf8 = append(document, body);
         self.documents += 1;
-        if pushed.sealed.is_none()
-            && (self.documents == MAX_DOCUMENTS || self.body.len() >= self.max_body_bytes)
+        if pushed.sealed.is_none() && (self.documents == MAX_DOCUMENTS || self.bytes() >= self.max_body_bytes)
         {
             pushed.sealed = self.seal();
         }
@@ -150,7 +168,7 @@ impl OpenBatch {
     /// How long its body is.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.body.len()
+        self.body.as_ref().map_or(0, Buffer::len)
     }
 
     /// When its first document came; `None` while empty.
@@ -168,32 +186,35 @@ impl OpenBatch {
     /// Seals it when its first document is [`MAX_AGE`] old.
     #[must_use]
     pub fn seal_if_due(&mut self, now: Instant) -> Option<Batch> {
-        if self.deadline()? <= now {
-            self.seal()
-        } else {
-            None
+        if self.deadline()? > now {
+            return None;
         }
+        // Few documents come: the system can have the memory until the next body is made.
+        self.pool.rest();
+        self.seal()
     }
 
     /// Seals it whatever its age; `None` when it is empty.
     #[must_use]
     pub fn seal(&mut self) -> Option<Batch> {
         let opened_at = self.opened_at.take()?;
-        let mut body = std::mem::take(&mut self.body);
-        body.extend_from_slice(TAIL);
-        // The next batch will be much like this one; an eighth more saves it from growing at its end.
-        self.next_capacity_bytes = body.len() + body.len() / 8;
-        // The most that it costs beyond its length; `Intake::room_for` counts on it.
-        if body.capacity() - body.len() > body.len() / 4 {
-            body.shrink_to_fit();
-        }
+        let mut body = self.body.take()?;
+        body.extend(TAIL);
+        let bytes = body.len();
+        // The next batch will be much like this one; a little more saves it from growing at its end.
+        self.next_capacity_bytes = bytes + bytes / 16 + escape::SLACK_BYTES;
         let documents = std::mem::take(&mut self.documents);
-        Some(Batch::of_body(body, documents, opened_at))
+        // The most that it costs beyond its length; `Intake::room_for` counts on it.
+        if body.capacity() - bytes > bytes / 4 {
+            return Some(Batch::of_body(body.as_ref().to_vec(), documents, opened_at));
+        }
+        let held_bytes = body.capacity();
+        Some(Batch::new(body.into_bytes(), held_bytes, documents, opened_at))
     }
 }
 
 /// Appends `document` as a JSON string to `body`; true when bytes had to be replaced because they are not UTF-8.
-fn append(document: &[u8], body: &mut Vec<u8>) -> bool {
+fn append(document: &[u8], body: &mut Buffer) -> bool {
     match std::str::from_utf8(document) {
         Ok(_) => {
             escape::escape(document, body);

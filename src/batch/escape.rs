@@ -9,22 +9,56 @@ const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
 /// Bytes escaped at a time, which bounds the scratch room at the end of the output.
 const PIECE_BYTES: usize = 512;
 
+/// A control character takes six bytes.
+const MAX_GROWTH: usize = 6;
+
+/// What a document can be escaped into.
+pub trait Output {
+    /// Lets `write` fill up to `max_bytes` at the end, and keeps as many of them as it returns.
+    fn append_with(&mut self, max_bytes: usize, write: impl FnOnce(&mut [u8]) -> usize);
+}
+
+impl Output for Vec<u8> {
+    fn append_with(&mut self, max_bytes: usize, write: impl FnOnce(&mut [u8]) -> usize) {
+        let start = self.len();
+        self.resize(start + max_bytes, 0);
+        let written = write(&mut self[start..]);
+        self.truncate(start + written);
+    }
+}
+
 /// Appends `document` as a JSON string with its quotes; bytes that are not UTF-8 stay as they are.
-pub fn escape(document: &[u8], out: &mut Vec<u8>) {
-    out.push(b'"');
+pub fn escape(document: &[u8], out: &mut impl Output) {
+    push(out, b'"');
     for piece in document.chunks(PIECE_BYTES) {
-        let start = out.len();
-        // Twice the piece when every byte is escaped, and room for the last eight bytes to be written whole.
-        out.resize(start + 2 * piece.len() + 8, 0);
-        match fast(piece, &mut out[start..]) {
-            Some(written) => out.truncate(start + written),
-            None => {
-                out.truncate(start);
-                slow(piece, out);
-            }
+        let mut grows = false;
+        out.append_with(room_bytes(piece.len()), |room| {
+            fast(piece, room).unwrap_or_else(|| {
+                grows = true;
+                0
+            })
+        });
+        if grows {
+            out.append_with(MAX_GROWTH * piece.len(), |room| slow(piece, room));
         }
     }
-    out.push(b'"');
+    push(out, b'"');
+}
+
+/// The most room that is asked for at the end of a document whose escapes take two bytes each; of it, no more than the
+/// document's own length twice is used.
+pub const SLACK_BYTES: usize = room_bytes(PIECE_BYTES);
+
+/// Twice the piece when every byte is escaped, and room for the last eight bytes to be written whole.
+const fn room_bytes(piece_bytes: usize) -> usize {
+    2 * piece_bytes + 8
+}
+
+fn push(out: &mut impl Output, byte: u8) {
+    out.append_with(1, |room| {
+        room[0] = byte;
+        1
+    });
 }
 
 /// Into `out`, which has room enough; `None` when there is a control character, which grows more than twofold.
@@ -75,23 +109,30 @@ fn special(word: u64) -> u64 {
     !plain & HIGH_BITS
 }
 
-fn slow(piece: &[u8], out: &mut Vec<u8>) {
+/// Into `out`, which has room for [`MAX_GROWTH`] times the piece.
+fn slow(piece: &[u8], out: &mut [u8]) -> usize {
     const HEX: &[u8; 16] = b"0123456789abcdef";
+    let mut at = 0;
+    let mut put = |bytes: &[u8]| {
+        out[at..at + bytes.len()].copy_from_slice(bytes);
+        at += bytes.len();
+    };
     for &byte in piece {
         match byte {
-            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
-            8 => out.extend_from_slice(b"\\b"),
-            b'\t' => out.extend_from_slice(b"\\t"),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            12 => out.extend_from_slice(b"\\f"),
-            b'\r' => out.extend_from_slice(b"\\r"),
+            b'"' | b'\\' => put(&[b'\\', byte]),
+            8 => put(b"\\b"),
+            b'\t' => put(b"\\t"),
+            b'\n' => put(b"\\n"),
+            12 => put(b"\\f"),
+            b'\r' => put(b"\\r"),
             0..b' ' => {
-                out.extend_from_slice(b"\\u00");
-                out.extend_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+                put(b"\\u00");
+                put(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
             }
-            _ => out.push(byte),
+            _ => put(&[byte]),
         }
     }
+    at
 }
 
 #[cfg(test)]

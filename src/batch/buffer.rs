@@ -1,0 +1,297 @@
+//! Memory for bodies: straight from the system, used again for the next bodies, and straight back.
+//!
+//! An allocator serves these badly. Each body of fifty segments is some 60 KB, made by the receiver and freed by the
+//! sender; most allocators keep what one thread allocated and another freed, and after a burst hold on to more than the
+//! burst itself was. Taken from the system and given back for each body, the pages cost more than what is written into
+//! them; so a few are kept while segments keep coming.
+
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use memmap2::{MmapMut, MmapOptions};
+
+use super::escape::Output;
+
+/// From this size on memory comes as pages of its own. Smaller bodies are those of a quiet time, and many small mappings
+/// would meet the system's limit on their number.
+const MAPPED_MIN_BYTES: usize = 32 << 10;
+
+/// A multiple of the page size of most systems.
+const PAGE_BYTES: usize = 4 << 10;
+
+/// Where bodies' memory comes from and goes to. Clones share it.
+#[derive(Debug, Clone)]
+pub(super) struct Pool {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    max_bytes: usize,
+    // A std mutex: held for a few instructions, in which nothing is given back to the system.
+    spares: Mutex<Spares>,
+}
+
+/// What is kept for the next bodies.
+#[derive(Debug, Default)]
+struct Spares {
+    memory: Vec<Memory>,
+    bytes: usize,
+    /// Nothing is kept until the next body is made.
+    resting: bool,
+}
+
+impl Pool {
+    /// One that keeps at most `max_bytes` for later.
+    pub(super) fn new(max_bytes: usize) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                max_bytes,
+                spares: Mutex::default(),
+            }),
+        }
+    }
+
+    /// An empty buffer for a body of about `capacity_bytes`: one that is kept, if it is neither much too small, so that it
+    /// would grow and be copied, nor much too large, so that the body would hold memory that it does not use.
+    pub(super) fn take(&self, capacity_bytes: usize) -> Buffer {
+        let tolerance_bytes = capacity_bytes / 16 + PAGE_BYTES;
+        let fits = capacity_bytes.saturating_sub(tolerance_bytes)..=capacity_bytes + tolerance_bytes;
+        let mut kept = std::iter::from_fn(|| self.shared.next());
+        let memory = kept
+            .find(|memory| fits.contains(&memory.bytes().len()))
+            .unwrap_or_else(|| Memory::new(capacity_bytes));
+        Buffer {
+            memory,
+            filled: 0,
+            pool: self.clone(),
+        }
+    }
+
+    /// Gives back to the system what is kept, and what comes until the next body is made.
+    pub(super) fn rest(&self) {
+        let resting = Spares {
+            resting: true,
+            ..Spares::default()
+        };
+        drop(mem::replace(&mut *self.shared.spares(), resting));
+    }
+}
+
+impl Shared {
+    fn spares(&self) -> MutexGuard<'_, Spares> {
+        // Nothing panics while it is held.
+        self.spares.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn next(&self) -> Option<Memory> {
+        let mut spares = self.spares();
+        spares.resting = false;
+        let memory = spares.memory.pop()?;
+        spares.bytes -= memory.bytes().len();
+        Some(memory)
+    }
+
+    /// Keeps `memory`, or returns it when there is no room for it.
+    fn keep(&self, memory: Memory) -> Option<Memory> {
+        let bytes = memory.bytes().len();
+        let mut spares = self.spares();
+        if spares.resting || bytes == 0 || spares.bytes + bytes > self.max_bytes {
+            return Some(memory);
+        }
+        spares.bytes += bytes;
+        spares.memory.push(memory);
+        None
+    }
+}
+
+/// Initialised memory.
+#[derive(Debug)]
+enum Memory {
+    Mapped(MmapMut),
+    Heap(Vec<u8>),
+}
+
+impl Memory {
+    /// Of at least `bytes`.
+    fn new(bytes: usize) -> Self {
+        if bytes >= MAPPED_MIN_BYTES {
+            let bytes = bytes.next_multiple_of(PAGE_BYTES);
+            // With its pages, since they are about to be written: one by one they would cost far more.
+            if let Ok(mapped) = MmapOptions::new().len(bytes).populate().map_anon() {
+                return Self::Mapped(mapped);
+            }
+            // The system's limit on mappings is met, or there are none here. The allocator has other ways.
+        }
+        Self::Heap(vec![0; bytes])
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Mapped(bytes) => bytes,
+            Self::Heap(bytes) => bytes,
+        }
+    }
+
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        match self {
+            Self::Mapped(bytes) => bytes,
+            Self::Heap(bytes) => bytes,
+        }
+    }
+}
+
+/// A body that is being written. Its memory goes back to its pool with the last who reads it.
+#[derive(Debug)]
+pub(super) struct Buffer {
+    memory: Memory,
+    filled: usize,
+    pool: Pool,
+}
+
+impl Buffer {
+    pub(super) fn len(&self) -> usize {
+        self.filled
+    }
+
+    /// How much memory it holds.
+    pub(super) fn capacity(&self) -> usize {
+        self.memory.bytes().len()
+    }
+
+    pub(super) fn extend(&mut self, bytes: &[u8]) {
+        self.append_with(bytes.len(), |room| {
+            room.copy_from_slice(bytes);
+            bytes.len()
+        });
+    }
+
+    /// What was written, not copied.
+    pub(super) fn into_bytes(self) -> Bytes {
+        Bytes::from_owner(self)
+    }
+
+    fn grow(&mut self, least_bytes: usize) {
+        let now_bytes = self.capacity();
+        // Large ones by no more than a body may hold beyond its length.
+        let more_bytes = if now_bytes < MAPPED_MIN_BYTES {
+            now_bytes
+        } else {
+            now_bytes / 4
+        };
+        let mut grown = Memory::new(least_bytes.max(now_bytes + more_bytes));
+        grown.bytes_mut()[..self.filled].copy_from_slice(self.as_ref());
+        self.memory = grown;
+    }
+}
+
+impl Output for Buffer {
+    fn append_with(&mut self, max_bytes: usize, write: impl FnOnce(&mut [u8]) -> usize) {
+        let end = self.filled + max_bytes;
+        if end > self.capacity() {
+            self.grow(end);
+        }
+        let written = write(&mut self.memory.bytes_mut()[self.filled..end]);
+        self.filled += written.min(max_bytes);
+    }
+}
+
+impl AsRef<[u8]> for Buffer {
+    fn as_ref(&self) -> &[u8] {
+        &self.memory.bytes()[..self.filled]
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        let memory = mem::replace(&mut self.memory, Memory::Heap(Vec::new()));
+        // What is not kept goes back to the system here, outside of the lock.
+        drop(self.pool.shared.keep(memory));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(pool: &Pool) -> (usize, usize) {
+        let spares = pool.shared.spares();
+        (spares.memory.len(), spares.bytes)
+    }
+
+    #[test]
+    fn memory_is_used_again_once_nobody_reads_the_body() {
+        let pool = Pool::new(1 << 20);
+        let mut buffer = pool.take(60_000);
+        buffer.extend(b"{\"TraceSegmentDocuments\":[\"x\"]}");
+        let body = buffer.into_bytes();
+        let reader = body.clone();
+        let at = body.as_ptr();
+        drop(body);
+        assert_eq!(kept(&pool), (0, 0));
+        assert_eq!(&reader[..], b"{\"TraceSegmentDocuments\":[\"x\"]}");
+        drop(reader);
+        assert_eq!(kept(&pool), (1, 61_440));
+
+        let again = pool.take(60_000);
+        assert_eq!(
+            (again.as_ref().as_ptr(), again.len(), again.capacity()),
+            (at, 0, 61_440)
+        );
+        assert_eq!(kept(&pool), (0, 0));
+    }
+
+    #[test]
+    fn no_more_is_kept_than_the_bound() {
+        let pool = Pool::new(150_000);
+        let buffers: Vec<Buffer> = (0..5).map(|_| pool.take(60_000)).collect();
+        drop(buffers);
+        assert_eq!(kept(&pool), (2, 122_880));
+    }
+
+    #[test]
+    fn memory_of_another_size_is_given_back_instead() {
+        for (size, wanted, fits) in [
+            (61_440, 61_440, true),
+            (61_440, 65_000, true),
+            (61_440, 80_000, false),
+            (61_440, 54_000, true),
+            (61_440, 53_000, false),
+            (500, 4_000, true),
+            (500, 5_000, false),
+        ] {
+            let pool = Pool::new(usize::MAX);
+            drop(pool.take(size));
+            assert_eq!(kept(&pool), (1, size));
+            let capacity = pool.take(wanted).capacity();
+            assert_eq!(capacity == size, fits, "{size} for {wanted}");
+        }
+    }
+
+    #[test]
+    fn at_rest_nothing_is_kept_until_the_next_body_is_made() {
+        let pool = Pool::new(1 << 20);
+        let (first, second) = (pool.take(60_000), pool.take(60_000));
+        drop(first);
+        pool.rest();
+        assert_eq!(kept(&pool), (0, 0));
+        drop(second);
+        assert_eq!(kept(&pool), (0, 0));
+        drop(pool.take(60_000));
+        assert_eq!(kept(&pool), (1, 61_440));
+    }
+
+    #[test]
+    fn it_grows_with_what_is_written_whatever_its_memory_is() {
+        for size in [1, 100, MAPPED_MIN_BYTES - 1, MAPPED_MIN_BYTES, 100_000] {
+            let mut buffer = Pool::new(0).take(size);
+            let text: Vec<u8> = (0..5 * size + 7).map(|index| index as u8).collect();
+            for piece in text.chunks(1000) {
+                buffer.extend(piece);
+            }
+            assert_eq!(buffer.as_ref(), text, "{size}");
+            assert_eq!(&buffer.into_bytes()[..], text);
+        }
+    }
+}
