@@ -21,6 +21,10 @@ use xray::healthcheck;
 use xray::logs::{self, SHUTDOWN_BOUND};
 use xray::send::{self, SendConfig};
 
+/// For the many small allocations of a call; the bodies of batches have memory of their own.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const WRONG_ARGUMENTS: u8 = 2;
 
 fn main() -> ExitCode {
