@@ -7,7 +7,7 @@ use super::subject::{Bench, Subject};
 use super::table::{Table, median, mib};
 use super::{Result, say};
 
-const HEAD: [&str; 14] = [
+const HEAD: [&str; 15] = [
     "subject",
     "bytes",
     "asked/s",
@@ -21,6 +21,7 @@ const HEAD: [&str; 14] = [
     "sleeps/segment",
     "RSS peak MiB",
     "RSS after MiB",
+    "beyond waiting MiB",
     "threads",
 ];
 
@@ -29,8 +30,9 @@ pub(crate) fn run(bench: &Bench, options: &Options) -> Result<()> {
         "\n## Cost by size and rate\n\n\
          {} s a run, {} in turns, medians (the ratio: of the ratios within a round); sent and lost are sums. CPU is user and system time of the whole process \
          (its CPU clock) from the first segment until the last one arrived, idling not subtracted, over the \
-         segments that arrived. Peak is VmHWM, after is VmRSS 1 s after the last segment arrived. Sleeps are voluntary \
-         context switches.\n",
+         segments that arrived. Peak is VmHWM, after is VmRSS 1 s after the last segment arrived, beyond waiting is the \
+         most that VmRSS was above the bytes of the segments that waited at that moment. Sleeps are voluntary context \
+         switches.\n",
         options.time.as_secs_f64(),
         if options.rounds == 1 {
             "1 round".to_owned()
@@ -152,6 +154,10 @@ fn row(subject: Subject, size: usize, rate: u64, rounds: &[Measured], floor: &[M
         ),
         mib(middle(|round| round.memory.peak_kib as f64)),
         mib(middle(|round| round.memory.now_kib as f64)),
+        match rounds.iter().filter_map(|round| round.beyond_kib).max() {
+            Some(most_kib) => mib(most_kib as f64),
+            None => "-".to_owned(),
+        },
         format!("{:.0}", middle(|round| round.threads as f64)),
     ]
 }

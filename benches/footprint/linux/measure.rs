@@ -7,6 +7,7 @@ use super::generator::{Generator, Load, Sent};
 use super::process::Memory;
 use super::role;
 use super::subject::{Bench, Running, Subject};
+use super::watch::Watch;
 use super::{Result, process};
 
 /// Documents that make the first connection before anything is measured.
@@ -39,6 +40,8 @@ pub(crate) struct Measured {
     pub(crate) sleeps: u64,
     pub(crate) threads: usize,
     pub(crate) memory: Memory,
+    /// The most that resident memory was above what waited, in KiB, where that was watched.
+    pub(crate) beyond_kib: Option<u64>,
 }
 
 impl Measured {
@@ -115,6 +118,10 @@ pub(crate) fn run(bench: &Bench, subject: Subject, load: Load) -> Result<Measure
     let process = running.process;
     let mut generator = Generator::prepare(running.udp, load)?;
     let (cpu, sleeps, drops) = (process.cpu()?, process.sleeps()?, running.kernel_drops()?);
+    let watch = match subject {
+        Subject::Daemon if Watch::wants(load.rate) => Some(Watch::start(process, running.udp)?),
+        _ => None,
+    };
     generator.start()?;
     let sent = generator.finish()?;
     let threads = process.threads()?.len();
@@ -125,6 +132,7 @@ pub(crate) fn run(bench: &Bench, subject: Subject, load: Load) -> Result<Measure
     let kernel_drops = process::kernel_drops(running.udp.port())? - drops;
     thread::sleep(SETTLE);
     let memory = process.memory()?;
+    let beyond_kib = watch.map(Watch::end).transpose()?;
     running.end()?;
     Ok(Measured {
         load: sent,
@@ -135,5 +143,6 @@ pub(crate) fn run(bench: &Bench, subject: Subject, load: Load) -> Result<Measure
         sleeps,
         threads,
         memory,
+        beyond_kib,
     })
 }

@@ -18,6 +18,7 @@ mod sink;
 mod subject;
 mod table;
 mod tls;
+mod watch;
 
 /// Errors end the run with a message; none is handled.
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
