@@ -425,7 +425,12 @@ pub fn run(
         let signals = tokio::spawn(signals);
         let daemon = Daemon::bind(config, environment)?;
         give_way_to_the_receiver();
-        let result = daemon.run(stopped).await;
+        // As a task: the future that a runtime blocks on is woken through the operating system, even by its own tasks, and
+        // the sender is woken at the end of each call.
+        let result = match tokio::spawn(daemon.run(stopped)).await {
+            Ok(result) => result,
+            Err(error) => Err(StartError::System(io::Error::other(error))),
+        };
         signals.abort();
         result.map(|_| *told.borrow())
     });

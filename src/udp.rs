@@ -6,6 +6,7 @@ mod gather;
 pub mod kernel;
 
 use std::io;
+use std::mem;
 use std::pin::pin;
 use std::sync::Arc;
 use std::thread;
@@ -15,7 +16,7 @@ use quinn_udp::{BATCH_SIZE, UdpSockRef, UdpSocketState};
 use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
-use tokio::sync::oneshot;
+use tokio::sync::oneshot::{self, error::TryRecvError};
 
 use crate::config::{Disk, Sourced};
 use crate::datagram::{self, Reject};
@@ -120,6 +121,8 @@ impl Receiver {
         let mut timer = pin!(tokio::time::sleep(Duration::ZERO));
         let mut armed: Option<Instant> = None;
         let mut opened = pin!(intake.opened());
+        // After a pause, or a receive that filled all the room, there is more to be had, without asking epoll first.
+        let mut more = false;
         loop {
             // Registered anew only when the deadline moves, once a batch; without one no timer runs.
             let tick = [intake.next_tick(), rejects.tally.due(), faults.due()]
@@ -132,38 +135,55 @@ impl Receiver {
                 }
                 armed = tick;
             }
-            tokio::select! {
-                // In this order because a flood keeps the socket readable for ever.
-                biased;
-                _ = &mut stop => break,
-                () = &mut timer, if armed.is_some() => {
-                    armed = None;
-                    let now = Instant::now();
-                    intake.tick(now);
-                    rejects.say(now);
-                    if let Some(times) = faults.add(0, now) {
-                        tracing::error!(times, "Receiving on UDP failed {times} more times");
-                    }
-                }
-                // A batch was opened over TCP: the timer above is to be armed.
-                () = &mut opened => opened.set(intake.opened()),
-                ready = socket.readable() => {
-                    if let Err(error) = ready.and_then(|()| receive(&socket, &state, &mut buffers)) {
-                        if let Some(times) = faults.add(1, Instant::now()) {
-                            tracing::error!(times, "Receiving on UDP failed: {error}");
+            let stopped = !matches!(stop.try_recv(), Err(TryRecvError::Empty));
+            if stopped {
+                break;
+            }
+            let received = if mem::take(&mut more) && tick.is_none_or(|at| at > Instant::now()) {
+                buffers.fill(&socket, &state)
+            } else {
+                tokio::select! {
+                    // In this order because a flood keeps the socket readable for ever.
+                    biased;
+                    _ = &mut stop => break,
+                    () = &mut timer, if armed.is_some() => {
+                        armed = None;
+                        let now = Instant::now();
+                        intake.tick(now);
+                        rejects.say(now);
+                        if let Some(times) = faults.add(0, now) {
+                            tracing::error!(times, "Receiving on UDP failed {times} more times");
                         }
-                        tokio::time::sleep(ERROR_PAUSE).await;
+                        continue;
                     }
-                    let drained = buffers.count < BATCH_SIZE;
-                    deliver(&buffers, &intake, &ledger, &mut rejects);
-                    gather.received(buffers.count, buffers.bytes());
-                    if drained {
-                        let pause = gather.pause(Instant::now());
-                        if !pause.is_zero() {
-                            thread::sleep(pause);
-                        }
+                    // A batch was opened over TCP: the timer above is to be armed.
+                    () = &mut opened => {
+                        opened.set(intake.opened());
+                        continue;
                     }
+                    ready = socket.readable() => ready.and_then(|()| receive(&socket, &state, &mut buffers)),
                 }
+            };
+            match received {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => {
+                    if let Some(times) = faults.add(1, Instant::now()) {
+                        tracing::error!(times, "Receiving on UDP failed: {error}");
+                    }
+                    tokio::time::sleep(ERROR_PAUSE).await;
+                }
+            }
+            if buffers.count == 0 {
+                continue;
+            }
+            deliver(&buffers, &intake, &ledger, &mut rejects);
+            gather.received(buffers.count, buffers.bytes());
+            more = buffers.count == BATCH_SIZE;
+            if !more {
+                let pause = gather.pause(Instant::now());
+                more = !pause.is_zero();
+                thread::sleep(pause);
             }
         }
         // At most what the kernel could hold at the moment of the signal: a sender that goes on must not keep us here.
@@ -246,12 +266,12 @@ impl Rejects {
     }
 
     fn say(&mut self, now: Instant) {
-        let said = self.tally.add(std::mem::take(&mut self.new), now);
+        let said = self.tally.add(mem::take(&mut self.new), now);
         self.line(said);
     }
 
     fn flush(&mut self, now: Instant) {
-        let said = self.tally.flush(std::mem::take(&mut self.new), now);
+        let said = self.tally.flush(mem::take(&mut self.new), now);
         self.line(said);
     }
 

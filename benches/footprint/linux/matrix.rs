@@ -88,9 +88,11 @@ fn cell(
     };
     let subjects = bench.subjects();
     let mut measured: Vec<Vec<Measured>> = vec![Vec::new(); subjects.len()];
-    for _ in 0..options.rounds {
-        for (&subject, rounds) in subjects.iter().zip(&mut measured) {
-            rounds.push(measure::run(bench, subject, load)?);
+    for round in 0..options.rounds {
+        // Each has its turn at each place, since what ran just before makes a difference.
+        for turn in 0..subjects.len() {
+            let index = (round + turn) % subjects.len();
+            measured[index].push(measure::run(bench, subjects[index], load)?);
         }
     }
     let control = subjects
