@@ -3,6 +3,9 @@
 //! The official daemon takes 1 % of the *host's* memory, whatever the container's limit is. Here the control group's
 //! limit counts first (v2 `memory.max`, v1 `memory.limit_in_bytes`, the least along the path to the root), then the
 //! host's `MemTotal`.
+//!
+//! What is counted is the memory that batches hold. Beside it, while segments keep coming, memory of two of the largest
+//! bodies at most is kept for the next ones ([`crate::batch`]).
 
 use std::path::{Path, PathBuf};
 

@@ -27,7 +27,7 @@
 //! | [`listen`] | addresses to listen on, and why one can't be had |
 //! | [`udp`] | socket set-up and the receive loop |
 //! | [`datagram`] | the header check; the body is opaque bytes |
-//! | [`batch`] | documents, escaped once into an open request body |
+//! | [`batch`] | documents, escaped once into an open request body, whose memory is used again |
 //! | [`queue`] | sealed batches inside a byte budget, oldest out first |
 //! | [`intake`] | the open batch and the queue under one short lock |
 //! | [`budget`] | how many bytes may wait in memory |

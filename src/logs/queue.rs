@@ -140,7 +140,9 @@ impl Queue {
                 state.writing = true;
                 return Some(item);
             }
-            self.settled.notify_all();
+            if state.flushing > 0 {
+                self.settled.notify_all();
+            }
             if state.closed {
                 return None;
             }
