@@ -6,6 +6,7 @@
 //! them; so a few are kept while segments keep coming.
 
 use std::mem;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -13,9 +14,12 @@ use memmap2::{MmapMut, MmapOptions};
 
 use super::escape::Output;
 
-/// From this size on memory comes as pages of its own. Smaller bodies are those of a quiet time, and many small mappings
-/// would meet the system's limit on their number.
-const MAPPED_MIN_BYTES: usize = 32 << 10;
+/// From this size on memory comes as pages of its own: fifty of the smallest segments. Less would waste much of a page.
+const MAPPED_MIN_BYTES: usize = 8 << 10;
+
+/// The most mappings at a time; Linux lets a process have 65,530, and the allocator and threads need theirs. More bodies
+/// than that come from the allocator.
+const MAX_MAPPINGS: usize = 16 << 10;
 
 /// A multiple of the page size of most systems.
 const PAGE_BYTES: usize = 4 << 10;
@@ -29,6 +33,7 @@ pub(super) struct Pool {
 #[derive(Debug)]
 struct Shared {
     max_bytes: usize,
+    mappings: Arc<AtomicUsize>,
     // A std mutex: held for a few instructions, in which nothing is given back to the system.
     spares: Mutex<Spares>,
 }
@@ -48,6 +53,7 @@ impl Pool {
         Self {
             shared: Arc::new(Shared {
                 max_bytes,
+                mappings: Arc::default(),
                 spares: Mutex::default(),
             }),
         }
@@ -61,7 +67,7 @@ impl Pool {
         let mut kept = std::iter::from_fn(|| self.shared.next());
         let memory = kept
             .find(|memory| fits.contains(&memory.bytes().len()))
-            .unwrap_or_else(|| Memory::new(capacity_bytes));
+            .unwrap_or_else(|| Memory::new(capacity_bytes, &self.shared.mappings));
         Buffer {
             memory,
             filled: 0,
@@ -106,37 +112,64 @@ impl Shared {
     }
 }
 
+/// Pages of their own, counted while they live.
+#[derive(Debug)]
+struct Mapping {
+    bytes: MmapMut,
+    count: Arc<AtomicUsize>,
+}
+
+impl Mapping {
+    /// `None` when the system has none to give, or there are too many.
+    fn new(bytes: usize, count: &Arc<AtomicUsize>) -> Option<Self> {
+        if count.load(Relaxed) >= MAX_MAPPINGS {
+            return None;
+        }
+        // With its pages, since they are about to be written: one by one they would cost far more.
+        let bytes = MmapOptions::new().len(bytes).populate().map_anon().ok()?;
+        count.fetch_add(1, Relaxed);
+        Some(Self {
+            bytes,
+            count: Arc::clone(count),
+        })
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, Relaxed);
+    }
+}
+
 /// Initialised memory.
 #[derive(Debug)]
 enum Memory {
-    Mapped(MmapMut),
+    Mapped(Mapping),
     Heap(Vec<u8>),
 }
 
 impl Memory {
-    /// Of at least `bytes`.
-    fn new(bytes: usize) -> Self {
+    /// Of at least `bytes`, counted in `mappings` if it is one.
+    fn new(bytes: usize, mappings: &Arc<AtomicUsize>) -> Self {
         if bytes >= MAPPED_MIN_BYTES {
             let bytes = bytes.next_multiple_of(PAGE_BYTES);
-            // With its pages, since they are about to be written: one by one they would cost far more.
-            if let Ok(mapped) = MmapOptions::new().len(bytes).populate().map_anon() {
-                return Self::Mapped(mapped);
+            if let Some(mapping) = Mapping::new(bytes, mappings) {
+                return Self::Mapped(mapping);
             }
-            // The system's limit on mappings is met, or there are none here. The allocator has other ways.
         }
         Self::Heap(vec![0; bytes])
     }
 
     fn bytes(&self) -> &[u8] {
         match self {
-            Self::Mapped(bytes) => bytes,
+            Self::Mapped(mapping) => &mapping.bytes,
             Self::Heap(bytes) => bytes,
         }
     }
 
     fn bytes_mut(&mut self) -> &mut [u8] {
         match self {
-            Self::Mapped(bytes) => bytes,
+            Self::Mapped(mapping) => &mut mapping.bytes,
             Self::Heap(bytes) => bytes,
         }
     }
@@ -180,7 +213,10 @@ impl Buffer {
         } else {
             now_bytes / 4
         };
-        let mut grown = Memory::new(least_bytes.max(now_bytes + more_bytes));
+        let mut grown = Memory::new(
+            least_bytes.max(now_bytes + more_bytes),
+            &self.pool.shared.mappings,
+        );
         grown.bytes_mut()[..self.filled].copy_from_slice(self.as_ref());
         self.memory = grown;
     }
@@ -280,6 +316,25 @@ mod tests {
         assert_eq!(kept(&pool), (0, 0));
         drop(pool.take(60_000));
         assert_eq!(kept(&pool), (1, 61_440));
+    }
+
+    #[test]
+    fn mappings_are_counted_and_beyond_their_number_bodies_come_from_the_allocator() {
+        let pool = Pool::new(0);
+        let count = || pool.shared.mappings.load(Relaxed);
+        let (small, mut large) = (pool.take(MAPPED_MIN_BYTES - 1), pool.take(MAPPED_MIN_BYTES));
+        assert_eq!(count(), 1);
+        large.extend(&[b'x'; 2 * MAPPED_MIN_BYTES]);
+        assert_eq!(count(), 1, "grown, in the place of the first");
+        drop((small, large));
+        assert_eq!(count(), 0);
+
+        pool.shared.mappings.store(MAX_MAPPINGS, Relaxed);
+        let mut buffer = pool.take(MAPPED_MIN_BYTES);
+        assert!(matches!(buffer.memory, Memory::Heap(_)));
+        buffer.extend(&[b'x'; 2 * MAPPED_MIN_BYTES]);
+        assert_eq!(buffer.into_bytes(), [b'x'; 2 * MAPPED_MIN_BYTES][..]);
+        assert_eq!(count(), MAX_MAPPINGS);
     }
 
     #[test]
