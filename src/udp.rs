@@ -164,15 +164,14 @@ impl Receiver {
                     ready = socket.readable() => ready.and_then(|()| receive(&socket, &state, &mut buffers)),
                 }
             };
-            match received {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => {
+            if let Err(error) = received {
+                if error.kind() != io::ErrorKind::WouldBlock {
                     if let Some(times) = faults.add(1, Instant::now()) {
                         tracing::error!(times, "Receiving on UDP failed: {error}");
                     }
                     tokio::time::sleep(ERROR_PAUSE).await;
                 }
+                continue;
             }
             if buffers.count == 0 {
                 continue;
