@@ -86,7 +86,9 @@ impl Pool {
             resting: true,
             ..Spares::default()
         };
-        drop(mem::replace(&mut *self.shared.spares(), resting));
+        let kept = mem::replace(&mut *self.shared.spares(), resting);
+        // Outside of the lock, which the statement above holds to its end.
+        drop(kept);
     }
 }
 

@@ -45,9 +45,8 @@ pub fn escape(document: &[u8], out: &mut impl Output) {
     push(out, b'"');
 }
 
-/// The most room that is asked for at the end of a document whose escapes take two bytes each; of it, no more than the
-/// document's own length twice is used.
-pub const SLACK_BYTES: usize = room_bytes(PIECE_BYTES);
+/// The most room that is asked for beyond what is written, while no escape takes more than two bytes.
+pub(super) const SLACK_BYTES: usize = room_bytes(PIECE_BYTES);
 
 /// Twice the piece when every byte is escaped, and room for the last eight bytes to be written whole.
 const fn room_bytes(piece_bytes: usize) -> usize {

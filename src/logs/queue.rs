@@ -53,8 +53,6 @@ struct State {
     writing: bool,
     /// The writer has nothing to do until it is notified.
     idle: bool,
-    /// More than half of the room is taken, so the writer may not wait for more.
-    pressing: bool,
     /// How many wait in [`Queue::flush`].
     flushing: usize,
     /// When the writer had work the last time after a pause.
@@ -95,13 +93,18 @@ impl Queue {
             let dropped = std::mem::take(&mut state.dropped);
             state.items.push_back(Item::Dropped(dropped));
         }
+        let pressed = self.presses(&state);
         state.queued_bytes += line.len();
         state.items.push_back(Item::Line(line));
-        if !state.pressing && state.queued_bytes > self.limit_bytes / 2 {
-            state.pressing = true;
+        if !pressed && self.presses(&state) {
             self.hurried.notify_one();
         }
         self.wake(state);
+    }
+
+    /// Whether so much of the room is taken that the writer may not wait for more.
+    fn presses(&self, state: &State) -> bool {
+        state.queued_bytes > self.limit_bytes / 2
     }
 
     fn wake(&self, state: MutexGuard<'_, State>) {
@@ -135,7 +138,6 @@ impl Queue {
             if let Some(item) = item {
                 if let Item::Line(line) = &item {
                     state.queued_bytes -= line.len();
-                    state.pressing = state.queued_bytes > self.limit_bytes / 2;
                 }
                 state.writing = true;
                 return Some(item);
@@ -162,7 +164,7 @@ impl Queue {
             (state, _) = self
                 .hurried
                 .wait_timeout_while(state, GATHER, |state| {
-                    state.flushing == 0 && !state.pressing && !state.closed
+                    state.flushing == 0 && !self.presses(state) && !state.closed
                 })
                 .unwrap_or_else(PoisonError::into_inner);
         }

@@ -62,13 +62,8 @@ impl Buffers {
     pub(super) fn fill(&mut self, socket: &UdpSocket, state: &UdpSocketState) -> io::Result<()> {
         self.count = 0;
         let mut rooms = self.room.chunks_mut(ROOM_BYTES);
-        let mut slices: [IoSliceMut<'_>; BATCH_SIZE] = std::array::from_fn(|_| {
-            IoSliceMut::new(
-                rooms
-                    .next()
-                    .map_or(&mut [][..], |room| &mut room[..DATAGRAM_BYTES]),
-            )
-        });
+        let mut slices: [IoSliceMut<'_>; BATCH_SIZE] =
+            std::array::from_fn(|_| IoSliceMut::new(rooms.next().unwrap_or_default()));
         self.count = state.recv(UdpSockRef::from(socket), &mut slices, &mut self.meta)?;
         Ok(())
     }
