@@ -5,13 +5,14 @@
 pub mod body;
 mod buffer;
 pub mod escape;
+pub mod origin;
 
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use self::buffer::{Buffer, Pool};
-use crate::spool::Origin;
+use self::origin::Origin;
 
 /// Most documents that PutTraceSegments takes in one call (enforced by the service).
 pub const MAX_DOCUMENTS: usize = 50;

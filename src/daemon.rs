@@ -30,7 +30,7 @@ use crate::ledger::{DropReason, Ledger};
 use crate::listen::{self, BindError};
 use crate::logs;
 use crate::sender::Phase;
-use crate::signals;
+use crate::signals::{self, Stop};
 use crate::spool::Spool;
 use crate::summary::{Summary, Totals};
 use crate::udp::kernel::KernelDrops;
@@ -79,18 +79,6 @@ impl fmt::Display for StartError {
 }
 
 impl std::error::Error for StartError {}
-
-/// What stops a daemon.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Stop {
-    /// Nothing yet.
-    #[default]
-    Run,
-    /// Take what the kernel holds, send what there is within the shutdown timeout, end.
-    Drain,
-    /// End at once.
-    Now,
-}
 
 /// A daemon that receives, and does not send yet.
 #[derive(Debug)]
@@ -334,7 +322,7 @@ fn intake(config: &Config, budget: Budget, ledger: &Arc<Ledger>) -> Result<Arc<I
         .name("xray-spool".to_owned())
         .spawn({
             let intake = Arc::clone(&intake);
-            move || worker.run(&intake)
+            move || worker.run(&*intake)
         })
         .map_err(StartError::System)?;
     Ok(intake)

@@ -125,9 +125,9 @@ fn failing(calls: &Calls, now: Instant) -> Option<Unmet> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aws::ErrorClass;
     use crate::ledger::Ledger;
     use crate::ledger::calls::{Ended, Failure};
+    use crate::ledger::outcome::ErrorClass;
 
     fn call(ledger: &Ledger, at: Instant, fails: bool) {
         ledger.call_ended(Ended {

@@ -10,12 +10,13 @@ use std::time::Instant;
 
 use tokio::sync::Notify;
 
+use crate::batch::origin::Origin;
 use crate::batch::{Batch, OpenBatch};
 use crate::budget::Budget;
 use crate::ledger::{DropReason, Ledger};
 use crate::logs::Tally;
 use crate::queue::{Evicted, Next, Queue};
-use crate::spool::{Origin, Spool};
+use crate::spool::{Spool, TakesBack};
 
 /// The largest document that the receiver adds under the lock: what a datagram can carry.
 const DATAGRAM_MAX_BYTES: usize = 1 << 16;
@@ -42,6 +43,24 @@ struct State {
 }
 
 /// What an intake holds.
+
+impl TakesBack for Intake {
+    fn take_back(&self, batch: Batch) -> bool {
+        let taken = {
+            let mut state = self.lock();
+            !state.abandoned && state.queue.take_back(batch)
+        };
+        if taken {
+            self.sealed.notify_one();
+        }
+        taken
+    }
+
+    fn wake(&self) {
+        self.sealed.notify_one();
+    }
+}
+
 #[cfg(test)]
 pub(crate) struct Held {
     pub(crate) documents: usize,
@@ -202,19 +221,6 @@ impl Intake {
         self.spill(evicted, now);
     }
 
-    /// A batch from the spool is to be sent; false when there is no room for it or the end has come, and it is not taken.
-    #[must_use]
-    pub fn take_back(&self, batch: Batch) -> bool {
-        let taken = {
-            let mut state = self.lock();
-            !state.abandoned && state.queue.take_back(batch)
-        };
-        if taken {
-            self.sealed.notify_one();
-        }
-        taken
-    }
-
     /// Whether there is room for batches from the spool beside what comes in.
     #[must_use]
     pub fn has_room(&self) -> bool {
@@ -246,11 +252,6 @@ impl Intake {
             documents: state.open.documents() + state.queue.documents(),
             sealed_bytes: state.queue.bytes(),
         }
-    }
-
-    /// Makes the sender look again at what there is to do.
-    pub fn wake(&self) {
-        self.sealed.notify_one();
     }
 
     /// Lets every batch that is held back go at once.

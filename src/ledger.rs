@@ -18,6 +18,7 @@
 pub mod calls;
 pub mod histogram;
 pub mod http;
+pub mod outcome;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};

@@ -11,7 +11,17 @@ use std::io;
 
 use tokio::sync::watch;
 
-use crate::daemon::Stop;
+/// What stops a daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Stop {
+    /// Nothing yet.
+    #[default]
+    Run,
+    /// Take what the kernel holds, send what there is within the shutdown timeout, end.
+    Drain,
+    /// End at once.
+    Now,
+}
 
 /// Listens from the moment of the call; the future passes signals on to `stop` for ever.
 ///

@@ -11,9 +11,10 @@ use bytes::Bytes;
 use serde::Serialize;
 use tokio::sync::oneshot;
 
-use crate::aws::{self, Aws, ErrorClass, PutError};
+use crate::aws::{self, Aws, PutError};
 use crate::config::{Config, Environment};
 use crate::ledger::calls::{BackendError, Failure};
+use crate::ledger::outcome::ErrorClass;
 use crate::ledger::{DropReason, Ledger, Snapshot};
 
 /// What a record covers.

@@ -14,7 +14,8 @@ use serde_json::{Map, Value};
 
 use super::connector::{ConnectError, io_class};
 use super::credentials::CredentialsFailure;
-use super::error::{ErrorClass, PutError, RETRY_AFTER_MAX, find_cause, quoted, told};
+use super::error::{PutError, RETRY_AFTER_MAX, find_cause, quoted, told};
+use crate::ledger::outcome::ErrorClass;
 
 /// The longest part of an unexpected body that a message shows, in characters.
 const SHOWN_BODY_MAX_CHARS: usize = 120;

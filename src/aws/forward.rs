@@ -18,8 +18,9 @@ use http_body_util::BodyExt as _;
 use tokio::time::{Instant, timeout_at};
 
 use super::answer::{self, Answer};
-use super::error::{ErrorClass, PutError, told};
+use super::error::{PutError, told};
 use super::{Aws, Shared};
+use crate::ledger::outcome::ErrorClass;
 
 const SERVICE: &str = "xray";
 

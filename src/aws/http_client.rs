@@ -27,9 +27,10 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use super::connector::{ConnectError, Connector};
-use super::error::{ErrorClass, find_cause};
+use super::error::find_cause;
 use super::proxy::ProxyRules;
 use super::tls::Tls;
+use crate::ledger::outcome::ErrorClass;
 
 /// How long an unused connection is kept. Load balancers close theirs after 60 s or more; closing first means that
 /// no request meets a connection that is just being closed.

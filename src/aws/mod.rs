@@ -41,7 +41,7 @@ use http::HeaderValue;
 
 pub use self::answer::{PutAnswer, Unprocessed};
 pub use self::endpoint::Endpoint;
-pub use self::error::{AwsError, ErrorClass, PutError, RETRY_AFTER_MAX};
+pub use self::error::{AwsError, PutError, RETRY_AFTER_MAX};
 pub use self::metadata::ec2_instance;
 
 use self::credentials::{CachedCredentials, CredentialsSource};
@@ -50,6 +50,7 @@ use self::proxy::ProxyRules;
 use self::request::{FinishedBody, RequestForm};
 use self::tls::{Tls, Trust};
 use crate::config::{Config, DEFAULT_CALL_TIMEOUT, DEFAULT_CONNECT_TIMEOUT, Environment};
+use crate::ledger::outcome::ErrorClass;
 
 /// How long things may take. The defaults are for production; tests shorten them.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,8 +2,7 @@
 
 use clap::{Arg, Command};
 
-use super::definition::{Kind, PROGRAM};
-use super::front::find;
+use super::definition::{Kind, PROGRAM, find};
 use crate::text::{bare, nearest, redacted};
 
 /// For `---x` and `-=x`.

@@ -7,9 +7,9 @@ use std::ffi::OsString;
 
 use clap::Command;
 
-use super::definition::{Kind, PROGRAM};
-use super::front::{Given, Line, Stop, find, read};
-use super::golang::parse_bool;
+use super::definition::{Kind, PROGRAM, find};
+use super::front::{Given, Line, Stop, read};
+use crate::config::golang::parse_bool;
 use crate::text::quoted;
 
 /// Arguments that a message names one by one.

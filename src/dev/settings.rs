@@ -6,8 +6,8 @@ use std::path::Path;
 use super::run::DevConfig;
 use super::sampling::{self, SamplingRule};
 use super::traces::Limits;
-use crate::cli::{DevFlags, Flags};
-use crate::config::{self, ConfigError, Environment, Files, LogLevel, Sourced};
+use crate::cli::DevFlags;
+use crate::config::{self, ConfigError, Environment, Files, Flags, LogLevel, Sourced};
 use crate::text::quoted;
 
 /// The most traces that may be asked for: their entries alone are gigabytes then.

@@ -39,11 +39,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use crate::aws::ErrorClass;
 use crate::intake::depth::{Depth, SpoolDepth};
 use crate::ledger::calls::{Calls, Operation};
 use crate::ledger::histogram::Histogram;
 use crate::ledger::http::{Ending, HttpCounts};
+use crate::ledger::outcome::ErrorClass;
 use crate::ledger::{DropReason, RejectReason};
 use crate::summary::Totals;
 

@@ -12,7 +12,8 @@ use hyper::body::Incoming;
 use super::answer::{self, Answer};
 use super::body;
 use super::limits::{BODY_TIMEOUT, FORWARD_BODY_MAX_BYTES, FORWARD_TIMEOUT};
-use crate::aws::{Aws, ErrorClass, PutError};
+use crate::aws::{Aws, PutError};
+use crate::ledger::outcome::ErrorClass;
 
 /// What of an answer's headers goes back: what SDKs read.
 const PASSED_BACK: [HeaderName; 3] = [

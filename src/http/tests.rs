@@ -11,11 +11,12 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::watch;
 
 use super::*;
-use crate::aws::{ErrorClass, PutError};
+use crate::aws::PutError;
 use crate::budget::Budget;
 use crate::health::Health;
 use crate::intake::Intake;
 use crate::ledger::http::Route;
+use crate::ledger::outcome::ErrorClass;
 use crate::ledger::{Ledger, RejectReason};
 use crate::queue::Next;
 use crate::summary::Summary;

@@ -9,9 +9,9 @@ use std::sync::Mutex;
 use proptest::prelude::*;
 
 use super::*;
-use crate::aws::ErrorClass;
 use crate::budget::{Budget, MB};
 use crate::ledger::Snapshot;
+use crate::ledger::outcome::ErrorClass;
 use crate::spool::fake::FakeDisk;
 use crate::spool::store::Moment;
 use crate::spool::worker::Worker;
@@ -284,7 +284,7 @@ impl Model {
             unix_ms: 1_795_227_595_034 + now().duration_since(self.epoch).as_millis() as u64,
         };
         if let Some(worker) = self.process.worker.as_mut().filter(|_| !self.stalled) {
-            worker.work(&self.process.intake, at);
+            worker.work(&*self.process.intake, at);
         }
     }
 

@@ -3,8 +3,8 @@
 use std::sync::Mutex;
 
 use super::*;
-use crate::aws::ErrorClass;
 use crate::budget::{Budget, MB};
+use crate::ledger::outcome::ErrorClass;
 use crate::spool::Spool;
 use crate::spool::fake::FakeDisk;
 use crate::spool::store::{Moment, Store};
@@ -74,13 +74,13 @@ impl Bench {
         let budget = Budget::of_mb(16).with_spool();
         let (spool, mut worker) = Spool::on_fake(&disk, 100 * MB, budget.to_spool_bytes, &ledger);
         let intake = Arc::new(Intake::with_spool(budget, Arc::clone(&ledger), Some(spool)));
-        worker.work(&intake, at());
+        worker.work(&*intake, at());
         tokio::spawn({
             let intake = Arc::clone(&intake);
             async move {
                 loop {
                     tokio::time::sleep(Duration::from_millis(1)).await;
-                    worker.work(&intake, at());
+                    worker.work(&*intake, at());
                 }
             }
         });

@@ -2,9 +2,10 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 
 use super::*;
-use crate::aws::{ErrorClass, Unprocessed};
+use crate::aws::Unprocessed;
 use crate::budget::Budget;
 use crate::ledger::Snapshot;
+use crate::ledger::outcome::ErrorClass;
 use crate::testing::LogLines;
 
 type Script = dyn Fn(usize, &str) -> (Duration, Result<PutAnswer, PutError>) + Send + Sync;

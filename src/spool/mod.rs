@@ -55,7 +55,6 @@ pub mod disk;
 pub(crate) mod fake;
 pub mod index;
 pub mod name;
-mod origin;
 pub mod store;
 mod voice;
 pub mod worker;
@@ -71,21 +70,24 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::batch::Batch;
+use crate::batch::origin::FileId;
 use crate::ledger::Ledger;
 use disk::{Directory, Disk};
-use name::FileId;
-pub use origin::Origin;
 use worker::{Worker, WorkerConfig};
-
-/// Bytes that files may take up when `--spool-size` does not say: 17 minutes of 1,000 segments of 1 KB a second.
-pub const DEFAULT_SIZE_MB: u64 = 1024;
-
-/// The least size: room for a dozen of the largest batches.
-pub const MIN_SIZE_MB: u64 = 16;
 
 /// The time between two batches out of the spool: 50 batches, 2,500 segments a second at most, so that an account's
 /// quota is left for what is new.
 pub const DRAIN_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Whoever the worker gives batches that were read from disk: the memory they wait in, which stands above the spool.
+pub trait TakesBack {
+    /// A batch from the spool is to be sent; false when there is no room for it or the end has come, and it is not taken.
+    #[must_use]
+    fn take_back(&self, batch: Batch) -> bool;
+
+    /// Makes the sender look again at what there is to do.
+    fn wake(&self);
+}
 
 /// What the stages tell the worker.
 #[derive(Debug)]
@@ -227,7 +229,7 @@ impl Spool {
         }
     }
 
-    /// Asks for the oldest batch; it comes through [`crate::intake::Intake::take_back`], unless it turns out to be none.
+    /// Asks for the oldest batch; it comes through [`TakesBack::take_back`], unless it turns out to be none.
     pub fn ask(&self) {
         self.shared.out.fetch_add(1, AcqRel);
         if self.commands.send(Command::Next).is_err() {

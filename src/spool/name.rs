@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::batch::MAX_DOCUMENTS;
+use crate::batch::origin::FileId;
 
 /// Ends the name of a whole file.
 const WHOLE: &str = ".json";
@@ -16,15 +17,6 @@ const DAMAGED: &str = ".damaged";
 /// The longest body that is written or read, in bytes. Bodies are about 1 MiB at most, plus the one document that closed
 /// them; more is not of this daemon's making and must not be read into memory.
 pub const MAX_BODY_BYTES: u64 = 64 << 20;
-
-/// Which file: by age, and by sequence among those of one millisecond. The order is that in which files go out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FileId {
-    /// When the batch's first document came, in milliseconds since 1970.
-    pub opened_ms: u64,
-    /// Counted up with each file, over restarts too.
-    pub sequence: u64,
-}
 
 /// `<opened_ms>-<sequence>-<documents>-<redeliveries>-<bytes>-<crc32>.json`, the checksum in eight hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

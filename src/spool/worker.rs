@@ -7,12 +7,12 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use super::disk::Disk;
-use super::name::{FileId, FileName};
+use super::name::FileName;
 use super::store::{Moment, Store, Taken};
 use super::voice::Voice;
-use super::{Command, Shared};
+use super::{Command, Shared, TakesBack};
 use crate::batch::Batch;
-use crate::intake::Intake;
+use crate::batch::origin::{FileId, Origin};
 use crate::ledger::{DropReason, Ledger};
 
 /// How long a disk that refused is left alone.
@@ -135,18 +135,18 @@ impl<D: Disk> Worker<D> {
     }
 
     /// Works until the spool is closed or nobody has it any more. Blocks its thread.
-    pub fn run(mut self, intake: &Intake) {
+    pub fn run(mut self, taker: &impl TakesBack) {
         self.open_or_say(Moment::now());
-        intake.wake();
-        while let Some(command) = self.wait(intake) {
-            if !self.obey(command, intake, Moment::now()) {
+        taker.wake();
+        while let Some(command) = self.wait(taker) {
+            if !self.obey(command, taker, Moment::now()) {
                 return;
             }
         }
     }
 
     /// The next command; due work of its own is done meanwhile. Without any, no timer runs.
-    fn wait(&mut self, intake: &Intake) -> Option<Command> {
+    fn wait(&mut self, taker: &impl TakesBack) -> Option<Command> {
         loop {
             let received = match self.next_wake() {
                 _ if self.pulled.is_some() => return self.pulled.take(),
@@ -158,22 +158,22 @@ impl<D: Disk> Worker<D> {
             match received {
                 Ok(command) => return Some(command),
                 Err(RecvTimeoutError::Disconnected) => return None,
-                Err(RecvTimeoutError::Timeout) => self.wake(intake, Moment::now()),
+                Err(RecvTimeoutError::Timeout) => self.wake(taker, Moment::now()),
             }
         }
     }
 
     /// Obeys what has been commanded so far, and what is due, at `at`; false when that was to end. For tests.
     #[cfg(test)]
-    pub(crate) fn work(&mut self, intake: &Intake, at: Moment) -> bool {
+    pub(crate) fn work(&mut self, taker: &impl TakesBack, at: Moment) -> bool {
         if matches!(self.files, Files::Closed(_)) && self.retry_at.is_none() {
             self.open_or_say(at);
         }
         if self.next_wake().is_some_and(|due| due <= at.instant) {
-            self.wake(intake, at);
+            self.wake(taker, at);
         }
         while let Some(command) = self.pulled.take().or_else(|| self.commands.try_recv().ok()) {
-            if !self.obey(command, intake, at) {
+            if !self.obey(command, taker, at) {
                 return false;
             }
         }
@@ -191,11 +191,11 @@ impl<D: Disk> Worker<D> {
             .min()
     }
 
-    fn wake(&mut self, intake: &Intake, at: Moment) {
+    fn wake(&mut self, taker: &impl TakesBack, at: Moment) {
         let due = |time: Option<Instant>| time.is_some_and(|time| time <= at.instant);
         if matches!(self.files, Files::Closed(_)) && due(self.retry_at) {
             self.open_or_say(at);
-            intake.wake();
+            taker.wake();
         }
         if due(self.sweep_at) {
             self.sweep_at = None;
@@ -205,19 +205,19 @@ impl<D: Disk> Worker<D> {
         if due(self.read_again_at) {
             self.read_again_at = None;
             self.publish(at.instant);
-            intake.wake();
+            taker.wake();
         }
         self.voice.speak(at.instant);
     }
 
     /// False when it was the last one.
-    fn obey(&mut self, command: Command, intake: &Intake, at: Moment) -> bool {
+    fn obey(&mut self, command: Command, taker: &impl TakesBack, at: Moment) -> bool {
         match command {
             Command::Keep(batch) => {
                 let group = self.group(batch);
                 self.keep(group, at);
             }
-            Command::Next => self.next(intake, at),
+            Command::Next => self.next(taker, at),
             Command::GiveBack(file) => {
                 if let Some(name) = self.store().and_then(|store| store.give_back(file)) {
                     self.account(|ledger| ledger.add_spooled(name.documents));
@@ -235,7 +235,7 @@ impl<D: Disk> Worker<D> {
         }
         self.publish(at.instant);
         // Whatever it was, what the sender decides by has changed.
-        intake.wake();
+        taker.wake();
         true
     }
 
@@ -315,7 +315,7 @@ impl<D: Disk> Worker<D> {
         self.shared.to_write_bytes.fetch_sub(cost, AcqRel);
     }
 
-    fn next(&mut self, intake: &Intake, at: Moment) {
+    fn next(&mut self, taker: &impl TakesBack, at: Moment) {
         let taken = self.store().map_or(Taken::Nothing, |store| store.take(at));
         let lost = |worker: &Self, name: &FileName| {
             worker.account(|ledger| {
@@ -325,11 +325,11 @@ impl<D: Disk> Worker<D> {
         };
         match taken {
             Taken::Batch(batch) => {
-                let file = batch.origin.as_ref().map(super::Origin::file);
+                let file = batch.origin.as_ref().map(Origin::file);
                 // Before it is there, so that it can't be settled before it is counted.
                 let count = batch.documents as u64;
                 self.account(|ledger| ledger.sub_spooled(count));
-                if intake.take_back(batch) {
+                if taker.take_back(batch) {
                     return;
                 }
                 self.account(|ledger| ledger.add_spooled(count));

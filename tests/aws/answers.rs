@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use xray::aws::{ErrorClass, PutAnswer, PutError, Unprocessed};
+use xray::aws::{PutAnswer, PutError, Unprocessed};
+use xray::ledger::outcome::ErrorClass;
 
 use crate::support::*;
 

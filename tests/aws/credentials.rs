@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 use tempfile::TempDir;
-use xray::aws::{Aws, ErrorClass, Limits};
+use xray::aws::{Aws, Limits};
 use xray::config::{Config, Environment};
+use xray::ledger::outcome::ErrorClass;
 
 use crate::support::*;
 

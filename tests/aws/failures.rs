@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
-use xray::aws::{Aws, ErrorClass};
+use xray::aws::Aws;
+use xray::ledger::outcome::ErrorClass;
 
 use crate::support::*;
 

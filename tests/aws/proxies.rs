@@ -5,8 +5,9 @@
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use xray::aws::{Aws, ErrorClass};
+use xray::aws::Aws;
 use xray::config::Config;
+use xray::ledger::outcome::ErrorClass;
 
 use crate::support::*;
 

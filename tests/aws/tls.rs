@@ -1,7 +1,8 @@
 //! HTTPS endpoints and whom they are trusted by.
 
-use xray::aws::{Aws, ErrorClass};
+use xray::aws::Aws;
 use xray::config::Config;
+use xray::ledger::outcome::ErrorClass;
 
 use crate::support::*;
 

@@ -23,9 +23,10 @@ use tokio::net::TcpStream;
 use tower_service::Service;
 
 use self::stream::{Io, Stream};
-use super::error::{ErrorClass, causes, find_cause, quoted, told};
+use super::error::{causes, find_cause, quoted, told};
 use super::proxy::ProxyRules;
 use super::tls::Tls;
+use crate::ledger::outcome::ErrorClass;
 
 /// The longest reason taken from a TLS handshake, in characters: it can list every name of a certificate.
 const SHOWN_REASON_MAX_CHARS: usize = 300;

@@ -3,7 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::AcqRel};
 
-use super::name::FileId;
+/// Which file: by age, and by sequence among those of one millisecond. The order is that in which files go out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileId {
+    /// When the batch's first document came, in milliseconds since 1970.
+    pub opened_ms: u64,
+    /// Counted up with each file, over restarts too.
+    pub sequence: u64,
+}
 
 /// A batch's file. Parts of a split batch share it.
 #[derive(Debug, Clone)]
