@@ -74,7 +74,4 @@ pub mod signals;
 pub mod spool;
 pub mod summary;
 pub mod telemetry;
-#[cfg(test)]
-mod testing;
-mod text;
 pub mod udp;

@@ -12,7 +12,7 @@ use clap_lex::OsStrExt as _;
 use super::UsageError;
 use super::definition::{Kind, find};
 use super::hint;
-use crate::text::{bare, quoted};
+use crate::config::text::{bare, quoted};
 
 /// One flag as it was given.
 #[derive(Debug, Clone, PartialEq, Eq)]

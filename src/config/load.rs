@@ -10,7 +10,7 @@ use super::{
     Config, ConfigError, DEFAULT_CALL_TIMEOUT, DEFAULT_CONNECT_TIMEOUT, Environment, Files, Flags, LogConfig,
     LogLevel, Report, Sourced, address, tcp, url, waiting,
 };
-use crate::text::{bare, nearest, quoted};
+use crate::config::text::{bare, nearest, quoted};
 
 /// Where both ports listen by default, as in the official daemon.
 const DEFAULT_ADDRESS: &str = "127.0.0.1:2000";

@@ -15,6 +15,7 @@ mod load;
 mod report;
 mod scalar;
 pub mod tcp;
+pub(crate) mod text;
 pub mod url;
 pub mod waiting;
 mod yaml;

@@ -3,7 +3,7 @@
 
 use super::golang::{NumberError, parse_int};
 use super::yaml::{Node, Value};
-use crate::text::quoted;
+use crate::config::text::quoted;
 
 /// The largest float that is a whole number of 64 bits, as a bound: 2^63.
 const INT_BOUND: f64 = 9_223_372_036_854_775_808.0;

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::testing::cases;
+use crate::logs::testing::cases;
 
 /// Pieces that come near to a header.
 const PIECES: &[&str] = &[

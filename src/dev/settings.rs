@@ -7,8 +7,8 @@ use super::run::DevConfig;
 use super::sampling::{self, SamplingRule};
 use super::traces::Limits;
 use crate::cli::DevFlags;
+use crate::config::text::quoted;
 use crate::config::{self, ConfigError, Environment, Files, Flags, LogLevel, Sourced};
-use crate::text::quoted;
 
 /// The most traces that may be asked for: their entries alone are gigabytes then.
 const MAX_TRACES: i64 = 10_000_000;

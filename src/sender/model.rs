@@ -12,11 +12,11 @@ use super::*;
 use crate::budget::{Budget, MB};
 use crate::ledger::Snapshot;
 use crate::ledger::outcome::ErrorClass;
+use crate::logs::testing::cases;
 use crate::spool::fake::FakeDisk;
 use crate::spool::store::Moment;
 use crate::spool::worker::Worker;
 use crate::spool::{self, Spool};
-use crate::testing::cases;
 
 /// How the endpoint behaves.
 #[derive(Debug, Clone, Copy)]

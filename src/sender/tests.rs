@@ -6,7 +6,7 @@ use crate::aws::Unprocessed;
 use crate::budget::Budget;
 use crate::ledger::Snapshot;
 use crate::ledger::outcome::ErrorClass;
-use crate::testing::LogLines;
+use crate::logs::testing::LogLines;
 
 type Script = dyn Fn(usize, &str) -> (Duration, Result<PutAnswer, PutError>) + Send + Sync;
 

@@ -11,8 +11,8 @@ use crate::batch::body;
 use crate::budget::{Budget, MB};
 use crate::intake::Intake;
 use crate::ledger::{DropReason, Snapshot};
+use crate::logs::testing::LogLines;
 use crate::queue::Next;
-use crate::testing::LogLines;
 
 /// An intake of 3 MB over a spool on `disk`, at a time that the test moves.
 struct Bench {

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
-use crate::testing::cases;
+use crate::logs::testing::cases;
 
 /// Pieces that come near to a request body.
 const PIECES: &[&str] = &[

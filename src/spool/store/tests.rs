@@ -4,9 +4,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::batch::OpenBatch;
+use crate::logs::testing::cases;
 use crate::spool::fake::FakeDisk;
 use crate::spool::index::BLOCK_BYTES;
-use crate::testing::cases;
 
 fn moment() -> Moment {
     Moment {
