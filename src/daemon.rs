@@ -19,17 +19,19 @@ use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
-use crate::aws::{self, Aws};
+use crate::aws;
 use crate::batch::Batch;
 use crate::budget::{self, Budget, MB};
 use crate::config::{Config, Disk, Environment, LogLevel, Sourced};
+use crate::exporters::sender::Phase;
+use crate::exporters::xray::XRay;
 use crate::health::Health;
 use crate::http::{App, Guard, Server};
 use crate::intake::Intake;
 use crate::ledger::{DropReason, Ledger};
-use crate::listen::{self, BindError};
 use crate::logs;
-use crate::sender::Phase;
+use crate::net::client::SettingError;
+use crate::net::listen::{self, BindError};
 use crate::signals::{self, Stop};
 use crate::spool::Spool;
 use crate::summary::{Summary, Totals};
@@ -56,7 +58,7 @@ pub enum StartError {
     /// No region was found.
     Region(aws::region::RegionError),
     /// Endpoint, proxy or certificates can't be used.
-    Aws(aws::AwsError),
+    Aws(SettingError),
     /// The spool's directory can't be used.
     Spool(Sourced<PathBuf>, io::Error),
 }
@@ -366,7 +368,7 @@ fn receiving_failed(ended: Result<io::Result<()>, oneshot::error::RecvError>) ->
 /// Serves the TCP port until `stop` and all requests are over; for ever without one.
 async fn serve(
     listener: Option<TcpListener>,
-    app: Arc<App<Aws>>,
+    app: Arc<App<XRay>>,
     stop: oneshot::Receiver<()>,
 ) -> io::Result<()> {
     match listener {

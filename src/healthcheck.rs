@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::config::Config;
-use crate::listen;
 use crate::logs::sanitize;
+use crate::net::listen;
 
 /// The limit of it all; Docker and Kubernetes give a check some seconds, and the daemon answers in milliseconds.
 const TIME_LIMIT: Duration = Duration::from_secs(3);

@@ -25,7 +25,7 @@ use super::web::{self, Shared};
 use crate::config::{Config, Environment, LogFormat, Sourced};
 use crate::daemon::{Daemon, StartError};
 use crate::http::Guard;
-use crate::listen::{self, BindError};
+use crate::net::listen::{self, BindError};
 use crate::signals::{self, Stop};
 
 /// Everything a run needs, checked.

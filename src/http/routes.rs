@@ -14,7 +14,7 @@ use super::body;
 use super::guard::Guard;
 use super::ingest::Ingest;
 use super::sampling::{self, Upstream};
-use crate::aws::PutError;
+use crate::exporters::error::PutError;
 use crate::health::Health;
 use crate::ledger::Ledger;
 use crate::ledger::http::Route;

@@ -12,7 +12,8 @@ use hyper::body::Incoming;
 use super::answer::{self, Answer};
 use super::body;
 use super::limits::{BODY_TIMEOUT, FORWARD_BODY_MAX_BYTES, FORWARD_TIMEOUT};
-use crate::aws::{Aws, PutError};
+use crate::exporters::error::PutError;
+use crate::exporters::xray::XRay;
 use crate::ledger::outcome::ErrorClass;
 
 /// What of an answer's headers goes back: what SDKs read.
@@ -36,7 +37,7 @@ pub trait Upstream: Send + Sync + 'static {
     fn credentials(&self) -> impl Future<Output = Result<String, String>> + Send;
 }
 
-impl Upstream for Aws {
+impl Upstream for XRay {
     async fn forward(&self, path: &str, body: Bytes, limit: Duration) -> Result<Response<Bytes>, PutError> {
         self.post(path, body, limit).await
     }

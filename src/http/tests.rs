@@ -11,8 +11,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::watch;
 
 use super::*;
-use crate::aws::PutError;
 use crate::budget::Budget;
+use crate::exporters::error::PutError;
 use crate::health::Health;
 use crate::intake::Intake;
 use crate::ledger::http::Route;

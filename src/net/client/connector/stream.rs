@@ -10,19 +10,19 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// A byte stream of any kind: TCP, TLS, or a tunnel.
-pub(in crate::aws) trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
+pub(crate) trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
 
 /// An open connection.
-pub(in crate::aws) struct Stream {
+pub(crate) struct Stream {
     pub(super) io: TokioIo<Box<dyn Io>>,
     /// An HTTP proxy reads the requests, so they must name the whole URL.
     is_proxied: bool,
 }
 
 impl Stream {
-    pub(super) fn new(io: Box<dyn Io>, is_proxied: bool) -> Self {
+    pub(crate) fn new(io: Box<dyn Io>, is_proxied: bool) -> Self {
         Self {
             io: TokioIo::new(io),
             is_proxied,

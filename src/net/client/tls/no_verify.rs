@@ -11,7 +11,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::{DigitallySignedStruct, Error, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
-pub(super) fn verifier(provider: &CryptoProvider) -> Arc<dyn ServerCertVerifier> {
+pub(crate) fn verifier(provider: &CryptoProvider) -> Arc<dyn ServerCertVerifier> {
     Arc::new(AcceptAnything {
         schemes: provider.signature_verification_algorithms.supported_schemes(),
     })

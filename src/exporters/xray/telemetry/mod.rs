@@ -11,8 +11,10 @@ use bytes::Bytes;
 use serde::Serialize;
 use tokio::sync::oneshot;
 
-use crate::aws::{self, Aws, PutError};
+use crate::aws;
 use crate::config::{Config, Environment};
+use crate::exporters::error::PutError;
+use crate::exporters::xray::XRay;
 use crate::ledger::calls::{BackendError, Failure};
 use crate::ledger::outcome::ErrorClass;
 use crate::ledger::{DropReason, Ledger, Snapshot};
@@ -44,7 +46,7 @@ pub trait PutTelemetry: Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), PutError>> + Send;
 }
 
-impl PutTelemetry for Aws {
+impl PutTelemetry for XRay {
     async fn put_telemetry(&self, body: Bytes, limit: Duration) -> Result<(), PutError> {
         self.put_telemetry_records(body, limit).await
     }

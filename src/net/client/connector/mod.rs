@@ -33,8 +33,8 @@ const SHOWN_REASON_MAX_CHARS: usize = 300;
 
 /// Why there is no connection.
 #[derive(Debug)]
-pub(super) struct ConnectError {
-    pub(super) class: ErrorClass,
+pub(crate) struct ConnectError {
+    pub(crate) class: ErrorClass,
     message: String,
 }
 
@@ -57,7 +57,7 @@ impl std::error::Error for ConnectError {}
 
 /// A connector for hyper-util's client. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Connector {
+pub(crate) struct Connector {
     tcp: HttpConnector<Resolver>,
     proxies: Arc<ProxyRules>,
     tls: Arc<Tls>,
@@ -66,7 +66,7 @@ pub(super) struct Connector {
 
 impl Connector {
     /// `tcp_timeout` bounds the TCP connection; name resolution, proxy and TLS together get as much again.
-    pub(super) fn new(proxies: Arc<ProxyRules>, tls: Arc<Tls>, tcp_timeout: Duration) -> Self {
+    pub(crate) fn new(proxies: Arc<ProxyRules>, tls: Arc<Tls>, tcp_timeout: Duration) -> Self {
         let mut tcp = HttpConnector::new_with_resolver(Resolver(GaiResolver::new()));
         tcp.enforce_http(false);
         // A batch is written at once and its answer awaited: waiting for more to send only adds latency.
@@ -295,7 +295,7 @@ fn tcp_error(target: &Uri, error: &(dyn std::error::Error + 'static)) -> Connect
 }
 
 /// The class of the first I/O error among `error` and its causes.
-pub(super) fn io_class(error: &(dyn std::error::Error + 'static)) -> Option<ErrorClass> {
+pub(crate) fn io_class(error: &(dyn std::error::Error + 'static)) -> Option<ErrorClass> {
     find_cause::<ResolveError>(error)
         .map(|_| ErrorClass::UnknownHost)
         .or_else(|| {

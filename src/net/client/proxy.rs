@@ -14,18 +14,18 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use http::Uri;
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 
-use super::error::AwsError;
+use super::error::SettingError;
 use crate::config::{Environment, Sourced, url};
 
 /// The rules of one kind of connection. `Debug` shows no passwords.
 #[derive(Clone, Default)]
-pub(super) struct ProxyRules {
+pub(crate) struct ProxyRules {
     for_http: String,
     for_https: String,
     exceptions: Vec<Exception>,
     covers_loopback: bool,
     /// `HTTP_PROXY` makes no sense. That matters only if something is called by plain HTTP.
-    unusable_for_http: Option<AwsError>,
+    unusable_for_http: Option<SettingError>,
 }
 
 /// One entry of `NO_PROXY`.
@@ -41,11 +41,11 @@ impl ProxyRules {
     /// The rules for the X-Ray endpoint.
     ///
     /// # Errors
-    /// [`AwsError::Proxy`] when an address in force is no URL of a proxy.
-    pub(super) fn for_xray(
+    /// [`SettingError::Proxy`] when an address in force is no URL of a proxy.
+    pub(crate) fn for_xray(
         proxy_address: Option<&Sourced<String>>,
         environment: &Environment,
-    ) -> Result<Self, AwsError> {
+    ) -> Result<Self, SettingError> {
         if let Some(address) = proxy_address {
             let address = checked(&address.value, &address.source)?;
             return Ok(Self {
@@ -78,8 +78,8 @@ impl ProxyRules {
     /// Whether `endpoint` can be called by these rules.
     ///
     /// # Errors
-    /// [`AwsError::Proxy`] when it is a plain HTTP endpoint and `HTTP_PROXY` is no URL of a proxy.
-    pub(super) fn check(&self, endpoint: &str) -> Result<(), AwsError> {
+    /// [`SettingError::Proxy`] when it is a plain HTTP endpoint and `HTTP_PROXY` is no URL of a proxy.
+    pub(crate) fn check(&self, endpoint: &str) -> Result<(), SettingError> {
         match &self.unusable_for_http {
             Some(error) if endpoint.starts_with("http://") => Err(error.clone()),
             _ => Ok(()),
@@ -87,7 +87,7 @@ impl ProxyRules {
     }
 
     /// The same rules for where credentials come from: loopback endpoints there are agents of this machine.
-    pub(super) fn for_credentials(&self) -> Self {
+    pub(crate) fn for_credentials(&self) -> Self {
         Self {
             covers_loopback: false,
             ..self.clone()
@@ -95,7 +95,7 @@ impl ProxyRules {
     }
 
     /// The proxy for a connection to `target`, if any. Built anew each time: connections are kept and so are rare.
-    pub(super) fn intercept(&self, target: &Uri) -> Option<Intercept> {
+    pub(crate) fn intercept(&self, target: &Uri) -> Option<Intercept> {
         if self.for_http.is_empty() && self.for_https.is_empty() {
             return None;
         }
@@ -143,8 +143,8 @@ fn first_set<'a>(environment: &'a Environment, names: [&'static str; 2]) -> Opti
 }
 
 /// `address` as a proxy's URL, by the same rules as cfg.yaml's.
-fn checked(address: &str, source: &str) -> Result<String, AwsError> {
-    url::proxy(address).map_err(|reason| AwsError::Proxy {
+fn checked(address: &str, source: &str) -> Result<String, SettingError> {
+    url::proxy(address).map_err(|reason| SettingError::Proxy {
         source: source.to_owned(),
         reason,
     })

@@ -18,15 +18,16 @@ use http_body_util::BodyExt as _;
 use tokio::time::{Instant, timeout_at};
 
 use super::answer::{self, Answer};
-use super::error::{PutError, told};
-use super::{Aws, Shared};
+use super::{Shared, XRay};
+use crate::exporters::error::PutError;
 use crate::ledger::outcome::ErrorClass;
+use crate::net::client::error::told;
 
 const SERVICE: &str = "xray";
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-impl Aws {
+impl XRay {
     /// Sends `body` to `path`, which begins with a slash and stands below the endpoint's own path, within `limit`.
     ///
     /// The answer is what came, whatever its status, at most 1 MiB.

@@ -12,16 +12,17 @@ use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::aws::{Aws, PutAnswer, PutError, Unprocessed};
 use crate::batch::{Batch, body};
-use crate::documents::{self, Description};
+use crate::exporters::error::PutError;
+use crate::exporters::pacer::{DEFAULT_MAX_CONCURRENCY, Outage, Pacer, Start, code_may_pass};
+use crate::exporters::xray::documents::{self, Description};
+use crate::exporters::xray::{PutAnswer, Unprocessed, XRay};
 use crate::intake::Intake;
 use crate::ledger::calls::{Ended, Failure};
 use crate::ledger::{DropReason, Ledger};
 use crate::logs;
 use crate::logs::LineBudget;
 use crate::queue::Next;
-use crate::retry::{DEFAULT_MAX_CONCURRENCY, Outage, Pacer, Start, code_may_pass};
 use crate::spool::DRAIN_INTERVAL;
 
 /// The least time between two lines about failing calls.
@@ -44,7 +45,7 @@ pub trait PutSegments: Clone + Send + Sync + 'static {
     fn put(&self, body: Bytes) -> impl Future<Output = Result<PutAnswer, PutError>> + Send;
 }
 
-impl PutSegments for Aws {
+impl PutSegments for XRay {
     async fn put(&self, body: Bytes) -> Result<PutAnswer, PutError> {
         self.put_trace_segments(body).await
     }
@@ -426,9 +427,5 @@ fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
-#[cfg(test)]
-mod model;
-#[cfg(test)]
-mod spooled;
 #[cfg(test)]
 mod tests;

@@ -1,11 +1,9 @@
-//! What can go wrong: at the start ([`AwsError`]), and with one call ([`PutError`] and its [`ErrorClass`]).
+//! Settings that make every call impossible ([`SettingError`]), and texts of foreign errors for lines of the log.
 
 use std::error::Error;
 use std::fmt;
 use std::path::PathBuf;
-use std::time::Duration;
 
-use crate::ledger::outcome::ErrorClass;
 use crate::logs::sanitize;
 
 /// Longest text of a chain of causes, in characters.
@@ -13,7 +11,7 @@ const TOLD_MAX_CHARS: usize = 400;
 
 /// A setting that makes every call impossible; found at the start, before anything is sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AwsError {
+pub enum SettingError {
     /// An endpoint that is no usable URL.
     Endpoint {
         /// Where it was set: `AWS_ENDPOINT_URL_XRAY`, `cfg.yaml line 4 (Endpoint)`, ...
@@ -37,7 +35,7 @@ pub enum AwsError {
     },
 }
 
-impl fmt::Display for AwsError {
+impl fmt::Display for SettingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Endpoint { source, reason } | Self::Proxy { source, reason } => {
@@ -51,58 +49,19 @@ impl fmt::Display for AwsError {
     }
 }
 
-impl Error for AwsError {}
-
-/// A `PutTraceSegments` call that failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PutError {
-    /// What kind of failure it was.
-    pub class: ErrorClass,
-    /// What happened: one line without control characters, some hundred characters at most.
-    pub message: String,
-    /// The HTTP status, when an answer came.
-    pub status: Option<u16>,
-    /// The AWS error code, when an answer had one.
-    pub code: Option<String>,
-    /// How long the service asked to wait, at most [`RETRY_AFTER_MAX`].
-    pub retry_after: Option<Duration>,
-}
-
-/// The longest `Retry-After` that is believed. A wrong header must not stop the daemon for hours.
-pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
-
-impl PutError {
-    /// `message` is fit for a log line: its parts from outside have been through [`quoted`].
-    pub(super) fn new(class: ErrorClass, message: impl Into<String>) -> Self {
-        Self {
-            class,
-            message: message.into(),
-            status: None,
-            code: None,
-            retry_after: None,
-        }
-    }
-}
-
-impl fmt::Display for PutError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl Error for PutError {}
+impl Error for SettingError {}
 
 /// `text` from outside, fit for one line of a message: runs of white space as one space, the rest by [`sanitize`].
 ///
 /// What a server or a proxy says is not trusted, and may be a whole HTML page. To be used once on each such text:
 /// a second time would escape the escapes.
-pub(super) fn quoted(text: &str, max_chars: usize) -> String {
+pub(crate) fn quoted(text: &str, max_chars: usize) -> String {
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
     sanitize(words.as_bytes(), max_chars)
 }
 
 /// [`with_causes`], quoted.
-pub(super) fn told(error: &(dyn Error + 'static)) -> String {
+pub(crate) fn told(error: &(dyn Error + 'static)) -> String {
     quoted(&with_causes(error), TOLD_MAX_CHARS)
 }
 
@@ -125,7 +84,7 @@ fn with_causes(error: &(dyn Error + 'static)) -> String {
 /// `error` and each of its causes.
 ///
 /// `io::Error::source` skips the error that it wraps, so that one is taken by `get_ref`.
-pub(super) fn causes<'a>(
+pub(crate) fn causes<'a>(
     error: &'a (dyn Error + 'static),
 ) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |&error| {
@@ -139,7 +98,7 @@ pub(super) fn causes<'a>(
 }
 
 /// The first of `error` and its causes that is a `T`.
-pub(super) fn find_cause<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+pub(crate) fn find_cause<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
     causes(error).find_map(|error| error.downcast_ref::<T>())
 }
 
@@ -163,9 +122,12 @@ mod tests {
 
     #[test]
     fn causes_include_what_an_io_error_wraps_and_are_not_repeated() {
-        let inner = PutError::new(ErrorClass::Other, "inner");
+        let inner = SettingError::Proxy {
+            source: "HTTPS_PROXY".to_owned(),
+            reason: "inner".to_owned(),
+        };
         let outer = std::io::Error::other(std::io::Error::other(inner));
-        assert!(find_cause::<PutError>(&outer).is_some());
-        assert_eq!(with_causes(&outer), "inner");
+        assert!(find_cause::<SettingError>(&outer).is_some());
+        assert_eq!(with_causes(&outer), "HTTPS_PROXY: inner");
     }
 }

@@ -20,12 +20,12 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use tokio::sync::OnceCell;
 
-use super::error::{AwsError, quoted};
+use super::error::{SettingError, quoted};
 use crate::config::Environment;
 
 /// Which server certificates are trusted.
 #[derive(Clone)]
-pub(super) enum Trust {
+pub(crate) enum Trust {
     /// The system's certificate authorities.
     System,
     /// These and no others.
@@ -38,14 +38,14 @@ impl Trust {
     /// What `AWS_CA_BUNDLE` asks for.
     ///
     /// # Errors
-    /// [`AwsError::CaBundle`] when the file cannot be read or has no usable certificate.
-    pub(super) fn from_environment(environment: &Environment) -> Result<Self, AwsError> {
+    /// [`SettingError::CaBundle`] when the file cannot be read or has no usable certificate.
+    pub(crate) fn from_environment(environment: &Environment) -> Result<Self, SettingError> {
         let Some(path) = environment.get("AWS_CA_BUNDLE").map(PathBuf::from) else {
             return Ok(Self::System);
         };
         match read_authorities(&path) {
             Ok(authorities) => Ok(Self::Authorities(Arc::new(authorities))),
-            Err(reason) => Err(AwsError::CaBundle { path, reason }),
+            Err(reason) => Err(SettingError::CaBundle { path, reason }),
         }
     }
 }
@@ -66,13 +66,13 @@ fn read_authorities(path: &std::path::Path) -> Result<RootCertStore, String> {
 }
 
 /// The TLS side of one kind of connection; its configuration is made when the first connection needs it.
-pub(super) struct Tls {
+pub(crate) struct Tls {
     trust: Trust,
     config: OnceCell<Arc<ClientConfig>>,
 }
 
 impl Tls {
-    pub(super) fn new(trust: Trust) -> Self {
+    pub(crate) fn new(trust: Trust) -> Self {
         Self {
             trust,
             config: OnceCell::new(),
@@ -83,7 +83,7 @@ impl Tls {
     ///
     /// # Errors
     /// A text that says why no certificate can be trusted. The next call tries again.
-    pub(super) async fn config(&self) -> Result<Arc<ClientConfig>, String> {
+    pub(crate) async fn config(&self) -> Result<Arc<ClientConfig>, String> {
         self.config
             .get_or_try_init(|| async {
                 let trust = self.trust.clone();

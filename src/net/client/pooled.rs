@@ -42,7 +42,7 @@ const RESPONSE_MAX_BYTES: usize = 1 << 20;
 
 /// A client for one kind of connection: X-Ray, or where credentials come from. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct PooledClient {
+pub(crate) struct PooledClient {
     shared: Arc<Shared>,
 }
 
@@ -57,7 +57,7 @@ struct Shared {
 type Pool = Client<Connector, SdkBody>;
 
 impl PooledClient {
-    pub(super) fn new(proxies: ProxyRules, tls: Tls, default_connect_timeout: Duration) -> Self {
+    pub(crate) fn new(proxies: ProxyRules, tls: Tls, default_connect_timeout: Duration) -> Self {
         Self {
             shared: Arc::new(Shared {
                 proxies: Arc::new(proxies),
@@ -88,7 +88,7 @@ impl PooledClient {
     }
 
     /// Sends one request outside of the SDK, on the same connections. Without a time limit but that on connecting.
-    pub(super) async fn send(
+    pub(crate) async fn send(
         &self,
         mut request: Request<SdkBody>,
     ) -> Result<Response<Limited<Incoming>>, hyper_util::client::legacy::Error> {

@@ -12,10 +12,11 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-use super::connector::{ConnectError, io_class};
-use super::credentials::CredentialsFailure;
-use super::error::{PutError, RETRY_AFTER_MAX, find_cause, quoted, told};
+use crate::aws::credentials::CredentialsFailure;
+use crate::exporters::error::{PutError, RETRY_AFTER_MAX};
 use crate::ledger::outcome::ErrorClass;
+use crate::net::client::connector::{ConnectError, io_class};
+use crate::net::client::error::{find_cause, quoted, told};
 
 /// The longest part of an unexpected body that a message shows, in characters.
 const SHOWN_BODY_MAX_CHARS: usize = 120;

@@ -8,7 +8,7 @@ use std::sync::Mutex;
 
 use proptest::prelude::*;
 
-use super::*;
+use super::super::*;
 use crate::budget::{Budget, MB};
 use crate::ledger::Snapshot;
 use crate::ledger::outcome::ErrorClass;

@@ -1,9 +1,12 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 
+mod model;
+mod spooled;
+
 use super::*;
-use crate::aws::Unprocessed;
 use crate::budget::Budget;
+use crate::exporters::xray::Unprocessed;
 use crate::ledger::Snapshot;
 use crate::ledger::outcome::ErrorClass;
 use crate::logs::testing::LogLines;

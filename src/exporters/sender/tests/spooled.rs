@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use super::*;
+use super::super::*;
 use crate::budget::{Budget, MB};
 use crate::ledger::outcome::ErrorClass;
 use crate::spool::Spool;
