@@ -51,8 +51,6 @@
 //! bytes and times and assert exact results.
 
 pub mod aws;
-pub mod batch;
-pub mod budget;
 pub mod cli;
 pub mod config;
 pub mod daemon;
@@ -62,13 +60,11 @@ pub mod exporters;
 pub mod health;
 pub mod healthcheck;
 pub mod http;
-pub mod intake;
 pub mod ledger;
 pub mod logs;
 pub mod net;
-pub mod queue;
+pub mod pipeline;
 pub mod send;
 pub mod signals;
-pub mod spool;
 pub mod summary;
 pub mod udp;

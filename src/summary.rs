@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::config::Disk;
-use crate::intake::Intake;
 use crate::ledger::{DropReason, Ledger, RejectReason, Snapshot};
+use crate::pipeline::intake::Intake;
 use crate::udp::kernel::KernelDrops;
 
 /// How long the traffic of one line is gathered.

@@ -20,10 +20,10 @@ use tokio::sync::oneshot::{self, error::TryRecvError};
 
 use crate::config::{Disk, Sourced};
 use crate::datagram::{self, Reject};
-use crate::intake::Intake;
 use crate::ledger::Ledger;
 use crate::logs::Tally;
 use crate::net::listen::{self, BindError, Port};
+use crate::pipeline::intake::Intake;
 use buffers::Buffers;
 use gather::Gather;
 use kernel::KernelDrops;

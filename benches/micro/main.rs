@@ -10,12 +10,12 @@ use std::time::Instant;
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, bench, bench_group};
 use sha2::{Digest, Sha256};
-use xray::batch::{MAX_DOCUMENTS, OpenBatch};
-use xray::budget::Budget;
 use xray::datagram;
-use xray::intake::Intake;
 use xray::ledger::Ledger;
-use xray::queue::{Next, Queue};
+use xray::pipeline::batch::{MAX_DOCUMENTS, OpenBatch};
+use xray::pipeline::budget::Budget;
+use xray::pipeline::intake::Intake;
+use xray::pipeline::queue::{Next, Queue};
 
 use common::segment::Segment;
 
@@ -37,7 +37,7 @@ fn main() {
         let mut expected = Vec::new();
         assert!(serde_json::to_writer(&mut expected, text(&document)).is_ok());
         let mut ours = Vec::new();
-        xray::batch::escape::escape(&document, &mut ours);
+        xray::pipeline::batch::escape::escape(&document, &mut ours);
         assert!(
             ours == expected,
             "our escape differs from serde_json's at {size} bytes"
@@ -128,7 +128,7 @@ mod escape {
     #[bench(args = SIZES)]
     fn eight_at_a_time(bencher: Bencher<'_, '_>, bytes: usize) {
         escape(bencher, bytes, |document, out| {
-            xray::batch::escape::escape(document, out)
+            xray::pipeline::batch::escape::escape(document, out)
         });
     }
 

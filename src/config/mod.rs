@@ -145,7 +145,7 @@ pub struct Config {
     pub udp_address: Sourced<String>,
     /// `-t`, `Socket.TCPAddress`; in the same forms. Default `127.0.0.1:2000`.
     pub tcp_address: Sourced<String>,
-    /// `-m`, `TotalBufferSizeMB` in MB (2^20 bytes), from 3 to 1,048,576; `None`: decided by [`crate::budget`].
+    /// `-m`, `TotalBufferSizeMB` in MB (2^20 bytes), from 3 to 1,048,576; `None`: decided by [`crate::pipeline::budget`].
     pub buffer_memory_mb: Option<u64>,
     /// `Concurrency`: the most calls in flight, at most 1,000; `None`: the sender decides.
     pub concurrency: Option<NonZeroUsize>,

@@ -12,8 +12,8 @@ use crate::exporters::xray::XRay;
 use crate::exporters::xray::telemetry::{self, Telemetry};
 use crate::health::Health;
 use crate::http::App;
-use crate::intake::Intake;
 use crate::ledger::Ledger;
+use crate::pipeline::intake::Intake;
 
 /// Finds region, credentials and endpoint, tells `app` and `health` of them, and sends until `phases` says otherwise.
 pub(super) async fn send(

@@ -13,11 +13,11 @@ use tokio::time::{Instant, timeout_at};
 use super::answer::{self, Answer};
 use super::body;
 use super::limits::{BODY_TIMEOUT, INGEST_BODIES_MAX_BYTES, INGEST_BODY_MAX_BYTES};
-use crate::batch::MAX_DOCUMENTS;
-use crate::intake::Intake;
-use crate::intake::depth::Room;
 use crate::ledger::{Ledger, RejectReason};
 use crate::logs::sanitize;
+use crate::pipeline::batch::MAX_DOCUMENTS;
+use crate::pipeline::intake::Intake;
+use crate::pipeline::intake::depth::Room;
 
 /// The longest part of a JSON error that is passed on, in characters.
 const REASON_MAX_CHARS: usize = 200;

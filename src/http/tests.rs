@@ -11,14 +11,14 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::watch;
 
 use super::*;
-use crate::budget::Budget;
 use crate::exporters::error::PutError;
 use crate::health::Health;
-use crate::intake::Intake;
 use crate::ledger::http::Route;
 use crate::ledger::outcome::ErrorClass;
 use crate::ledger::{Ledger, RejectReason};
-use crate::queue::Next;
+use crate::pipeline::budget::Budget;
+use crate::pipeline::intake::Intake;
+use crate::pipeline::queue::Next;
 use crate::summary::Summary;
 
 type Forwarded = Result<Response<Bytes>, PutError>;

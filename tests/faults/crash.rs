@@ -7,10 +7,10 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
-use xray::batch::{Batch, OpenBatch};
-use xray::spool::disk::Directory;
-use xray::spool::name::FileName;
-use xray::spool::store::{Moment, Store, Taken};
+use xray::pipeline::batch::{Batch, OpenBatch};
+use xray::pipeline::spool::disk::Directory;
+use xray::pipeline::spool::name::FileName;
+use xray::pipeline::spool::store::{Moment, Store, Taken};
 
 use crate::account::Account;
 use crate::harness::{HEADER, Setup, documents_of, double};

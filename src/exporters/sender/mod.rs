@@ -12,18 +12,18 @@ use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::batch::{Batch, body};
 use crate::exporters::error::PutError;
 use crate::exporters::pacer::{DEFAULT_MAX_CONCURRENCY, Outage, Pacer, Start, code_may_pass};
 use crate::exporters::xray::documents::{self, Description};
 use crate::exporters::xray::{PutAnswer, Unprocessed, XRay};
-use crate::intake::Intake;
 use crate::ledger::calls::{Ended, Failure};
 use crate::ledger::{DropReason, Ledger};
 use crate::logs;
 use crate::logs::LineBudget;
-use crate::queue::Next;
-use crate::spool::DRAIN_INTERVAL;
+use crate::pipeline::batch::{Batch, body};
+use crate::pipeline::intake::Intake;
+use crate::pipeline::queue::Next;
+use crate::pipeline::spool::DRAIN_INTERVAL;
 
 /// The least time between two lines about failing calls.
 const OUTAGE_REMINDER: Duration = Duration::from_secs(60);

@@ -5,11 +5,11 @@ mod model;
 mod spooled;
 
 use super::*;
-use crate::budget::Budget;
 use crate::exporters::xray::Unprocessed;
 use crate::ledger::Snapshot;
 use crate::ledger::outcome::ErrorClass;
 use crate::logs::testing::LogLines;
+use crate::pipeline::budget::Budget;
 
 type Script = dyn Fn(usize, &str) -> (Duration, Result<PutAnswer, PutError>) + Send + Sync;
 

@@ -9,14 +9,14 @@ use std::sync::Mutex;
 use proptest::prelude::*;
 
 use super::super::*;
-use crate::budget::{Budget, MB};
 use crate::ledger::Snapshot;
 use crate::ledger::outcome::ErrorClass;
 use crate::logs::testing::cases;
-use crate::spool::fake::FakeDisk;
-use crate::spool::store::Moment;
-use crate::spool::worker::Worker;
-use crate::spool::{self, Spool};
+use crate::pipeline::budget::{Budget, MB};
+use crate::pipeline::spool::store::Moment;
+use crate::pipeline::spool::tests::fake::FakeDisk;
+use crate::pipeline::spool::worker::Worker;
+use crate::pipeline::spool::{self, Spool};
 
 /// How the endpoint behaves.
 #[derive(Debug, Clone, Copy)]
@@ -314,7 +314,7 @@ impl Model {
         if let Some(disk) = &self.disk {
             disk.set_fault(None);
         }
-        self.pass(spool::worker::RETRY * 2).await?;
+        self.pass(spool::settings::RETRY * 2).await?;
         let now = now();
         self.process.intake.seal(now);
         self.process.phase.send_replace(Phase::Draining);
@@ -379,7 +379,7 @@ impl Model {
             waited_s += 1;
         }
         // The last files go, also those that could not be removed at first.
-        self.pass(spool::worker::RETRY * 2).await?;
+        self.pass(spool::settings::RETRY * 2).await?;
         let counts = self.counts();
         self.lost += counts.dropped_total() + counts.unprocessed;
         let succeeded = self.endpoint.0.lock().unwrap().succeeded.len() as u64;

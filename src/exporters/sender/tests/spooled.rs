@@ -3,11 +3,11 @@
 use std::sync::Mutex;
 
 use super::super::*;
-use crate::budget::{Budget, MB};
 use crate::ledger::outcome::ErrorClass;
-use crate::spool::Spool;
-use crate::spool::fake::FakeDisk;
-use crate::spool::store::{Moment, Store};
+use crate::pipeline::budget::{Budget, MB};
+use crate::pipeline::spool::Spool;
+use crate::pipeline::spool::store::{Moment, Store};
+use crate::pipeline::spool::tests::fake::FakeDisk;
 
 /// An endpoint that takes 1 s for each call, or fails at once while it is down.
 #[derive(Clone, Default)]

@@ -71,7 +71,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::batch::OpenBatch;
+    use crate::pipeline::batch::OpenBatch;
 
     #[test]
     fn what_is_not_such_a_body_has_no_documents() {

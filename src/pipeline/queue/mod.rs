@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
-use crate::batch::Batch;
+use crate::pipeline::batch::Batch;
 
 /// Batches that wait, oldest first, and the account of those that are being sent.
 #[derive(Debug)]

@@ -3,10 +3,10 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::batch::OpenBatch;
 use crate::logs::testing::cases;
-use crate::spool::fake::FakeDisk;
-use crate::spool::index::BLOCK_BYTES;
+use crate::pipeline::batch::OpenBatch;
+use crate::pipeline::spool::index::BLOCK_BYTES;
+use crate::pipeline::spool::tests::fake::FakeDisk;
 
 fn moment() -> Moment {
     Moment {
@@ -357,7 +357,7 @@ proptest! {
         match store.take(moment()) {
             Taken::Batch(batch) => {
                 prop_assert_eq!(&batch.body[..], &content[..]);
-                let whole = crate::batch::body::documents(&content).unwrap();
+                let whole = crate::pipeline::batch::body::documents(&content).unwrap();
                 prop_assert_eq!(whole.len() as u64, documents);
             }
             Taken::Nothing => prop_assert_eq!(found.files, 0),

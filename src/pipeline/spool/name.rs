@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use crate::batch::MAX_DOCUMENTS;
-use crate::batch::origin::FileId;
+use crate::pipeline::batch::MAX_DOCUMENTS;
+use crate::pipeline::batch::origin::FileId;
 
 /// Ends the name of a whole file.
 const WHOLE: &str = ".json";
@@ -85,7 +85,7 @@ impl FileName {
     pub fn fits(&self, body: &[u8]) -> bool {
         body.len() as u64 == self.bytes
             && crc32fast::hash(body) == self.crc32
-            && crate::batch::body::documents(body)
+            && crate::pipeline::batch::body::documents(body)
                 .is_some_and(|documents| documents.len() as u64 == self.documents)
     }
 }

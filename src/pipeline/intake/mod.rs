@@ -10,13 +10,13 @@ use std::time::Instant;
 
 use tokio::sync::Notify;
 
-use crate::batch::origin::Origin;
-use crate::batch::{Batch, OpenBatch};
-use crate::budget::Budget;
 use crate::ledger::{DropReason, Ledger};
 use crate::logs::Tally;
-use crate::queue::{Evicted, Next, Queue};
-use crate::spool::{Spool, TakesBack};
+use crate::pipeline::batch::origin::Origin;
+use crate::pipeline::batch::{Batch, OpenBatch};
+use crate::pipeline::budget::Budget;
+use crate::pipeline::queue::{Evicted, Next, Queue};
+use crate::pipeline::spool::{Spool, TakesBack};
 
 /// The largest document that the receiver adds under the lock: what a datagram can carry.
 const DATAGRAM_MAX_BYTES: usize = 1 << 16;

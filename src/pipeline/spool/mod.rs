@@ -48,13 +48,12 @@
 //! [`DropReason::SpoolFull`]: crate::ledger::DropReason::SpoolFull
 //! [`DropReason::SpoolSlow`]: crate::ledger::DropReason::SpoolSlow
 //! [`DropReason::SpoolFailed`]: crate::ledger::DropReason::SpoolFailed
-//! [`RETRY`]: worker::RETRY
+//! [`RETRY`]: settings::RETRY
 
 pub mod disk;
-#[cfg(test)]
-pub(crate) mod fake;
 pub mod index;
 pub mod name;
+pub mod settings;
 pub mod store;
 mod voice;
 pub mod worker;
@@ -69,11 +68,12 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use crate::batch::Batch;
-use crate::batch::origin::FileId;
 use crate::ledger::Ledger;
+use crate::pipeline::batch::Batch;
+use crate::pipeline::batch::origin::FileId;
 use disk::{Directory, Disk};
-use worker::{Worker, WorkerConfig};
+use settings::WorkerConfig;
+use worker::Worker;
 
 /// The time between two batches out of the spool: 50 batches, 2,500 segments a second at most, so that an account's
 /// quota is left for what is new.
@@ -169,11 +169,11 @@ impl Spool {
     /// On a disk in memory.
     #[cfg(test)]
     pub(crate) fn on_fake(
-        disk: &fake::FakeDisk,
+        disk: &tests::fake::FakeDisk,
         limit_bytes: u64,
         write_limit_bytes: usize,
         ledger: &Arc<Ledger>,
-    ) -> (Self, Worker<fake::FakeDisk>) {
+    ) -> (Self, Worker<tests::fake::FakeDisk>) {
         let config = WorkerConfig {
             shown: "/spool".to_owned(),
             limit_bytes,
@@ -299,4 +299,4 @@ impl Shared {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -3,7 +3,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::batch::OpenBatch;
+use crate::pipeline::batch::OpenBatch;
 
 /// A batch of `documents` documents, opened at `at`.
 fn batch(documents: usize, at: Instant) -> Batch {

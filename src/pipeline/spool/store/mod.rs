@@ -6,8 +6,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use super::disk::Disk;
 use super::index::{Index, Room};
 use super::name::{FileName, Kind};
-use crate::batch::Batch;
-use crate::batch::origin::{FileId, Origin};
+use crate::pipeline::batch::Batch;
+use crate::pipeline::batch::origin::{FileId, Origin};
 
 /// One moment on both clocks: files carry the time of day, batches the other one.
 #[derive(Debug, Clone, Copy)]

@@ -3,16 +3,18 @@
 use std::io;
 use std::time::Instant;
 
-use super::fake::FakeDisk;
+pub(crate) mod fake;
+
+use self::fake::FakeDisk;
+use super::settings::RETRY;
 use super::store::Moment;
-use super::worker::RETRY;
 use super::*;
-use crate::batch::body;
-use crate::budget::{Budget, MB};
-use crate::intake::Intake;
 use crate::ledger::{DropReason, Snapshot};
 use crate::logs::testing::LogLines;
-use crate::queue::Next;
+use crate::pipeline::batch::body;
+use crate::pipeline::budget::{Budget, MB};
+use crate::pipeline::intake::Intake;
+use crate::pipeline::queue::Next;
 
 /// An intake of 3 MB over a spool on `disk`, at a time that the test moves.
 struct Bench {

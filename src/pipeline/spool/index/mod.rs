@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::name::FileName;
-use crate::batch::origin::FileId;
+use crate::pipeline::batch::origin::FileId;
 
 /// What a file takes up at least, and in steps of which: the block size of usual file systems. Thousands of small
 /// batches must not take up many times what the limit says.

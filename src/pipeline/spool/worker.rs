@@ -4,31 +4,20 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Relaxed, Release};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::disk::Disk;
 use super::name::FileName;
+use super::settings::{RETRY, WorkerConfig};
 use super::store::{Moment, Store, Taken};
 use super::voice::Voice;
 use super::{Command, Shared, TakesBack};
-use crate::batch::Batch;
-use crate::batch::origin::{FileId, Origin};
 use crate::ledger::{DropReason, Ledger};
-
-/// How long a disk that refused is left alone.
-pub const RETRY: Duration = Duration::from_secs(10);
+use crate::pipeline::batch::Batch;
+use crate::pipeline::batch::origin::{FileId, Origin};
 
 /// Most batches that are written together. More would hold the ones at the front up for longer than it helps.
 const GROUP: usize = 32;
-
-/// What a worker needs to know.
-#[derive(Debug, Clone)]
-pub(super) struct WorkerConfig {
-    /// The directory, as it may be shown in the log.
-    pub(super) shown: String,
-    /// What its files may take up.
-    pub(super) limit_bytes: u64,
-}
 
 /// Has the files of one spool.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use super::disk::Disk;
+use crate::pipeline::spool::disk::Disk;
 
 /// The disk; clones are the same one.
 #[derive(Debug, Clone, Default)]

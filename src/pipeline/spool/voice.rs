@@ -4,10 +4,10 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use super::name::FileName;
+use super::settings::{RETRY, WorkerConfig};
 use super::store::Found;
-use super::worker::{RETRY, WorkerConfig};
-use crate::budget::MB;
 use crate::logs::{self, Tally};
+use crate::pipeline::budget::MB;
 
 /// The least time between two lines about the same state.
 const REMINDER: Duration = Duration::from_secs(60);

@@ -5,12 +5,12 @@
 //! host's `MemTotal`.
 //!
 //! What is counted is the memory that batches hold. Beside it, while segments keep coming, memory of two of the largest
-//! bodies at most is kept for the next ones ([`crate::batch`]).
+//! bodies at most is kept for the next ones ([`crate::pipeline::batch`]).
 
 use std::path::{Path, PathBuf};
 
-use crate::batch;
 use crate::config::Files;
+use crate::pipeline::batch;
 
 /// Bytes of a MB as `-m` and `TotalBufferSizeMB` mean it.
 pub const MB: u64 = 1 << 20;

@@ -110,10 +110,10 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::budget::Budget;
     use crate::ledger::{DropReason, Ledger};
-    use crate::spool::Spool;
-    use crate::spool::fake::FakeDisk;
+    use crate::pipeline::budget::Budget;
+    use crate::pipeline::spool::Spool;
+    use crate::pipeline::spool::tests::fake::FakeDisk;
 
     const DOCUMENT_BYTES: usize = 60_000;
 
