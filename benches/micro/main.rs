@@ -10,12 +10,12 @@ use std::time::Instant;
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, bench, bench_group};
 use sha2::{Digest, Sha256};
-use xray::datagram;
 use xray::ledger::Ledger;
 use xray::pipeline::batch::{MAX_DOCUMENTS, OpenBatch};
 use xray::pipeline::budget::Budget;
 use xray::pipeline::intake::Intake;
 use xray::pipeline::queue::{Next, Queue};
+use xray::receivers::udp::datagram;
 
 use common::segment::Segment;
 

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use tokio::sync::{oneshot, watch};
 
 use super::StartError;
+use crate::api::App;
+use crate::api::health::Health;
 use crate::aws;
 use crate::config::{Config, Environment};
 use crate::exporters::sender::{Phase, Sender};
 use crate::exporters::xray::XRay;
 use crate::exporters::xray::telemetry::{self, Telemetry};
-use crate::health::Health;
-use crate::http::App;
 use crate::ledger::Ledger;
 use crate::pipeline::intake::Intake;
 

@@ -23,10 +23,10 @@ use super::service::{Documents, Service};
 use super::traces::Limits;
 use super::web::{self, Shared};
 use crate::config::{Config, Environment, LogFormat, Sourced};
+use crate::daemon::signals::{self, Stop};
 use crate::daemon::{Daemon, StartError};
-use crate::http::Guard;
 use crate::net::listen::{self, BindError};
-use crate::signals::{self, Stop};
+use crate::net::server::guard::Guard;
 
 /// Everything a run needs, checked.
 #[derive(Debug, Clone)]

@@ -31,8 +31,8 @@ use tokio::task::JoinSet;
 
 use super::console::About;
 use super::service::Service;
-use crate::http::Guard;
-use crate::http::limits::{ACCEPT_PAUSE, IDLE_TIMEOUT, MAX_CONNECTIONS};
+use crate::net::server::guard::Guard;
+use crate::net::server::limits::{ACCEPT_PAUSE, IDLE_TIMEOUT, MAX_CONNECTIONS};
 
 /// The most bytes of a head: those of browsers are larger than those of SDKs, with the cookies of everything else on
 /// this host.

@@ -8,7 +8,7 @@
 //! memory, *pending* those in memory: in the open batch, in the queue, in a call, on their way to the spool. Without a
 //! spool both of the others are 0.
 //!
-//! Counters only go up, save for spooled; reasons are closed enums. One place counts each: [`crate::udp`] receives and
+//! Counters only go up, save for spooled; reasons are closed enums. One place counts each: [`crate::receivers::udp`] receives and
 //! rejects, [`crate::pipeline::intake`] drops what has no room, [`crate::pipeline::spool`] what it can't keep, [`crate::exporters::sender`] settles
 //! the rest.
 //!

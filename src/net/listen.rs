@@ -96,7 +96,7 @@ impl fmt::Display for BindError {
 
 impl std::error::Error for BindError {}
 
-/// Listens on TCP at `address`, in the forms of [`udp::bind`](crate::udp::bind); the listener is non-blocking.
+/// Listens on TCP at `address`, in the forms of [`udp::bind`](crate::receivers::udp::bind); the listener is non-blocking.
 ///
 /// # Errors
 /// [`BindError`] when the name is unknown or the address can't be had.

@@ -1,7 +1,7 @@
 //! What datagrams the daemon takes: one row a case of what the official daemon was seen to do.
 
-use xray::datagram::document;
 use xray::ledger::RejectReason;
+use xray::receivers::udp::datagram::document;
 
 /// What becomes of a datagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

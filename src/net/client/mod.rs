@@ -2,9 +2,9 @@
 //!
 //! | module | its one job |
 //! |---|---|
-//! | [`pooled`] | the client that the SDK and requests of our own share |
-//! | [`connector`], [`proxy`], [`tls`] | how a connection is made |
-//! | [`error`] | settings that can't work, and texts of foreign errors |
+//! | `pooled` | the client that the SDK and requests of our own share |
+//! | `connector`, `proxy`, `tls` | how a connection is made |
+//! | `error` | settings that can't work, and texts of foreign errors |
 
 pub(crate) mod connector;
 pub(crate) mod error;

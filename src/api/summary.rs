@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::config::Disk;
 use crate::ledger::{DropReason, Ledger, RejectReason, Snapshot};
 use crate::pipeline::intake::Intake;
-use crate::udp::kernel::KernelDrops;
+use crate::receivers::udp::kernel::KernelDrops;
 
 /// How long the traffic of one line is gathered.
 const INTERVAL: Duration = Duration::from_secs(60);

@@ -17,7 +17,7 @@ use super::limits::{DISCARD_MAX_BYTES, DISCARD_TIMEOUT};
 ///
 /// # Errors
 /// The answer to give instead.
-pub(super) async fn read(
+pub(crate) async fn read(
     head: &Parts,
     mut body: Incoming,
     max_bytes: usize,
@@ -72,7 +72,7 @@ fn too_long(max_bytes: usize) -> Answer {
 }
 
 /// Listens to a body that nobody wants, so that its sender gets to read the answer.
-pub(super) async fn discard(head: &Parts, mut body: Incoming) {
+pub(crate) async fn discard(head: &Parts, mut body: Incoming) {
     // Who asked first waits for our word, and reads the answer in its place.
     if body.is_end_stream() || head.headers.contains_key(EXPECT) {
         return;

@@ -9,12 +9,12 @@ use http::{HeaderName, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 
-use super::answer::{self, Answer};
-use super::body;
-use super::limits::{BODY_TIMEOUT, FORWARD_BODY_MAX_BYTES, FORWARD_TIMEOUT};
 use crate::exporters::error::PutError;
 use crate::exporters::xray::XRay;
 use crate::ledger::outcome::ErrorClass;
+use crate::net::server::answer::{self, Answer};
+use crate::net::server::body;
+use crate::net::server::limits::{BODY_TIMEOUT, FORWARD_BODY_MAX_BYTES, FORWARD_TIMEOUT};
 
 /// What of an answer's headers goes back: what SDKs read.
 const PASSED_BACK: [HeaderName; 3] = [

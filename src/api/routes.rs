@@ -9,17 +9,17 @@ use hyper::body::Incoming;
 use serde_json::json;
 
 use super::admin::Admin;
-use super::answer::{self, Answer};
-use super::body;
-use super::guard::Guard;
-use super::ingest::Ingest;
 use super::sampling::{self, Upstream};
+use crate::api::health::Health;
+use crate::api::summary::Summary;
 use crate::exporters::error::PutError;
-use crate::health::Health;
 use crate::ledger::Ledger;
 use crate::ledger::http::Route;
 use crate::logs::{Tally, sanitize};
-use crate::summary::Summary;
+use crate::net::server::answer::{self, Answer};
+use crate::net::server::body;
+use crate::net::server::guard::Guard;
+use crate::receivers::http::Ingest;
 
 /// The paths that are forwarded without being asked for: what SDKs call.
 const SAMPLING: [(&str, Route); 3] = [

@@ -10,11 +10,11 @@ use http::{HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 use serde_json::json;
 
-use super::answer::{self, Answer};
 use super::metrics::{self, Observed};
 use super::sampling::Upstream;
-use crate::health::{Credentials, Health};
-use crate::summary::Summary;
+use crate::api::health::{Credentials, Health};
+use crate::api::summary::Summary;
+use crate::net::server::answer::{self, Answer};
 
 /// The text format's type; the version is that of the format.
 const METRICS_TYPE: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");

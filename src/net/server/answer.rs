@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 use super::limits::RETRY_AFTER_SECONDS;
 
 /// A whole answer.
-pub(super) type Answer = Response<Full<Bytes>>;
+pub(crate) type Answer = Response<Full<Bytes>>;
 
 /// `body` with `status`.
 #[must_use]
-pub(super) fn json(status: StatusCode, body: &Value) -> Answer {
+pub(crate) fn json(status: StatusCode, body: &Value) -> Answer {
     let mut answer = Response::new(Full::new(Bytes::from(body.to_string())));
     *answer.status_mut() = status;
     answer
@@ -24,13 +24,13 @@ pub(super) fn json(status: StatusCode, body: &Value) -> Answer {
 
 /// An error as SDKs of AWS read it: a code in `__type` and a sentence in `message`.
 #[must_use]
-pub(super) fn error(status: StatusCode, code: &str, message: &str) -> Answer {
+pub(crate) fn error(status: StatusCode, code: &str, message: &str) -> Answer {
     json(status, &json!({"__type": code, "message": message}))
 }
 
 /// The same, to be tried again soon.
 #[must_use]
-pub(super) fn try_again(code: &str, message: &str) -> Answer {
+pub(crate) fn try_again(code: &str, message: &str) -> Answer {
     let mut answer = error(StatusCode::SERVICE_UNAVAILABLE, code, message);
     answer
         .headers_mut()
@@ -40,7 +40,7 @@ pub(super) fn try_again(code: &str, message: &str) -> Answer {
 
 /// A path that is there for other methods only.
 #[must_use]
-pub(super) fn wrong_method(allowed: &'static str) -> Answer {
+pub(crate) fn wrong_method(allowed: &'static str) -> Answer {
     let message = format!("This path takes {allowed} only.");
     let mut answer = error(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", &message);
     answer
@@ -51,7 +51,7 @@ pub(super) fn wrong_method(allowed: &'static str) -> Answer {
 
 /// The last one on its connection.
 #[must_use]
-pub(super) fn last(mut answer: Answer) -> Answer {
+pub(crate) fn last(mut answer: Answer) -> Answer {
     answer
         .headers_mut()
         .insert(CONNECTION, HeaderValue::from_static("close"));
@@ -60,7 +60,7 @@ pub(super) fn last(mut answer: Answer) -> Answer {
 
 /// An error as bytes on the wire, for connections that HTTP does not get hold of; the last on its connection.
 #[must_use]
-pub(super) fn raw_error(status: StatusCode, code: &str, message: &str) -> Vec<u8> {
+pub(crate) fn raw_error(status: StatusCode, code: &str, message: &str) -> Vec<u8> {
     let body = json!({"__type": code, "message": message}).to_string();
     let reason = status.canonical_reason().unwrap_or_default();
     let status = status.as_u16();

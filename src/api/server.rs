@@ -9,13 +9,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
-use super::answer;
-use super::connection::{self, Shared};
-use super::limits::{ACCEPT_PAUSE, MAX_CONNECTIONS};
 use super::routes::App;
 use super::sampling::Upstream;
 use crate::ledger::http::Ending;
 use crate::logs::Tally;
+use crate::net::server::answer;
+use crate::net::server::connection::{self, Shared};
+use crate::net::server::limits::{ACCEPT_PAUSE, MAX_CONNECTIONS};
 
 /// The TCP port: its listener and what answers on it.
 #[derive(Debug)]

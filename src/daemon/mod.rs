@@ -6,6 +6,7 @@
 //! it all.
 
 mod send;
+pub mod signals;
 
 use std::fmt;
 use std::io;
@@ -19,24 +20,25 @@ use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
+use self::signals::Stop;
+use crate::api::health::Health;
+use crate::api::summary::{Summary, Totals};
+use crate::api::{App, Server};
 use crate::aws;
 use crate::config::{Config, Disk, Environment, LogLevel, Sourced};
 use crate::exporters::sender::Phase;
 use crate::exporters::xray::XRay;
-use crate::health::Health;
-use crate::http::{App, Guard, Server};
 use crate::ledger::{DropReason, Ledger};
 use crate::logs;
 use crate::net::client::SettingError;
 use crate::net::listen::{self, BindError};
+use crate::net::server::guard::Guard;
 use crate::pipeline::batch::Batch;
 use crate::pipeline::budget::{self, Budget, MB};
 use crate::pipeline::intake::Intake;
 use crate::pipeline::spool::Spool;
-use crate::signals::{self, Stop};
-use crate::summary::{Summary, Totals};
-use crate::udp::kernel::KernelDrops;
-use crate::udp::{self, Receiver};
+use crate::receivers::udp::kernel::KernelDrops;
+use crate::receivers::udp::{self, Receiver};
 
 /// Most characters of a path in an error.
 const SHOWN_PATH_CHARS: usize = 500;

@@ -10,11 +10,11 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
-use super::answer::{self, Answer};
-use super::body;
-use super::limits::{BODY_TIMEOUT, INGEST_BODIES_MAX_BYTES, INGEST_BODY_MAX_BYTES};
 use crate::ledger::{Ledger, RejectReason};
 use crate::logs::sanitize;
+use crate::net::server::answer::{self, Answer};
+use crate::net::server::body;
+use crate::net::server::limits::{BODY_TIMEOUT, INGEST_BODIES_MAX_BYTES, INGEST_BODY_MAX_BYTES};
 use crate::pipeline::batch::MAX_DOCUMENTS;
 use crate::pipeline::intake::Intake;
 use crate::pipeline::intake::depth::Room;
@@ -24,7 +24,7 @@ const REASON_MAX_CHARS: usize = 200;
 
 /// Takes documents over TCP.
 #[derive(Debug)]
-pub(super) struct Ingest {
+pub(crate) struct Ingest {
     intake: Arc<Intake>,
     ledger: Arc<Ledger>,
     /// Bytes of bodies that may be in memory.
@@ -38,7 +38,7 @@ struct PutTraceSegments {
 }
 
 impl Ingest {
-    pub(super) fn new(intake: Arc<Intake>, ledger: Arc<Ledger>) -> Self {
+    pub(crate) fn new(intake: Arc<Intake>, ledger: Arc<Ledger>) -> Self {
         Self {
             intake,
             ledger,
@@ -46,7 +46,7 @@ impl Ingest {
         }
     }
 
-    pub(super) async fn put(&self, head: &Parts, body: Incoming) -> Answer {
+    pub(crate) async fn put(&self, head: &Parts, body: Incoming) -> Answer {
         let deadline = Instant::now() + BODY_TIMEOUT;
         // What is announced, or the most where nothing is.
         let hint = body.size_hint();

@@ -39,13 +39,13 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use crate::api::summary::Totals;
 use crate::ledger::calls::{Calls, Operation};
 use crate::ledger::histogram::Histogram;
 use crate::ledger::http::{Ending, HttpCounts};
 use crate::ledger::outcome::ErrorClass;
 use crate::ledger::{DropReason, RejectReason};
 use crate::pipeline::intake::depth::{Depth, SpoolDepth};
-use crate::summary::Totals;
 
 /// Everything that is shown, at one moment.
 #[derive(Debug, Clone)]

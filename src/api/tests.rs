@@ -11,15 +11,17 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::watch;
 
 use super::*;
+use crate::api::health::Health;
+use crate::api::summary::Summary;
 use crate::exporters::error::PutError;
-use crate::health::Health;
 use crate::ledger::http::Route;
 use crate::ledger::outcome::ErrorClass;
 use crate::ledger::{Ledger, RejectReason};
+use crate::net::server::guard::Guard;
+use crate::net::server::{connection, limits};
 use crate::pipeline::budget::Budget;
 use crate::pipeline::intake::Intake;
 use crate::pipeline::queue::Next;
-use crate::summary::Summary;
 
 type Forwarded = Result<Response<Bytes>, PutError>;
 

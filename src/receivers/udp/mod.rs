@@ -2,6 +2,7 @@
 //! nothing but the header check and adding to the open batch.
 
 mod buffers;
+pub mod datagram;
 mod gather;
 pub mod kernel;
 
@@ -18,8 +19,8 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::sync::oneshot::{self, error::TryRecvError};
 
+use self::datagram::Reject;
 use crate::config::{Disk, Sourced};
-use crate::datagram::{self, Reject};
 use crate::ledger::Ledger;
 use crate::logs::Tally;
 use crate::net::listen::{self, BindError, Port};

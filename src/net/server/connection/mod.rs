@@ -21,7 +21,7 @@ use crate::ledger::http::Ending;
 
 /// What a connection is at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(crate) enum Stage {
     /// No request.
     Idle,
     /// The head of one has begun.
@@ -34,9 +34,9 @@ pub(super) enum Stage {
 
 /// The stage and since when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Progress {
-    pub(super) stage: Stage,
-    pub(super) since: Instant,
+pub(crate) struct Progress {
+    pub(crate) stage: Stage,
+    pub(crate) since: Instant,
 }
 
 impl Progress {
@@ -50,7 +50,7 @@ impl Progress {
     }
 
     /// Whether closing the connection now takes no request from anybody.
-    pub(super) fn is_without_request(self) -> bool {
+    pub(crate) fn is_without_request(self) -> bool {
         matches!(self.stage, Stage::Idle | Stage::Head)
     }
 
@@ -93,13 +93,13 @@ enum Event {
 
 /// What the server knows of an open connection.
 #[derive(Debug)]
-pub(super) struct Shared {
+pub(crate) struct Shared {
     progress: Mutex<Progress>,
     evict: Notify,
 }
 
 impl Shared {
-    pub(super) fn new(now: Instant) -> Self {
+    pub(crate) fn new(now: Instant) -> Self {
         Self {
             progress: Mutex::new(Progress {
                 stage: Stage::Idle,
@@ -109,23 +109,23 @@ impl Shared {
         }
     }
 
-    pub(super) fn progress(&self) -> Progress {
+    pub(crate) fn progress(&self) -> Progress {
         *self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Asks the connection to go, if it is still without a request when it hears of it.
-    pub(super) fn evict(&self) {
+    pub(crate) fn evict(&self) {
         self.evict.notify_one();
     }
 
     #[cfg(test)]
-    pub(super) async fn is_asked_to_go(&self) -> bool {
+    pub(crate) async fn is_asked_to_go(&self) -> bool {
         let asked = tokio::time::timeout(Duration::from_millis(1), self.evict.notified());
         asked.await.is_ok()
     }
 
     #[cfg(test)]
-    pub(super) fn pretend_request(&self) {
+    pub(crate) fn pretend_request(&self) {
         self.note(Event::Request);
     }
 
@@ -138,7 +138,7 @@ impl Shared {
 }
 
 /// Serves requests until the client, a time limit, an eviction or `stop` ends it. `None`: the client closed it.
-pub(super) async fn serve<S, H, F>(
+pub(crate) async fn serve<S, H, F>(
     stream: S,
     shared: Arc<Shared>,
     mut stop: watch::Receiver<bool>,
