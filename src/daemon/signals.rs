@@ -11,6 +11,9 @@ use std::io;
 
 use tokio::sync::watch;
 
+/// What is said of a SIGHUP once the log file is open anew.
+pub const REOPENED: &str = "Got hangup signal: log file opened anew";
+
 /// What stops a daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Stop {
@@ -23,7 +26,8 @@ pub enum Stop {
     Now,
 }
 
-/// Listens from the moment of the call; the future passes signals on to `stop` for ever.
+/// Listens from the moment of the call; the future passes signals on to `stop` for ever. `reopen_log` opens the log file
+/// anew and says so with [`REOPENED`].
 ///
 /// # Errors
 /// When the system refuses a handler.
@@ -47,7 +51,6 @@ pub fn listen(
                 _ = hangup.recv() => match &reopen_log {
                     Some(reopen) => {
                         reopen();
-                        tracing::info!("Got hangup signal: log file opened anew");
                         continue;
                     }
                     None => "hangup",

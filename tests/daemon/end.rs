@@ -1,11 +1,12 @@
 //! Signals, deadlines, and what is left at the end.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::UdpSocket;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use xray::dev::faults::Fault;
+use xray::logs::SHUTDOWN_BOUND;
 
 use crate::harness::{HEADER, Setup, arrived, double, line, segment};
 
@@ -99,6 +100,44 @@ async fn a_second_signal_ends_it_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_reader_of_the_log_that_is_stuck_holds_a_stop_up_once() {
+    let double = double().await;
+    // A busy machine may be late once, not each time.
+    let mut waited = Vec::new();
+    for _ in 0..3 {
+        let free = || {
+            std::net::TcpListener::bind("127.0.0.1:0")
+                .unwrap()
+                .local_addr()
+                .unwrap()
+        };
+        let tcp = free();
+        let setup = Setup::new(&double.url()).args(&["-t", &tcp.to_string()]);
+        let (reader, mut stuck) = std::io::pipe().unwrap();
+        let stdout = stuck.try_clone().unwrap();
+        // Full before the first line comes or soon after, and never read.
+        let filling = std::thread::spawn(move || while stuck.write_all(&[b'\n'; 4096]).is_ok() {});
+        let mut child = setup.command().stdout(stdout).spawn().unwrap();
+        let deadline = Instant::now() + crate::process::PATIENCE;
+        while std::net::TcpStream::connect(tcp).is_err() {
+            assert!(Instant::now() < deadline, "it does not listen");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let told = Instant::now();
+        let kill = format!("kill -TERM {}", child.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+        waited.push(told.elapsed());
+        drop(reader);
+        filling.join().unwrap();
+        if waited.last().is_some_and(|waited| *waited < 2 * SHUTDOWN_BOUND) {
+            return;
+        }
+    }
+    panic!("{waited:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn hangup_opens_a_log_file_anew() {
     let double = double().await;
     let setup = Setup::new(&double.url());
@@ -141,14 +180,14 @@ async fn hangup_opens_a_log_file_anew() {
 
 /// The text of `path` once it contains `words`.
 fn wait_for_file(path: &std::path::Path, words: &str) -> String {
-    let deadline = std::time::Instant::now() + crate::process::PATIENCE;
+    let deadline = Instant::now() + crate::process::PATIENCE;
     loop {
         let text = std::fs::read_to_string(path).unwrap_or_default();
         if text.contains(words) {
             return text;
         }
         assert!(
-            std::time::Instant::now() < deadline,
+            Instant::now() < deadline,
             "{} lacks {words:?}: {text}",
             path.display()
         );
