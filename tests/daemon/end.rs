@@ -190,6 +190,34 @@ async fn a_signal_that_was_ignored_at_the_start_as_by_nohup_stays_ignored() {
     );
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn at_a_stop_too_short_to_send_what_the_kernel_holds_it_is_counted() {
+    const SENT: usize = 2000;
+    let double = double().await;
+    double.faults().always(Fault::hang());
+    let daemon = Setup::new(&double.url())
+        .args(&["--shutdown-timeout", "1ms"])
+        .start();
+    daemon.process.signal("STOP");
+    daemon.send_segments(SENT);
+    daemon.process.signal("TERM");
+    daemon.process.signal("CONT");
+    let (status, lines) = daemon.process.end();
+    assert_eq!(status.code(), Some(0));
+    let last = line(&lines, "Shutdown finished:");
+    let number = |name: &str| -> usize {
+        let (_, rest) = last.split_once(&format!("{name} ")).unwrap();
+        rest.split(|c: char| !c.is_ascii_digit())
+            .next()
+            .unwrap()
+            .parse()
+            .unwrap()
+    };
+    assert_eq!(number("received") + number("kernel drops"), SENT, "{last}");
+    assert_eq!(number("received"), number("dropped"), "{last}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_of_the_log_that_is_stuck_holds_a_stop_up_once() {
     let double = double().await;
