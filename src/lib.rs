@@ -44,8 +44,7 @@
 //! | [`summary`] | the ledger in words, once a minute and at the end |
 //! | [`signals`] | what the process is told |
 //! | [`logs`] | the official line format, JSON, files with rotation, rate-limited repeats |
-//! | [`dev`] | the built-in X-Ray service: `xray dev`, and the tests' double |
-//! | [`send`] | `xray send`: one segment to try with |
+//! | [`dev`] | `xray dev`: the daemon and X-Ray in memory in one process; `xray send` |
 //!
 //! [`datagram`], [`batch`], [`queue`], [`retry`] and [`spool::index`] do no I/O and read no clock: tests drive them with
 //! bytes and times and assert exact results.
@@ -68,7 +67,6 @@ pub mod listen;
 pub mod logs;
 pub mod queue;
 pub mod retry;
-pub mod send;
 pub mod sender;
 pub mod signals;
 pub mod spool;

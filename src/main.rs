@@ -17,9 +17,9 @@ use xray::cli::{self, DevFlags, Flags, Invocation, SendFlags};
 use xray::config::{self, Config, Disk, Environment, LogConfig};
 use xray::daemon::{self, Stop};
 use xray::dev;
+use xray::dev::send::{self, SendConfig};
 use xray::healthcheck;
 use xray::logs::{self, SHUTDOWN_BOUND};
-use xray::send::{self, SendConfig};
 
 /// For the many small allocations of a call; the bodies of batches have memory of their own.
 #[global_allocator]
