@@ -13,13 +13,14 @@ use std::time::SystemTime;
 
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
-use xray::cli::{self, DevFlags, Flags, Invocation, SendFlags};
-use xray::config::{self, Config, Disk, Environment, LogConfig};
-use xray::daemon::{self, Stop};
+use xray::api::healthcheck;
+use xray::cli::{self, DevFlags, Invocation, SendFlags};
+use xray::config::{self, Config, Disk, Environment, Flags, LogConfig};
+use xray::daemon;
+use xray::daemon::signals::Stop;
 use xray::dev;
-use xray::healthcheck;
+use xray::dev::send::{self, SendConfig};
 use xray::logs::{self, SHUTDOWN_BOUND};
-use xray::send::{self, SendConfig};
 
 /// For the many small allocations of a call; the bodies of batches have memory of their own.
 #[global_allocator]

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::histogram::Histogram;
-use crate::aws::ErrorClass;
+use crate::ledger::outcome::ErrorClass;
 
 /// Seconds that a call takes: from an endpoint in the same region to the limit of 15 s.
 const DURATION_BOUNDS_S: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];

@@ -44,6 +44,8 @@ mod sanitize;
 mod sink;
 mod tally;
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 
 pub use lines::LineBudget;

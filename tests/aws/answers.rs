@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use xray::aws::{ErrorClass, PutAnswer, PutError, Unprocessed};
+use xray::exporters::error::PutError;
+use xray::exporters::xray::{PutAnswer, Unprocessed};
+use xray::ledger::outcome::ErrorClass;
 
 use crate::support::*;
 

@@ -11,14 +11,15 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
+use xray_service::answer::Answer;
+use xray_service::console::{self, Query, Wrong};
+use xray_service::service::Operation;
 
 use super::Shared;
 use super::body::AnswerBody;
-use crate::dev::console::{self, Query, Wrong};
 use crate::dev::page;
-use crate::dev::service::{Answer, Operation};
-use crate::http::guard::Refusal;
-use crate::http::limits::{BODY_TIMEOUT, INGEST_BODY_MAX_BYTES as MAX_BODY_BYTES};
+use crate::net::server::guard::Refusal;
+use crate::net::server::limits::{BODY_TIMEOUT, INGEST_BODY_MAX_BYTES as MAX_BODY_BYTES};
 
 /// How long changes gather before the page hears of them: faster than anyone reads, and few enough to draw.
 const GATHER: Duration = Duration::from_millis(100);

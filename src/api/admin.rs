@@ -1,0 +1,97 @@
+//! `GET /healthz`, `/readyz` and `/metrics`: for container platforms and operators.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Instant, SystemTime};
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Response, StatusCode};
+use http_body_util::Full;
+use serde_json::json;
+
+use super::metrics::{self, Observed};
+use super::sampling::Upstream;
+use crate::api::health::{Credentials, Health};
+use crate::api::summary::Summary;
+use crate::net::server::answer::{self, Answer};
+
+/// The text format's type; the version is that of the format.
+const METRICS_TYPE: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+
+/// Answers about the daemon itself.
+#[derive(Debug)]
+pub(super) struct Admin {
+    summary: Arc<Summary>,
+    health: Arc<Health>,
+    started_at: SystemTime,
+    looking_for_credentials: Arc<AtomicBool>,
+}
+
+impl Admin {
+    pub(super) fn new(summary: Arc<Summary>, health: Arc<Health>) -> Self {
+        Self {
+            summary,
+            health,
+            started_at: SystemTime::now(),
+            looking_for_credentials: Arc::default(),
+        }
+    }
+
+    /// It answers, so it serves.
+    pub(super) fn healthz(&self) -> Answer {
+        answer::json(StatusCode::OK, &json!({"status": "ok"}))
+    }
+
+    pub(super) fn readyz<U: Upstream>(&self, upstream: Option<&Arc<U>>) -> Answer {
+        let unmet = self.health.unmet(&self.summary.ledger.calls(), Instant::now());
+        if unmet.is_empty() {
+            return answer::json(StatusCode::OK, &json!({"status": "ready"}));
+        }
+        if let (Some(upstream), Credentials::Missing(_)) = (upstream, self.health.credentials()) {
+            self.look_for_credentials(upstream);
+        }
+        let reasons: Vec<_> = unmet
+            .iter()
+            .map(|unmet| json!({"check": unmet.check, "reason": unmet.reason}))
+            .collect();
+        answer::json(
+            StatusCode::SERVICE_UNAVAILABLE,
+            &json!({"status": "not ready", "reasons": reasons}),
+        )
+    }
+
+    /// They may have come since the start, with no segment to be sent that would show it. The answer is there for the
+    /// next one who asks; a probe must not wait for metadata.
+    fn look_for_credentials<U: Upstream>(&self, upstream: &Arc<U>) {
+        if self.looking_for_credentials.swap(true, Relaxed) {
+            return;
+        }
+        let (upstream, health) = (Arc::clone(upstream), Arc::clone(&self.health));
+        let looking = Arc::clone(&self.looking_for_credentials);
+        tokio::spawn(async move {
+            health.set_credentials(upstream.credentials().await.map(drop));
+            looking.store(false, Relaxed);
+        });
+    }
+
+    pub(super) fn metrics(&self) -> Answer {
+        let ledger = &self.summary.ledger;
+        let now = Instant::now();
+        let calls = ledger.calls();
+        let text = metrics::render(&Observed {
+            totals: self.summary.totals(),
+            unprocessed: ledger.unprocessed_by_code(),
+            depth: self.summary.intake.depth(),
+            http: ledger.http.snapshot(),
+            is_ready: self.health.unmet(&calls, now).is_empty(),
+            calls,
+            started_at: self.started_at,
+            now,
+            wall_clock: SystemTime::now(),
+        });
+        let mut answer = Response::new(Full::new(Bytes::from(text)));
+        answer.headers_mut().insert(CONTENT_TYPE, METRICS_TYPE);
+        answer
+    }
+}

@@ -1,0 +1,91 @@
+//! Reads bodies within limits of size and time.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::StatusCode;
+use http::header::{CONTENT_ENCODING, EXPECT};
+use http::request::Parts;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use hyper::body::{Body, Incoming};
+use tokio::time::timeout;
+
+use super::answer::{self, Answer};
+use super::limits::{DISCARD_MAX_BYTES, DISCARD_TIMEOUT};
+
+/// Reads `body` whole, unless it is longer than `max_bytes` or not there in time.
+///
+/// # Errors
+/// The answer to give instead.
+pub(crate) async fn read(
+    head: &Parts,
+    mut body: Incoming,
+    max_bytes: usize,
+    limit: Duration,
+) -> Result<Bytes, Answer> {
+    if let Some(encoding) = head.headers.get(CONTENT_ENCODING)
+        && encoding.as_bytes() != b"identity"
+    {
+        discard(head, body).await;
+        return Err(answer::error(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "UnsupportedContentEncoding",
+            "Bodies are taken without Content-Encoding only.",
+        ));
+    }
+    // Announced: not even begun with.
+    if body.size_hint().lower() > max_bytes as u64 {
+        discard(head, body).await;
+        return Err(too_long(max_bytes));
+    }
+    let read = timeout(limit, Limited::new(&mut body, max_bytes).collect()).await;
+    match read {
+        Ok(Ok(whole)) => Ok(whole.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            discard(head, body).await;
+            Err(too_long(max_bytes))
+        }
+        Ok(Err(_)) => Err(answer::last(answer::error(
+            StatusCode::BAD_REQUEST,
+            "IncompleteBody",
+            "The body ended early or is not in its announced form.",
+        ))),
+        Err(_) => {
+            let seconds = limit.as_secs();
+            let message = format!("The body was not there within {seconds} s.");
+            Err(answer::last(answer::error(
+                StatusCode::REQUEST_TIMEOUT,
+                "RequestTimeout",
+                &message,
+            )))
+        }
+    }
+}
+
+fn too_long(max_bytes: usize) -> Answer {
+    let message = format!("The body is longer than {max_bytes} bytes, the most for this path.");
+    answer::last(answer::error(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "RequestEntityTooLargeException",
+        &message,
+    ))
+}
+
+/// Listens to a body that nobody wants, so that its sender gets to read the answer.
+pub(crate) async fn discard(head: &Parts, mut body: Incoming) {
+    // Who asked first waits for our word, and reads the answer in its place.
+    if body.is_end_stream() || head.headers.contains_key(EXPECT) {
+        return;
+    }
+    let discarding = async {
+        let mut taken_bytes = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            taken_bytes += frame.data_ref().map_or(0, Bytes::len);
+            if taken_bytes > DISCARD_MAX_BYTES {
+                break;
+            }
+        }
+    };
+    // A client that goes on for longer may find its connection reset.
+    let _: Result<(), tokio::time::error::Elapsed> = timeout(DISCARD_TIMEOUT, discarding).await;
+}
