@@ -275,6 +275,37 @@ mod tests {
     }
 
     #[test]
+    fn failures_of_all_operations_are_counted_in_their_field() {
+        let mut calls = Calls::default();
+        for (n, class) in (1..).zip([
+            ErrorClass::Timeout,
+            ErrorClass::ConnectionRefused,
+            ErrorClass::UnknownHost,
+            ErrorClass::Other,
+        ]) {
+            for _ in 0..n {
+                calls.count(Operation::Telemetry, failure(class, None));
+                calls.count(Operation::Segments, failure(class, None));
+            }
+            assert_eq!(calls.outcome(Operation::Telemetry, Some(class)), n);
+        }
+        calls.count(Operation::Segments, failure(ErrorClass::ServerError, Some(500)));
+        calls.count(Operation::Segments, None);
+        assert_eq!(
+            BackendError::ALL.map(|error| calls.backend(error)),
+            [2, 4, 0, 1, 6, 8]
+        );
+        assert_eq!(
+            Operation::ALL.map(|operation| calls.outcome(operation, None)),
+            [1, 0]
+        );
+        assert_eq!(
+            Operation::ALL.map(Operation::label),
+            ["PutTraceSegments", "PutTelemetryRecords"]
+        );
+    }
+
+    #[test]
     fn a_run_of_failures_lasts_until_a_success() {
         let start = Instant::now();
         let mut calls = Calls::default();

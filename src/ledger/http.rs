@@ -178,6 +178,24 @@ mod tests {
     }
 
     #[test]
+    fn each_route_has_a_label_of_its_own() {
+        let labels = [
+            (Route::GetSamplingRules, "GetSamplingRules"),
+            (Route::SamplingTargets, "SamplingTargets"),
+            (Route::SamplingStatisticSummaries, "SamplingStatisticSummaries"),
+            (Route::ProxyAllow, "proxy_allow"),
+            (Route::TraceSegments, "TraceSegments"),
+            (Route::Healthz, "healthz"),
+            (Route::Readyz, "readyz"),
+            (Route::Metrics, "metrics"),
+            (Route::Unknown, "unknown"),
+        ];
+        for (route, label) in labels {
+            assert_eq!(route.label(), label);
+        }
+    }
+
+    #[test]
     fn requests_are_counted_by_route_and_status_and_connections_while_they_are_open() {
         let http = Http::default();
         http.add_connection();

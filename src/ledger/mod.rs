@@ -347,6 +347,7 @@ impl Snapshot {
 
 #[cfg(test)]
 mod tests {
+    use super::outcome::ErrorClass;
     use super::*;
 
     /// Whether `future` is done the first time it is asked.
@@ -382,13 +383,14 @@ mod tests {
         ledger.sub_spooled(5);
         ledger.add_sent(30);
         ledger.add_rejected(RejectReason::InvalidHeader);
+        ledger.add_rejected(RejectReason::MissingHeader);
         ledger.add_unprocessed(Some("ThrottledException"));
         ledger.add_dropped(DropReason::Shutdown, 7);
         let counts = ledger.snapshot();
         assert_eq!((counts.received, counts.recovered, counts.spooled), (100, 10, 25));
         assert_eq!((counts.sent, counts.unprocessed), (30, 1));
-        assert_eq!((counts.rejected_total(), counts.dropped_total()), (1, 7));
-        assert_eq!(counts.pending(), 110 - 25 - 30 - 1 - 1 - 7);
+        assert_eq!((counts.rejected_total(), counts.dropped_total()), (2, 7));
+        assert_eq!(counts.pending(), 110 - 25 - 30 - 2 - 1 - 7);
         assert_eq!(
             counts.since(&counts),
             Snapshot {
@@ -471,6 +473,27 @@ mod tests {
         ] {
             assert_eq!(code_label(code), label, "{code:?}");
         }
+    }
+
+    #[test]
+    fn calls_that_are_over_are_counted_by_operation() {
+        let ledger = Ledger::default();
+        ledger.call_started(50, false);
+        ledger.call_ended(Ended {
+            at: std::time::Instant::now(),
+            duration: std::time::Duration::from_millis(5),
+            body_bytes: 1000,
+            failure: None,
+        });
+        ledger.telemetry_call_ended(Some(Failure {
+            class: ErrorClass::Timeout,
+            status: None,
+            message: "late",
+        }));
+        let calls = ledger.calls();
+        assert_eq!((calls.in_flight, calls.sent_bytes), (0, 1000));
+        assert_eq!(calls.outcome(Operation::Segments, None), 1);
+        assert_eq!(calls.outcome(Operation::Telemetry, Some(ErrorClass::Timeout)), 1);
     }
 
     #[test]
