@@ -6,7 +6,7 @@
 //! | `GET /`, `/assets/…` | the page |
 //! | `GET /healthz`, `/readyz` | 200 while it serves: all it needs is in this process |
 //! | `GET /metrics` | the counters of the daemon in this process, and of this port |
-//! | `GET /-/…`, `DELETE /-/traces` | what the page asks ([`super::console`]) |
+//! | `GET /-/…`, `DELETE /-/traces` | what the page asks ([`xray_service::console`]) |
 //! | anything else | 404 `UnknownOperationException` |
 //!
 //! A page that somebody visits must not reach it: [`Guard`] refuses foreign origins and hosts that could be rebound.
@@ -23,9 +23,9 @@ use std::time::SystemTime;
 
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
+use xray_service::console::About;
+use xray_service::service::Service;
 
-use super::console::About;
-use super::service::Service;
 use crate::api::metrics::Source;
 use crate::ledger::Ledger;
 use crate::ledger::http::Ending;
@@ -71,12 +71,12 @@ impl Shared {
     }
 
     /// Answers a call of the API and wakes those who watch.
-    fn handle(&self, path: &str, body: &[u8]) -> super::service::Answer {
+    fn handle(&self, path: &str, body: &[u8]) -> xray_service::answer::Answer {
         let now = SystemTime::now();
         let (answer, has_changed) = {
             let mut service = self.service();
             let before = service.traces().revision();
-            let answer = service.handle("POST", path, body, &|_, _| None, now);
+            let answer = service.handle("POST", path, body, now);
             (answer, service.traces().revision() != before)
         };
         if has_changed {

@@ -10,12 +10,12 @@ use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::{Body as _, Incoming};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
+use xray_service::console::{self, Query, Wrong};
+use xray_service::service::Operation;
 
 use super::Shared;
 use super::limits::{CALLS, SMALL_CALL_MAX_BYTES};
-use crate::dev::console::{self, Query, Wrong};
 use crate::dev::page;
-use crate::dev::service::{self, Operation};
 use crate::ledger::http::Route;
 use crate::net::server::answer::{self, Answer};
 use crate::net::server::body::{self, Body};
@@ -126,7 +126,7 @@ async fn called(shared: &Shared, head: &Parts, body: Incoming) -> Answer {
 }
 
 fn api(shared: &Shared, path: &str, body: &[u8]) -> Answer {
-    let service::Answer {
+    let xray_service::answer::Answer {
         status,
         error_type,
         body,
