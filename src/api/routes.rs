@@ -205,7 +205,7 @@ pub async fn serve<U: Upstream>(
 }
 
 /// Counts connections in the ledger.
-struct Counted(Arc<Ledger>);
+pub(crate) struct Counted(pub(crate) Arc<Ledger>);
 
 impl Watch for Counted {
     fn opened(&self) {

@@ -26,8 +26,7 @@ use tokio::sync::{oneshot, watch};
 use xray_service::console::About;
 use xray_service::service::Service;
 
-use crate::api::metrics::Source;
-use crate::ledger::Ledger;
+use crate::api::{self, metrics::Source};
 use crate::ledger::http::Ending;
 use crate::net::server::body::Reader;
 use crate::net::server::guard::Guard;
@@ -96,7 +95,7 @@ impl Shared {
 /// dropping the future cuts the rest.
 pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: oneshot::Receiver<()>) {
     let watch = Counted {
-        ledger: Arc::clone(shared.metrics.ledger()),
+        counted: api::Counted(Arc::clone(shared.metrics.ledger())),
         refused: Bounded::default(),
     };
     let handler = Function(move |request| {
@@ -109,24 +108,21 @@ pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: ones
 /// Counts connections in the daemon's ledger, and says when there are too many: whoever sits before this terminal can do
 /// something about it.
 struct Counted {
-    ledger: Arc<Ledger>,
+    counted: api::Counted,
     refused: Bounded,
 }
 
 impl Watch for Counted {
     fn opened(&self) {
-        self.ledger.http.add_connection();
+        self.counted.opened();
     }
 
     fn ended(&self, why: Option<Ending>) {
-        self.ledger.http.remove_connection();
-        if let Some(ending) = why {
-            self.ledger.http.add_ending(ending);
-        }
+        self.counted.ended(why);
     }
 
     fn refused(&self) {
-        self.ledger.http.add_ending(Ending::TooMany);
+        self.counted.refused();
         if let Some(requests) = self.refused.add() {
             tracing::warn!(
                 requests,

@@ -12,6 +12,7 @@ use xray_service::traces::Limits;
 use super::*;
 use crate::api::health::Health;
 use crate::api::summary::Summary;
+use crate::ledger::Ledger;
 use crate::logs::testing::LogLines;
 use crate::net::server::connection;
 use crate::pipeline::budget::Budget;

@@ -1,9 +1,9 @@
 //! One HTTP/1.1 front for every port of this daemon: it is given a listener, [`Limits`], who is told what happens
-//! ([`Watch`]) and what answers, a tower service. It knows no route.
+//! (`Watch`) and what answers, a tower service. It knows no route.
 //!
 //! | part | its one job |
 //! |---|---|
-//! | [`serve`] | accepts within limits, makes room, ends in order |
+//! | `serve` | accepts within limits, makes room, ends in order |
 //! | `connection` | one connection: a clock on each stage, refusals that can be read |
 //! | [`limits`] | the values that a port gives |
 //! | `body` | bodies of requests, read within bounds; bodies of answers, whole or streaming |
@@ -195,3 +195,6 @@ fn refuse(stream: &TcpStream) {
     // Who does not get it sees the connection closed, which says as much.
     let _: io::Result<usize> = stream.try_write(&answer);
 }
+
+#[cfg(test)]
+mod tests;
