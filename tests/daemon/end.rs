@@ -6,11 +6,12 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use xray::daemon::signals::SECOND_ORDER_AFTER;
-use xray::dev::faults::Fault;
 use xray::logs::SHUTDOWN_BOUND;
+use xray_double::faults::Fault;
+use xray_double::harness::daemon::{HEADER, Setup, arrived, double, line, segment};
+use xray_double::harness::process::{PATIENCE, Process};
 
-use crate::harness::{HEADER, Setup, arrived, double, line, segment};
-use crate::process::Process;
+use crate::XRAY;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_signal_that_ends_it_sends_what_is_there_first() {
@@ -26,7 +27,7 @@ async fn every_signal_that_ends_it_sends_what_is_there_first() {
             continue;
         }
         let double = double().await;
-        let daemon = Setup::new(&double.url()).start();
+        let daemon = Setup::new(XRAY, &double.url()).start();
         daemon.send_segments(7);
         daemon.process.signal(signal);
         let (status, lines) = daemon.process.end();
@@ -62,7 +63,7 @@ fn ignored_here(signal: &str) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_kernel_still_holds_is_taken_at_the_end() {
     let double = double().await;
-    let daemon = Setup::new(&double.url()).start();
+    let daemon = Setup::new(XRAY, &double.url()).start();
     // A stopped process reads nothing: all of it is with the kernel when the signal comes.
     daemon.process.signal("STOP");
     daemon.send_segments(150);
@@ -80,7 +81,7 @@ async fn what_the_kernel_still_holds_is_taken_at_the_end() {
 async fn the_shutdown_timeout_holds_and_what_is_left_is_counted() {
     let double = double().await;
     double.faults().always(Fault::hang());
-    let daemon = Setup::new(&double.url())
+    let daemon = Setup::new(XRAY, &double.url())
         .args(&["--shutdown-timeout", "300ms"])
         .start();
     daemon.send_segments(60);
@@ -102,7 +103,7 @@ async fn the_shutdown_timeout_holds_and_what_is_left_is_counted() {
 async fn a_second_signal_ends_it_at_once() {
     let double = double().await;
     double.faults().always(Fault::hang());
-    let daemon = Setup::new(&double.url())
+    let daemon = Setup::new(XRAY, &double.url())
         .args(&["--shutdown-timeout", "60m"])
         .start();
     daemon.send_segments(3);
@@ -126,7 +127,7 @@ async fn a_second_signal_ends_it_at_once() {
 async fn two_signals_at_once_are_one_order_and_what_waits_is_sent() {
     let double = double().await;
     double.faults().always(Fault::delay(Duration::from_millis(300)));
-    let daemon = Setup::new(&double.url()).start();
+    let daemon = Setup::new(XRAY, &double.url()).start();
     daemon.send_segments(3);
     // As a terminal that closes, and a process manager behind it.
     for signal in ["HUP", "TERM"] {
@@ -153,7 +154,7 @@ async fn two_signals_at_once_are_one_order_and_what_waits_is_sent() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_signal_that_was_ignored_at_the_start_as_by_nohup_stays_ignored() {
     let double = double().await;
-    let setup = Setup::new(&double.url());
+    let setup = Setup::new(XRAY, &double.url());
     let command = setup.command();
     let mut ignoring = Command::new("/bin/sh");
     ignoring
@@ -196,7 +197,7 @@ async fn at_a_stop_too_short_to_send_what_the_kernel_holds_it_is_counted() {
     const SENT: usize = 2000;
     let double = double().await;
     double.faults().always(Fault::hang());
-    let daemon = Setup::new(&double.url())
+    let daemon = Setup::new(XRAY, &double.url())
         .args(&["--shutdown-timeout", "1ms"])
         .start();
     daemon.process.signal("STOP");
@@ -231,13 +232,13 @@ async fn a_reader_of_the_log_that_is_stuck_holds_a_stop_up_once() {
                 .unwrap()
         };
         let tcp = free();
-        let setup = Setup::new(&double.url()).args(&["-t", &tcp.to_string()]);
+        let setup = Setup::new(XRAY, &double.url()).args(&["-t", &tcp.to_string()]);
         let (reader, mut stuck) = std::io::pipe().unwrap();
         let stdout = stuck.try_clone().unwrap();
         // Full before the first line comes or soon after, and never read.
         let filling = std::thread::spawn(move || while stuck.write_all(&[b'\n'; 4096]).is_ok() {});
         let mut child = setup.command().stdout(stdout).spawn().unwrap();
-        let deadline = Instant::now() + crate::process::PATIENCE;
+        let deadline = Instant::now() + PATIENCE;
         while std::net::TcpStream::connect(tcp).is_err() {
             assert!(Instant::now() < deadline, "it does not listen");
             std::thread::sleep(Duration::from_millis(5));
@@ -259,7 +260,7 @@ async fn a_reader_of_the_log_that_is_stuck_holds_a_stop_up_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn hangup_opens_a_log_file_anew() {
     let double = double().await;
-    let setup = Setup::new(&double.url());
+    let setup = Setup::new(XRAY, &double.url());
     let (log, moved) = (setup.path("logs/deep/xray.log"), setup.path("moved.log"));
     // The daemon says its address in the file, so it gets one that is known.
     let free = UdpSocket::bind("127.0.0.1:0")
@@ -299,7 +300,7 @@ async fn hangup_opens_a_log_file_anew() {
 
 /// The text of `path` once it contains `words`.
 fn wait_for_file(path: &std::path::Path, words: &str) -> String {
-    let deadline = Instant::now() + crate::process::PATIENCE;
+    let deadline = Instant::now() + PATIENCE;
     loop {
         let text = std::fs::read_to_string(path).unwrap_or_default();
         if text.contains(words) {
@@ -317,7 +318,7 @@ fn wait_for_file(path: &std::path::Path, words: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_closed_stdout_never_ends_it() {
     let double = double().await;
-    let setup = Setup::new(&double.url());
+    let setup = Setup::new(XRAY, &double.url());
     let free = UdpSocket::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -346,7 +347,7 @@ async fn a_closed_stdout_never_ends_it() {
 
 #[test]
 fn a_log_file_that_cannot_be_written_is_an_error_at_the_start() {
-    let setup = Setup::new("http://127.0.0.1:9");
+    let setup = Setup::new(XRAY, "http://127.0.0.1:9");
     let directory = setup.path("a-directory");
     std::fs::create_dir(&directory).unwrap();
     let (code, lines) = setup.args(&["-f", directory.to_str().unwrap()]).fail();

@@ -12,7 +12,15 @@ use crate::pipeline::queue::Next;
 fn a_document_too_large_for_a_datagram_goes_behind_those_that_came_before_it() {
     let ledger = Arc::new(Ledger::default());
     let intake = Arc::new(Intake::new(Budget::of_mb(64), Arc::clone(&ledger)));
-    let ingest = Ingest::new(Arc::clone(&intake), ledger);
+    let ingest = Ingest::new(
+        Arc::clone(&intake),
+        ledger,
+        BodyLimits {
+            max_bytes: 1 << 20,
+            all_max_bytes: 1 << 20,
+            time: std::time::Duration::from_secs(10),
+        },
+    );
     let large = format!("\"{}\"", "x".repeat(70_000));
     let came = ["1".to_owned(), "2".to_owned(), large, "4".to_owned()];
     ingest.take(&came);
