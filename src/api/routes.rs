@@ -13,12 +13,14 @@ use super::sampling::{self, Upstream};
 use crate::api::health::Health;
 use crate::api::summary::Summary;
 use crate::exporters::error::PutError;
+use crate::exporters::xray::encoding::Segments;
 use crate::ledger::Ledger;
 use crate::ledger::http::Route;
 use crate::logs::{Tally, sanitize};
 use crate::net::server::answer::{self, Answer};
 use crate::net::server::body;
 use crate::net::server::guard::Guard;
+use crate::pipeline::lane::Lane;
 use crate::receivers::http::Ingest;
 
 /// The paths that are forwarded without being asked for: what SDKs call.
@@ -47,7 +49,7 @@ pub struct App<U> {
     // Known when region and endpoint are; the port is open before.
     upstream: OnceLock<Arc<U>>,
     ledger: Arc<Ledger>,
-    ingest: Ingest,
+    ingest: Ingest<Lane<Segments>>,
     admin: Admin,
     refused: Mutex<Tally>,
     failed: Mutex<Tally>,
@@ -62,7 +64,7 @@ impl<U: Upstream> App<U> {
             proxy_allow: proxy_allow.to_vec(),
             upstream: OnceLock::new(),
             ledger: Arc::clone(&summary.ledger),
-            ingest: Ingest::new(Arc::clone(&summary.intake), Arc::clone(&summary.ledger)),
+            ingest: Ingest::new(Arc::clone(&summary.lane), Arc::clone(&summary.ledger)),
             admin: Admin::new(summary, health),
             refused: Mutex::default(),
             failed: Mutex::default(),

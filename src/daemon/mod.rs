@@ -1,7 +1,7 @@
 //! The only place that knows all the others: it binds, wires, waits and drains.
 //!
 //! Start: the socket is bound and read first, by a thread of its own; region, credentials and endpoint are found
-//! while documents already gather in the intake. End: the socket is emptied and closed, then the sender drains, then what
+//! while documents already gather in the lane. End: the socket is emptied and closed, then the sender drains, then what
 //! is left goes to the spool if there is one, then one last line says what became of every document. One deadline bounds
 //! it all.
 
@@ -28,6 +28,7 @@ use crate::aws;
 use crate::config::{Config, Disk, Environment, LogLevel, Sourced};
 use crate::exporters::sender::Phase;
 use crate::exporters::xray::XRay;
+use crate::exporters::xray::encoding::Segments;
 use crate::ledger::{DropReason, Ledger};
 use crate::logs;
 use crate::net::client::SettingError;
@@ -35,7 +36,8 @@ use crate::net::listen::{self, BindError};
 use crate::net::server::guard::Guard;
 use crate::pipeline::batch::Batch;
 use crate::pipeline::budget::{self, Budget, MB};
-use crate::pipeline::intake::Intake;
+use crate::pipeline::intake::Intake as _;
+use crate::pipeline::lane::Lane;
 use crate::pipeline::spool::Spool;
 use crate::receivers::udp::kernel::KernelDrops;
 use crate::receivers::udp::{self, Receiver};
@@ -121,13 +123,13 @@ impl Daemon {
 
         let budget = Budget::decide(config.buffer_memory_mb, budget::available_memory_bytes(&Disk));
         let ledger = Arc::new(Ledger::default());
-        let intake = intake(&config, budget, &ledger)?;
+        let lane = lane(&config, budget, &ledger)?;
         let kernel_drops = KernelDrops::of_socket(&socket, &Disk).map(Arc::new);
         let (stop_receiving, stopped) = oneshot::channel();
         let (ended, receiving_ended) = oneshot::channel();
         let receiver = Receiver::new(
             socket,
-            Arc::clone(&intake),
+            Arc::clone(&lane),
             Arc::clone(&ledger),
             kernel_drops.clone(),
         );
@@ -155,7 +157,7 @@ impl Daemon {
         }
         let summary = Arc::new(Summary {
             ledger,
-            intake,
+            lane,
             kernel_drops,
         });
         Ok(Self {
@@ -195,7 +197,7 @@ impl Daemon {
             receiving_ended,
             ..
         } = self;
-        let Summary { ledger, intake, .. } = &*summary;
+        let Summary { ledger, lane, .. } = &*summary;
         let health = Arc::new(Health::default());
         let guard = Guard::new(
             &config.allow_host,
@@ -213,7 +215,7 @@ impl Daemon {
         let mut sending = Box::pin(send::send(
             &config,
             &environment,
-            intake,
+            lane,
             ledger,
             phases,
             &app,
@@ -247,7 +249,7 @@ impl Daemon {
                     result
                 }
                 None => {
-                    let until = deadline - spool_reserve(intake, config.shutdown_timeout);
+                    let until = deadline - spool_reserve(lane, config.shutdown_timeout);
                     let received = async {
                         if let Ok(Err(error)) = receiving_ended.await {
                             tracing::error!("Receiving on UDP ended with: {error}");
@@ -269,7 +271,7 @@ impl Daemon {
                     let sources_end = async {
                         tokio::join!(received, served);
                         // What came over TCP after the receiver had ended.
-                        intake.seal(Instant::now().into_std());
+                        lane.seal(Instant::now().into_std());
                         phase.send_replace(Phase::Draining);
                     };
                     let drained = async { tokio::join!(sources_end, sending.as_mut()).1 };
@@ -279,14 +281,14 @@ impl Daemon {
             // With it go the calls in flight: their batches are kept too.
             drop(sending);
             // Late, it keeps what it can, and the rest is counted below.
-            drop(tokio::time::timeout_at(deadline, keep_what_is_left(intake)).await);
+            drop(tokio::time::timeout_at(deadline, keep_what_is_left(lane)).await);
             result
         };
         let result = tokio::select! {
             result = ended => result,
             () = told_to_end_now(&mut stop) => Ok(()),
         };
-        if let Some(spool) = intake.spool() {
+        if let Some(spool) = lane.spool() {
             spool.close_account();
         }
         minutes.abort();
@@ -306,10 +308,10 @@ impl Daemon {
     }
 }
 
-/// The intake and, if there is to be one, its spool with a thread of its own.
-fn intake(config: &Config, budget: Budget, ledger: &Arc<Ledger>) -> Result<Arc<Intake>, StartError> {
+/// The lane to X-Ray and, if there is to be one, its spool with a thread of its own.
+fn lane(config: &Config, budget: Budget, ledger: &Arc<Ledger>) -> Result<Arc<Lane<Segments>>, StartError> {
     let Some(settings) = &config.spool else {
-        return Ok(Arc::new(Intake::new(budget, Arc::clone(ledger))));
+        return Ok(Arc::new(Lane::new(budget, Arc::clone(ledger))));
     };
     let budget = budget.with_spool();
     let (spool, mut worker) = Spool::new(
@@ -321,31 +323,31 @@ fn intake(config: &Config, budget: Budget, ledger: &Arc<Ledger>) -> Result<Arc<I
     worker
         .claim()
         .map_err(|error| StartError::Spool(settings.directory.clone(), error))?;
-    let intake = Arc::new(Intake::with_spool(budget, Arc::clone(ledger), Some(spool)));
+    let lane = Arc::new(Lane::with_spool(budget, Arc::clone(ledger), Some(spool)));
     thread::Builder::new()
         .name("xray-spool".to_owned())
         .spawn({
-            let intake = Arc::clone(&intake);
-            move || worker.run(&*intake)
+            let lane = Arc::clone(&lane);
+            move || worker.run(&*lane)
         })
         .map_err(StartError::System)?;
-    Ok(intake)
+    Ok(lane)
 }
 
 /// How much of the shutdown timeout is kept for writing to the spool what can't be sent: a quarter, or more when there is
 /// much to write, up to a half.
-fn spool_reserve(intake: &Intake, shutdown_timeout: Duration) -> Duration {
-    if intake.spool().is_none() {
+fn spool_reserve(lane: &Lane<Segments>, shutdown_timeout: Duration) -> Duration {
+    if lane.spool().is_none() {
         return Duration::ZERO;
     }
-    let write = Duration::from_secs_f64(intake.bytes() as f64 / SPOOL_BYTES_PER_S);
+    let write = Duration::from_secs_f64(lane.bytes() as f64 / SPOOL_BYTES_PER_S);
     write.clamp(shutdown_timeout / 4, shutdown_timeout / 2)
 }
 
 /// Gives the spool everything that is still in memory, and waits until it has it.
-async fn keep_what_is_left(intake: &Intake) {
-    let Some(spool) = intake.spool() else { return };
-    let left = intake.abandon();
+async fn keep_what_is_left(lane: &Lane<Segments>) {
+    let Some(spool) = lane.spool() else { return };
+    let left = lane.abandon();
     let segments: usize = left.iter().map(|batch| batch.documents).sum();
     if segments > 0 {
         tracing::info!(

@@ -9,7 +9,7 @@
 //! spool both of the others are 0.
 //!
 //! Counters only go up, save for spooled; reasons are closed enums. One place counts each: [`crate::receivers::udp`] receives and
-//! rejects, [`crate::pipeline::intake`] drops what has no room, [`crate::pipeline::spool`] what it can't keep, [`crate::exporters::sender`] settles
+//! rejects, [`crate::pipeline::lane`] drops what has no room, [`crate::pipeline::spool`] what it can't keep, [`crate::exporters::sender`] settles
 //! the rest.
 //!
 //! Each process accounts for itself. A batch that was in a call when the process ended is in the spool too, though the

@@ -1,27 +1,27 @@
 //! Takes batches, keeps the right number of calls in flight, and settles every document in the ledger.
 //!
-//! It knows no HTTP: a call is a [`PutSegments`], an answer says what became of the documents.
+//! It knows no destination: a call is an [`Exporter`]'s, an answer says what became of the documents. In log lines a
+//! document is a segment, as the official daemon says it.
 
-use std::future::Future;
 use std::num::NonZeroUsize;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::exporters::Exporter;
+use crate::exporters::answer::{Answer, Unprocessed};
 use crate::exporters::error::PutError;
-use crate::exporters::pacer::{DEFAULT_MAX_CONCURRENCY, Outage, Pacer, Start, code_may_pass};
-use crate::exporters::xray::documents::{self, Description};
-use crate::exporters::xray::{PutAnswer, Unprocessed, XRay};
+use crate::exporters::pacer::{DEFAULT_MAX_CONCURRENCY, Outage, Pacer, Start};
 use crate::ledger::calls::{Ended, Failure};
 use crate::ledger::{DropReason, Ledger};
 use crate::logs;
 use crate::logs::LineBudget;
-use crate::pipeline::batch::{Batch, body};
-use crate::pipeline::intake::Intake;
+use crate::pipeline::batch::Batch;
+use crate::pipeline::batch::encoding::{Description, Encoding as _};
+use crate::pipeline::lane::Lane;
 use crate::pipeline::queue::Next;
 use crate::pipeline::spool::DRAIN_INTERVAL;
 
@@ -39,18 +39,6 @@ const MAX_REDELIVERIES: u32 = 3;
 /// dozen batches, and an end to it where everything is refused.
 const MAX_SPLITS: usize = 100;
 
-/// One PutTraceSegments call.
-pub trait PutSegments: Clone + Send + Sync + 'static {
-    /// Sends `body`, a finished request body, once.
-    fn put(&self, body: Bytes) -> impl Future<Output = Result<PutAnswer, PutError>> + Send;
-}
-
-impl PutSegments for XRay {
-    async fn put(&self, body: Bytes) -> Result<PutAnswer, PutError> {
-        self.put_trace_segments(body).await
-    }
-}
-
 /// What the sender is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
@@ -60,11 +48,11 @@ pub enum Phase {
     Draining,
 }
 
-/// Sends what `intake` holds until it is drained. Dropping the future abandons what is left; the caller accounts for it.
+/// Sends what a lane holds until it is drained. Dropping the future abandons what is left; the caller accounts for it.
 #[derive(Debug)]
-pub struct Sender<C> {
-    client: C,
-    intake: Arc<Intake>,
+pub struct Sender<X: Exporter> {
+    exporter: X,
+    lane: Arc<Lane<X::Encoding>>,
     ledger: Arc<Ledger>,
     pacer: Pacer,
     calls: JoinSet<Call>,
@@ -82,23 +70,23 @@ pub struct Sender<C> {
 struct Call {
     batch: Batch,
     started: Instant,
-    result: Result<PutAnswer, PutError>,
+    result: Result<Answer, PutError>,
 }
 
-impl<C: PutSegments> Sender<C> {
-    /// At most `concurrency` calls in flight; without it, as many as the endpoint bears up to
+impl<X: Exporter> Sender<X> {
+    /// Sends what `lane` holds to `exporter`, at most `concurrency` calls in flight; without it, as many as the endpoint bears up to
     /// [`DEFAULT_MAX_CONCURRENCY`].
     #[must_use]
     pub fn new(
-        client: C,
-        intake: Arc<Intake>,
+        exporter: X,
+        lane: Arc<Lane<X::Encoding>>,
         ledger: Arc<Ledger>,
         concurrency: Option<NonZeroUsize>,
     ) -> Self {
         let max = concurrency.map_or(DEFAULT_MAX_CONCURRENCY, NonZeroUsize::get);
         Self {
-            client,
-            intake,
+            exporter,
+            lane,
             ledger,
             pacer: Pacer::new(max),
             calls: JoinSet::new(),
@@ -129,14 +117,14 @@ impl<C: PutSegments> Sender<C> {
             tokio::select! {
                 Some(ended) = self.calls.join_next() => self.settle(ended),
                 () = &mut timer, if matches!(wait, Wait::Until(_)) => {}
-                () = self.intake.sealed(), if !draining => {}
+                () = self.lane.sealed(), if !draining => {}
                 changed = phase.changed(), if !draining => {
                     // A dropped other end means the same: nobody will give us more.
                     draining = changed.is_err() || *phase.borrow_and_update() == Phase::Draining;
                     if draining {
                         // Whatever was held back gets its chance before the end.
                         self.pacer.hurry(now());
-                        self.intake.release();
+                        self.lane.release();
                     }
                 }
             }
@@ -148,11 +136,11 @@ impl<C: PutSegments> Sender<C> {
         loop {
             match self.pacer.may_start(now, self.calls.len()) {
                 Start::WhenOneEnds => return Wait::ForCalls,
-                Start::At(at) if self.intake.waiting_documents() > 0 => return Wait::Until(at),
+                Start::At(at) if self.lane.waiting_documents() > 0 => return Wait::Until(at),
                 Start::At(_) => return Wait::ForBatches,
                 Start::Now => {}
             }
-            match self.intake.take(now) {
+            match self.lane.take(now) {
                 Next::Ready(batch) => self.start(batch, now),
                 Next::NotBefore(at) => return Wait::Until(at),
                 Next::Empty => return Wait::ForBatches,
@@ -163,14 +151,14 @@ impl<C: PutSegments> Sender<C> {
     /// Asks the spool for a batch if there is one, and room for it beside the live traffic: while no call fails, half of
     /// the calls and half of the memory at most. Says when to try again, if time alone is what it takes.
     fn ask_spool(&mut self, now: Instant) -> Option<Instant> {
-        let spool = self.intake.spool()?;
+        let spool = self.lane.spool()?;
         // During an outage nothing but a probe, when memory has none.
         let answers = self.pacer.outage().is_none()
-            || (self.calls.is_empty() && self.intake.waiting_documents() == 0 && spool.out() == 0);
+            || (self.calls.is_empty() && self.lane.waiting_documents() == 0 && spool.out() == 0);
         let may_ask = answers
             && spool.waiting_files() > 0
             && spool.out() < (self.pacer.limit() / 2).max(1)
-            && self.intake.has_room();
+            && self.lane.has_room();
         if !may_ask {
             return None;
         }
@@ -183,11 +171,11 @@ impl<C: PutSegments> Sender<C> {
     }
 
     fn start(&mut self, batch: Batch, started: Instant) {
-        let client = self.client.clone();
+        let exporter = self.exporter.clone();
         self.ledger
             .call_started(batch.documents, batch.attempts > 0 || batch.redeliveries > 0);
         self.calls.spawn(async move {
-            let result = client.put(batch.body.clone()).await;
+            let result = exporter.put(batch.body.clone()).await;
             Call {
                 batch,
                 started,
@@ -245,7 +233,7 @@ impl<C: PutSegments> Sender<C> {
     /// without an accepted call in between the fault is not in single documents, and whole batches are dropped.
     fn refused(&mut self, batch: &Batch, error: &PutError) {
         if self.splits_left > 0
-            && let Some(halves) = batch.halves()
+            && let Some(halves) = Batch::halves::<X::Encoding>(&batch.body, batch.opened_at)
         {
             self.splits_left -= 1;
             tracing::debug!(
@@ -254,16 +242,16 @@ impl<C: PutSegments> Sender<C> {
                 error.message,
                 batch.documents
             );
-            self.intake.replace(batch, halves, now());
+            self.lane.replace(batch, halves, now());
             return;
         }
         let segments = batch.documents;
         self.ledger.add_dropped(DropReason::Refused, segments as u64);
-        self.intake.settle(batch);
+        self.lane.settle(batch);
         let Some(left_out) = self.refused_lines.allow(now()) else {
             return;
         };
-        let what = match documents::describe(&batch.body).as_slice() {
+        let what = match X::Encoding::describe(&batch.body).as_slice() {
             [only] => format!("segment {only}"),
             _ => format!("its {segments} segments"),
         };
@@ -276,13 +264,13 @@ impl<C: PutSegments> Sender<C> {
     }
 
     /// Settles the documents of an answered call; those that may yet be processed go back to the queue.
-    fn account_for(&mut self, batch: &Batch, started: Instant, answer: &PutAnswer) {
+    fn account_for(&mut self, batch: &Batch, started: Instant, answer: &Answer) {
         let segments = batch.documents;
         let seconds = now().duration_since(started).as_secs_f64();
         self.splits_left = MAX_SPLITS;
         if answer.unprocessed.is_empty() {
             self.ledger.add_sent(segments as u64);
-            self.intake.settle(batch);
+            self.lane.settle(batch);
             tracing::info!(
                 segments,
                 seconds,
@@ -298,8 +286,8 @@ impl<C: PutSegments> Sender<C> {
             seconds,
             "Sent batch of {segments} segments but had {unprocessed} Unprocessed segments ({seconds:.3} seconds)"
         );
-        let described = documents::describe(&batch.body);
-        let raw = body::documents(&batch.body).unwrap_or_default();
+        let described = X::Encoding::describe(&batch.body);
+        let raw = X::Encoding::documents(&batch.body).unwrap_or_default();
         let mut named = vec![false; described.len()];
         let mut again = Vec::new();
         for left in answer.unprocessed.iter().take(segments) {
@@ -310,7 +298,7 @@ impl<C: PutSegments> Sender<C> {
                 named[place] = true;
             }
             let code = left.error_code.as_deref();
-            let retried = batch.redeliveries < MAX_REDELIVERIES && code.is_some_and(code_may_pass);
+            let retried = batch.redeliveries < MAX_REDELIVERIES && left.class.is_retriable();
             let document = place.and_then(|place| raw.get(place)).filter(|_| retried);
             match document {
                 Some(document) => again.push(*document),
@@ -322,13 +310,13 @@ impl<C: PutSegments> Sender<C> {
             }
         }
         self.ledger.add_sent((segments - unprocessed) as u64);
-        match Batch::of_documents(&again, batch.opened_at) {
+        match Batch::of_documents::<X::Encoding>(&again, batch.opened_at) {
             Some(mut part) => {
                 part.redeliveries = batch.redeliveries + 1;
                 part.not_before = Some(Pacer::hold_back(now(), part.redeliveries, fastrand::f64()));
-                self.intake.replace(batch, [part], now());
+                self.lane.replace(batch, [part], now());
             }
-            None => self.intake.settle(batch),
+            None => self.lane.settle(batch),
         }
     }
 
@@ -338,7 +326,7 @@ impl<C: PutSegments> Sender<C> {
             .failed(now, started, error.retry_after, fastrand::f64());
         batch.attempts += 1;
         batch.not_before = Some(Pacer::hold_back(now, batch.attempts, fastrand::f64()));
-        self.intake.put_back(batch, now);
+        self.lane.put_back(batch, now);
         let Some(outage) = self.pacer.outage() else { return };
         let lasts = now.duration_since(outage.since);
         let said_lately = self.outage_said_at.is_some_and(|at| now < at + OUTAGE_REMINDER);

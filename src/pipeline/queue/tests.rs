@@ -3,7 +3,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::pipeline::batch::OpenBatch;
+use crate::pipeline::batch::testing::Strings;
+
+type OpenBatch = crate::pipeline::batch::OpenBatch<Strings>;
 
 /// A batch of `documents` documents, opened at `at`.
 fn batch(documents: usize, at: Instant) -> Batch {

@@ -6,7 +6,7 @@
 //!
 //! # On disk
 //!
-//! One file a batch, and the file is the very request body: `{"TraceSegmentDocuments":["…",…]}`. Its name says the rest:
+//! One file a batch, and the file is the very request body, as the lane's [`Encoding`] writes it. Its name says the rest:
 //!
 //! ```text
 //! 1795227595034-00000012-50-0-51234-9ab01c2d.json
@@ -58,6 +58,7 @@ pub mod store;
 mod voice;
 pub mod worker;
 
+use std::marker::PhantomData;
 use std::path::Path;
 use std::sync::atomic::{
     AtomicU64, AtomicUsize,
@@ -70,6 +71,7 @@ use tokio::sync::oneshot;
 
 use crate::ledger::Ledger;
 use crate::pipeline::batch::Batch;
+use crate::pipeline::batch::encoding::Encoding;
 use crate::pipeline::batch::origin::FileId;
 use disk::{Directory, Disk};
 use settings::WorkerConfig;
@@ -121,16 +123,17 @@ struct Shared {
     account_closed: Mutex<bool>,
 }
 
-/// The spool as the stages see it. Nothing here waits for the disk.
+/// The spool as the stages see it, of bodies of `E`. Nothing here waits for the disk.
 #[derive(Debug)]
-pub struct Spool {
+pub struct Spool<E> {
     commands: mpsc::Sender<Command>,
     shared: Arc<Shared>,
     write_limit_bytes: usize,
     limit_bytes: u64,
+    encoding: PhantomData<E>,
 }
 
-impl Spool {
+impl<E: Encoding> Spool<E> {
     /// In `directory`, whose files may take up `limit_bytes`; batches that wait to be written take up
     /// `write_limit_bytes` of memory at most. Nothing happens before the worker runs.
     #[must_use]
@@ -139,7 +142,7 @@ impl Spool {
         limit_bytes: u64,
         write_limit_bytes: usize,
         ledger: Arc<Ledger>,
-    ) -> (Self, Worker<Directory>) {
+    ) -> (Self, Worker<Directory, E>) {
         let config = WorkerConfig {
             shown: crate::logs::sanitize(directory.to_string_lossy().as_bytes(), 500),
             limit_bytes,
@@ -152,7 +155,7 @@ impl Spool {
         config: WorkerConfig,
         write_limit_bytes: usize,
         ledger: Arc<Ledger>,
-    ) -> (Self, Worker<D>) {
+    ) -> (Self, Worker<D, E>) {
         let (commands, receiver) = mpsc::channel();
         let shared = Arc::new(Shared::default());
         let limit_bytes = config.limit_bytes;
@@ -162,6 +165,7 @@ impl Spool {
             shared,
             write_limit_bytes,
             limit_bytes,
+            encoding: PhantomData,
         };
         (spool, worker)
     }
@@ -173,7 +177,7 @@ impl Spool {
         limit_bytes: u64,
         write_limit_bytes: usize,
         ledger: &Arc<Ledger>,
-    ) -> (Self, Worker<tests::fake::FakeDisk>) {
+    ) -> (Self, Worker<tests::fake::FakeDisk, E>) {
         let config = WorkerConfig {
             shown: "/spool".to_owned(),
             limit_bytes,

@@ -14,21 +14,22 @@ use super::voice::Voice;
 use super::{Command, Shared, TakesBack};
 use crate::ledger::{DropReason, Ledger};
 use crate::pipeline::batch::Batch;
+use crate::pipeline::batch::encoding::Encoding;
 use crate::pipeline::batch::origin::{FileId, Origin};
 
 /// Most batches that are written together. More would hold the ones at the front up for longer than it helps.
 const GROUP: usize = 32;
 
-/// Has the files of one spool.
+/// Has the files of one spool, bodies of `E`.
 #[derive(Debug)]
-pub struct Worker<D> {
+pub struct Worker<D, E> {
     commands: Receiver<Command>,
     /// Taken out of `commands` and not obeyed yet.
     pulled: Option<Command>,
     shared: Arc<Shared>,
     ledger: Arc<Ledger>,
     limit_bytes: u64,
-    files: Files<D>,
+    files: Files<D, E>,
     /// Nothing is written before.
     retry_at: Option<Instant>,
     /// Settled files could not be removed; they are tried again then.
@@ -39,14 +40,14 @@ pub struct Worker<D> {
 }
 
 #[derive(Debug)]
-enum Files<D> {
-    Open(Store<D>),
+enum Files<D, E> {
+    Open(Store<D, E>),
     Closed(D),
     /// Only while it is being opened.
     Opening,
 }
 
-impl<D: Disk> Worker<D> {
+impl<D: Disk, E: Encoding> Worker<D, E> {
     pub(super) fn new(
         disk: D,
         config: WorkerConfig,
@@ -372,7 +373,7 @@ impl<D: Disk> Worker<D> {
         }
     }
 
-    fn store(&mut self) -> Option<&mut Store<D>> {
+    fn store(&mut self) -> Option<&mut Store<D, E>> {
         match &mut self.files {
             Files::Open(store) => Some(store),
             Files::Closed(_) | Files::Opening => None,
@@ -402,7 +403,7 @@ impl<D: Disk> Worker<D> {
     }
 }
 
-fn store_disk<D: Disk>(files: &mut Files<D>) -> Option<&mut D> {
+fn store_disk<D: Disk, E: Encoding>(files: &mut Files<D, E>) -> Option<&mut D> {
     match files {
         Files::Open(store) => Some(store.disk_mut()),
         Files::Closed(_) | Files::Opening => None,

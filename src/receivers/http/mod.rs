@@ -15,17 +15,18 @@ use crate::logs::sanitize;
 use crate::net::server::answer::{self, Answer};
 use crate::net::server::body;
 use crate::net::server::limits::{BODY_TIMEOUT, INGEST_BODIES_MAX_BYTES, INGEST_BODY_MAX_BYTES};
-use crate::pipeline::batch::MAX_DOCUMENTS;
-use crate::pipeline::intake::Intake;
-use crate::pipeline::intake::depth::Room;
+use crate::pipeline::intake::{Intake, Room};
 
 /// The longest part of a JSON error that is passed on, in characters.
 const REASON_MAX_CHARS: usize = 200;
 
+/// Most documents in a body: what the service itself takes in one call. In what batches they go on is another matter.
+const MAX_DOCUMENTS: usize = 50;
+
 /// Takes documents over TCP.
 #[derive(Debug)]
-pub(crate) struct Ingest {
-    intake: Arc<Intake>,
+pub(crate) struct Ingest<I> {
+    intake: Arc<I>,
     ledger: Arc<Ledger>,
     /// Bytes of bodies that may be in memory.
     bodies: Semaphore,
@@ -37,8 +38,8 @@ struct PutTraceSegments {
     documents: Vec<String>,
 }
 
-impl Ingest {
-    pub(crate) fn new(intake: Arc<Intake>, ledger: Arc<Ledger>) -> Self {
+impl<I: Intake> Ingest<I> {
+    pub(crate) fn new(intake: Arc<I>, ledger: Arc<Ledger>) -> Self {
         Self {
             intake,
             ledger,

@@ -75,19 +75,19 @@ pub fn receive_buffer_advice(granted_bytes: usize) -> Option<String> {
 
 /// The receive loop and what it needs.
 #[derive(Debug)]
-pub struct Receiver {
+pub struct Receiver<I> {
     socket: std::net::UdpSocket,
-    intake: Arc<Intake>,
+    intake: Arc<I>,
     ledger: Arc<Ledger>,
     kernel_drops: Option<Arc<KernelDrops>>,
 }
 
-impl Receiver {
+impl<I: Intake> Receiver<I> {
     /// Reads from `socket` into `intake`, counting in `ledger`; `kernel_drops` is read a last time at the end.
     #[must_use]
     pub fn new(
         socket: std::net::UdpSocket,
-        intake: Arc<Intake>,
+        intake: Arc<I>,
         ledger: Arc<Ledger>,
         kernel_drops: Option<Arc<KernelDrops>>,
     ) -> Self {
@@ -177,7 +177,7 @@ impl Receiver {
             if buffers.count == 0 {
                 continue;
             }
-            deliver(&buffers, &intake, &ledger, &mut rejects);
+            deliver(&buffers, &*intake, &ledger, &mut rejects);
             gather.received(buffers.count, buffers.bytes());
             more = buffers.count == BATCH_SIZE;
             if !more {
@@ -192,7 +192,7 @@ impl Receiver {
             match buffers.fill(&socket, &state) {
                 Ok(()) => {
                     taken_bytes += buffers.bytes();
-                    deliver(&buffers, &intake, &ledger, &mut rejects);
+                    deliver(&buffers, &*intake, &ledger, &mut rejects);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => break,
@@ -228,7 +228,7 @@ fn receive(socket: &UdpSocket, state: &UdpSocketState, buffers: &mut Buffers) ->
 }
 
 /// Hands the documents on and counts everything. Empty datagrams count for nothing, as with the official daemon.
-fn deliver(buffers: &Buffers, intake: &Intake, ledger: &Ledger, rejects: &mut Rejects) {
+fn deliver(buffers: &Buffers, intake: &impl Intake, ledger: &Ledger, rejects: &mut Rejects) {
     let received = buffers.datagrams().count();
     if received == 0 {
         return;

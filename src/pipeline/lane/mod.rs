@@ -1,4 +1,5 @@
-//! Where documents come in and batches go out: the open batch and the queue under one short lock.
+//! One destination's lane, where documents come in and batches go out: the open batch and the queue under one short lock,
+//! a share of the budget, and a spool if there is one. Lanes know nothing of each other.
 //!
 //! The receiver adds, the sender takes; neither holds the lock over I/O. What the budget pushes out goes to the spool;
 //! without one it is counted here, and said in the log at most once a second.
@@ -12,39 +13,39 @@ use tokio::sync::Notify;
 
 use crate::ledger::{DropReason, Ledger};
 use crate::logs::Tally;
+use crate::pipeline::batch::encoding::Encoding;
 use crate::pipeline::batch::origin::Origin;
 use crate::pipeline::batch::{Batch, OpenBatch};
 use crate::pipeline::budget::Budget;
+use crate::pipeline::intake::{Intake, Room};
 use crate::pipeline::queue::{Evicted, Next, Queue};
 use crate::pipeline::spool::{Spool, TakesBack};
 
 /// The largest document that the receiver adds under the lock: what a datagram can carry.
 const DATAGRAM_MAX_BYTES: usize = 1 << 16;
 
-/// The meeting point of receiver and sender.
+/// The meeting point of receiver and sender, for bodies of `E`.
 #[derive(Debug)]
-pub struct Intake {
+pub struct Lane<E> {
     // A std mutex: it is held for microseconds and never across an await.
-    state: Mutex<State>,
+    state: Mutex<State<E>>,
     sealed: Notify,
     /// A batch was opened by somebody else than the receiver, whose timer seals it.
     opened: Notify,
     budget: Budget,
     ledger: Arc<Ledger>,
-    spool: Option<Spool>,
+    spool: Option<Spool<E>>,
 }
 
 #[derive(Debug)]
-struct State {
-    open: OpenBatch,
+struct State<E> {
+    open: OpenBatch<E>,
     queue: Queue,
     spilled: Tally,
     abandoned: bool,
 }
 
-/// What an intake holds.
-
-impl TakesBack for Intake {
+impl<E: Encoding> TakesBack for Lane<E> {
     fn take_back(&self, batch: Batch) -> bool {
         let taken = {
             let mut state = self.lock();
@@ -61,45 +62,9 @@ impl TakesBack for Intake {
     }
 }
 
-#[cfg(test)]
-pub(crate) struct Held {
-    pub(crate) documents: usize,
-    pub(crate) sealed_bytes: usize,
-}
-
-impl Intake {
-    /// An empty intake that keeps within `budget` and counts in `ledger`.
-    #[must_use]
-    pub fn new(budget: Budget, ledger: Arc<Ledger>) -> Self {
-        Self::with_spool(budget, ledger, None)
-    }
-
-    /// As [`Intake::new`]; what has no room goes to `spool`.
-    #[must_use]
-    pub fn with_spool(budget: Budget, ledger: Arc<Ledger>, spool: Option<Spool>) -> Self {
-        Self {
-            state: Mutex::new(State {
-                open: OpenBatch::new(budget.open_batch_bytes),
-                queue: Queue::new(budget.sealed_bytes),
-                spilled: Tally::default(),
-                abandoned: false,
-            }),
-            sealed: Notify::new(),
-            opened: Notify::new(),
-            budget,
-            ledger,
-            spool,
-        }
-    }
-
-    /// The spool, if there is one.
-    #[must_use]
-    pub fn spool(&self) -> Option<&Spool> {
-        self.spool.as_ref()
-    }
-
-    /// Adds what one receive brought; the lock is taken once for all of it.
-    pub fn add<'a>(&self, documents: impl Iterator<Item = &'a [u8]>, now: Instant) {
+impl<E: Encoding> Intake for Lane<E> {
+    /// The lock is taken once for all of it.
+    fn add<'a>(&self, documents: impl Iterator<Item = &'a [u8]>, now: Instant) {
         let mut sealed = false;
         let mut evicted = Evicted::default();
         let mut replaced = 0;
@@ -121,14 +86,12 @@ impl Intake {
         }
     }
 
-    /// As [`Intake::add`] for one document that did not come through the receiver.
-    ///
     /// One that is larger than a datagram goes in a batch of its own, which is made before the lock is taken: the
-    /// receiver must not wait while it is escaped.
-    pub fn add_from_elsewhere(&self, document: &[u8], now: Instant) {
+    /// receiver must not wait while it is encoded.
+    fn add_from_elsewhere(&self, document: &[u8], now: Instant) {
         if document.len() <= DATAGRAM_MAX_BYTES {
             self.add(std::iter::once(document), now);
-        } else if let Some(batch) = OpenBatch::of_one(document, now) {
+        } else if let Some(batch) = OpenBatch::<E>::of_one(document, now) {
             let evicted = self.lock().queue.push(batch);
             self.spill(evicted, now);
             self.sealed.notify_one();
@@ -136,14 +99,12 @@ impl Intake {
         self.opened.notify_one();
     }
 
-    /// Returns when the receiver should look at [`Intake::next_tick`] again.
-    pub async fn opened(&self) {
+    async fn opened(&self) {
         self.opened.notified().await;
     }
 
-    /// When [`Intake::tick`] has something to do; `None` while no batch is open and nothing is left to be said.
-    #[must_use]
-    pub fn next_tick(&self) -> Option<Instant> {
+    /// `None` while no batch is open and nothing is left to be said.
+    fn next_tick(&self) -> Option<Instant> {
         let state = self.lock();
         [state.open.deadline(), state.spilled.due()]
             .into_iter()
@@ -151,8 +112,7 @@ impl Intake {
             .min()
     }
 
-    /// Seals the open batch if it is old enough, and says what is left to be said.
-    pub fn tick(&self, now: Instant) {
+    fn tick(&self, now: Instant) {
         let (sealed, evicted, said) = {
             let mut state = self.lock();
             let batch = state.open.seal_if_due(now);
@@ -167,8 +127,7 @@ impl Intake {
         }
     }
 
-    /// Seals the open batch whatever its age, for the end: nothing more is added.
-    pub fn seal(&self, now: Instant) {
+    fn seal(&self, now: Instant) {
         let evicted = {
             let mut state = self.lock();
             let batch = state.open.seal();
@@ -178,6 +137,66 @@ impl Intake {
         let said = self.lock().spilled.flush(0, now);
         self.say_spilled(said);
         self.sealed.notify_one();
+    }
+
+    fn room_for(&self, bytes: usize) -> Room {
+        // A sealed body may cost a quarter more than its length (`OpenBatch::seal`).
+        let cost = |bytes: usize| bytes.saturating_add(bytes / 4);
+        if cost(bytes) > self.budget.sealed_bytes {
+            return Room::TooLong;
+        }
+        let fits = {
+            let state = self.lock();
+            // What is open now will be sealed too.
+            cost(state.open.bytes() + bytes) + state.queue.bytes() <= self.budget.sealed_bytes
+        };
+        // Whole batches are pushed out: as much as is sealed, and up to one more.
+        let pushed_out = cost(bytes.saturating_add(2 * self.budget.open_batch_bytes));
+        let spool = self.spool();
+        if fits || spool.is_some_and(|spool| spool.has_room(pushed_out)) {
+            Room::Free
+        } else {
+            Room::Full
+        }
+    }
+}
+
+/// What a lane holds.
+#[cfg(test)]
+pub(crate) struct Held {
+    pub(crate) documents: usize,
+    pub(crate) sealed_bytes: usize,
+}
+
+impl<E: Encoding> Lane<E> {
+    /// An empty lane that keeps within `budget` and counts in `ledger`.
+    #[must_use]
+    pub fn new(budget: Budget, ledger: Arc<Ledger>) -> Self {
+        Self::with_spool(budget, ledger, None)
+    }
+
+    /// As [`Lane::new`]; what has no room goes to `spool`.
+    #[must_use]
+    pub fn with_spool(budget: Budget, ledger: Arc<Ledger>, spool: Option<Spool<E>>) -> Self {
+        Self {
+            state: Mutex::new(State {
+                open: OpenBatch::new(budget.open_batch_bytes),
+                queue: Queue::new(budget.sealed_bytes),
+                spilled: Tally::default(),
+                abandoned: false,
+            }),
+            sealed: Notify::new(),
+            opened: Notify::new(),
+            budget,
+            ledger,
+            spool,
+        }
+    }
+
+    /// The spool, if there is one.
+    #[must_use]
+    pub fn spool(&self) -> Option<&Spool<E>> {
+        self.spool.as_ref()
     }
 
     /// The next batch for the sender.
@@ -325,7 +344,7 @@ impl Intake {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State<E>> {
         // No code panics under this lock in a way that leaves the state torn; going on beats taking every task down.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
