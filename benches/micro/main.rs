@@ -10,11 +10,11 @@ use std::time::Instant;
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, bench, bench_group};
 use sha2::{Digest, Sha256};
-use xray::exporters::xray::encoding::{Segments, escape};
+use xray::exporters::xray::encoding::Segments;
 use xray::ledger::Ledger;
 use xray::pipeline::batch::encoding::Encoding as _;
 use xray::pipeline::budget::Budget;
-use xray::pipeline::intake::Intake as _;
+use xray::pipeline::intake::Intake;
 use xray::pipeline::lane::Lane;
 use xray::pipeline::queue::{Next, Queue};
 use xray::receivers::udp::datagram;
@@ -44,7 +44,7 @@ fn main() {
         let mut expected = Vec::new();
         assert!(serde_json::to_writer(&mut expected, text(&document)).is_ok());
         let mut ours = Vec::new();
-        escape::escape(&document, &mut ours);
+        xray::exporters::xray::encoding::escape::escape(&document, &mut ours);
         assert!(
             ours == expected,
             "our escape differs from serde_json's at {size} bytes"
@@ -135,7 +135,7 @@ mod escape {
     #[bench(args = SIZES)]
     fn eight_at_a_time(bencher: Bencher<'_, '_>, bytes: usize) {
         escape(bencher, bytes, |document, out| {
-            super::escape::escape(document, out)
+            xray::exporters::xray::encoding::escape::escape(document, out)
         });
     }
 
@@ -199,8 +199,8 @@ mod batch {
 #[bench_group]
 mod queue {
     use super::{
-        Arc, BYTES, Bencher, Instant, ItemsCount, Lane, Ledger, MAX_DOCUMENTS, Next, OpenBatch, Queue,
-        Segments, bench, black_box, budget, document,
+        Arc, BYTES, Bencher, Instant, Intake, ItemsCount, Lane, Ledger, MAX_DOCUMENTS, Next, OpenBatch,
+        Queue, Segments, bench, black_box, budget, document,
     };
 
     /// With so many others waiting.
@@ -218,8 +218,8 @@ mod queue {
         }
         bencher.counter(ItemsCount::new(1_usize)).bench_local(|| {
             drop(queue.push(black_box(batch.clone())));
-            if let Next::Ready(batch) = queue.take(now) {
-                queue.settle(&batch);
+            if let Next::Ready(flight) = queue.take(now) {
+                queue.settle(flight.ticket);
             }
         });
     }
@@ -232,8 +232,8 @@ mod queue {
         let now = Instant::now();
         bencher.counter(ItemsCount::new(32_usize)).bench_local(|| {
             lane.add(std::iter::repeat_n(black_box(&document[..]), 32), now);
-            if let Next::Ready(batch) = lane.take(now) {
-                lane.settle(&batch);
+            if let Next::Ready(flight) = lane.take(now) {
+                lane.settle(flight.ticket);
             }
         });
     }

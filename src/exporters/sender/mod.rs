@@ -3,13 +3,14 @@
 //! It knows no destination: a call is an [`Exporter`]'s, an answer says what became of the documents. In log lines a
 //! document is a segment, as the official daemon says it.
 
+use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{self, JoinError, JoinSet};
 
 use crate::exporters::Exporter;
 use crate::exporters::answer::{Answer, Unprocessed};
@@ -22,7 +23,7 @@ use crate::logs::LineBudget;
 use crate::pipeline::batch::Batch;
 use crate::pipeline::batch::encoding::{Description, Encoding as _};
 use crate::pipeline::lane::Lane;
-use crate::pipeline::queue::Next;
+use crate::pipeline::queue::{Flight, Next};
 use crate::pipeline::spool::DRAIN_INTERVAL;
 
 /// The least time between two lines about failing calls.
@@ -55,7 +56,9 @@ pub struct Sender<X: Exporter> {
     lane: Arc<Lane<X::Encoding>>,
     ledger: Arc<Ledger>,
     pacer: Pacer,
-    calls: JoinSet<Call>,
+    calls: JoinSet<Result<Answer, PutError>>,
+    /// What each of them is for. Not in the call, so that one that panics takes nothing with it.
+    flights: HashMap<task::Id, Started>,
     outage_said_at: Option<Instant>,
     outage_said: bool,
     splits_left: usize,
@@ -65,17 +68,16 @@ pub struct Sender<X: Exporter> {
     ask_spool_at: Option<Instant>,
 }
 
-/// A call that has ended.
+/// A call that runs.
 #[derive(Debug)]
-struct Call {
-    batch: Batch,
-    started: Instant,
-    result: Result<Answer, PutError>,
+struct Started {
+    flight: Flight,
+    at: Instant,
 }
 
 impl<X: Exporter> Sender<X> {
-    /// Sends what `lane` holds to `exporter`, at most `concurrency` calls in flight; without it, as many as the endpoint bears up to
-    /// [`DEFAULT_MAX_CONCURRENCY`].
+    /// Sends what `lane` holds to `exporter`, at most `concurrency` calls in flight; without it, as many as the endpoint
+    /// bears up to [`DEFAULT_MAX_CONCURRENCY`].
     #[must_use]
     pub fn new(
         exporter: X,
@@ -90,6 +92,7 @@ impl<X: Exporter> Sender<X> {
             ledger,
             pacer: Pacer::new(max),
             calls: JoinSet::new(),
+            flights: HashMap::new(),
             outage_said_at: None,
             outage_said: false,
             splits_left: MAX_SPLITS,
@@ -115,7 +118,7 @@ impl<X: Exporter> Sender<X> {
                 timer.as_mut().reset(at.into());
             }
             tokio::select! {
-                Some(ended) = self.calls.join_next() => self.settle(ended),
+                Some(ended) = self.calls.join_next_with_id() => self.settle(ended),
                 () = &mut timer, if matches!(wait, Wait::Until(_)) => {}
                 () = self.lane.sealed(), if !draining => {}
                 changed = phase.changed(), if !draining => {
@@ -141,7 +144,7 @@ impl<X: Exporter> Sender<X> {
                 Start::Now => {}
             }
             match self.lane.take(now) {
-                Next::Ready(batch) => self.start(batch, now),
+                Next::Ready(flight) => self.start(flight, now),
                 Next::NotBefore(at) => return Wait::Until(at),
                 Next::Empty => return Wait::ForBatches,
             }
@@ -170,39 +173,34 @@ impl<X: Exporter> Sender<X> {
         self.ask_spool_at
     }
 
-    fn start(&mut self, batch: Batch, started: Instant) {
+    fn start(&mut self, flight: Flight, at: Instant) {
         let exporter = self.exporter.clone();
+        let body = flight.body.clone();
         self.ledger
-            .call_started(batch.documents, batch.attempts > 0 || batch.redeliveries > 0);
-        self.calls.spawn(async move {
-            let result = exporter.put(batch.body.clone()).await;
-            Call {
-                batch,
-                started,
-                result,
-            }
-        });
+            .call_started(flight.documents, flight.attempts > 0 || flight.redeliveries > 0);
+        let call = self.calls.spawn(async move { exporter.put(body).await });
+        self.flights.insert(call.id(), Started { flight, at });
     }
 
-    fn settle(&mut self, ended: Result<Call, tokio::task::JoinError>) {
+    fn settle(&mut self, ended: Result<(task::Id, Result<Answer, PutError>), JoinError>) {
         let in_flight = self.calls.len() + 1;
-        let Ok(Call {
-            batch,
-            started,
-            result,
-        }) = ended.inspect_err(|error| {
-            // Only a panic in the call itself leads here; its documents stay pending and show in the last line.
-            self.ledger.call_lost();
-            tracing::error!("A call ended in a way that it should not: {error}");
-        })
-        else {
+        let (id, result) = match ended {
+            Ok((id, result)) => (id, Ok(result)),
+            Err(error) => (error.id(), Err(error)),
+        };
+        // Each call that was started is there, once.
+        let Some(Started { flight, at: started }) = self.flights.remove(&id) else {
             return;
+        };
+        let result = match result {
+            Ok(result) => result,
+            Err(error) => return self.lost(&flight, started, &error),
         };
         let at = now();
         self.ledger.call_ended(Ended {
             at,
             duration: at.saturating_duration_since(started),
-            body_bytes: batch.body.len(),
+            body_bytes: flight.body.len(),
             failure: result.as_ref().err().map(|error| Failure {
                 class: error.class,
                 status: error.status,
@@ -214,44 +212,52 @@ impl<X: Exporter> Sender<X> {
                 if let Some(outage) = self.pacer.succeeded(in_flight) {
                     self.say_over(&outage);
                 }
-                self.account_for(&batch, started, &answer);
+                self.account_for(&flight, started, &answer);
             }
-            Err(error) if error.class.is_retriable() => self.try_again(batch, started, &error),
+            Err(error) if error.class.is_retriable() => self.try_again(&flight, started, &error),
             Err(error) => {
                 // The endpoint answers; it is this body that it does not want.
                 if let Some(outage) = self.pacer.succeeded(in_flight) {
                     self.say_over(&outage);
                 }
-                self.refused(&batch, &error);
+                self.refused(&flight, &error);
             }
         }
+    }
+
+    /// A call panicked: nobody knows what became of its documents, so they are sent again.
+    fn lost(&mut self, flight: &Flight, started: Instant, error: &JoinError) {
+        self.ledger.call_lost();
+        tracing::error!("A call ended in a way that it should not: {error}");
+        self.put_back(flight, started, None, now());
     }
 
     /// A batch is refused for good: the fault is in one of its documents, so it is halved until that one is alone.
     ///
     /// A batch of n documents costs at most 2(n-1) extra calls, when all are bad; and after [`MAX_SPLITS`] splits
     /// without an accepted call in between the fault is not in single documents, and whole batches are dropped.
-    fn refused(&mut self, batch: &Batch, error: &PutError) {
+    fn refused(&mut self, flight: &Flight, error: &PutError) {
         if self.splits_left > 0
-            && let Some(halves) = Batch::halves::<X::Encoding>(&batch.body, batch.opened_at)
+            && let Some(halves) = Batch::halves::<X::Encoding>(&flight.body, flight.opened_at)
         {
             self.splits_left -= 1;
             tracing::debug!(
-                segments = batch.documents,
+                segments = flight.documents,
                 "Sending segment batch failed with: {}; trying its {} segments in two halves",
                 error.message,
-                batch.documents
+                flight.documents
             );
-            self.lane.replace(batch, halves, now());
+            self.lane.replace(flight.ticket, halves, now());
             return;
         }
-        let segments = batch.documents;
-        self.ledger.add_dropped(DropReason::Refused, segments as u64);
-        self.lane.settle(batch);
+        let segments = flight.documents;
+        if self.lane.settle(flight.ticket) {
+            self.ledger.add_dropped(DropReason::Refused, segments as u64);
+        }
         let Some(left_out) = self.refused_lines.allow(now()) else {
             return;
         };
-        let what = match X::Encoding::describe(&batch.body).as_slice() {
+        let what = match X::Encoding::describe(&flight.body).as_slice() {
             [only] => format!("segment {only}"),
             _ => format!("its {segments} segments"),
         };
@@ -264,13 +270,14 @@ impl<X: Exporter> Sender<X> {
     }
 
     /// Settles the documents of an answered call; those that may yet be processed go back to the queue.
-    fn account_for(&mut self, batch: &Batch, started: Instant, answer: &Answer) {
-        let segments = batch.documents;
+    fn account_for(&mut self, flight: &Flight, started: Instant, answer: &Answer) {
+        let segments = flight.documents;
         let seconds = now().duration_since(started).as_secs_f64();
         self.splits_left = MAX_SPLITS;
         if answer.unprocessed.is_empty() {
-            self.ledger.add_sent(segments as u64);
-            self.lane.settle(batch);
+            if self.lane.settle(flight.ticket) {
+                self.ledger.add_sent(segments as u64);
+            }
             tracing::info!(
                 segments,
                 seconds,
@@ -286,10 +293,10 @@ impl<X: Exporter> Sender<X> {
             seconds,
             "Sent batch of {segments} segments but had {unprocessed} Unprocessed segments ({seconds:.3} seconds)"
         );
-        let described = X::Encoding::describe(&batch.body);
-        let raw = X::Encoding::documents(&batch.body).unwrap_or_default();
+        let described = X::Encoding::describe(&flight.body);
+        let raw = X::Encoding::documents(&flight.body).unwrap_or_default();
         let mut named = vec![false; described.len()];
-        let mut again = Vec::new();
+        let (mut again, mut given_up) = (Vec::new(), Vec::new());
         for left in answer.unprocessed.iter().take(segments) {
             let place = left.id.as_ref().and_then(|id| {
                 (0..described.len()).find(|&place| !named[place] && described[place].id.as_ref() == Some(id))
@@ -298,35 +305,43 @@ impl<X: Exporter> Sender<X> {
                 named[place] = true;
             }
             let code = left.error_code.as_deref();
-            let retried = batch.redeliveries < MAX_REDELIVERIES && left.class.is_retriable();
+            let retried = flight.redeliveries < MAX_REDELIVERIES && left.class.is_retriable();
             let document = place.and_then(|place| raw.get(place)).filter(|_| retried);
             match document {
                 Some(document) => again.push(*document),
-                None => self.ledger.add_unprocessed(code),
+                None => given_up.push(code),
             }
             if let Some(left_out) = self.unprocessed_lines.allow(now()) {
                 let segment = place.map(|place| &described[place]);
                 say_unprocessed(left, segment, document.is_some(), left_out);
             }
         }
-        self.ledger.add_sent((segments - unprocessed) as u64);
-        match Batch::of_documents::<X::Encoding>(&again, batch.opened_at) {
+        let landed = match Batch::of_documents::<X::Encoding>(&again, flight.opened_at) {
             Some(mut part) => {
-                part.redeliveries = batch.redeliveries + 1;
+                part.redeliveries = flight.redeliveries + 1;
                 part.not_before = Some(Pacer::hold_back(now(), part.redeliveries, fastrand::f64()));
-                self.lane.replace(batch, [part], now());
+                self.lane.replace(flight.ticket, [part], now())
             }
-            None => self.lane.settle(batch),
+            None => self.lane.settle(flight.ticket),
+        };
+        if landed {
+            self.ledger.add_sent((segments - unprocessed) as u64);
+            for code in given_up {
+                self.ledger.add_unprocessed(code);
+            }
         }
     }
 
-    fn try_again(&mut self, mut batch: Batch, started: Instant, error: &PutError) {
+    /// A call failed in a way that may pass: its batch goes back, to be sent again after a while.
+    fn put_back(&mut self, flight: &Flight, started: Instant, retry_after: Option<Duration>, now: Instant) {
+        self.pacer.failed(now, started, retry_after, fastrand::f64());
+        let not_before = Pacer::hold_back(now, flight.attempts.saturating_add(1), fastrand::f64());
+        self.lane.put_back(flight.ticket, Some(not_before), now);
+    }
+
+    fn try_again(&mut self, flight: &Flight, started: Instant, error: &PutError) {
         let now = now();
-        self.pacer
-            .failed(now, started, error.retry_after, fastrand::f64());
-        batch.attempts += 1;
-        batch.not_before = Some(Pacer::hold_back(now, batch.attempts, fastrand::f64()));
-        self.lane.put_back(batch, now);
+        self.put_back(flight, started, error.retry_after, now);
         let Some(outage) = self.pacer.outage() else { return };
         let lasts = now.duration_since(outage.since);
         let said_lately = self.outage_said_at.is_some_and(|at| now < at + OUTAGE_REMINDER);

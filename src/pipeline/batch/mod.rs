@@ -48,8 +48,6 @@ pub struct Batch {
     pub redeliveries: u32,
     /// Not to be sent again before; `None`: at once.
     pub not_before: Option<Instant>,
-    /// Given by the queue when it is taken, so that the queue knows which batches are being sent.
-    pub(crate) ticket: u64,
     /// The spool file that it, or the whole that it is a part of, was read from.
     pub(crate) origin: Option<Origin>,
     cost_bytes: usize,
@@ -72,7 +70,6 @@ impl Batch {
             attempts: 0,
             redeliveries: 0,
             not_before: None,
-            ticket: 0,
             origin: None,
             cost_bytes: held_bytes + size_of::<Self>(),
         }

@@ -14,11 +14,10 @@ use tokio::sync::Notify;
 use crate::ledger::{DropReason, Ledger};
 use crate::logs::Tally;
 use crate::pipeline::batch::encoding::Encoding;
-use crate::pipeline::batch::origin::Origin;
 use crate::pipeline::batch::{Batch, OpenBatch};
 use crate::pipeline::budget::Budget;
 use crate::pipeline::intake::{Intake, Room};
-use crate::pipeline::queue::{Evicted, Next, Queue};
+use crate::pipeline::queue::{Evicted, Next, Queue, Ticket};
 use crate::pipeline::spool::{Spool, TakesBack};
 
 /// The largest document that the receiver adds under the lock: what a datagram can carry.
@@ -204,40 +203,32 @@ impl<E: Encoding> Lane<E> {
         self.lock().queue.take(now)
     }
 
-    /// A batch that was taken has come to its end.
-    pub fn settle(&self, batch: &Batch) {
-        {
-            let mut state = self.lock();
-            if state.abandoned {
-                return;
-            }
-            state.queue.settle(batch);
+    /// A batch that was taken has come to its end. False when that is not news: it was abandoned meanwhile, and what
+    /// became of its documents is counted elsewhere.
+    pub fn settle(&self, ticket: Ticket) -> bool {
+        let landed = self.lock().queue.settle(ticket);
+        if let Some(batch) = &landed {
+            self.ended(batch);
         }
-        self.ended(batch);
+        landed.is_some()
     }
 
-    /// A batch that was taken is to be sent again.
-    pub fn put_back(&self, batch: Batch, now: Instant) {
-        let evicted = self.lock().queue.put_back(batch);
+    /// A batch that was taken was sent without success and is to be sent again, not before `not_before` (`None`: at once).
+    pub fn put_back(&self, ticket: Ticket, not_before: Option<Instant>, now: Instant) {
+        let evicted = self.lock().queue.put_back(ticket, not_before);
         self.spill(evicted, now);
     }
 
-    /// A batch that was taken has ended, and these are to be sent in its place.
-    pub fn replace(&self, batch: &Batch, parts: impl IntoIterator<Item = Batch>, now: Instant) {
-        let parts = parts.into_iter().map(|mut part| {
-            part.origin = batch.origin.as_ref().map(Origin::part);
-            part
-        });
-        let evicted = {
-            let mut state = self.lock();
-            if state.abandoned {
-                return;
-            }
-            state.queue.replace(batch, parts)
+    /// A batch that was taken has ended, and these are to be sent in its place. False as in [`Lane::settle`].
+    pub fn replace(&self, ticket: Ticket, parts: impl IntoIterator<Item = Batch>, now: Instant) -> bool {
+        let landed = self.lock().queue.replace(ticket, parts);
+        let Some((batch, evicted)) = landed else {
+            return false;
         };
         // After its parts are there: the file that they came from must not go yet.
-        self.ended(batch);
+        self.ended(&batch);
         self.spill(evicted, now);
+        true
     }
 
     /// Whether there is room for batches from the spool beside what comes in.

@@ -59,7 +59,7 @@ struct Bench {
     ledger: Arc<Ledger>,
     endpoint: Endpoint,
     phase: watch::Sender<Phase>,
-    sender: tokio::task::JoinHandle<()>,
+    sender: task::JoinHandle<()>,
 }
 
 impl Bench {
@@ -141,6 +141,43 @@ async fn every_batch_is_sent_once_and_counted_as_sent() {
         (1000, 0, 0)
     );
     assert_eq!((seen.calls, seen.delivered.len()), (20, 20));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_panics_loses_nothing_and_its_batch_is_sent_again() {
+    let log = LogLines::collect();
+    let bench = Bench::start(None, |call, _| {
+        assert!(call != 1, "not this one");
+        (Duration::from_millis(3), ok())
+    });
+    bench.add(4);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let ledger = Arc::clone(&bench.ledger);
+    let (counts, seen) = bench.drain().await;
+    assert_eq!(
+        (counts.sent, counts.pending(), counts.dropped_total()),
+        (200, 0, 0)
+    );
+    assert_eq!((seen.calls, seen.delivered.len()), (5, 4));
+    let calls = ledger.calls();
+    assert_eq!((calls.in_flight, calls.retries), (0, 1));
+    let lost = log.take();
+    let lost = lost
+        .iter()
+        .filter(|line| line.contains("A call ended in a way that it should not"));
+    assert_eq!(lost.count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_batches_of_calls_that_are_cut_are_still_in_the_lane() {
+    let bench = Bench::start(Some(2), |_, _| (Duration::from_secs(3600), ok()));
+    bench.add(3);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(bench.lane.depth().in_flight.documents, 100);
+    bench.sender.abort();
+    assert!(bench.sender.await.unwrap_err().is_cancelled());
+    let left: Vec<usize> = bench.lane.abandon().iter().map(|batch| batch.documents).collect();
+    assert_eq!(left, [50, 50, 50]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -355,7 +392,7 @@ async fn a_full_budget_drops_the_oldest_and_counts_them() {
     for _ in 0..100 {
         bench.ledger.add_received(1);
         bench.lane.add(std::iter::once(&document[..]), now());
-        tokio::task::yield_now().await;
+        task::yield_now().await;
     }
     let counts = bench.ledger.snapshot();
     let kept = counts.pending();

@@ -172,7 +172,7 @@ struct Process {
     ledger: Arc<Ledger>,
     worker: Option<Worker<FakeDisk, Segments>>,
     phase: watch::Sender<Phase>,
-    sender: tokio::task::JoinHandle<()>,
+    sender: task::JoinHandle<()>,
 }
 
 struct Model {
@@ -281,7 +281,7 @@ impl Model {
     /// Lets every task do what it can without time passing.
     async fn settle_down(&self) {
         for _ in 0..20 {
-            tokio::task::yield_now().await;
+            task::yield_now().await;
         }
     }
 

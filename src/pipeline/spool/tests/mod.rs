@@ -15,7 +15,7 @@ use crate::pipeline::batch::testing::Strings;
 use crate::pipeline::budget::{Budget, MB};
 use crate::pipeline::intake::Intake as _;
 use crate::pipeline::lane::Lane;
-use crate::pipeline::queue::Next;
+use crate::pipeline::queue::{Flight, Next};
 
 /// A lane of 3 MB over a spool on `disk`, at a time that the test moves.
 struct Bench {
@@ -67,9 +67,9 @@ impl Bench {
         self.lane.spool().unwrap()
     }
 
-    fn take(&self) -> Batch {
+    fn take(&self) -> Flight {
         match self.lane.take(self.at.instant) {
-            Next::Ready(batch) => batch,
+            Next::Ready(flight) => flight,
             other => panic!("no batch: {other:?}"),
         }
     }
@@ -78,12 +78,12 @@ impl Bench {
     fn send_all(&self) {
         while let Next::Ready(batch) = self.lane.take(self.at.instant) {
             self.ledger.add_sent(batch.documents as u64);
-            self.lane.settle(&batch);
+            self.lane.settle(batch.ticket);
         }
     }
 
     /// Asks for the next one and takes it.
-    fn back(&mut self) -> Batch {
+    fn back(&mut self) -> Flight {
         self.spool().ask();
         self.work();
         self.take()
@@ -120,7 +120,7 @@ fn what_has_no_room_waits_on_disk_and_comes_back_oldest_first() {
         assert_eq!((counts.spooled, counts.pending()), (2 - n, 1));
         assert_eq!(bench.files(), 3 - n as usize, "not before it is settled");
         bench.ledger.add_sent(1);
-        bench.lane.settle(&batch);
+        bench.lane.settle(batch.ticket);
         bench.work();
         assert_eq!(bench.files(), 2 - n as usize);
     }
@@ -138,9 +138,8 @@ fn a_batch_from_disk_that_has_no_room_again_is_not_written_again() {
     bench.add(FIT + 1);
     bench.work();
     bench.send_all();
-    let mut batch = bench.back();
-    batch.attempts = 1;
-    bench.lane.put_back(batch, bench.at.instant);
+    let batch = bench.back();
+    bench.lane.put_back(batch.ticket, None, bench.at.instant);
     bench.add(FIT - 1);
     bench.work();
     let before = bench.disk.operations();
@@ -163,13 +162,13 @@ fn the_file_of_a_split_batch_goes_with_its_last_part() {
     bench.work();
     let batch = bench.back();
     bench.lane.replace(
-        &batch,
+        batch.ticket,
         Batch::halves::<Strings>(&batch.body, batch.opened_at).unwrap(),
         bench.at.instant,
     );
     let (first, second) = (bench.take(), bench.take());
     bench.lane.replace(
-        &second,
+        second.ticket,
         Batch::halves::<Strings>(&second.body, second.opened_at).unwrap(),
         bench.at.instant,
     );
@@ -177,7 +176,7 @@ fn the_file_of_a_split_batch_goes_with_its_last_part() {
     for part in [first, third, fourth] {
         bench.work();
         assert_eq!((bench.files(), bench.spool().out()), (1, 1));
-        bench.lane.settle(&part);
+        bench.lane.settle(part.ticket);
     }
     bench.work();
     assert_eq!((bench.files(), bench.spool().out()), (0, 0));
@@ -192,14 +191,14 @@ fn a_part_that_has_no_room_gets_a_file_of_its_own() {
     bench.work();
     let batch = bench.back();
     bench.lane.replace(
-        &batch,
+        batch.ticket,
         Batch::halves::<Strings>(&batch.body, batch.opened_at).unwrap(),
         bench.at.instant,
     );
     let first = bench.take();
     bench.ledger.add_sent(10);
-    bench.lane.settle(&first);
-    let second = bench.take();
+    bench.lane.settle(first.ticket);
+    let second = bench.lane.abandon().pop().unwrap();
     assert!(bench.spool().keep(second).is_none());
     bench.work();
     let names = bench.disk.names();
@@ -325,7 +324,7 @@ fn the_log_says_when_spooling_begins_and_when_it_is_over() {
     bench.send_all();
     for _ in 0..2 {
         let batch = bench.back();
-        bench.lane.settle(&batch);
+        bench.lane.settle(batch.ticket);
         bench.work();
     }
     assert_eq!(
@@ -342,7 +341,7 @@ fn the_log_says_when_spooling_begins_and_when_it_is_over() {
     bench.work();
     bench.send_all();
     let batch = bench.back();
-    bench.lane.settle(&batch);
+    bench.lane.settle(batch.ticket);
     bench.work();
     assert_eq!(log.take(), Vec::<String>::new());
 }
