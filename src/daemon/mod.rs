@@ -5,6 +5,7 @@
 //! is left goes to the spool if there is one, then one last line says what became of every document. One deadline bounds
 //! it all.
 
+mod remainder;
 mod send;
 pub mod signals;
 
@@ -29,12 +30,11 @@ use crate::config::{Config, Disk, Environment, LogLevel, Sourced};
 use crate::exporters::sender::Phase;
 use crate::exporters::xray::XRay;
 use crate::exporters::xray::encoding::Segments;
-use crate::ledger::{DropReason, Ledger};
+use crate::ledger::Ledger;
 use crate::logs;
 use crate::net::client::SettingError;
 use crate::net::listen::{self, BindError};
 use crate::net::server::guard::Guard;
-use crate::pipeline::batch::Batch;
 use crate::pipeline::budget::{self, Budget, MB};
 use crate::pipeline::intake::Intake as _;
 use crate::pipeline::lane::Lane;
@@ -293,15 +293,7 @@ impl Daemon {
         }
         minutes.abort();
 
-        let left = ledger.snapshot().pending();
-        ledger.add_dropped(DropReason::Shutdown, left);
-        if left > 0 {
-            tracing::warn!(
-                segments = left,
-                "Dropping {left} segments that could not be sent before the end (--shutdown-timeout is {} s)",
-                config.shutdown_timeout.as_secs_f64()
-            );
-        }
+        remainder::settle(lane, ledger, config.shutdown_timeout).await;
         let totals = summary.totals();
         tracing::info!("Shutdown finished: {totals}");
         result.map(|()| totals)
@@ -347,16 +339,14 @@ fn spool_reserve(lane: &Lane<Segments>, shutdown_timeout: Duration) -> Duration 
 /// Gives the spool everything that is still in memory, and waits until it has it.
 async fn keep_what_is_left(lane: &Lane<Segments>) {
     let Some(spool) = lane.spool() else { return };
-    let left = lane.abandon();
-    let segments: usize = left.iter().map(|batch| batch.documents).sum();
+    // What it can't take stays in the lane, and is counted at the end.
+    let segments = lane.keep_in_spool();
     if segments > 0 {
         tracing::info!(
             segments,
             "Keeping {segments} unsent segments in the spool, to be sent after the next start"
         );
     }
-    // What it can't take is pending, and counted at the end.
-    let _refused: Vec<Batch> = spool.keep_at_end(left);
     spool.close().await;
 }
 

@@ -243,6 +243,31 @@ impl<E: Encoding> Lane<E> {
         self.lock().queue.bytes()
     }
 
+    /// Documents that are here and not settled: in the open batch, in sealed ones that wait, in flight, on their way to the
+    /// spool. Counted, not inferred: at any quiet moment it is what the ledger's counts leave. (For an instant, a batch that
+    /// the budget has just pushed out is in neither place.)
+    #[must_use]
+    pub fn pending_documents(&self) -> u64 {
+        let state = self.lock();
+        let held =
+            state.open.documents() + state.queue.waiting_documents() + state.queue.in_flight_documents();
+        let on_the_way = self.spool().map_or(0, Spool::pending_documents);
+        (held + on_the_way) as u64
+    }
+
+    /// Gives the spool everything that is still here, for the end; how many documents it has taken. What it can't take
+    /// stays, and so does all without a spool. Nothing comes back from it any more.
+    pub fn keep_in_spool(&self) -> usize {
+        let Some(spool) = &self.spool else { return 0 };
+        let left = self.abandon();
+        let count = |batches: &[Batch]| batches.iter().map(|batch| batch.documents).sum::<usize>();
+        let given = count(&left);
+        let refused = spool.keep_at_end(left);
+        let kept = given - count(&refused);
+        self.lock().queue.hold(refused);
+        kept
+    }
+
     /// Everything that waits or is being sent, for the end: whoever sends it must have been stopped. Late answers to
     /// calls change nothing any more.
     #[must_use = "these batches must be counted or kept elsewhere"]

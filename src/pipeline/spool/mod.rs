@@ -98,8 +98,8 @@ enum Command {
     Keep(Batch),
     /// Read the next one into memory.
     Next,
-    /// It is not in memory any more; it waits on disk again.
-    GiveBack(FileId),
+    /// It, of so many documents, is not in memory any more; it waits on disk again.
+    GiveBack(FileId, usize),
     /// Its documents are settled.
     Settled(FileId),
     /// The end: the disk gets its last chance now.
@@ -113,6 +113,9 @@ enum Command {
 struct Shared {
     /// Memory of batches that wait to be written.
     to_write_bytes: AtomicUsize,
+    /// Documents that were handed over and are in no count of the ledger yet. Changed together with the ledger, under the
+    /// lock below, when they are.
+    unaccounted_documents: AtomicUsize,
     /// Files that wait on disk.
     waiting_files: AtomicUsize,
     /// What all files take up.
@@ -208,7 +211,7 @@ impl<E: Encoding> Spool<E> {
 
     fn keep_within(&self, limit_bytes: usize, batch: Batch) -> Option<Batch> {
         let command = match batch.origin.as_ref().filter(|origin| origin.is_whole()) {
-            Some(origin) => Command::GiveBack(origin.file()),
+            Some(origin) => Command::GiveBack(origin.file(), batch.documents),
             None => {
                 let cost = batch.cost_bytes();
                 let room = |bytes: usize| bytes.checked_add(cost).filter(|bytes| *bytes <= limit_bytes);
@@ -220,7 +223,20 @@ impl<E: Encoding> Spool<E> {
                 Command::Keep(batch.clone())
             }
         };
-        self.commands.send(command).err().map(|_| batch)
+        // Before the worker can have it.
+        self.shared
+            .unaccounted_documents
+            .fetch_add(batch.documents, AcqRel);
+        let Err(mpsc::SendError(command)) = self.commands.send(command) else {
+            return None;
+        };
+        self.shared
+            .unaccounted_documents
+            .fetch_sub(batch.documents, AcqRel);
+        if let Command::Keep(batch) = &command {
+            self.shared.to_write_bytes.fetch_sub(batch.cost_bytes(), AcqRel);
+        }
+        Some(batch)
     }
 
     /// A batch has come to its end: if it was the last one of a file, the file goes.
@@ -277,6 +293,12 @@ impl<E: Encoding> Spool<E> {
     #[must_use]
     pub fn to_write_bytes(&self) -> usize {
         self.shared.to_write_bytes.load(Acquire)
+    }
+
+    /// Documents that are on their way to the disk: handed over, and neither counted as spooled nor as lost.
+    #[must_use]
+    pub fn pending_documents(&self) -> usize {
+        self.shared.unaccounted_documents.load(Acquire)
     }
 
     /// Returns once everything that was given to the spool before is on disk or counted as lost, and ends the worker.

@@ -208,9 +208,9 @@ impl<D: Disk, E: Encoding> Worker<D, E> {
                 self.keep(group, at);
             }
             Command::Next => self.next(taker, at),
-            Command::GiveBack(file) => {
-                if let Some(name) = self.store().and_then(|store| store.give_back(file)) {
-                    self.account(|ledger| ledger.add_spooled(name.documents));
+            Command::GiveBack(file, documents) => {
+                if self.store().and_then(|store| store.give_back(file)).is_some() {
+                    self.account_for(documents, |ledger| ledger.add_spooled(documents as u64));
                     self.shared.out.fetch_sub(1, AcqRel);
                 }
             }
@@ -253,6 +253,7 @@ impl<D: Disk, E: Encoding> Worker<D, E> {
 
     fn keep(&mut self, batches: Vec<Batch>, at: Moment) {
         let cost: usize = batches.iter().map(Batch::cost_bytes).sum();
+        let count: usize = batches.iter().map(|batch| batch.documents).sum();
         if matches!(self.files, Files::Closed(_))
             && self.retry_at.is_none_or(|retry_at| retry_at <= at.instant)
         {
@@ -265,7 +266,7 @@ impl<D: Disk, E: Encoding> Worker<D, E> {
                 let [stored, full, failed] =
                     [&written.stored, &written.full, &written.failed].map(|batches| documents(batches));
                 let evicted: u64 = written.evicted.iter().map(|name| name.documents).sum();
-                self.account(|ledger| {
+                self.account_for(count, |ledger| {
                     ledger.add_spooled(stored);
                     ledger.sub_spooled(evicted);
                     ledger.add_dropped(DropReason::SpoolFull, full + evicted);
@@ -295,7 +296,9 @@ impl<D: Disk, E: Encoding> Worker<D, E> {
             }
             _ => {
                 let failed = documents(&batches);
-                self.account(|ledger| ledger.add_dropped(DropReason::SpoolFailed, failed));
+                self.account_for(count, |ledger| {
+                    ledger.add_dropped(DropReason::SpoolFailed, failed)
+                });
                 self.voice.dropped(failed, at.instant);
                 for batch in &batches {
                     self.end_origin(batch, at);
@@ -316,13 +319,21 @@ impl<D: Disk, E: Encoding> Worker<D, E> {
         match taken {
             Taken::Batch(batch) => {
                 let file = batch.origin.as_ref().map(Origin::file);
-                // Before it is there, so that it can't be settled before it is counted.
                 let count = batch.documents as u64;
-                self.account(|ledger| ledger.sub_spooled(count));
-                if taker.take_back(batch) {
+                // In one, so that the last count finds them here or there.
+                let taken = self.account(|ledger| {
+                    // Before it is there, so that it can't be settled before it is counted.
+                    ledger.sub_spooled(count);
+                    let taken = taker.take_back(batch);
+                    if !taken {
+                        ledger.add_spooled(count);
+                    }
+                    taken
+                });
+                // After the last count nothing is taken any more.
+                if taken == Some(true) {
                     return;
                 }
-                self.account(|ledger| ledger.add_spooled(count));
                 if let (Some(file), Some(store)) = (file, self.store()) {
                     store.give_back(file);
                 }
@@ -380,11 +391,18 @@ impl<D: Disk, E: Encoding> Worker<D, E> {
         }
     }
 
-    fn account(&self, count: impl FnOnce(&Ledger)) {
+    /// Counts, unless the account is closed.
+    fn account<T>(&self, count: impl FnOnce(&Ledger) -> T) -> Option<T> {
         let closed = self.shared.lock_account();
-        if !*closed {
-            count(&self.ledger);
-        }
+        (!*closed).then(|| count(&self.ledger))
+    }
+
+    /// As [`Worker::account`] for so many documents that were handed over.
+    fn account_for(&self, documents: usize, count: impl FnOnce(&Ledger)) {
+        self.account(|ledger| {
+            count(ledger);
+            self.shared.unaccounted_documents.fetch_sub(documents, AcqRel);
+        });
     }
 
     /// Tells the other side what there is.

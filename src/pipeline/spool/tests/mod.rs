@@ -481,6 +481,49 @@ fn a_worker_that_is_gone_keeps_nothing() {
     assert_eq!(spool.keep_at_end(vec![batch]).len(), 1);
     spool.ask();
     assert_eq!(spool.out(), 0);
+    assert_eq!((spool.to_write_bytes(), spool.pending_documents()), (0, 0));
+}
+
+#[test]
+fn what_a_worker_that_is_gone_did_not_take_is_still_pending_at_the_end() {
+    let mut bench = Bench::new(&FakeDisk::default(), 10 * MB);
+    bench.add(3);
+    let _in_flight = bench.take();
+    let Bench {
+        lane, ledger, worker, ..
+    } = bench;
+    drop(worker);
+    assert_eq!(lane.keep_in_spool(), 0);
+    assert_eq!((lane.pending_documents(), ledger.snapshot().pending()), (3, 3));
+}
+
+#[test]
+fn what_is_on_its_way_to_the_disk_is_pending_until_it_is_counted() {
+    let mut bench = Bench::new(&FakeDisk::default(), 10 * MB);
+    bench.add(FIT + 3);
+    assert_eq!(
+        (bench.spool().pending_documents(), bench.lane.pending_documents()),
+        (3, FIT as u64 + 3)
+    );
+    bench.work();
+    assert_eq!(
+        (bench.spool().pending_documents(), bench.lane.pending_documents()),
+        (0, FIT as u64)
+    );
+    // The same for one that waits on disk again without being written.
+    bench.send_all();
+    bench.back();
+    assert_eq!(bench.lane.keep_in_spool(), 1);
+    assert_eq!(bench.lane.pending_documents(), 1);
+    bench.work();
+    assert_eq!((bench.lane.pending_documents(), bench.counts().pending()), (0, 0));
+    // What is written after the last count stays in it.
+    let mut late = Bench::new(&FakeDisk::default(), 10 * MB);
+    late.add(2);
+    assert_eq!(late.lane.keep_in_spool(), 2);
+    late.spool().close_account();
+    late.worker.work(&late.lane, late.at);
+    assert_eq!((late.lane.pending_documents(), late.counts().pending()), (2, 2));
 }
 
 #[test]
