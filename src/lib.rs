@@ -46,4 +46,3 @@ pub mod logs;
 pub mod net;
 pub mod pipeline;
 pub mod receivers;
-pub mod send;

@@ -19,8 +19,8 @@ use xray::config::{self, Config, Disk, Environment, Flags, LogConfig};
 use xray::daemon;
 use xray::daemon::signals::Stop;
 use xray::dev;
+use xray::dev::send::{self, SendConfig};
 use xray::logs::{self, SHUTDOWN_BOUND};
-use xray::send::{self, SendConfig};
 
 /// For the many small allocations of a call; the bodies of batches have memory of their own.
 #[global_allocator]

@@ -1,8 +1,5 @@
 //! The daemon's inner loops, one by one, beside what could take their place: `cargo bench --bench micro [-- FILTER]`.
 
-#[path = "../common/mod.rs"]
-mod common;
-
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,8 +13,7 @@ use xray::pipeline::budget::Budget;
 use xray::pipeline::intake::Intake;
 use xray::pipeline::queue::{Next, Queue};
 use xray::receivers::udp::datagram;
-
-use common::segment::Segment;
+use xray_double::sized::Segment;
 
 /// From the smallest segments to what fills a datagram.
 const SIZES: [usize; 4] = [300, 1024, 10_240, 61_440];
@@ -33,7 +29,10 @@ fn main() {
             serde_json::from_slice::<serde::de::IgnoredAny>(&document).is_ok(),
             "{size} bytes: not JSON"
         );
-        assert_eq!(memchr::memchr_iter(common::segment::MARK, &document).count(), 1);
+        assert_eq!(
+            memchr::memchr_iter(xray_double::sized::MARK, &document).count(),
+            1
+        );
         let mut expected = Vec::new();
         assert!(serde_json::to_writer(&mut expected, text(&document)).is_ok());
         let mut ours = Vec::new();

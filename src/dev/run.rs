@@ -14,13 +14,13 @@ use std::time::{Duration, SystemTime};
 
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
+use xray_service::console::About;
+use xray_service::sampling::SamplingRule;
+use xray_service::service::Service;
+use xray_service::traces::Limits;
 
-use super::console::About;
 use super::disk::{Disk, DiskError};
-use super::sampling::SamplingRule;
 use super::screen::{self, Screen, View};
-use super::service::{Documents, Service};
-use super::traces::Limits;
 use super::web::{self, Shared};
 use crate::config::{Config, Environment, LogFormat, Sourced};
 use crate::daemon::signals::{self, Stop};
@@ -100,7 +100,7 @@ pub fn run(config: DevConfig, reopen_log: Option<Box<dyn Fn() + Send>>) -> Resul
 
 async fn run_until(config: DevConfig, stopped: watch::Receiver<Stop>) -> Result<(), DevError> {
     let now = SystemTime::now();
-    let mut service = Service::new(Documents::Traces(config.limits));
+    let mut service = Service::new(config.limits);
     if !config.sampling_rules.is_empty() {
         service.set_sampling_rules(config.sampling_rules, now);
     }

@@ -3,9 +3,10 @@
 use std::io;
 use std::path::Path;
 
+use xray_service::sampling::{self, SamplingRule};
+use xray_service::traces::Limits;
+
 use super::run::DevConfig;
-use super::sampling::{self, SamplingRule};
-use super::traces::Limits;
 use crate::cli::DevFlags;
 use crate::config::text::quoted;
 use crate::config::{self, ConfigError, Environment, Files, Flags, LogLevel, Sourced};

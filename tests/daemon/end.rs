@@ -5,9 +5,10 @@ use std::net::UdpSocket;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use xray::dev::faults::Fault;
+use xray_double::faults::Fault;
+use xray_double::harness::daemon::{HEADER, Setup, arrived, double, line, segment};
 
-use crate::harness::{HEADER, Setup, arrived, double, line, segment};
+use crate::XRAY;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_signal_that_ends_it_sends_what_is_there_first() {
@@ -18,7 +19,7 @@ async fn every_signal_that_ends_it_sends_what_is_there_first() {
         ("HUP", "hangup"),
     ] {
         let double = double().await;
-        let daemon = Setup::new(&double.url()).start();
+        let daemon = Setup::new(XRAY, &double.url()).start();
         daemon.send_segments(7);
         daemon.process.signal(signal);
         let (status, lines) = daemon.process.end();
@@ -40,7 +41,7 @@ async fn every_signal_that_ends_it_sends_what_is_there_first() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_kernel_still_holds_is_taken_at_the_end() {
     let double = double().await;
-    let daemon = Setup::new(&double.url()).start();
+    let daemon = Setup::new(XRAY, &double.url()).start();
     // A stopped process reads nothing: all of it is with the kernel when the signal comes.
     daemon.process.signal("STOP");
     daemon.send_segments(150);
@@ -58,7 +59,7 @@ async fn what_the_kernel_still_holds_is_taken_at_the_end() {
 async fn the_shutdown_timeout_holds_and_what_is_left_is_counted() {
     let double = double().await;
     double.faults().always(Fault::hang());
-    let daemon = Setup::new(&double.url())
+    let daemon = Setup::new(XRAY, &double.url())
         .args(&["--shutdown-timeout", "300ms"])
         .start();
     daemon.send_segments(60);
@@ -80,7 +81,7 @@ async fn the_shutdown_timeout_holds_and_what_is_left_is_counted() {
 async fn a_second_signal_ends_it_at_once() {
     let double = double().await;
     double.faults().always(Fault::hang());
-    let daemon = Setup::new(&double.url())
+    let daemon = Setup::new(XRAY, &double.url())
         .args(&["--shutdown-timeout", "60m"])
         .start();
     daemon.send_segments(3);
@@ -101,7 +102,7 @@ async fn a_second_signal_ends_it_at_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn hangup_opens_a_log_file_anew() {
     let double = double().await;
-    let setup = Setup::new(&double.url());
+    let setup = Setup::new(XRAY, &double.url());
     let (log, moved) = (setup.path("logs/deep/xray.log"), setup.path("moved.log"));
     // The daemon says its address in the file, so it gets one that is known.
     let free = UdpSocket::bind("127.0.0.1:0")
@@ -141,7 +142,7 @@ async fn hangup_opens_a_log_file_anew() {
 
 /// The text of `path` once it contains `words`.
 fn wait_for_file(path: &std::path::Path, words: &str) -> String {
-    let deadline = std::time::Instant::now() + crate::process::PATIENCE;
+    let deadline = std::time::Instant::now() + xray_double::harness::process::PATIENCE;
     loop {
         let text = std::fs::read_to_string(path).unwrap_or_default();
         if text.contains(words) {
@@ -159,7 +160,7 @@ fn wait_for_file(path: &std::path::Path, words: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_closed_stdout_never_ends_it() {
     let double = double().await;
-    let setup = Setup::new(&double.url());
+    let setup = Setup::new(XRAY, &double.url());
     let free = UdpSocket::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -188,7 +189,7 @@ async fn a_closed_stdout_never_ends_it() {
 
 #[test]
 fn a_log_file_that_cannot_be_written_is_an_error_at_the_start() {
-    let setup = Setup::new("http://127.0.0.1:9");
+    let setup = Setup::new(XRAY, "http://127.0.0.1:9");
     let directory = setup.path("a-directory");
     std::fs::create_dir(&directory).unwrap();
     let (code, lines) = setup.args(&["-f", directory.to_str().unwrap()]).fail();

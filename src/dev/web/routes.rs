@@ -11,12 +11,13 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
+use xray_service::answer::Answer;
+use xray_service::console::{self, Query, Wrong};
+use xray_service::service::Operation;
 
 use super::Shared;
 use super::body::AnswerBody;
-use crate::dev::console::{self, Query, Wrong};
 use crate::dev::page;
-use crate::dev::service::{Answer, Operation};
 use crate::net::server::guard::Refusal;
 use crate::net::server::limits::{BODY_TIMEOUT, INGEST_BODY_MAX_BYTES as MAX_BODY_BYTES};
 

@@ -42,8 +42,6 @@ struct State {
     abandoned: bool,
 }
 
-/// What an intake holds.
-
 impl TakesBack for Intake {
     fn take_back(&self, batch: Batch) -> bool {
         let taken = {
