@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::config::Disk;
+use crate::config::SystemFiles;
 use crate::ledger::{DropReason, Ledger, RejectReason, Snapshot};
 use crate::pipeline::intake::Intake;
 use crate::receivers::udp::kernel::KernelDrops;
@@ -38,7 +38,7 @@ impl Summary {
     pub fn totals(&self) -> Totals {
         Totals {
             counts: self.ledger.snapshot(),
-            kernel_dropped: self.kernel_drops.as_ref().map(|drops| drops.read(&Disk)),
+            kernel_dropped: self.kernel_drops.as_ref().map(|drops| drops.read(&SystemFiles)),
         }
     }
 

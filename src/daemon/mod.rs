@@ -74,10 +74,10 @@ impl Daemon {
         let health = Arc::new(Health::default());
         let app = Arc::new(App::new(
             Guard::new(
-                &config.allow_host,
+                &config.tcp.allow_host,
                 environment.get("KUBERNETES_SERVICE_HOST").is_some(),
             ),
-            &config.proxy_allow,
+            &config.tcp.proxy_allow,
             Arc::clone(&summary),
             Arc::clone(&health),
         ));

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use super::running::{Part, Receiving};
 use super::{Daemon, StartError};
 use crate::api::summary::Summary;
-use crate::config::{Config, Disk, Environment, LogLevel};
+use crate::config::{Config, Environment, LogLevel, SystemFiles};
 use crate::ledger::Ledger;
 use crate::net::listen;
 use crate::pipeline::budget::{self, Budget, MB};
@@ -29,15 +29,18 @@ impl Daemon {
         for warning in &config.warnings {
             tracing::warn!("{warning}");
         }
-        let socket = udp::bind(&config.udp_address).map_err(StartError::Bind)?;
+        let socket = udp::bind(&config.udp.address).map_err(StartError::Bind)?;
         let udp_address = socket.local_addr().map_err(StartError::System)?;
         tracing::info!("Listening on UDP {udp_address}");
         advise_on_buffer(&socket, &config);
 
-        let budget = Budget::decide(config.buffer_memory_mb, budget::available_memory_bytes(&Disk));
+        let budget = Budget::decide(
+            config.buffer.memory_mb,
+            budget::available_memory_bytes(&SystemFiles),
+        );
         let ledger = Arc::new(Ledger::default());
         let intake = intake(&config, budget, &ledger)?;
-        let kernel_drops = KernelDrops::of_socket(&socket, &Disk).map(Arc::new);
+        let kernel_drops = KernelDrops::of_socket(&socket, &SystemFiles).map(Arc::new);
         let receiver = Receiver::new(
             socket,
             Arc::clone(&intake),
@@ -47,10 +50,10 @@ impl Daemon {
         let receiving = receive(receiver).map_err(StartError::System)?;
         tracing::info!("Using buffer memory limit of {} MB", budget.total_mb);
         // After UDP, since a name is looked up for it perhaps, and datagrams come meanwhile.
-        let tcp = if config.no_tcp {
+        let tcp = if config.tcp.closed {
             None
         } else {
-            Some(listen::tcp(&config.tcp_address).map_err(StartError::Bind)?)
+            Some(listen::tcp(&config.tcp.address).map_err(StartError::Bind)?)
         };
         if let Some(address) = tcp.as_ref().and_then(|tcp| tcp.local_addr().ok()) {
             tracing::info!("Starting proxy http server on {address}");

@@ -22,7 +22,7 @@ use xray_service::traces::Limits;
 use super::disk::{Disk, DiskError};
 use super::screen::{self, Screen, View};
 use super::web::{self, Shared};
-use crate::config::{Config, Environment, LogFormat, Sourced};
+use crate::config::{Config, Environment, LogFormat, Sourced, TcpConfig, XRayConfig};
 use crate::daemon::signals::{self, Stop};
 use crate::daemon::{Daemon, StartError};
 use crate::net::listen::{self, BindError};
@@ -109,11 +109,11 @@ async fn run_until(config: DevConfig, stopped: watch::Receiver<Stop>) -> Result<
         Some(path) => Some(Disk::open(path, &service).map_err(DevError::Disk)?),
         None => None,
     };
-    let listener = listen::tcp(&config.daemon.tcp_address).map_err(DevError::Tcp)?;
+    let listener = listen::tcp(&config.daemon.tcp.address).map_err(DevError::Tcp)?;
     let listener = TcpListener::from_std(listener).map_err(DevError::System)?;
     let tcp = listener.local_addr().map_err(DevError::System)?;
     let format = config.daemon.log.format;
-    let guard = Guard::new(&config.daemon.allow_host, false);
+    let guard = Guard::new(&config.daemon.tcp.allow_host, false);
     let daemon =
         Daemon::bind(daemon_config(config.daemon, tcp), daemon_environment()).map_err(DevError::Daemon)?;
     let udp = daemon.udp_address();
@@ -196,16 +196,22 @@ fn daemon_config(config: Config, tcp: SocketAddr) -> Config {
         })
     };
     Config {
-        region: built_in(REGION.to_owned()),
-        endpoint: built_in(format!("http://{}", reachable(tcp))),
-        local_mode: true,
-        resource_arn: None,
-        role_arn: None,
-        no_verify_ssl: false,
-        proxy_address: None,
+        xray: XRayConfig {
+            region: built_in(REGION.to_owned()),
+            endpoint: built_in(format!("http://{}", reachable(tcp))),
+            local_mode: true,
+            resource_arn: None,
+            role_arn: None,
+            no_verify_ssl: false,
+            proxy_address: None,
+            ..config.xray
+        },
         config_file: None,
         // The port is this process's own, with more on it.
-        no_tcp: true,
+        tcp: TcpConfig {
+            closed: true,
+            ..config.tcp
+        },
         // The store is on this machine already.
         spool: None,
         ..config

@@ -24,7 +24,7 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_types::os_shim_internal::{Env, Fs};
 
 use super::metadata::{self, Limits};
-use crate::config::{Config, Environment};
+use crate::config::{Environment, XRayConfig};
 use crate::logs::sanitize;
 
 #[cfg(test)]
@@ -105,7 +105,7 @@ impl std::error::Error for RegionError {}
 /// # Errors
 /// A setting is not a region, or no source has one.
 pub async fn resolve(
-    config: &Config,
+    config: &XRayConfig,
     environment: &Environment,
     http: &SharedHttpClient,
 ) -> Result<ResolvedRegion, RegionError> {
@@ -113,7 +113,7 @@ pub async fn resolve(
 }
 
 async fn resolve_within(
-    config: &Config,
+    config: &XRayConfig,
     environment: &Environment,
     http: &SharedHttpClient,
     limits: Limits,

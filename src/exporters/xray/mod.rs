@@ -33,7 +33,7 @@ pub use self::answer::{PutAnswer, Unprocessed};
 use self::request::{FinishedBody, RequestForm};
 use crate::aws::credentials::{CachedCredentials, CredentialsSource};
 use crate::aws::{Endpoint, Limits, endpoint};
-use crate::config::{Config, Environment};
+use crate::config::{Environment, XRayConfig};
 use crate::exporters::error::PutError;
 use crate::ledger::outcome::ErrorClass;
 use crate::net::client::SettingError;
@@ -69,7 +69,7 @@ impl XRay {
     /// # Errors
     /// A setting with which no call could succeed.
     pub async fn connect(
-        config: &Config,
+        config: &XRayConfig,
         environment: &Environment,
         region: &str,
     ) -> Result<Self, SettingError> {
@@ -86,7 +86,7 @@ impl XRay {
     /// # Errors
     /// A setting with which no call could succeed.
     pub async fn connect_within(
-        config: &Config,
+        config: &XRayConfig,
         environment: &Environment,
         region: &str,
         limits: Limits,

@@ -20,7 +20,7 @@ use tokio::net::UdpSocket;
 use tokio::sync::oneshot::{self, error::TryRecvError};
 
 use self::datagram::Reject;
-use crate::config::{Disk, Sourced};
+use crate::config::{Sourced, SystemFiles};
 use crate::ledger::Ledger;
 use crate::logs::Tally;
 use crate::net::listen::{self, BindError, Port};
@@ -202,7 +202,7 @@ impl Receiver {
         intake.seal(Instant::now());
         // While the socket is still open: its count goes with it.
         if let Some(drops) = kernel_drops {
-            drops.read(&Disk);
+            drops.read(&SystemFiles);
         }
         Ok(())
     }
