@@ -8,7 +8,6 @@
 //! The file is bounded as the store is: what is pushed out there is removed here, and its pages are used again.
 
 use std::collections::HashSet;
-use std::fmt;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,16 +25,9 @@ const DOCUMENTS: TableDefinition<'_, u64, (u64, bool, &str)> = TableDefinition::
 const GATHER: Duration = Duration::from_millis(300);
 
 /// Why the file cannot be used.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
 pub struct DiskError(String);
-
-impl fmt::Display for DiskError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for DiskError {}
 
 /// A file that is kept up with the store until this is dropped.
 #[derive(Debug)]

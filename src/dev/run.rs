@@ -5,7 +5,6 @@
 //! the machine has a say, so nothing can be sent to AWS.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -44,30 +43,21 @@ pub struct DevConfig {
 }
 
 /// Why it did not start.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum DevError {
     /// The daemon did not.
+    #[error(transparent)]
     Daemon(StartError),
     /// The TCP address can't be listened on.
+    #[error(fmt = BindError::without_alternative)]
     Tcp(BindError),
     /// The file of `--store` can't be used.
+    #[error(transparent)]
     Disk(DiskError),
     /// The system refuses a thread or a runtime.
+    #[error("The system refuses what xray dev needs to run: {0}")]
     System(io::Error),
 }
-
-impl fmt::Display for DevError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Daemon(error) => error.fmt(f),
-            Self::Tcp(error) => error.without_alternative(f),
-            Self::Disk(error) => error.fmt(f),
-            Self::System(error) => write!(f, "The system refuses what xray dev needs to run: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for DevError {}
 
 /// The region of the built-in service: SDKs need one, and this is what examples have.
 const REGION: &str = "us-east-1";

@@ -1,13 +1,12 @@
 //! What can go wrong with one call.
 
-use std::error::Error;
-use std::fmt;
 use std::time::Duration;
 
 use crate::ledger::outcome::ErrorClass;
 
 /// A call that failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
 pub struct PutError {
     /// What kind of failure it was.
     pub class: ErrorClass,
@@ -36,11 +35,3 @@ impl PutError {
         }
     }
 }
-
-impl fmt::Display for PutError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl Error for PutError {}

@@ -16,8 +16,6 @@
 //! 7, and asks it for the telemetry even when the region is known; here the two addresses, 6 and 7, are asked for at
 //! most two seconds each, and only when nothing before them has an answer.
 
-use std::fmt;
-
 use aws_config::profile::{self, ProfileSet};
 use aws_runtime::env_config::file::EnvConfigFiles;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
@@ -46,16 +44,25 @@ pub struct ResolvedRegion {
 }
 
 /// Why the daemon does not know where to send.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RegionError {
     /// A setting that cannot be a region. It stands before the other sources, so they are not asked.
+    #[error(
+        "The region \"{value}\" from {source} is not a region: it becomes part of a host name and may hold lower-case \
+         letters, digits and hyphens only, such as us-east-1."
+    )]
     Invalid {
         /// The setting's value, escaped and shortened.
         value: String,
         /// Where it was set.
-        source: String,
+        r#source: String,
     },
     /// No source has one.
+    #[error(
+        "Cannot fetch region variable from config file, environment variables, ecs metadata, or ec2 metadata. \
+         Tried: {}. Give the region with -n, with Region in the configuration file or with AWS_REGION.",
+        listed(.tried)
+    )]
     NotFound {
         /// Every source and what it said, in the order asked.
         tried: Vec<Attempt>,
@@ -71,31 +78,13 @@ pub struct Attempt {
     pub said: String,
 }
 
-impl fmt::Display for RegionError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Invalid { value, source } => write!(
-                f,
-                "The region \"{value}\" from {source} is not a region: it becomes part of a host name and may hold \
-                 lower-case letters, digits and hyphens only, such as us-east-1."
-            ),
-            Self::NotFound { tried } => {
-                f.write_str(
-                    "Cannot fetch region variable from config file, environment variables, ecs metadata, or ec2 \
-                     metadata. Tried",
-                )?;
-                for (at, Attempt { source, said }) in tried.iter().enumerate() {
-                    write!(f, "{} {source} ({said})", if at == 0 { ":" } else { "," })?;
-                }
-                f.write_str(
-                    ". Give the region with -n, with Region in the configuration file or with AWS_REGION.",
-                )
-            }
-        }
-    }
+fn listed(tried: &[Attempt]) -> String {
+    let shown: Vec<String> = tried
+        .iter()
+        .map(|Attempt { source, said }| format!("{source} ({said})"))
+        .collect();
+    shown.join(", ")
 }
-
-impl std::error::Error for RegionError {}
 
 /// Finds the region, in the order above; within five seconds whatever the metadata addresses do.
 ///

@@ -1,7 +1,6 @@
 //! Settings that make every call impossible ([`SettingError`]), and texts of foreign errors for lines of the log.
 
 use std::error::Error;
-use std::fmt;
 use std::path::PathBuf;
 
 use crate::logs::sanitize;
@@ -10,23 +9,26 @@ use crate::logs::sanitize;
 const TOLD_MAX_CHARS: usize = 400;
 
 /// A setting that makes every call impossible; found at the start, before anything is sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SettingError {
     /// An endpoint that is no usable URL.
+    #[error("{source}: {reason}")]
     Endpoint {
         /// Where it was set: `AWS_ENDPOINT_URL_XRAY`, `cfg.yaml line 4 (Endpoint)`, ...
-        source: String,
+        r#source: String,
         /// What is wrong with it and what to write instead; quotes it, without a password.
         reason: String,
     },
     /// A proxy address that is no usable URL.
+    #[error("{source}: {reason}")]
     Proxy {
         /// Where it was set: `HTTPS_PROXY`, `flag -p`, ...
-        source: String,
+        r#source: String,
         /// What is wrong with it and what to write instead; quotes it, without a password.
         reason: String,
     },
     /// A file of CA certificates that cannot be used.
+    #[error("AWS_CA_BUNDLE: cannot use the CA certificates of {path:?}: {reason}")]
     CaBundle {
         /// The file that `AWS_CA_BUNDLE` names.
         path: PathBuf,
@@ -34,22 +36,6 @@ pub enum SettingError {
         reason: String,
     },
 }
-
-impl fmt::Display for SettingError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Endpoint { source, reason } | Self::Proxy { source, reason } => {
-                write!(f, "{source}: {reason}")
-            }
-            Self::CaBundle { path, reason } => write!(
-                f,
-                "AWS_CA_BUNDLE: cannot use the CA certificates of {path:?}: {reason}"
-            ),
-        }
-    }
-}
-
-impl Error for SettingError {}
 
 /// `text` from outside, fit for one line of a message: runs of white space as one space, the rest by [`sanitize`].
 ///

@@ -32,7 +32,8 @@ use crate::ledger::outcome::ErrorClass;
 const SHOWN_REASON_MAX_CHARS: usize = 300;
 
 /// Why there is no connection.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
 pub(crate) struct ConnectError {
     pub(crate) class: ErrorClass,
     message: String,
@@ -46,14 +47,6 @@ impl ConnectError {
         }
     }
 }
-
-impl std::fmt::Display for ConnectError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for ConnectError {}
 
 /// A connector for hyper-util's client. Cheap to clone.
 #[derive(Clone)]
@@ -342,19 +335,12 @@ impl Service<Uri> for Ready {
 #[derive(Clone)]
 struct Resolver(GaiResolver);
 
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("cannot find the address of {host}: {cause}")]
 struct ResolveError {
     host: String,
-    source: io::Error,
+    cause: io::Error,
 }
-
-impl std::fmt::Display for ResolveError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "cannot find the address of {}: {}", self.host, self.source)
-    }
-}
-
-impl std::error::Error for ResolveError {}
 
 impl Service<Name> for Resolver {
     type Response = GaiAddrs;
@@ -368,6 +354,6 @@ impl Service<Name> for Resolver {
     fn call(&mut self, name: Name) -> Self::Future {
         let host = name.as_str().to_owned();
         let resolving = self.0.call(name);
-        Box::pin(async move { resolving.await.map_err(|source| ResolveError { host, source }) })
+        Box::pin(async move { resolving.await.map_err(|cause| ResolveError { host, cause }) })
     }
 }
