@@ -41,7 +41,7 @@ pub fn ask(config: &Config, ready: bool) -> Result<String, String> {
             "what answers on {address} is no X-Ray daemon of this kind"
         ))
     })?;
-    let status = sanitize(status.as_bytes(), 3);
+    let status = sanitize(status, 3);
     if status == "200" {
         return Ok(format!(
             "{}: {address} answers GET {path}",
@@ -130,7 +130,7 @@ fn reasons(body: &str) -> Option<String> {
         }
         None => body.get("message")?.as_str()?.to_owned(),
     };
-    Some(sanitize(text.as_bytes(), LINE_MAX_CHARS))
+    Some(sanitize(text, LINE_MAX_CHARS))
 }
 
 #[cfg(test)]

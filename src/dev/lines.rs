@@ -78,9 +78,9 @@ pub fn line(digest: &Digest, known: Option<usize>, style: Style) -> String {
     let what = match http.and_then(|http| http.url.as_deref()) {
         Some(url) => {
             let method = http.and_then(|http| http.method.as_deref()).unwrap_or("-");
-            format!("{} {}", shown(method), shown(url))
+            format!("{} {}", sanitize(method, SHOWN_CHARS), sanitize(url, SHOWN_CHARS))
         }
-        None => shown(&digest.name),
+        None => sanitize(&digest.name, SHOWN_CHARS),
     };
     let took = duration(digest.duration());
     let mut line = format!(
@@ -104,7 +104,11 @@ pub fn line(digest: &Digest, known: Option<usize>, style: Style) -> String {
     for mark in marks(digest.marks) {
         let _ = write!(line, "  {}", style.marked(digest.marks, &mark.to_uppercase()));
     }
-    let _ = write!(line, "  {}", style.paint(Paint::Dim, &shown(&digest.id)));
+    let _ = write!(
+        line,
+        "  {}",
+        style.paint(Paint::Dim, &sanitize(&digest.id, SHOWN_CHARS))
+    );
     line
 }
 
@@ -141,7 +145,11 @@ pub fn tree(digest: &Digest, tree: &Tree, known: Option<usize>, style: Style) ->
         for exception in &entity.exceptions {
             let kind = exception.kind.as_deref().unwrap_or("exception");
             let message = exception.message.as_deref().unwrap_or_default();
-            let shown = format!("{}: {}", shown(kind), sanitize(message.as_bytes(), MESSAGE_CHARS));
+            let shown = format!(
+                "{}: {}",
+                sanitize(kind, SHOWN_CHARS),
+                sanitize(message, MESSAGE_CHARS)
+            );
             let _ = writeln!(
                 text,
                 "  {}{}",
@@ -157,9 +165,13 @@ pub fn tree(digest: &Digest, tree: &Tree, known: Option<usize>, style: Style) ->
 }
 
 fn entity_line(entity: &Entity, style: Style) -> String {
-    let mut line = style.marked(entity.marks, &shown(&entity.name));
+    let mut line = style.marked(entity.marks, &sanitize(&entity.name, SHOWN_CHARS));
     if !entity.detail.is_empty() {
-        let _ = write!(line, "  {}", style.paint(Paint::Dim, &shown(&entity.detail)));
+        let _ = write!(
+            line,
+            "  {}",
+            style.paint(Paint::Dim, &sanitize(&entity.detail, SHOWN_CHARS))
+        );
     }
     let took = if entity.in_progress {
         "in progress".to_owned()
@@ -208,10 +220,6 @@ fn marks(marks: Marks) -> impl Iterator<Item = &'static str> {
     ]
     .into_iter()
     .filter_map(|(is, word)| is.then_some(word))
-}
-
-fn shown(text: &str) -> String {
-    sanitize(text.as_bytes(), SHOWN_CHARS)
 }
 
 fn plural(segments: usize) -> String {

@@ -131,7 +131,7 @@ fn trace_id(document: &str) -> Option<String> {
         value
             .get("trace_id")?
             .as_str()
-            .map(|id| crate::logs::sanitize(id.as_bytes(), 40))
+            .map(|id| crate::logs::sanitize(id, 40))
     })
 }
 

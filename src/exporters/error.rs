@@ -24,7 +24,7 @@ pub struct PutError {
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 
 impl PutError {
-    /// `message` is fit for a log line: its parts from outside have been through [`quoted`](crate::net::client::error::quoted).
+    /// `message` is fit for a log line: its parts from outside have been through [`sanitize`](crate::logs::sanitize).
     pub(crate) fn new(class: ErrorClass, message: impl Into<String>) -> Self {
         Self {
             class,

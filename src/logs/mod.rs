@@ -49,7 +49,7 @@ pub(crate) mod testing;
 mod tests;
 
 pub use lines::LineBudget;
-pub use sanitize::sanitize;
+pub use sanitize::{sanitize, sanitize_lines};
 pub use tally::Tally;
 
 use crate::config::{LogConfig, LogFormat, LogLevel};

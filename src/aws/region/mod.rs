@@ -128,7 +128,7 @@ async fn resolve_within(
     match &profiles {
         Ok(profiles) => match region_of_profile(profiles) {
             Some((region, name)) => {
-                let source = format!("profile {}", shown(name));
+                let source = format!("profile {}", sanitize(name, SHOWN_REGION_MAX_CHARS));
                 if let Some(found) = search.setting(region, &source, &source)? {
                     return Ok(found);
                 }
@@ -179,7 +179,7 @@ impl Search {
         }
         if !is_region(region) {
             return Err(RegionError::Invalid {
-                value: shown(region),
+                value: sanitize(region, SHOWN_REGION_MAX_CHARS),
                 source: source.to_owned(),
             });
         }
@@ -196,7 +196,13 @@ impl Search {
         match answer {
             Ok(region) if is_region(region.trim()) => Some(found(region.trim(), source, official)),
             Ok(region) => {
-                self.failed(source, format!("\"{}\" is not a region", shown(&region)));
+                self.failed(
+                    source,
+                    format!(
+                        "\"{}\" is not a region",
+                        sanitize(&region, SHOWN_REGION_MAX_CHARS)
+                    ),
+                );
                 None
             }
             Err(said) => {
@@ -257,7 +263,7 @@ async fn load_profiles(environment: &Environment) -> Result<ProfileSet, String> 
     .map_err(|err| {
         let said = std::error::Error::source(&err).map_or_else(|| err.to_string(), ToString::to_string);
         let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
-        sanitize(said.as_bytes(), 300)
+        sanitize(said, 300)
     })
 }
 
@@ -281,13 +287,9 @@ fn region_of_profile(profiles: &ProfileSet) -> Option<(&str, &str)> {
 fn no_region_in(profiles: &ProfileSet, environment: &Environment) -> String {
     let name = profiles.selected_profile();
     let file = environment.get("AWS_CONFIG_FILE").unwrap_or("~/.aws/config");
-    let (shown_name, shown_file) = (shown(name), sanitize(file.as_bytes(), 200));
+    let (shown_name, shown_file) = (sanitize(name, SHOWN_REGION_MAX_CHARS), sanitize(file, 200));
     match profiles.get_profile(name) {
         Some(_) => format!("no region in profile {shown_name} of {shown_file}"),
         None => format!("no profile {shown_name} in {shown_file}"),
     }
-}
-
-fn shown(text: &str) -> String {
-    sanitize(text.as_bytes(), SHOWN_REGION_MAX_CHARS)
 }

@@ -56,7 +56,7 @@ fn is_news(said_at: &mut Option<Instant>, now: Instant) -> bool {
 
 /// An error of the file system, as it may be shown.
 fn shown(error: &io::Error) -> String {
-    logs::sanitize(error.to_string().as_bytes(), 200)
+    logs::sanitize(error.to_string(), 200)
 }
 
 impl Voice {

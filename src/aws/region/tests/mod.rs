@@ -237,7 +237,7 @@ async fn a_setting_that_is_no_region_is_an_error_that_names_it() {
         // It stands before these, which would do.
         lab.set("AWS_DEFAULT_REGION", "us-east-1");
         let err = lab.resolve().await.unwrap_err();
-        let value = sanitize(value.as_bytes(), 80);
+        let value = sanitize(value, 80);
         let expected = format!(
             "The region \"{value}\" from AWS_REGION is not a region: it becomes part of a host name and may hold \
              lower-case letters, digits and hyphens only, such as us-east-1."

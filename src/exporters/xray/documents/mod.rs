@@ -59,7 +59,7 @@ pub fn describe(body: &[u8]) -> Vec<Description> {
 impl fmt::Display for Description {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = |text: &Option<String>| match text {
-            Some(text) => logs::sanitize(text.as_bytes(), SHOWN_CHARS),
+            Some(text) => logs::sanitize(text, SHOWN_CHARS),
             None => "unknown".to_owned(),
         };
         write!(

@@ -23,10 +23,11 @@ use tokio::net::TcpStream;
 use tower_service::Service;
 
 use self::stream::{Io, Stream};
-use super::error::{causes, find_cause, quoted, told};
+use super::error::{causes, find_cause, told};
 use super::proxy::ProxyRules;
 use super::tls::Tls;
 use crate::ledger::outcome::ErrorClass;
+use crate::logs::sanitize_lines;
 
 /// The longest reason taken from a TLS handshake, in characters: it can list every name of a certificate.
 const SHOWN_REASON_MAX_CHARS: usize = 300;
@@ -305,10 +306,10 @@ fn tls_reason(error: &io::Error) -> String {
     match find_cause::<rustls::Error>(error) {
         Some(rustls::Error::InvalidCertificate(reason)) => format!(
             "its certificate is not trusted ({}); if it has a private CA, name the CA's certificates in AWS_CA_BUNDLE",
-            quoted(&reason.to_string(), SHOWN_REASON_MAX_CHARS)
+            sanitize_lines(&reason.to_string(), SHOWN_REASON_MAX_CHARS)
         ),
         Some(rustls::Error::InvalidMessage(_)) => "what answers there does not speak TLS".to_owned(),
-        Some(error) => quoted(&error.to_string(), SHOWN_REASON_MAX_CHARS),
+        Some(error) => sanitize_lines(&error.to_string(), SHOWN_REASON_MAX_CHARS),
         None => told(error),
     }
 }
