@@ -38,19 +38,17 @@
 mod file;
 mod format;
 mod layer;
-mod lines;
 mod queue;
+mod repeats;
 mod sanitize;
 mod sink;
-mod tally;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use lines::LineBudget;
+pub use repeats::{LineBudget, Reminder, Tally};
 pub use sanitize::{sanitize, sanitize_lines};
-pub use tally::Tally;
 
 use crate::config::{LogConfig, LogFormat, LogLevel};
 use file::{LogFile, ROTATE_BYTES};

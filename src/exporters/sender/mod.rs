@@ -19,14 +19,11 @@ use crate::exporters::xray::{PutAnswer, Unprocessed, XRay};
 use crate::ledger::calls::{Ended, Failure};
 use crate::ledger::{DropReason, Ledger};
 use crate::logs;
-use crate::logs::LineBudget;
+use crate::logs::{LineBudget, Reminder};
 use crate::pipeline::batch::{Batch, body};
 use crate::pipeline::intake::Intake;
 use crate::pipeline::queue::Next;
 use crate::pipeline::spool::DRAIN_INTERVAL;
-
-/// The least time between two lines about failing calls.
-const OUTAGE_REMINDER: Duration = Duration::from_secs(60);
 
 /// An outage that comes sooner after the last line is said once it has lasted this long: an endpoint that fails every
 /// tenth call would fill the log otherwise.
@@ -68,7 +65,7 @@ pub struct Sender<C> {
     ledger: Arc<Ledger>,
     pacer: Pacer,
     calls: JoinSet<Call>,
-    outage_said_at: Option<Instant>,
+    outage_reminder: Reminder,
     outage_said: bool,
     splits_left: usize,
     refused_lines: LineBudget,
@@ -102,7 +99,7 @@ impl<C: PutSegments> Sender<C> {
             ledger,
             pacer: Pacer::new(max),
             calls: JoinSet::new(),
-            outage_said_at: None,
+            outage_reminder: Reminder::default(),
             outage_said: false,
             splits_left: MAX_SPLITS,
             refused_lines: LineBudget::default(),
@@ -341,12 +338,12 @@ impl<C: PutSegments> Sender<C> {
         self.intake.put_back(batch, now);
         let Some(outage) = self.pacer.outage() else { return };
         let lasts = now.duration_since(outage.since);
-        let said_lately = self.outage_said_at.is_some_and(|at| now < at + OUTAGE_REMINDER);
+        let said_lately = self.outage_reminder.was_said_lately(now);
         if said_lately && (self.outage_said || lasts < OUTAGE_CERTAIN) {
             tracing::debug!("Sending segment batch failed with: {}", error.message);
             return;
         }
-        self.outage_said_at = Some(now);
+        self.outage_reminder = Reminder::said(now);
         self.outage_said = true;
         let counts = self.ledger.snapshot();
         let (waiting, spooled) = (counts.pending(), counts.spooled);

@@ -52,10 +52,10 @@
 
 pub mod disk;
 pub mod index;
+mod log;
 pub mod name;
 pub mod settings;
 pub mod store;
-mod voice;
 pub mod worker;
 
 use std::path::Path;

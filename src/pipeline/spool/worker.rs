@@ -7,10 +7,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Instant;
 
 use super::disk::Disk;
+use super::log::SpoolLog;
 use super::name::FileName;
 use super::settings::{RETRY, WorkerConfig};
 use super::store::{Moment, Store, Taken};
-use super::voice::Voice;
 use super::{Command, Shared, TakesBack};
 use crate::ledger::{DropReason, Ledger};
 use crate::pipeline::batch::Batch;
@@ -35,7 +35,7 @@ pub struct Worker<D> {
     sweep_at: Option<Instant>,
     /// Nothing is read before.
     read_again_at: Option<Instant>,
-    voice: Voice,
+    log: SpoolLog,
 }
 
 #[derive(Debug)]
@@ -64,7 +64,7 @@ impl<D: Disk> Worker<D> {
             retry_at: None,
             sweep_at: None,
             read_again_at: None,
-            voice: Voice::new(config),
+            log: SpoolLog::new(config),
         }
     }
 
@@ -116,7 +116,7 @@ impl<D: Disk> Worker<D> {
                     ledger.add_dropped(DropReason::SpoolDamaged, damaged);
                     ledger.add_dropped(DropReason::SpoolFull, evicted);
                 });
-                self.voice.opened(&found, at.instant);
+                self.log.opened(&found, at.instant);
                 self.publish(at.instant);
                 Ok(())
             }
@@ -174,7 +174,7 @@ impl<D: Disk> Worker<D> {
             Files::Open(_) => None,
             Files::Closed(_) | Files::Opening => self.retry_at,
         };
-        [reopen_at, self.sweep_at, self.read_again_at, self.voice.due()]
+        [reopen_at, self.sweep_at, self.read_again_at, self.log.due()]
             .into_iter()
             .flatten()
             .min()
@@ -196,7 +196,7 @@ impl<D: Disk> Worker<D> {
             self.publish(at.instant);
             taker.wake();
         }
-        self.voice.speak(at.instant);
+        self.log.speak(at.instant);
     }
 
     /// False when it was the last one.
@@ -216,7 +216,7 @@ impl<D: Disk> Worker<D> {
             Command::Settled(file) => self.settled(file, at),
             Command::Hurry => self.retry_at = None,
             Command::Close(done) => {
-                self.voice.flush(at.instant);
+                self.log.flush(at.instant);
                 // Nobody waits any more when the deadline has passed.
                 let _: Result<(), ()> = done.send(());
                 return false;
@@ -270,11 +270,11 @@ impl<D: Disk> Worker<D> {
                     ledger.add_dropped(DropReason::SpoolFull, full + evicted);
                     ledger.add_dropped(DropReason::SpoolFailed, failed);
                 });
-                self.voice.full(full + evicted, at.instant);
+                self.log.full(full + evicted, at.instant);
                 match &written.error {
                     Some(error) => {
                         self.retry_at = Some(at.instant + RETRY);
-                        self.voice.failed(error, failed, at.instant);
+                        self.log.failed(error, failed, at.instant);
                         if error.kind() == io::ErrorKind::NotFound {
                             // Somebody removed the directory, and the lock with it.
                             drop(store_disk(&mut self.files).map(Disk::lock));
@@ -282,11 +282,11 @@ impl<D: Disk> Worker<D> {
                     }
                     None => {
                         self.retry_at = None;
-                        self.voice.writes_again();
+                        self.log.writes_again();
                     }
                 }
                 if let Some(error) = &written.names_unsafe {
-                    self.voice.names_unsafe(error);
+                    self.log.names_unsafe(error);
                 }
                 for batch in [written.stored, written.full, written.failed].iter().flatten() {
                     self.end_origin(batch, at);
@@ -295,7 +295,7 @@ impl<D: Disk> Worker<D> {
             _ => {
                 let failed = documents(&batches);
                 self.account(|ledger| ledger.add_dropped(DropReason::SpoolFailed, failed));
-                self.voice.dropped(failed, at.instant);
+                self.log.dropped(failed, at.instant);
                 for batch in &batches {
                     self.end_origin(batch, at);
                 }
@@ -329,15 +329,15 @@ impl<D: Disk> Worker<D> {
             Taken::Nothing => {}
             Taken::Damaged(name) => {
                 lost(self, &name);
-                self.voice.damaged(&name, at.instant);
+                self.log.damaged(&name, at.instant);
             }
             Taken::Missing(name) => {
                 lost(self, &name);
-                self.voice.missing(&name, at.instant);
+                self.log.missing(&name, at.instant);
             }
             Taken::Failed(error) => {
                 self.read_again_at = Some(at.instant + RETRY);
-                self.voice.unreadable(&error, at.instant);
+                self.log.unreadable(&error, at.instant);
             }
         }
         self.shared.out.fetch_sub(1, AcqRel);
@@ -354,7 +354,7 @@ impl<D: Disk> Worker<D> {
             if self.sweep_at.is_none() {
                 self.sweep_at = Some(at.instant + RETRY);
             }
-            self.voice.not_removed(&error, at.instant);
+            self.log.not_removed(&error, at.instant);
         }
     }
 
@@ -368,7 +368,7 @@ impl<D: Disk> Worker<D> {
 
     fn open_or_say(&mut self, at: Moment) {
         if let Err(error) = self.open(at) {
-            self.voice.cannot_open(&error);
+            self.log.cannot_open(&error);
         }
     }
 
@@ -398,7 +398,7 @@ impl<D: Disk> Worker<D> {
             0
         };
         self.shared.waiting_files.store(readable, Release);
-        self.voice.holds(index.files(), now);
+        self.log.holds(index.files(), now);
     }
 }
 
