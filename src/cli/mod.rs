@@ -24,7 +24,7 @@ pub use dev::{DevFlags, SendFlags};
 
 use definition::{Kind, command};
 use dev::Asked;
-use front::{Given, Stop};
+use front::{Given, StoppedAt};
 
 /// What a command line asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -127,7 +127,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocation, Usa
 
 fn parse_with(command: clap::Command, arguments: &[OsString]) -> Result<Invocation, UsageError> {
     let line = front::read(&command, arguments)?;
-    if line.stop == Stop::Help {
+    if line.stop == StoppedAt::Help {
         return Ok(Invocation::Print(help_of(&command)));
     }
     let warnings = ignored::warnings(&command, &line);

@@ -18,7 +18,7 @@ use xray_service::sampling::SamplingRule;
 use xray_service::service::Service;
 use xray_service::traces::Limits;
 
-use super::disk::{Disk, DiskError};
+use super::disk::{StoreFile, StoreFileError};
 use super::screen::{self, Screen, View};
 use super::web::{self, Shared};
 use crate::config::{Config, Environment, LogFormat, Sourced, TcpConfig, XRayConfig};
@@ -53,7 +53,7 @@ pub enum DevError {
     Tcp(BindError),
     /// The file of `--store` can't be used.
     #[error(transparent)]
-    Disk(DiskError),
+    Store(StoreFileError),
     /// The system refuses a thread or a runtime.
     #[error("The system refuses what xray dev needs to run: {0}")]
     System(io::Error),
@@ -96,7 +96,7 @@ async fn run_until(config: DevConfig, stopped: watch::Receiver<Stop>) -> Result<
     }
     let service = Arc::new(Mutex::new(service));
     let disk = match &config.store {
-        Some(path) => Some(Disk::open(path, &service).map_err(DevError::Disk)?),
+        Some(path) => Some(StoreFile::open(path, &service).map_err(DevError::Store)?),
         None => None,
     };
     let listener = listen::tcp(&config.daemon.tcp.address).map_err(DevError::Tcp)?;

@@ -47,10 +47,10 @@ pub(crate) struct Found {
 /// The shared credentials. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct CachedCredentials {
-    shared: Arc<Shared>,
+    shared: Arc<Cache>,
 }
 
-struct Shared {
+struct Cache {
     source: CredentialsSource,
     state: Mutex<State>,
     /// Held while the chain runs, so that it runs once however many calls wait for it.
@@ -118,7 +118,7 @@ impl State {
 impl CachedCredentials {
     pub(crate) fn new(source: CredentialsSource) -> Self {
         Self {
-            shared: Arc::new(Shared {
+            shared: Arc::new(Cache {
                 source,
                 state: Mutex::default(),
                 loading: tokio::sync::Mutex::default(),

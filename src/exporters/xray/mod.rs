@@ -44,11 +44,11 @@ use crate::net::client::tls::{Tls, Trust};
 /// X-Ray as this run sees it. Cheap to clone; all clones share connections and credentials.
 #[derive(Debug, Clone)]
 pub struct XRay {
-    shared: Arc<Shared>,
+    shared: Arc<Connected>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct Connected {
     xray: aws_sdk_xray::Client,
     endpoint: Endpoint,
     credentials: CachedCredentials,
@@ -152,7 +152,7 @@ impl XRay {
             .interceptor(FinishedBody)
             .build();
         Ok(Self {
-            shared: Arc::new(Shared {
+            shared: Arc::new(Connected {
                 xray: aws_sdk_xray::Client::from_conf(xray),
                 endpoint,
                 credentials,

@@ -108,7 +108,7 @@ enum Command {
 
 /// What both sides count.
 #[derive(Debug, Default)]
-struct Shared {
+struct SpoolCounts {
     /// Memory of batches that wait to be written.
     to_write_bytes: AtomicUsize,
     /// Files that wait on disk.
@@ -125,7 +125,7 @@ struct Shared {
 #[derive(Debug)]
 pub struct Spool {
     commands: mpsc::Sender<Command>,
-    shared: Arc<Shared>,
+    shared: Arc<SpoolCounts>,
     write_limit_bytes: usize,
     limit_bytes: u64,
 }
@@ -154,7 +154,7 @@ impl Spool {
         ledger: Arc<Ledger>,
     ) -> (Self, Worker<D>) {
         let (commands, receiver) = mpsc::channel();
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(SpoolCounts::default());
         let limit_bytes = config.limit_bytes;
         let worker = Worker::new(disk, config, receiver, Arc::clone(&shared), ledger);
         let spool = Self {
@@ -292,7 +292,7 @@ impl Spool {
     }
 }
 
-impl Shared {
+impl SpoolCounts {
     fn lock_account(&self) -> MutexGuard<'_, bool> {
         self.account_closed.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -11,7 +11,7 @@ use super::log::SpoolLog;
 use super::name::FileName;
 use super::settings::{RETRY, WorkerConfig};
 use super::store::{Moment, Store, Taken};
-use super::{Command, Shared, TakesBack};
+use super::{Command, SpoolCounts, TakesBack};
 use crate::ledger::{DropReason, Ledger};
 use crate::pipeline::batch::Batch;
 use crate::pipeline::batch::origin::{FileId, Origin};
@@ -25,7 +25,7 @@ pub struct Worker<D> {
     commands: Receiver<Command>,
     /// Taken out of `commands` and not obeyed yet.
     pulled: Option<Command>,
-    shared: Arc<Shared>,
+    shared: Arc<SpoolCounts>,
     ledger: Arc<Ledger>,
     limit_bytes: u64,
     files: Files<D>,
@@ -51,7 +51,7 @@ impl<D: Disk> Worker<D> {
         disk: D,
         config: WorkerConfig,
         commands: Receiver<Command>,
-        shared: Arc<Shared>,
+        shared: Arc<SpoolCounts>,
         ledger: Arc<Ledger>,
     ) -> Self {
         Self {
