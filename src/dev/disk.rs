@@ -31,7 +31,7 @@ pub struct StoreFileError(String);
 
 /// A file that is kept up with the store until this is dropped.
 #[derive(Debug)]
-pub struct StoreFile {
+pub(crate) struct StoreFile {
     wake: Option<SyncSender<()>>,
     writer: Option<JoinHandle<()>>,
 }
@@ -41,7 +41,7 @@ impl StoreFile {
     ///
     /// # Errors
     /// When the file can't be made or read, is no such file, or is open in another process.
-    pub fn open(path: &Path, service: &Arc<Mutex<Service>>) -> Result<Self, StoreFileError> {
+    pub(crate) fn open(path: &Path, service: &Arc<Mutex<Service>>) -> Result<Self, StoreFileError> {
         let failed = |error: redb::Error| {
             let hint = match error {
                 redb::Error::DatabaseAlreadyOpen => "another xray dev uses it; give each its own file",
@@ -70,7 +70,7 @@ impl StoreFile {
     }
 
     /// There is something to write. Does not wait.
-    pub fn wake(&self) {
+    pub(crate) fn wake(&self) {
         if let Some(wake) = &self.wake {
             // Full: it is awake.
             let _ = wake.try_send(());

@@ -25,7 +25,7 @@ const MAX_TREE_LINES: usize = 500;
 
 /// Whether lines are coloured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Style {
+pub(crate) enum Style {
     /// No escape sequences: for files and pipes.
     Plain,
     /// With the 16 colours that every terminal has.
@@ -70,7 +70,7 @@ impl Style {
 
 /// One line about a trace, without its end. `known`: how many segments it was shown with before, if it was.
 #[must_use]
-pub fn line(digest: &Digest, known: Option<usize>, style: Style) -> String {
+pub(crate) fn line(digest: &Digest, known: Option<usize>, style: Style) -> String {
     let entry = digest.entry_part();
     let http = entry.map(|entry| &entry.http);
     let status = http.and_then(|http| http.status);
@@ -114,7 +114,7 @@ pub fn line(digest: &Digest, known: Option<usize>, style: Style) -> String {
 
 /// The line and under it the tree, each line with its end.
 #[must_use]
-pub fn tree(digest: &Digest, tree: &Tree, known: Option<usize>, style: Style) -> String {
+pub(crate) fn tree(digest: &Digest, tree: &Tree, known: Option<usize>, style: Style) -> String {
     let mut text = line(digest, known, style);
     text.push('\n');
     let order = tree.preorder();
@@ -193,7 +193,7 @@ fn entity_line(entity: &Entity, style: Style) -> String {
 
 /// One JSON object about a trace, without the end of the line.
 #[must_use]
-pub fn json_line(digest: &Digest) -> String {
+pub(crate) fn json_line(digest: &Digest) -> String {
     let http = digest.entry_part().map(|entry| &entry.http);
     json!({
         "time": date_time(digest.start),
@@ -231,7 +231,7 @@ fn plural(segments: usize) -> String {
 
 /// Three digits that count: `123 µs`, `1.23 ms`, `12.3 s`, `5 min 3 s`.
 #[must_use]
-pub fn duration(seconds: f64) -> String {
+pub(crate) fn duration(seconds: f64) -> String {
     let micros = (seconds * 1e6).round();
     let digits = |value: f64, unit: &str| {
         let decimals = if value < 9.995 {

@@ -21,7 +21,7 @@ const AT_ONCE: usize = 200;
 
 /// How traces are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct View {
+pub(crate) struct View {
     /// Each as a tree.
     pub tree: bool,
     /// Lines for people, or JSON.
@@ -33,7 +33,7 @@ pub struct View {
 impl View {
     /// For the stdout of this process: coloured when it is a terminal and `NO_COLOR` is not set.
     #[must_use]
-    pub fn of_process(tree: bool, format: LogFormat) -> Self {
+    pub(crate) fn of_process(tree: bool, format: LogFormat) -> Self {
         let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let style = if io::stdout().is_terminal() && !plain {
             Style::Coloured
@@ -46,7 +46,7 @@ impl View {
 
 /// Writes texts on a thread of its own, so that a terminal that does not read holds up nobody.
 #[derive(Debug)]
-pub struct Screen {
+pub(crate) struct Screen {
     texts: Option<SyncSender<String>>,
     writer: Option<JoinHandle<()>>,
     left_out: u64,
@@ -57,7 +57,7 @@ impl Screen {
     ///
     /// # Errors
     /// When the system refuses a thread.
-    pub fn new(mut target: impl Write + Send + 'static) -> io::Result<Self> {
+    pub(crate) fn new(mut target: impl Write + Send + 'static) -> io::Result<Self> {
         let (texts, waiting) = sync_channel::<String>(QUEUE);
         let writer = std::thread::Builder::new()
             .name("xray-screen".to_owned())
@@ -75,7 +75,7 @@ impl Screen {
     }
 
     /// Shows a text, which has the end of its last line.
-    pub fn say(&mut self, mut text: String) {
+    pub(crate) fn say(&mut self, mut text: String) {
         let Some(texts) = &self.texts else { return };
         if self.left_out > 0 {
             text = format!("… {} traces were not shown here\n{text}", self.left_out);
@@ -87,7 +87,7 @@ impl Screen {
     }
 
     /// Waits until all is written; not on a runtime that has other work.
-    pub fn finish(mut self) {
+    pub(crate) fn finish(mut self) {
         drop(self.texts.take());
         if let Some(writer) = self.writer.take() {
             // A panic of it has shown itself.
