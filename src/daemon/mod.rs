@@ -26,7 +26,7 @@ use self::running::{Part, Receiving, Running, Sending};
 use self::signals::Stop;
 use crate::api::health::Health;
 use crate::api::summary::{Summary, Totals};
-use crate::api::{App, Server};
+use crate::api::{self, App, metrics};
 use crate::config::{Config, Environment};
 use crate::exporters::sender::Phase;
 use crate::exporters::xray::XRay;
@@ -41,6 +41,7 @@ pub struct Daemon {
     udp_address: SocketAddr,
     tcp: Option<TcpListener>,
     summary: Arc<Summary>,
+    health: Arc<Health>,
     receiving: Receiving,
 }
 
@@ -57,6 +58,12 @@ impl Daemon {
         self.udp_address
     }
 
+    /// Where its numbers come from, for a port that shows them in place of its own.
+    #[must_use]
+    pub fn metrics(&self) -> metrics::Source {
+        metrics::Source::new(Arc::clone(&self.summary), Arc::clone(&self.health))
+    }
+
     /// Finds region, credentials and endpoint, then sends until `stop` says otherwise. Returns the final counts.
     ///
     /// # Errors
@@ -67,11 +74,11 @@ impl Daemon {
             environment,
             tcp,
             summary,
+            health,
             receiving,
             ..
         } = self;
         let Summary { ledger, intake, .. } = &*summary;
-        let health = Arc::new(Health::default());
         let app = Arc::new(App::new(
             Guard::new(
                 &config.tcp.allow_host,
@@ -141,7 +148,7 @@ async fn serve(
     stop: oneshot::Receiver<()>,
 ) -> io::Result<()> {
     match listener {
-        Some(listener) => Server::new(listener, app).run(stop).await,
+        Some(listener) => api::serve(listener, app, stop).await,
         None => {
             // An error is a stop too: the daemon is gone.
             let _: Result<(), oneshot::error::RecvError> = stop.await;

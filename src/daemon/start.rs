@@ -69,6 +69,7 @@ impl Daemon {
             udp_address,
             tcp,
             summary,
+            health: Arc::default(),
             receiving,
         })
     }

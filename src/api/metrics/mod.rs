@@ -3,6 +3,8 @@
 //!
 //! The table in the README lists them; a test compares it with the page.
 
+mod source;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -14,6 +16,8 @@ use crate::ledger::http::{Ending, HttpCounts};
 use crate::ledger::outcome::ErrorClass;
 use crate::ledger::{DropReason, RejectReason};
 use crate::pipeline::intake::depth::{Depth, SpoolDepth};
+
+pub use source::Source;
 
 /// Everything that is shown, at one moment.
 #[derive(Debug, Clone)]
