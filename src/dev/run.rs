@@ -20,7 +20,7 @@ use xray_service::traces::Limits;
 
 use super::disk::{StoreFile, StoreFileError};
 use super::screen::{self, Screen, View};
-use super::web::{self, Shared};
+use super::web::{self, Site};
 use crate::config::{Config, Environment, LogFormat, Sourced, TcpConfig, XRayConfig};
 use crate::daemon::signals::{self, Stop};
 use crate::daemon::{Daemon, StartError};
@@ -125,7 +125,7 @@ async fn run_until(config: DevConfig, stopped: watch::Receiver<Stop>) -> Result<
         tcp: tcp.to_string(),
         store_file: config.store.as_ref().map(|path| path.display().to_string()),
     };
-    let shared = Arc::new(Shared::new(service, guard, about, daemon.metrics()));
+    let shared = Arc::new(Site::new(service, guard, about, daemon.metrics()));
     let mut screen = Screen::new(io::stdout()).map_err(DevError::System)?;
     screen.say(welcome(tcp, udp, format));
     let (stop_serving, serving_stopped) = oneshot::channel();

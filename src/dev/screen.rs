@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use super::finished::{PATIENCE, Waiting};
 use super::lines::{self, Style};
-use super::web::Shared;
+use super::web::Site;
 use crate::config::LogFormat;
 
 /// Texts that may wait for a terminal that does not read (a paused one, say); more are counted and left out.
@@ -99,7 +99,7 @@ impl Screen {
 /// Shows traces as they are finished, until `stop`; then those that only their quiet time holds back. Sleeps without a
 /// timer while none is on its way.
 pub(super) async fn show(
-    shared: Arc<Shared>,
+    shared: Arc<Site>,
     view: View,
     mut screen: Screen,
     mut stop: oneshot::Receiver<()>,
@@ -134,7 +134,7 @@ pub(super) async fn show(
     }
 }
 
-fn look(shared: &Shared, revision: &mut u64, waiting: &mut Waiting) {
+fn look(shared: &Site, revision: &mut u64, waiting: &mut Waiting) {
     loop {
         let service = shared.service();
         let changes = service.traces().changes_since(*revision, AT_ONCE);
@@ -155,7 +155,7 @@ fn look(shared: &Shared, revision: &mut u64, waiting: &mut Waiting) {
     }
 }
 
-fn text_of(shared: &Shared, id: &str, view: View, waiting: &mut Waiting) -> Option<String> {
+fn text_of(shared: &Site, id: &str, view: View, waiting: &mut Waiting) -> Option<String> {
     let service = shared.service();
     let trace = service.traces().get(id)?;
     let digest = trace.digest();
