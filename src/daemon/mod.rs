@@ -75,7 +75,7 @@ impl Daemon {
             tcp,
             summary,
             health,
-            receiving,
+            mut receiving,
             ..
         } = self;
         let Summary { ledger, intake, .. } = &*summary;
@@ -91,7 +91,7 @@ impl Daemon {
         let (stop_serving, serving_stopped) = oneshot::channel();
         let (phase, phases) = watch::channel(Phase::Running);
         let mut running = Running {
-            receiving,
+            receiving: &mut receiving,
             serving: Part::new(
                 stop_serving,
                 Box::pin(serve(tcp, Arc::clone(&app), serving_stopped)),
@@ -129,6 +129,7 @@ impl Daemon {
             result = end => result,
             () = told_to_end_now(&mut stop) => Ok(()),
         };
+        receiving.read_the_rest().await;
         if let Some(spool) = intake.spool() {
             spool.close_account();
         }

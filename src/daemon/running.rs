@@ -22,6 +22,10 @@ const SPOOL_BYTES_PER_S: f64 = 20e6;
 /// when they are forwarded; what waits is sent meanwhile, and needs the rest when a slow client uses all of it.
 const SERVING_SHARE: u32 = 2;
 
+/// What the receiver gets beyond the deadline, at a stop that was too short for it, to read what the kernel holds: a
+/// full receive buffer takes some 50 ms.
+const COUNTING_MAX: Duration = Duration::from_millis(250);
+
 /// A source of documents: it runs until it is told to end.
 #[derive(Debug)]
 pub(super) struct Part<F> {
@@ -46,6 +50,16 @@ impl<F> Part<F> {
 /// The receiver, on its own thread; that thread says how it ended.
 pub(super) type Receiving = Part<oneshot::Receiver<io::Result<()>>>;
 
+impl Receiving {
+    /// At a stop that was too short for it: told to stop, it reads all the same what came before, so that what can't be
+    /// sent any more is counted with the rest.
+    pub(super) async fn read_the_rest(&mut self) {
+        if !self.ended.is_terminated() {
+            drop(timeout(COUNTING_MAX, &mut self.ended).await);
+        }
+    }
+}
+
 /// The TCP port.
 pub(super) type Serving<'d> = Part<Pin<Box<dyn Future<Output = io::Result<()>> + Send + 'd>>>;
 
@@ -57,7 +71,7 @@ pub(super) struct Sending<'d> {
 
 /// What runs, in the order of the data.
 pub(super) struct Running<'d> {
-    pub(super) receiving: Receiving,
+    pub(super) receiving: &'d mut Receiving,
     pub(super) serving: Serving<'d>,
     pub(super) intake: &'d Intake,
     pub(super) sending: Sending<'d>,
@@ -84,7 +98,7 @@ impl Running<'_> {
         let serving_limit = self.shutdown_timeout / SERVING_SHARE;
         let sources_end = async {
             tokio::join!(
-                received(self.receiving.ended),
+                received(&mut self.receiving.ended),
                 served(self.serving.ended, serving_limit)
             );
             // What came over TCP after the receiver had ended.
@@ -107,7 +121,7 @@ impl Running<'_> {
     ) -> Result<(), StartError> {
         self.stop_sources();
         if matches!(&failed, Err(error) if !matches!(error, StartError::System(_))) {
-            drop(timeout_at(deadline, self.receiving.ended).await);
+            drop(timeout_at(deadline, &mut self.receiving.ended).await);
         }
         drop(self.sending.ended);
         keep_what_is_left(self.intake, deadline).await;
@@ -121,7 +135,7 @@ impl Running<'_> {
     }
 }
 
-async fn received(receiving_ended: oneshot::Receiver<io::Result<()>>) {
+async fn received(receiving_ended: &mut oneshot::Receiver<io::Result<()>>) {
     if let Ok(Err(error)) = receiving_ended.await {
         tracing::error!("Receiving on UDP ended with: {error}");
     }

@@ -127,7 +127,16 @@ impl Intake {
         if document.len() <= DATAGRAM_MAX_BYTES {
             self.add(std::iter::once(document), now);
         } else if let Some(batch) = OpenBatch::of_one(document, now) {
-            let evicted = self.lock().queue.push(batch);
+            let evicted = {
+                let mut state = self.lock();
+                // What is in the open batch came before.
+                let mut evicted = match state.open.seal() {
+                    Some(older) => state.queue.push(older),
+                    None => Evicted::default(),
+                };
+                evicted.0.append(&mut state.queue.push(batch).0);
+                evicted
+            };
             self.spill(evicted, now);
             self.sealed.notify_one();
         }
@@ -363,12 +372,12 @@ mod tests {
     }
 
     #[test]
-    fn a_document_that_is_larger_than_a_datagram_goes_in_a_batch_of_its_own() {
-        for (bytes, batches) in [(DATAGRAM_MAX_BYTES, 1), (DATAGRAM_MAX_BYTES + 1, 2)] {
+    fn a_document_that_is_larger_than_a_datagram_goes_in_a_batch_of_its_own_behind_what_came_before() {
+        for (bytes, batches, waiting) in [(DATAGRAM_MAX_BYTES, 1, 0), (DATAGRAM_MAX_BYTES + 1, 2, 2)] {
             let (intake, now) = (intake(), Instant::now());
             add(&intake, b"small", now);
             intake.add_from_elsewhere(&vec![b'x'; bytes], now);
-            assert_eq!(intake.waiting_documents(), batches - 1, "{bytes}");
+            assert_eq!(intake.waiting_documents(), waiting, "{bytes}");
             intake.seal(now);
             let taken = std::iter::from_fn(|| match intake.take(now) {
                 Next::Ready(batch) => Some(batch.documents),

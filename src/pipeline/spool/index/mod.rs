@@ -198,8 +198,8 @@ impl Index {
     }
 
     /// Documents in files that wait.
-    #[cfg(test)]
-    pub(crate) fn waiting_documents(&self) -> u64 {
+    #[must_use]
+    pub fn waiting_documents(&self) -> u64 {
         self.waiting().map(|name| name.documents).sum()
     }
 
