@@ -18,7 +18,7 @@ use http_body_util::BodyExt as _;
 use tokio::time::{Instant, timeout_at};
 
 use super::answer::{self, Raw};
-use super::{Shared, XRay};
+use super::{Connected, XRay};
 use crate::exporters::error::PutError;
 use crate::ledger::outcome::ErrorClass;
 use crate::net::client::error::told;
@@ -89,7 +89,7 @@ impl XRay {
     }
 }
 
-impl Shared {
+impl Connected {
     fn signed(
         &self,
         path: &str,

@@ -56,10 +56,10 @@
 
 pub mod disk;
 pub mod index;
+mod log;
 pub mod name;
 pub mod settings;
 pub mod store;
-mod voice;
 pub mod worker;
 
 use std::marker::PhantomData;
@@ -114,7 +114,7 @@ enum Command {
 
 /// What both sides count.
 #[derive(Debug, Default)]
-struct Shared {
+struct SpoolCounts {
     /// Memory of batches that wait to be written.
     to_write_bytes: AtomicUsize,
     /// Documents that were handed over and are in no count of the ledger yet. Changed together with the ledger, under the
@@ -134,7 +134,7 @@ struct Shared {
 #[derive(Debug)]
 pub struct Spool<E> {
     commands: mpsc::Sender<Command>,
-    shared: Arc<Shared>,
+    shared: Arc<SpoolCounts>,
     write_limit_bytes: usize,
     limit_bytes: u64,
     encoding: PhantomData<E>,
@@ -164,7 +164,7 @@ impl<E: Encoding> Spool<E> {
         ledger: Arc<Ledger>,
     ) -> (Self, Worker<D, E>) {
         let (commands, receiver) = mpsc::channel();
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(SpoolCounts::default());
         let limit_bytes = config.limit_bytes;
         let worker = Worker::new(disk, config, receiver, Arc::clone(&shared), ledger);
         let spool = Self {
@@ -322,7 +322,7 @@ impl<E: Encoding> Spool<E> {
     }
 }
 
-impl Shared {
+impl SpoolCounts {
     fn lock_account(&self) -> MutexGuard<'_, bool> {
         self.account_closed.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -118,7 +118,7 @@ fn documents(body: &[u8]) -> Result<Vec<String>, Box<Answer>> {
     };
     let PutTraceSegments { documents } = serde_json::from_slice(body).map_err(|error| {
         // It may quote what was there.
-        let reason = sanitize(error.to_string().as_bytes(), REASON_MAX_CHARS);
+        let reason = sanitize(error.to_string(), REASON_MAX_CHARS);
         refused(format!(
             "The body must be {{\"TraceSegmentDocuments\": [\"...\", ...]}}, each document a string: {reason}"
         ))

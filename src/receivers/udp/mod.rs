@@ -20,7 +20,7 @@ use tokio::net::UdpSocket;
 use tokio::sync::oneshot::{self, error::TryRecvError};
 
 use self::datagram::Reject;
-use crate::config::{Disk, Sourced};
+use crate::config::{Sourced, SystemFiles};
 use crate::ledger::Ledger;
 use crate::logs::Tally;
 use crate::net::listen::{self, BindError, Port};
@@ -203,7 +203,7 @@ impl<I: Intake> Receiver<I> {
         intake.seal(Instant::now());
         // While the socket is still open: its count goes with it.
         if let Some(drops) = kernel_drops {
-            drops.read(&Disk);
+            drops.read(&SystemFiles);
         }
         Ok(())
     }
@@ -323,7 +323,7 @@ mod tests {
     async fn all_that_a_full_socket_holds_is_taken_at_the_end_whatever_its_size() {
         for (bytes, datagrams) in [(SMALL.len(), 3000), (1_000, 1500), (60_000, 100)] {
             let (socket, receiver, ledger, stopped) = stopped();
-            let drops = KernelDrops::of_socket(&socket, &Disk).unwrap();
+            let drops = KernelDrops::of_socket(&socket, &SystemFiles).unwrap();
             let datagram = [SMALL, &vec![b' '; bytes - SMALL.len()]].concat();
             let sender = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
             for _ in 0..datagrams {
@@ -331,7 +331,7 @@ mod tests {
             }
             receiver.run(stopped).await.unwrap();
             let received = ledger.snapshot().received;
-            assert_eq!(received, datagrams - drops.read(&Disk), "{bytes} bytes");
+            assert_eq!(received, datagrams - drops.read(&SystemFiles), "{bytes} bytes");
         }
     }
 
