@@ -8,6 +8,8 @@
 //! | [`otlp`] | OTLP spans as documents |
 //! | [`fields`] | fields that may be missing or of the wrong type |
 
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
+
 pub mod fields;
 pub mod otlp;
 pub mod outline;

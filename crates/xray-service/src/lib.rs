@@ -14,6 +14,8 @@
 //! | [`sampling`] | sampling rules, quotas, statistics |
 //! | [`telemetry`] | what daemons report about themselves |
 
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
+
 pub mod answer;
 mod api;
 pub mod console;
