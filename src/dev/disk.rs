@@ -139,10 +139,6 @@ fn write(database: &Database, service: &Mutex<Service>, woken: &Receiver<()>) {
 }
 
 /// Waits for more; `true` when the end has come.
-#[allow(
-    clippy::disallowed_methods,
-    reason = "gathers what is to be written for so long"
-)]
 fn gather(woken: &Receiver<()>) -> bool {
     let until = std::time::Instant::now() + GATHER;
     loop {

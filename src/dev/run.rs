@@ -88,7 +88,6 @@ pub fn run(config: DevConfig, reopen_log: Option<Box<dyn Fn() + Send>>) -> Resul
     result
 }
 
-#[allow(clippy::disallowed_methods, reason = "X-Ray in memory is told the time")]
 async fn run_until(config: DevConfig, stopped: watch::Receiver<Stop>) -> Result<(), DevError> {
     let now = SystemTime::now();
     let mut service = Service::new(config.limits);

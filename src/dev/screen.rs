@@ -33,10 +33,6 @@ pub(crate) struct View {
 impl View {
     /// For the stdout of this process: coloured when it is a terminal and `NO_COLOR` is not set.
     #[must_use]
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "`xray dev` takes no other variable of its user's"
-    )]
     pub(crate) fn of_process(tree: bool, format: LogFormat) -> Self {
         let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let style = if io::stdout().is_terminal() && !plain {
@@ -102,10 +98,6 @@ impl Screen {
 
 /// Shows traces as they are finished, until `stop`; then those that only their quiet time holds back. Sleeps without a
 /// timer while none is on its way.
-#[allow(
-    clippy::disallowed_methods,
-    reason = "a trace is finished when nothing came for a while"
-)]
 pub(super) async fn show(
     shared: Arc<Site>,
     view: View,
@@ -142,10 +134,6 @@ pub(super) async fn show(
     }
 }
 
-#[allow(
-    clippy::disallowed_methods,
-    reason = "a trace is finished when nothing came for a while"
-)]
 fn look(shared: &Site, revision: &mut u64, waiting: &mut Waiting) {
     loop {
         let service = shared.service();

@@ -1,3 +1,5 @@
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
+
 //! What a document is: the JSON of a segment, or an OTLP request in base64, as `PutTraceSegments` takes it. No I/O and no
 //! clock.
 //!
@@ -7,8 +9,6 @@
 //! | [`outline`] | what a store must know of a document at once |
 //! | [`otlp`] | OTLP spans as documents |
 //! | [`fields`] | fields that may be missing or of the wrong type |
-
-#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 pub mod fields;
 pub mod otlp;

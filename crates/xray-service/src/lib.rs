@@ -1,3 +1,5 @@
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
+
 //! X-Ray in memory: what the daemon forwards to where there is no AWS. Request and time in, answer out; no I/O and no clock.
 //!
 //! | module | its one job |
@@ -13,8 +15,6 @@
 //! | [`console`] | what the page of `xray dev` asks |
 //! | [`sampling`] | sampling rules, quotas, statistics |
 //! | [`telemetry`] | what daemons report about themselves |
-
-#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 pub mod answer;
 mod api;
