@@ -119,6 +119,33 @@ fn the_page_about_testing_lists_every_target_and_none_that_is_not_there() {
 }
 
 #[test]
+fn the_page_about_testing_lists_the_crates_and_their_targets() {
+    let page = read("docs/testing.md");
+    let (_, rows) = page
+        .split_once("\n| crate | what its tests prove | targets of its own |\n|---|---|---|\n")
+        .expect("a table");
+    let mut listed = BTreeSet::new();
+    for row in rows.lines().take_while(|line| line.starts_with('|')) {
+        let cells: Vec<_> = row.split('|').map(str::trim).collect();
+        let targets: Vec<_> = cells[3]
+            .split(", ")
+            .filter(|cell| !cell.is_empty())
+            .map(code)
+            .collect();
+        listed.insert((code(cells[1]), targets));
+    }
+    let crates = entries("crates").into_iter().map(|path| {
+        let tests = fs::read_dir(path.join("tests")).into_iter().flatten();
+        let mut targets: Vec<_> = tests
+            .map(|entry| name_of(&entry.expect("an entry").path()))
+            .collect();
+        targets.sort();
+        (name_of(&path), targets)
+    });
+    assert_eq!(listed, crates.collect());
+}
+
+#[test]
 fn a_target_is_fast_on_the_page_exactly_if_the_fast_step_runs_it() {
     let rows = table("docs/testing.md", "The targets");
     let slow: BTreeSet<_> = rows

@@ -246,14 +246,91 @@ fn the_example_apps_images_copy_files_that_exist_and_listen_where_they_say() {
     }
 }
 
+/// The source files below `folder`, from the repository's root; those of tests are left out.
+fn sources(folder: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(repository().join(folder)).expect("a folder") {
+        let entry = entry.expect("an entry");
+        let path = format!("{folder}/{}", entry.file_name().to_str().expect("UTF-8"));
+        if entry.file_type().expect("a type").is_dir() {
+            if !path.ends_with("/tests") {
+                found.append(&mut sources(&path));
+            }
+        } else if path.ends_with(".rs") && !path.ends_with("/tests.rs") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// The files that `source` takes in when it is compiled, from the repository's root.
+fn included(source: &str) -> Vec<String> {
+    let text = read(source);
+    let names = ["include_str!(\"", "include_bytes!(\""]
+        .into_iter()
+        .flat_map(|call| text.split(call).skip(1))
+        .map(|rest| rest.split_once('"').expect("the end of a name").0);
+    let (folder, _) = source.rsplit_once('/').expect("a folder");
+    let from_root = |name: &str| {
+        let mut parts: Vec<&str> = folder.split('/').collect();
+        for part in name.split('/') {
+            match part {
+                ".." => drop(parts.pop().expect("a folder above")),
+                part => parts.push(part),
+            }
+        }
+        parts.join("/")
+    };
+    names.map(from_root).collect()
+}
+
+/// What a manifest names by its path, from the repository's root.
+fn named_by(manifest: &str) -> Vec<String> {
+    let text = read(manifest);
+    let paths = text.split("path = \"").skip(1);
+    paths
+        .map(|rest| rest.split_once('"').expect("the end of a path").0.to_owned())
+        .collect()
+}
+
 #[test]
-fn the_context_of_the_image_has_all_that_cargo_reads() {
+fn the_context_of_the_image_has_all_that_its_build_reads() {
     let ignore = read(".dockerignore");
     let kept: Vec<_> = ignore.lines().filter_map(|line| line.strip_prefix('!')).collect();
     assert!(ignore.lines().any(|line| line == "*"), "all else is left out");
-    for needed in ["Cargo.toml", "Cargo.lock", "src", "crates"] {
-        assert!(kept.contains(&needed), "{needed}");
-        assert!(repository().join(needed).exists(), "{needed}");
+    for path in &kept {
+        assert!(repository().join(path).exists(), "{path} is kept and not there");
+    }
+    let mut needed: Vec<String> = ["Cargo.toml", "Cargo.lock", "src", "crates"]
+        .map(str::to_owned)
+        .into();
+    needed.append(&mut named_by("Cargo.toml"));
+    let sources = [sources("src"), sources("crates")].concat();
+    let included: Vec<_> = sources.iter().flat_map(|source| included(source)).collect();
+    assert!(
+        included.contains(&"docs/architecture.md".to_owned()),
+        "{included:?}"
+    );
+    needed.extend(included);
+    for path in needed {
+        assert!(repository().join(&path).exists(), "{path}");
+        let is_kept = kept.iter().any(|kept| {
+            path.strip_prefix(kept)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        });
+        assert!(is_kept, "{path} is not in the context of the image");
+    }
+}
+
+#[test]
+fn the_image_is_built_of_the_program_alone_with_the_versions_of_the_lock_file() {
+    let build = instructions("Dockerfile")
+        .into_iter()
+        .find(|(name, arguments)| name == "RUN" && arguments.contains("cargo build"))
+        .expect("a step that builds")
+        .1;
+    for part in ["--release", "--locked", "--package xray", "--bin xray"] {
+        assert!(build.contains(part), "{part}: {build}");
     }
 }
 
