@@ -27,7 +27,7 @@ pub struct FileId {
 }
 
 /// `<opened_ms>-<sequence>-<documents>-<redeliveries>-<bytes>-<crc32>.json`, the checksum in eight hexadecimal digits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FileName {
     /// Age and sequence.
     pub id: FileId,
