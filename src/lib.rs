@@ -78,3 +78,34 @@ pub mod telemetry;
 mod testing;
 mod text;
 pub mod udp;
+
+/// What the targets in `fuzz/` reach beyond the public interface. Only there when they are built.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    use std::sync::Arc;
+
+    use tokio::io::{AsyncRead, AsyncWrite};
+    use tokio::sync::watch;
+    use tokio::time::Instant;
+
+    use crate::http::connection::{self, Shared};
+    use crate::http::{App, Upstream};
+
+    /// Serves one connection of the TCP port, as its server does, until the client or a time limit ends it.
+    pub async fn serve_http<S, U>(stream: S, app: &App<U>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+        U: Upstream,
+    {
+        let shared = Arc::new(Shared::new(Instant::now().into_std()));
+        let (_stop, stopped) = watch::channel(false);
+        let _ending = connection::serve(stream, shared, stopped, |request| app.answer(request)).await;
+    }
+
+    /// The documents that an OTLP document (`T1S…`) stands for; `None` when it can't be read.
+    #[must_use]
+    pub fn otlp_documents(document: &str) -> Option<Vec<String>> {
+        let documents = crate::dev::otlp::documents(document)?;
+        Some(documents.into_iter().map(|(_, text)| text).collect())
+    }
+}

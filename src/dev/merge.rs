@@ -6,7 +6,7 @@ use super::model::{array, number, text};
 
 /// What the store must know of a document before it reads the rest.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Outline {
+pub(crate) struct Outline {
     pub(super) id: String,
     pub(super) trace_id: String,
     pub(super) in_progress: bool,

@@ -50,7 +50,7 @@ pub mod graph;
 pub mod lines;
 pub mod merge;
 pub mod model;
-mod otlp;
+pub(crate) mod otlp;
 pub mod page;
 pub mod run;
 pub mod sampling;

@@ -143,7 +143,7 @@ pub(super) fn is_otlp(document: &str) -> bool {
 
 /// The spans of a `T1S` or `T1U` document, each as the outline and text of a document; `None` when it cannot be read.
 /// Spans without proper ids are left out.
-pub(super) fn documents(document: &str) -> Option<Vec<(Outline, String)>> {
+pub(crate) fn documents(document: &str) -> Option<Vec<(Outline, String)>> {
     let bytes = aws_smithy_types::base64::decode(document.get(3..)?).ok()?;
     let request = Request::decode(bytes.as_slice()).ok()?;
     let mut found = Vec::new();

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::limits::RETRY_AFTER_SECONDS;
 
 /// A whole answer.
-pub(super) type Answer = Response<Full<Bytes>>;
+pub(crate) type Answer = Response<Full<Bytes>>;
 
 /// `body` with `status`.
 #[must_use]

@@ -93,13 +93,13 @@ enum Event {
 
 /// What the server knows of an open connection.
 #[derive(Debug)]
-pub(super) struct Shared {
+pub(crate) struct Shared {
     progress: Mutex<Progress>,
     evict: Notify,
 }
 
 impl Shared {
-    pub(super) fn new(now: Instant) -> Self {
+    pub(crate) fn new(now: Instant) -> Self {
         Self {
             progress: Mutex::new(Progress {
                 stage: Stage::Idle,
@@ -138,7 +138,7 @@ impl Shared {
 }
 
 /// Serves requests until the client, a time limit, an eviction or `stop` ends it. `None`: the client closed it.
-pub(super) async fn serve<S, H, F>(
+pub(crate) async fn serve<S, H, F>(
     stream: S,
     shared: Arc<Shared>,
     mut stop: watch::Receiver<bool>,

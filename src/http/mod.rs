@@ -24,7 +24,7 @@
 mod admin;
 mod answer;
 mod body;
-mod connection;
+pub(crate) mod connection;
 pub mod guard;
 mod ingest;
 pub mod limits;
