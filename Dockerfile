@@ -35,7 +35,7 @@ COPY . .
 RUN cpu="$(cat /cpu)" target="$(cat /cpu)-unknown-linux-musl" \
     && export CC=clang AR=llvm-ar CFLAGS="-nostdlibinc -isystem /usr/include/$cpu-linux-musl" \
     && export RUSTFLAGS="-C linker=rust-lld -C link-self-contained=yes -C target-feature=+crt-static" \
-    && cargo build --release --locked --target "$target" --bin xray \
+    && cargo build --release --locked --target "$target" --package xray --bin xray \
     && mkdir -p /image/etc/ssl/certs /image/home/xray \
     && cp "target/$target/release/xray" /image/xray \
     && cp /etc/ssl/certs/ca-certificates.crt /image/etc/ssl/certs/ \

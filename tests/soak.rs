@@ -12,17 +12,6 @@
     reason = "clippy.toml allows it in test functions only, not in what they share"
 )]
 
-#[path = "support/account.rs"]
-mod account;
-#[expect(dead_code, reason = "shared with tests that use more of it")]
-#[path = "daemon/harness.rs"]
-mod harness;
-#[expect(dead_code, reason = "shared with tests that use more of it")]
-#[path = "faults/outages.rs"]
-mod outages;
-#[path = "support/process.rs"]
-mod process;
-
 use std::collections::BTreeSet;
 use std::net::UdpSocket;
 use std::path::Path;
@@ -30,14 +19,16 @@ use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use tempfile::TempDir;
-use xray::dev::double::{Double, DoubleConfig};
-use xray::dev::faults::{Fault, Which};
-use xray::dev::service::Documents;
-use xray::dev::state::Recording;
+use xray_double::double::{Double, DoubleConfig};
+use xray_double::endpoint::Documents;
+use xray_double::faults::{Fault, Which};
+use xray_double::harness::account::Account;
+use xray_double::harness::daemon::{Daemon, HEADER, Setup};
+use xray_double::harness::outages::{self, Outage};
+use xray_double::state::Recording;
 
-use account::Account;
-use harness::{Daemon, HEADER, Setup};
-use outages::Outage;
+/// The program under test.
+const XRAY: &str = env!("CARGO_BIN_EXE_xray");
 
 /// A setting of this test, from the environment.
 fn setting(name: &str, usual: u64) -> u64 {
@@ -105,7 +96,7 @@ impl Soak {
     }
 
     fn start(&mut self) {
-        let setup = Setup::new(&self.double.url()).args(&[
+        let setup = Setup::new(XRAY, &self.double.url()).args(&[
             "-m",
             "6",
             "--spool-dir",

@@ -7,9 +7,6 @@
 //! It needs Linux (it reads `/proc`), loopback, and no privilege. It is not run by `cargo test`.
 
 #[cfg(target_os = "linux")]
-#[path = "../common/mod.rs"]
-mod common;
-#[cfg(target_os = "linux")]
 mod linux;
 
 #[cfg(target_os = "linux")]

@@ -1,8 +1,5 @@
 //! The daemon's inner loops, one by one, beside what could take their place: `cargo bench --bench micro [-- FILTER]`.
 
-#[path = "../common/mod.rs"]
-mod common;
-
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,14 +7,13 @@ use std::time::Instant;
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, bench, bench_group};
 use sha2::{Digest, Sha256};
-use xray::batch::{MAX_DOCUMENTS, OpenBatch};
-use xray::budget::Budget;
-use xray::datagram;
-use xray::intake::Intake;
 use xray::ledger::Ledger;
-use xray::queue::{Next, Queue};
-
-use common::segment::Segment;
+use xray::pipeline::batch::{MAX_DOCUMENTS, OpenBatch};
+use xray::pipeline::budget::Budget;
+use xray::pipeline::intake::Intake;
+use xray::pipeline::queue::{Next, Queue};
+use xray::receivers::udp::datagram;
+use xray_double::sized::Segment;
 
 /// From the smallest segments to what fills a datagram.
 const SIZES: [usize; 4] = [300, 1024, 10_240, 61_440];
@@ -33,11 +29,14 @@ fn main() {
             serde_json::from_slice::<serde::de::IgnoredAny>(&document).is_ok(),
             "{size} bytes: not JSON"
         );
-        assert_eq!(memchr::memchr_iter(common::segment::MARK, &document).count(), 1);
+        assert_eq!(
+            memchr::memchr_iter(xray_double::sized::MARK, &document).count(),
+            1
+        );
         let mut expected = Vec::new();
         assert!(serde_json::to_writer(&mut expected, text(&document)).is_ok());
         let mut ours = Vec::new();
-        xray::batch::escape::escape(&document, &mut ours);
+        xray::pipeline::batch::escape::escape(&document, &mut ours);
         assert!(
             ours == expected,
             "our escape differs from serde_json's at {size} bytes"
@@ -128,7 +127,7 @@ mod escape {
     #[bench(args = SIZES)]
     fn eight_at_a_time(bencher: Bencher<'_, '_>, bytes: usize) {
         escape(bencher, bytes, |document, out| {
-            xray::batch::escape::escape(document, out)
+            xray::pipeline::batch::escape::escape(document, out)
         });
     }
 

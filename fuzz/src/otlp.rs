@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::subject::otlp::otlp_documents;
+use crate::subject::otlp::documents;
 use crate::subject::trace::{Digest, Tree};
 
 /// What can be read becomes documents that are whole: JSON objects with ids in their forms and an end that is not
@@ -12,7 +12,8 @@ use crate::subject::trace::{Digest, Tree};
 /// When one of these does not hold.
 pub fn check(request: &[u8]) {
     let document = format!("T1S{}", aws_smithy_types::base64::encode(request));
-    if let Some(documents) = otlp_documents(&document) {
+    if let Some(found) = documents(&document) {
+        let documents: Vec<String> = found.into_iter().map(|(_, text)| text).collect();
         for document in &documents {
             is_whole(document);
         }
@@ -23,7 +24,7 @@ pub fn check(request: &[u8]) {
     }
     // As it would be with base64 that is none.
     if let Ok(text) = std::str::from_utf8(request) {
-        let _documents: Option<Vec<String>> = otlp_documents(text);
+        drop(documents(text));
     }
 }
 

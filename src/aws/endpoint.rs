@@ -15,8 +15,8 @@ use aws_sdk_xray::config::endpoint::{DefaultResolver, Params, ResolveEndpoint};
 use aws_types::SdkConfig;
 use aws_types::service_config::ServiceConfigKey;
 
-use super::error::{AwsError, quoted, told};
 use crate::config::{Environment, Sourced, url};
+use crate::net::client::error::{SettingError, quoted, told};
 
 /// The longest name of a region that an error shows, in characters.
 const SHOWN_SOURCE_MAX_CHARS: usize = 100;
@@ -45,13 +45,13 @@ impl Endpoint {
 /// The endpoint for `region`, and what the user should know about it.
 ///
 /// # Errors
-/// [`AwsError::Endpoint`] when the URL in force cannot be used.
-pub(super) async fn resolve(
+/// [`SettingError::Endpoint`] when the URL in force cannot be used.
+pub(crate) async fn resolve(
     configured: Option<&Sourced<String>>,
     environment: &Environment,
     sdk_config: &SdkConfig,
     region: &str,
-) -> Result<(Endpoint, Vec<String>), AwsError> {
+) -> Result<(Endpoint, Vec<String>), SettingError> {
     let use_fips = sdk_config.use_fips().unwrap_or_default();
     let use_dual_stack = sdk_config.use_dual_stack().unwrap_or_default();
     let custom = match configured {
@@ -70,7 +70,7 @@ pub(super) async fn resolve(
         (false, true) => format!("region {region} with dual-stack"),
         (true, true) => format!("region {region} with FIPS and dual-stack"),
     };
-    let unresolvable = |reason: String| AwsError::Endpoint {
+    let unresolvable = |reason: String| SettingError::Endpoint {
         source: quoted(&source, SHOWN_SOURCE_MAX_CHARS),
         reason: format!("AWS has no X-Ray endpoint there: {reason}"),
     };
@@ -123,9 +123,9 @@ fn ignored_flags(use_fips: bool, use_dual_stack: bool, endpoint: &Endpoint) -> V
 }
 
 /// `value` as an endpoint, by the same rules as cfg.yaml's.
-fn checked(value: &str, source: String) -> Result<Endpoint, AwsError> {
+fn checked(value: &str, source: String) -> Result<Endpoint, SettingError> {
     match url::endpoint(value) {
         Ok(url) => Ok(Endpoint { url, source }),
-        Err(reason) => Err(AwsError::Endpoint { source, reason }),
+        Err(reason) => Err(SettingError::Endpoint { source, reason }),
     }
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use clap::builder::{OsStringValueParser, TypedValueParser as _, ValueParser};
 use clap::{Arg, ArgAction, Command};
 
-use super::golang::{NumberError, parse_bool, parse_int};
 use crate::config::LogFormat;
+use crate::config::golang::{NumberError, parse_bool, parse_int};
 
 /// The longest time that a flag takes: beyond an hour it is a slip of the unit.
 const MAX_DURATION: Duration = Duration::from_secs(3600);
@@ -229,6 +229,13 @@ pub(super) fn duration_value(value: &str) -> Result<Duration, &'static str> {
         .map(Duration::from_millis)
         .filter(|duration| *duration <= MAX_DURATION)
         .ok_or(NumberError::Range.text())
+}
+
+/// The flag of that name, long or short.
+pub(super) fn find<'c>(command: &'c Command, name: &str) -> Option<&'c Arg> {
+    command.get_arguments().find(|arg| {
+        arg.get_long() == Some(name) || arg.get_short().is_some_and(|short| name.chars().eq([short]))
+    })
 }
 
 #[cfg(test)]

@@ -9,8 +9,8 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use super::definition::{duration_value, int_value, log_format_value, path_value, text_value, value};
 use super::front::{self, Stop};
 use super::{UsageError, all_sourced, canonical, sourced};
+use crate::config::text::quoted;
 use crate::config::{LogFormat, Sourced};
-use crate::text::quoted;
 
 /// The first argument of `xray dev`.
 pub(super) const DEV: &str = "dev";

@@ -10,9 +10,9 @@ use clap::{Arg, Command};
 use clap_lex::OsStrExt as _;
 
 use super::UsageError;
-use super::definition::Kind;
+use super::definition::{Kind, find};
 use super::hint;
-use crate::text::{bare, quoted};
+use crate::config::text::{bare, quoted};
 
 /// One flag as it was given.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,13 +51,6 @@ pub(super) struct Line {
     pub(super) stop: Stop,
     /// What was not read.
     pub(super) rest: Vec<OsString>,
-}
-
-/// The flag of that name, long or short.
-pub(super) fn find<'c>(command: &'c Command, name: &str) -> Option<&'c Arg> {
-    command.get_arguments().find(|arg| {
-        arg.get_long() == Some(name) || arg.get_short().is_some_and(|short| name.chars().eq([short]))
-    })
 }
 
 /// The name of a flag in an argument such as `-name` or `--name=value`; `None` when the argument is no flag.

@@ -2,9 +2,8 @@
 
 use clap::{Arg, Command};
 
-use super::definition::{Kind, PROGRAM};
-use super::front::find;
-use crate::text::{bare, nearest, redacted};
+use super::definition::{Kind, PROGRAM, find};
+use crate::config::text::{bare, nearest, redacted};
 
 /// For `---x` and `-=x`.
 pub(super) const SYNTAX: &str = "A flag is one dash or two, then its name: -o, --local-mode, -n=eu-west-1.";

@@ -7,10 +7,10 @@ use std::ffi::OsString;
 
 use clap::Command;
 
-use super::definition::{Kind, PROGRAM};
-use super::front::{Given, Line, Stop, find, read};
-use super::golang::parse_bool;
-use crate::text::quoted;
+use super::definition::{Kind, PROGRAM, find};
+use super::front::{Given, Line, Stop, read};
+use crate::config::golang::parse_bool;
+use crate::config::text::quoted;
 
 /// Arguments that a message names one by one.
 const SHOWN_ARGUMENTS: usize = 6;
@@ -41,7 +41,7 @@ fn swallowed_flag(command: &Command, given: &Given) -> Option<String> {
          If it is meant, write -{flag}={value_bare}.",
         flag = given.written,
         value = quoted(value),
-        value_bare = crate::text::bare(value),
+        value_bare = crate::config::text::bare(value),
     ))
 }
 

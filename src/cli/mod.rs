@@ -12,18 +12,15 @@
 mod definition;
 mod dev;
 mod front;
-pub(crate) mod golang;
 mod hint;
 mod ignored;
 
 use std::ffi::OsString;
 use std::fmt;
-use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::{ArgAction, ArgMatches};
 
-use crate::config::{LogFormat, Sourced};
+use crate::config::{Flags, Sourced};
 pub use dev::{DevFlags, SendFlags};
 
 use definition::{Kind, command};
@@ -48,58 +45,6 @@ pub enum Invocation {
     Send(SendFlags),
     /// Print this text, which ends in a newline, to stdout and exit 0.
     Print(String),
-}
-
-/// The flags that were given; `None`: not given. An empty text is kept: it goes over the file's value, as in the
-/// official daemon. The sources read `flag -n`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Flags {
-    /// `-a`, `--resource-arn`.
-    pub resource_arn: Option<Sourced<String>>,
-    /// `-o`, `--local-mode`; `Some(false)` for `-o=false`, which goes over the file.
-    pub local_mode: Option<bool>,
-    /// `-m`, `--buffer-memory`, in MB as written: zero and below mean the default.
-    pub buffer_memory_mb: Option<Sourced<i64>>,
-    /// `-n`, `--region`.
-    pub region: Option<Sourced<String>>,
-    /// `-b`, `--bind`: the UDP address.
-    pub udp_address: Option<Sourced<String>>,
-    /// `-t`, `--bind-tcp`: the TCP address.
-    pub tcp_address: Option<Sourced<String>>,
-    /// `-r`, `--role-arn`.
-    pub role_arn: Option<Sourced<String>>,
-    /// `-c`, `--config`.
-    pub config_file: Option<Sourced<PathBuf>>,
-    /// `-f`, `--log-file`.
-    pub log_file: Option<Sourced<PathBuf>>,
-    /// `-l`, `--log-level`, as written.
-    pub log_level: Option<Sourced<String>>,
-    /// `-p`, `--proxy-address`. May hold a password.
-    pub proxy_address: Option<Sourced<String>>,
-    /// `--log-format`.
-    pub log_format: Option<LogFormat>,
-    /// `--connect-timeout`, at most one hour.
-    pub connect_timeout: Option<Sourced<Duration>>,
-    /// `--call-timeout`, at most one hour.
-    pub call_timeout: Option<Sourced<Duration>>,
-    /// `--spool-dir`.
-    pub spool_directory: Option<Sourced<PathBuf>>,
-    /// `--spool-size`, in MB as written.
-    pub spool_size_mb: Option<Sourced<i64>>,
-    /// `--shutdown-timeout`, at most one hour.
-    pub shutdown_timeout: Option<Duration>,
-    /// `--no-tcp`.
-    pub no_tcp: Option<bool>,
-    /// `--proxy-allow`, each time it was given.
-    pub proxy_allow: Vec<Sourced<String>>,
-    /// `--allow-host`, each time it was given.
-    pub allow_host: Vec<Sourced<String>>,
-    /// `--no-telemetry`.
-    pub no_telemetry: Option<bool>,
-    /// The arguments that nobody read, as they were.
-    pub ignored: Vec<OsString>,
-    /// What the user should know about the command line, to be logged at Warn.
-    pub warnings: Vec<String>,
 }
 
 /// A command line that cannot be run: exit code 2, this on stderr, [`help`] on stdout, as the official daemon does.
@@ -195,7 +140,7 @@ fn parse_with(command: clap::Command, arguments: &[OsString]) -> Result<Invocati
     }
     let warnings = ignored::warnings(&command, &line);
     let canonical = canonical(&command, &line.given);
-    let is_health_check = front::find(&command, "ready").is_some();
+    let is_health_check = definition::find(&command, "ready").is_some();
     let matches = command
         .try_get_matches_from(canonical)
         // The front end has checked every name and value, so clap has nothing left to refuse.
@@ -254,7 +199,7 @@ fn canonical(command: &clap::Command, given: &[Given]) -> Vec<OsString> {
             if Kind::of(arg) != Kind::Bool || arg.get_action().takes_values() {
                 argument.push("=");
                 argument.push(&given.value);
-            } else if given.value.to_str().and_then(golang::parse_bool) != Some(true) {
+            } else if given.value.to_str().and_then(crate::config::golang::parse_bool) != Some(true) {
                 // `-v=false`: as if not given.
                 continue;
             }

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use crate::text::quoted;
+use crate::config::text::quoted;
 
 /// The longest host name, in characters (RFC 1035).
 const MAX_NAME: usize = 253;

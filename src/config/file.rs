@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use super::yaml::{Node, Value};
 use super::{Report, Sourced, scalar, yaml};
-use crate::text::{bare, nearest, quoted};
+use crate::config::text::{bare, nearest, quoted};
 
 /// What a file sets; `None`: nothing, or an empty value, which leaves the default as in the official daemon.
 #[derive(Debug, Default)]

@@ -1,6 +1,5 @@
 //! Flags over cfg.yaml over defaults, checked.
 
-use std::fmt;
 use std::io;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -8,11 +7,10 @@ use std::time::Duration;
 
 use super::file::{self, FileSettings, default_locations};
 use super::{
-    Config, DEFAULT_CALL_TIMEOUT, DEFAULT_CONNECT_TIMEOUT, Environment, Files, LogConfig, LogLevel, Sourced,
-    address, tcp, url, waiting,
+    Config, ConfigError, DEFAULT_CALL_TIMEOUT, DEFAULT_CONNECT_TIMEOUT, Environment, Files, Flags, LogConfig,
+    LogLevel, Report, Sourced, address, tcp, url, waiting,
 };
-use crate::cli::Flags;
-use crate::text::{bare, nearest, quoted};
+use crate::config::text::{bare, nearest, quoted};
 
 /// Where both ports listen by default, as in the official daemon.
 const DEFAULT_ADDRESS: &str = "127.0.0.1:2000";
@@ -31,68 +29,6 @@ const MAX_CONCURRENCY: usize = 1_000;
 
 /// The names of log levels, for messages.
 const LEVELS: [&str; 6] = ["dev", "debug", "info", "warn", "error", "prod"];
-
-/// What is wrong with the configuration: exit code 1, each problem a line of its own on stderr, as
-/// [`ConfigError::problems`] gives them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigError {
-    problems: Vec<String>,
-}
-
-impl ConfigError {
-    /// Of problems that were found elsewhere.
-    pub(crate) const fn of(problems: Vec<String>) -> Self {
-        Self { problems }
-    }
-
-    /// Each begins with the words of the official daemon where it has some, names the flag or the file and line, and
-    /// says what to do. At least one.
-    #[must_use]
-    pub fn problems(&self) -> &[String] {
-        &self.problems
-    }
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.problems.join("\n"))
-    }
-}
-
-impl std::error::Error for ConfigError {}
-
-/// What is found on the way; a configuration with problems is none.
-#[derive(Debug, Default)]
-pub(super) struct Report {
-    pub(super) problems: Vec<String>,
-    warnings: Vec<String>,
-}
-
-impl Report {
-    pub(super) fn problem(&mut self, text: String) {
-        self.problems.push(text);
-    }
-
-    pub(super) fn warning(&mut self, text: String) {
-        self.warnings.push(text);
-    }
-
-    /// The value, or a problem that begins with its source: `flag -b: "x" has no port`.
-    fn checked<T, U>(
-        &mut self,
-        setting: Option<Sourced<T>>,
-        check: impl FnOnce(&T) -> Result<U, String>,
-    ) -> Option<Sourced<U>> {
-        let Sourced { value, source } = setting?;
-        match check(&value) {
-            Ok(value) => Some(Sourced { value, source }),
-            Err(reason) => {
-                self.problem(format!("{source}: {reason}."));
-                None
-            }
-        }
-    }
-}
 
 /// The configuration of a run: flags over the configuration file over defaults.
 ///
@@ -120,7 +56,7 @@ pub fn load(flags: &Flags, env: &Environment, files: &dyn Files) -> Result<Confi
         Ok(Config { warnings, ..config })
     } else {
         let problems = report.problems;
-        Err(ConfigError { problems })
+        Err(ConfigError::of(problems))
     }
 }
 

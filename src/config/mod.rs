@@ -9,17 +9,23 @@
 mod address;
 mod disk;
 mod file;
+mod flags;
+pub(crate) mod golang;
 mod load;
+mod report;
 mod scalar;
 pub mod tcp;
+pub(crate) mod text;
 pub mod url;
-mod waiting;
+pub mod waiting;
 mod yaml;
 
 pub use disk::Disk;
-pub use load::{ConfigError, load};
+pub use flags::Flags;
+pub use load::load;
+pub use report::ConfigError;
 
-use load::Report;
+use report::Report;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -119,7 +125,7 @@ pub struct SpoolConfig {
     /// `--spool-dir`, `Spool.Path`: the directory, made when it is not there.
     pub directory: Sourced<PathBuf>,
     /// `--spool-size`, `Spool.SizeMB`: what its files may take up, in MB (2^20 bytes), from
-    /// [`crate::spool::MIN_SIZE_MB`] to 1,048,576. Default [`crate::spool::DEFAULT_SIZE_MB`].
+    /// [`waiting::MIN_SPOOL_MB`] to 1,048,576. Default [`waiting::DEFAULT_SPOOL_MB`].
     pub size_mb: u64,
 }
 
@@ -139,7 +145,7 @@ pub struct Config {
     pub udp_address: Sourced<String>,
     /// `-t`, `Socket.TCPAddress`; in the same forms. Default `127.0.0.1:2000`.
     pub tcp_address: Sourced<String>,
-    /// `-m`, `TotalBufferSizeMB` in MB (2^20 bytes), from 3 to 1,048,576; `None`: decided by [`crate::budget`].
+    /// `-m`, `TotalBufferSizeMB` in MB (2^20 bytes), from 3 to 1,048,576; `None`: decided by [`crate::pipeline::budget`].
     pub buffer_memory_mb: Option<u64>,
     /// `Concurrency`: the most calls in flight, at most 1,000; `None`: the sender decides.
     pub concurrency: Option<NonZeroUsize>,

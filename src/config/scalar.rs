@@ -1,9 +1,9 @@
 //! What a YAML value is as a number, a truth value or a text, by the rules of the official daemon's YAML library
 //! (YAML 1.1 as go-yaml version 2 has it): `yes` and `on` are true, `2.0` is a number, `0x10` is 16, 123 is a text too.
 
+use super::golang::{NumberError, parse_int};
 use super::yaml::{Node, Value};
-use crate::cli::golang::{NumberError, parse_int};
-use crate::text::quoted;
+use crate::config::text::quoted;
 
 /// The largest float that is a whole number of 64 bits, as a bound: 2^63.
 const INT_BOUND: f64 = 9_223_372_036_854_775_808.0;

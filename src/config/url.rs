@@ -1,7 +1,7 @@
 //! URLs that a user writes: the service's endpoint, and a proxy, whose password no message may show.
 
 use super::address::check_authority;
-use crate::text::{bare, quoted};
+use crate::config::text::{bare, quoted};
 
 /// An endpoint in the form that the rest of the program relies on: `http://` or `https://`, host, optional port,
 /// optional path, no slash at the end.

@@ -3,9 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::load::Report;
-use super::{Sourced, SpoolConfig};
-use crate::spool::{DEFAULT_SIZE_MB, MIN_SIZE_MB};
+use super::{Report, Sourced, SpoolConfig};
+
+/// Bytes that files may take up when `--spool-size` does not say: 17 minutes of 1,000 segments of 1 KB a second.
+pub const DEFAULT_SPOOL_MB: u64 = 1024;
+
+/// The least size: room for a dozen of the largest batches.
+pub const MIN_SPOOL_MB: u64 = 16;
 
 /// The most MB of a spool: 1 TiB. Beyond it somebody wrote bytes.
 const MAX_SIZE_MB: u64 = 1024 * 1024;
@@ -38,14 +42,14 @@ pub(super) fn spool(
     };
     Some(SpoolConfig {
         directory,
-        size_mb: size_mb(size, report).unwrap_or(DEFAULT_SIZE_MB),
+        size_mb: size_mb(size, report).unwrap_or(DEFAULT_SPOOL_MB),
     })
 }
 
 fn size_mb(size: Option<Sourced<i64>>, report: &mut Report) -> Option<u64> {
     let Sourced { value, source } = size?;
     match u64::try_from(value) {
-        Ok(size_mb) if (MIN_SIZE_MB..=MAX_SIZE_MB).contains(&size_mb) => Some(size_mb),
+        Ok(size_mb) if (MIN_SPOOL_MB..=MAX_SIZE_MB).contains(&size_mb) => Some(size_mb),
         Ok(size_mb) if size_mb > MAX_SIZE_MB => {
             report.problem(format!(
                 "{source}: {value} MB is more than {MAX_SIZE_MB} MB (1 TiB). The value is in MB, not in bytes."
@@ -54,7 +58,7 @@ fn size_mb(size: Option<Sourced<i64>>, report: &mut Report) -> Option<u64> {
         }
         _ => {
             report.problem(format!(
-                "{source} is {value}: a spool has {MIN_SIZE_MB} MB or more. Leave it out for {DEFAULT_SIZE_MB} MB."
+                "{source} is {value}: a spool has {MIN_SPOOL_MB} MB or more. Leave it out for {DEFAULT_SPOOL_MB} MB."
             ));
             None
         }

@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
 
-use crate::text::bare;
+use crate::config::text::bare;
 
 /// Parser events in a file; the official example has about 50. Bounds time and memory, aliases included.
 const MAX_EVENTS: usize = 10_000;

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use tokio::sync::{oneshot, watch};
 
 use super::StartError;
-use crate::aws::{self, Aws};
+use crate::api::App;
+use crate::api::health::Health;
+use crate::aws;
 use crate::config::{Config, Environment};
-use crate::health::Health;
-use crate::http::App;
-use crate::intake::Intake;
+use crate::exporters::sender::{Phase, Sender};
+use crate::exporters::xray::XRay;
+use crate::exporters::xray::telemetry::{self, Telemetry};
 use crate::ledger::Ledger;
-use crate::sender::{Phase, Sender};
-use crate::telemetry::{self, Telemetry};
+use crate::pipeline::intake::Intake;
 
 /// Finds region, credentials and endpoint, tells `app` and `health` of them, and sends until `phases` says otherwise.
 pub(super) async fn send(
@@ -21,14 +22,14 @@ pub(super) async fn send(
     intake: &Arc<Intake>,
     ledger: &Arc<Ledger>,
     phases: watch::Receiver<Phase>,
-    app: &App<Aws>,
+    app: &App<XRay>,
     health: &Arc<Health>,
 ) -> Result<(), StartError> {
     let region = aws::region::resolve(config, environment, &aws::metadata_client())
         .await
         .map_err(StartError::Region)?;
     tracing::info!("Using region: {} (from {})", region.region, region.source);
-    let client = Aws::connect(config, environment, &region.region)
+    let client = XRay::connect(config, environment, &region.region)
         .await
         .map_err(StartError::Aws)?;
     for warning in client.warnings() {

@@ -16,9 +16,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
 use redb::{Database, ReadableTable as _, TableDefinition};
-
-use super::service::Service;
-use super::traces::{Document, Unsaved};
+use xray_service::service::Service;
+use xray_service::traces::{Document, Unsaved};
 
 /// Key, and: milliseconds since 1970, whether it was made of an OTLP span, the document.
 const DOCUMENTS: TableDefinition<'_, u64, (u64, bool, &str)> = TableDefinition::new("documents");
@@ -203,16 +202,15 @@ fn entry(document: &Document) -> (u64, bool, &str) {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use xray_service::traces::Limits;
 
     use super::*;
-    use crate::dev::service::Documents;
-    use crate::dev::traces::Limits;
 
     fn service(max_traces: usize) -> Arc<Mutex<Service>> {
-        Arc::new(Mutex::new(Service::new(Documents::Traces(Limits {
+        Arc::new(Mutex::new(Service::new(Limits {
             max_traces,
             ..Limits::default()
-        }))))
+        })))
     }
 
     fn put(service: &Mutex<Service>, disk: &Disk, trace: u32, done: bool) {
@@ -223,13 +221,7 @@ mod tests {
         });
         let body = json!({"TraceSegmentDocuments": [document.to_string()]}).to_string();
         let mut service = service.lock().unwrap();
-        service.handle(
-            "POST",
-            "/TraceSegments",
-            body.as_bytes(),
-            &|_, _| None,
-            SystemTime::now(),
-        );
+        service.handle("POST", "/TraceSegments", body.as_bytes(), SystemTime::now());
         disk.wake();
     }
 

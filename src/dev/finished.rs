@@ -7,7 +7,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
-use super::digest::Digest;
+use xray_service::digest::Digest;
 
 /// How long a trace without gaps must be quiet.
 pub const QUIET: Duration = Duration::from_millis(250);
@@ -85,9 +85,9 @@ impl Waiting {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use xray_service::model::Tree;
 
     use super::*;
-    use crate::dev::model::Tree;
 
     fn digest(id: &str, documents: &[serde_json::Value]) -> Digest {
         let texts: Vec<String> = documents.iter().map(ToString::to_string).collect();

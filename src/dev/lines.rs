@@ -9,9 +9,9 @@ use std::time::{Duration, UNIX_EPOCH};
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use serde_json::json;
+use xray_service::digest::Digest;
+use xray_service::model::{Entity, Marks, Tree};
 
-use super::digest::Digest;
-use super::model::{Entity, Marks, Tree};
 use crate::logs::sanitize;
 
 /// The longest name, URL or SQL that is shown, in characters.

@@ -3,12 +3,13 @@
 use std::io;
 use std::path::Path;
 
+use xray_service::sampling::{self, SamplingRule};
+use xray_service::traces::Limits;
+
 use super::run::DevConfig;
-use super::sampling::{self, SamplingRule};
-use super::traces::Limits;
-use crate::cli::{DevFlags, Flags};
-use crate::config::{self, ConfigError, Environment, Files, LogLevel, Sourced};
-use crate::text::quoted;
+use crate::cli::DevFlags;
+use crate::config::text::quoted;
+use crate::config::{self, ConfigError, Environment, Files, Flags, LogLevel, Sourced};
 
 /// The most traces that may be asked for: their entries alone are gigabytes then.
 const MAX_TRACES: i64 = 10_000_000;

@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn only_this_crates_modules_are_its_own() {
         assert!(is_own("xray"));
-        assert!(is_own("xray::sender"));
+        assert!(is_own("xray::exporters::sender"));
         assert!(!is_own("xray_other::sender"));
         assert!(!is_own("aws_config::imds"));
         assert!(!is_own(""));

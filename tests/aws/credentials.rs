@@ -6,8 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 use tempfile::TempDir;
-use xray::aws::{Aws, ErrorClass, Limits};
+use xray::aws::Limits;
 use xray::config::{Config, Environment};
+use xray::exporters::xray::XRay;
+use xray::ledger::outcome::ErrorClass;
 
 use crate::support::*;
 
@@ -328,7 +330,7 @@ async fn credentials_that_appear_later_are_found_without_a_restart() {
         ..Limits::default()
     };
     let environment = bare_environment(&[("AWS_SHARED_CREDENTIALS_FILE", &file)]);
-    let aws = Aws::connect_within(&config_for(server.url()), &environment, "eu-west-1", limits)
+    let aws = XRay::connect_within(&config_for(server.url()), &environment, "eu-west-1", limits)
         .await
         .unwrap();
     aws.put_trace_segments(BODY.into()).await.unwrap_err();
@@ -399,7 +401,7 @@ async fn keys_that_the_service_calls_expired_are_read_again() {
         ..Limits::default()
     };
     let environment = bare_environment(&[("AWS_SHARED_CREDENTIALS_FILE", &file)]);
-    let aws = Aws::connect_within(&config_for(server.url()), &environment, "eu-west-1", limits)
+    let aws = XRay::connect_within(&config_for(server.url()), &environment, "eu-west-1", limits)
         .await
         .unwrap();
     aws.credentials_description().await.unwrap();
@@ -422,7 +424,7 @@ async fn a_source_that_never_answers_is_given_up() {
     };
     let url = format!("http://{address}");
     let environment = bare_environment(&[("AWS_CONTAINER_CREDENTIALS_FULL_URI", &url)]);
-    let aws = Aws::connect_within(
+    let aws = XRay::connect_within(
         &config_for("http://127.0.0.1:1"),
         &environment,
         "eu-west-1",

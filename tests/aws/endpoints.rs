@@ -1,7 +1,8 @@
 //! Which URL is called.
 
-use xray::aws::{Aws, metadata_client, region};
+use xray::aws::{metadata_client, region};
 use xray::config::Config;
+use xray::exporters::xray::XRay;
 
 use crate::support::*;
 
@@ -14,7 +15,7 @@ async fn resolved(config: &Config, variables: &[(&str, &str)]) -> (String, Strin
 }
 
 async fn refusal(config: &Config, variables: &[(&str, &str)]) -> String {
-    Aws::connect(config, &environment(variables), "eu-west-1")
+    XRay::connect(config, &environment(variables), "eu-west-1")
         .await
         .unwrap_err()
         .to_string()
@@ -38,7 +39,7 @@ async fn a_path_and_a_trailing_slash_are_kept_and_cut() {
 #[tokio::test]
 async fn the_region_decides_when_nothing_else_is_set() {
     let aws = |region: &'static str| async move {
-        let aws = Aws::connect(&config(), &environment(&[]), region).await.unwrap();
+        let aws = XRay::connect(&config(), &environment(&[]), region).await.unwrap();
         aws.endpoint_description()
     };
     assert_eq!(aws("us-east-1").await, "https://xray.us-east-1.amazonaws.com");
@@ -185,7 +186,7 @@ async fn an_endpoint_without_a_scheme_is_an_error_that_names_its_place() {
 #[tokio::test]
 async fn a_region_that_makes_no_host_name_is_an_error() {
     for region in ["eu west", "a/b", "a@b", ""] {
-        let result = Aws::connect(&config(), &environment(&[]), region).await;
+        let result = XRay::connect(&config(), &environment(&[]), region).await;
         assert!(result.is_err(), "{region:?}: {result:?}");
     }
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
-use xray::aws::{Aws, ErrorClass};
+use xray::exporters::xray::XRay;
+use xray::ledger::outcome::ErrorClass;
 
 use crate::support::*;
 
@@ -104,7 +105,7 @@ async fn an_endpoint_that_never_answers_is_a_timeout() {
         drop(stream);
     })
     .await;
-    let aws = Aws::connect_within(
+    let aws = XRay::connect_within(
         &config_for(format!("http://{address}")),
         &environment(&[]),
         "eu-west-1",
@@ -127,7 +128,7 @@ async fn a_call_waits_for_a_slow_endpoint_as_long_as_the_limit_says() {
             .unwrap();
     })
     .await;
-    let aws = Aws::connect_within(
+    let aws = XRay::connect_within(
         &config_for(format!("http://{address}")),
         &environment(&[]),
         "eu-west-1",
@@ -160,7 +161,7 @@ async fn a_tls_handshake_that_never_ends_is_a_timeout() {
         connect_timeout: Duration::from_millis(100),
         ..xray::aws::Limits::default()
     };
-    let aws = Aws::connect_within(&config, &environment(&[]), "eu-west-1", limits)
+    let aws = XRay::connect_within(&config, &environment(&[]), "eu-west-1", limits)
         .await
         .unwrap();
     let error = aws.put_trace_segments(BODY.into()).await.unwrap_err();

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::time::sleep;
-use xray::aws::ErrorClass;
+use xray::ledger::outcome::ErrorClass;
 
 use crate::support::*;
 

@@ -5,8 +5,9 @@
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use xray::aws::{Aws, ErrorClass};
 use xray::config::Config;
+use xray::exporters::xray::XRay;
+use xray::ledger::outcome::ErrorClass;
 
 use crate::support::*;
 
@@ -241,7 +242,7 @@ async fn a_socks_proxy_works_too() {
 #[tokio::test]
 async fn an_unusable_proxy_address_is_an_error_at_the_start() {
     let config = with_proxy_address(config(), "ftp://me:secret@proxy".to_owned());
-    let error = Aws::connect(&config, &environment(&[]), "eu-west-1")
+    let error = XRay::connect(&config, &environment(&[]), "eu-west-1")
         .await
         .unwrap_err()
         .to_string();

@@ -16,8 +16,10 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
-use xray::aws::{Aws, Limits, PutAnswer, PutError};
+use xray::aws::Limits;
 use xray::config::{Config, Environment, LogConfig, LogFormat, LogLevel, Sourced};
+use xray::exporters::error::PutError;
+use xray::exporters::xray::{PutAnswer, XRay};
 
 /// A body as the batcher makes it.
 pub(crate) const BODY: &str = r#"{"TraceSegmentDocuments":["{\"id\":\"0000000000000001\"}"]}"#;
@@ -368,8 +370,8 @@ pub(crate) fn impatient() -> Limits {
     }
 }
 
-pub(crate) async fn connect(config: &Config, environment: &Environment) -> Aws {
-    Aws::connect(config, environment, "eu-west-1").await.unwrap()
+pub(crate) async fn connect(config: &Config, environment: &Environment) -> XRay {
+    XRay::connect(config, environment, "eu-west-1").await.unwrap()
 }
 
 /// One call with [`BODY`].

@@ -1,7 +1,8 @@
 //! HTTPS endpoints and whom they are trusted by.
 
-use xray::aws::{Aws, ErrorClass};
 use xray::config::Config;
+use xray::exporters::xray::XRay;
+use xray::ledger::outcome::ErrorClass;
 
 use crate::support::*;
 
@@ -109,7 +110,7 @@ async fn no_verify_ssl_is_not_for_the_credentials() {
 
 #[tokio::test]
 async fn a_ca_bundle_that_cannot_be_read_is_an_error_at_the_start() {
-    let error = Aws::connect(
+    let error = XRay::connect(
         &config(),
         &environment(&[("AWS_CA_BUNDLE", "/nonexistent/ca.pem")]),
         "eu-west-1",

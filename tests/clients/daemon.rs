@@ -5,10 +5,9 @@ use std::path::Path;
 use std::process::Command;
 
 use tempfile::TempDir;
-
-use crate::apps::{address_after, clean};
-use crate::process::Process;
-use crate::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
+use xray_double::harness::apps::{address_after, clean};
+use xray_double::harness::process::Process;
+use xray_double::harness::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
 
 /// Free ports, said in the log.
 const ADDRESSES: [&str; 4] = ["-b", "127.0.0.1:0", "-t", "127.0.0.1:0"];

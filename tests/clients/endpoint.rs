@@ -1,14 +1,13 @@
 //! The project's own X-Ray as the endpoint of a daemon in another process.
 
 use tokio::runtime::Runtime;
-use xray::dev::double::{Double, DoubleConfig};
-use xray::dev::sampling::SamplingRule;
-use xray::dev::service::Operation;
-use xray::dev::sigv4::Key;
-use xray::dev::state::RecordedRequest;
-
-use crate::process::PATIENCE;
-use crate::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
+use xray_double::double::{Double, DoubleConfig};
+use xray_double::harness::process::PATIENCE;
+use xray_double::harness::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
+use xray_double::sigv4::Key;
+use xray_double::state::RecordedRequest;
+use xray_service::sampling::SamplingRule;
+use xray_service::service::Operation;
 
 /// A running X-Ray that takes what is signed with the tests' credentials for the tests' region, and nothing else.
 pub(crate) struct Endpoint {

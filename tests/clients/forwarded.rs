@@ -3,15 +3,16 @@
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 
 use serde_json::Value;
+use xray_double::harness::apps::App;
+use xray_double::harness::install;
+use xray_double::harness::routes::{routes, trace_id};
+use xray_double::harness::web;
 
-use crate::apps::App;
+use crate::TMP;
 use crate::daemon::Daemon;
 use crate::endpoint::Endpoint;
-use crate::install;
-use crate::routes::{routes, trace_id};
 use crate::shipped::{compose_arguments, entry_point_arguments};
 use crate::tap::Tap;
-use crate::web;
 
 /// The header of every SDK.
 const HEADER: &str = "{\"format\":\"json\",\"version\":1}\n";
@@ -24,7 +25,7 @@ const MOST_DOCUMENTS: usize = 50;
 
 #[test]
 fn what_two_apps_send_arrives_byte_for_byte_in_signed_calls() {
-    let (Some(python), Some(node_modules)) = (install::python(), install::node_modules()) else {
+    let (Some(python), Some(node_modules)) = (install::python(TMP), install::node_modules(TMP)) else {
         return;
     };
     const ROUNDS: usize = 15;
@@ -84,7 +85,7 @@ fn what_two_apps_send_arrives_byte_for_byte_in_signed_calls() {
 
 #[test]
 fn the_first_request_to_an_app_is_sampled_without_a_word_from_the_caller() {
-    let (Some(python), Some(node_modules)) = (install::python(), install::node_modules()) else {
+    let (Some(python), Some(node_modules)) = (install::python(TMP), install::node_modules(TMP)) else {
         return;
     };
     let endpoint = Endpoint::start();

@@ -4,12 +4,13 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
+use xray_double::harness::apps::clean;
+use xray_double::harness::install::{python, repository};
+use xray_double::harness::routes::trace_id;
 
-use crate::apps::clean;
+use crate::TMP;
 use crate::daemon::Daemon;
 use crate::endpoint::Endpoint;
-use crate::install::{python, repository};
-use crate::routes::trace_id;
 
 /// Runs a script of this directory with the daemon's HTTP address; the JSON that it prints.
 fn run(python: &Path, script: &str, daemon: &Daemon, arguments: &[String]) -> Value {
@@ -29,7 +30,7 @@ fn run(python: &Path, script: &str, daemon: &Daemon, arguments: &[String]) -> Va
 
 #[test]
 fn boto3_sends_documents_signed_and_unsigned() {
-    let Some(python) = python() else { return };
+    let Some(python) = python(TMP) else { return };
     let endpoint = Endpoint::start();
     let daemon = Daemon::start(&endpoint.url());
     let document = |number: usize, filler: usize| {
@@ -58,7 +59,7 @@ fn boto3_sends_documents_signed_and_unsigned() {
 
 #[test]
 fn prometheus_reads_the_metrics() {
-    let Some(python) = python() else { return };
+    let Some(python) = python(TMP) else { return };
     let endpoint = Endpoint::start();
     let daemon = Daemon::start(&endpoint.url());
     let document = format!(

@@ -5,29 +5,32 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use xray::dev::sampling::SamplingRule;
-use xray::dev::service::Operation;
-use xray::dev::state::{Outcome, RecordedRequest};
+use xray_double::harness::apps::App;
+use xray_double::harness::install;
+use xray_double::harness::process::PATIENCE;
+use xray_double::harness::web;
+use xray_double::state::{Outcome, RecordedRequest};
+use xray_service::sampling::SamplingRule;
+use xray_service::service::Operation;
 
-use crate::apps::App;
+use crate::TMP;
 use crate::daemon::Daemon;
 use crate::endpoint::Endpoint;
-use crate::install;
-use crate::process::PATIENCE;
-use crate::web;
 
 /// Between two requests to an app, while the SDK's pollers are waited for. They run every ten seconds.
 const PAUSE: Duration = Duration::from_millis(50);
 
 #[test]
 fn the_python_sdk_follows_the_rules_that_it_gets_through_the_daemon() {
-    let Some(python) = install::python() else { return };
+    let Some(python) = install::python(TMP) else {
+        return;
+    };
     follows_the_rules(|daemon| App::flask(&python, daemon), "sampling_rule_name");
 }
 
 #[test]
 fn the_node_sdk_follows_the_rules_that_it_gets_through_the_daemon() {
-    let Some(node_modules) = install::node_modules() else {
+    let Some(node_modules) = install::node_modules(TMP) else {
         return;
     };
     follows_the_rules(|daemon| App::express(&node_modules, daemon), "rule_name");

@@ -3,21 +3,25 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use crate::apps::App;
+use xray_double::harness::apps::App;
+use xray_double::harness::install;
+use xray_double::harness::moto::{Moto, Summary};
+use xray_double::harness::routes::{routes, trace_id};
+
+use crate::TMP;
 use crate::daemon::Daemon;
-use crate::install;
-use crate::moto::{Moto, Summary};
-use crate::routes::{routes, trace_id};
 
 #[test]
 fn every_request_to_the_flask_app_reads_back_as_a_trace() {
-    let Some(python) = install::python() else { return };
+    let Some(python) = install::python(TMP) else {
+        return;
+    };
     every_request_reads_back_as_a_trace(&python, |daemon| App::flask(&python, daemon));
 }
 
 #[test]
 fn every_request_to_the_express_app_reads_back_as_a_trace() {
-    let (Some(python), Some(node_modules)) = (install::python(), install::node_modules()) else {
+    let (Some(python), Some(node_modules)) = (install::python(TMP), install::node_modules(TMP)) else {
         return;
     };
     every_request_reads_back_as_a_trace(&python, |daemon| App::express(&node_modules, daemon));

@@ -6,11 +6,11 @@ use std::process::Command;
 
 use saphyr::{LoadableYamlNode, Yaml};
 use serde_json::Value;
+use xray_double::harness::apps::clean;
+use xray_double::harness::install::repository;
 
-use crate::apps::clean;
 use crate::daemon::Daemon;
 use crate::endpoint::Endpoint;
-use crate::install::repository;
 
 /// A Dockerfile's instructions and their arguments, in order; continued lines joined, comments left out.
 fn instructions(file: &str) -> Vec<(String, String)> {
@@ -251,7 +251,7 @@ fn the_context_of_the_image_has_all_that_cargo_reads() {
     let ignore = read(".dockerignore");
     let kept: Vec<_> = ignore.lines().filter_map(|line| line.strip_prefix('!')).collect();
     assert!(ignore.lines().any(|line| line == "*"), "all else is left out");
-    for needed in ["Cargo.toml", "Cargo.lock", "src"] {
+    for needed in ["Cargo.toml", "Cargo.lock", "src", "crates"] {
         assert!(kept.contains(&needed), "{needed}");
         assert!(repository().join(needed).exists(), "{needed}");
     }

@@ -4,7 +4,8 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
 
 use proptest::prelude::*;
-use xray::cli::{Flags, Invocation, parse};
+use xray::cli::{Invocation, parse};
+use xray::config::Flags;
 use xray::config::{Environment, load};
 
 use crate::support::Bytes;

@@ -4,9 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use xray::batch::OpenBatch;
+use xray::pipeline::batch::OpenBatch;
+use xray_double::harness::datagrams;
 
-use crate::{command_line, config_file, datagrams};
+use crate::{command_line, config_file};
 
 /// The variable that names the directory with one directory of inputs for each target.
 const DIRECTORY: &str = "XRAY_FUZZ_CORPUS";

@@ -8,7 +8,8 @@ use std::io::{Error, ErrorKind, Result as IoResult};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use xray::cli::{Flags, Invocation, parse};
+use xray::cli::{Invocation, parse};
+use xray::config::Flags;
 use xray::config::{Config, ConfigError, Environment, Files, load};
 
 use crate::differences::Difference;

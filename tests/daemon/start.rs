@@ -2,13 +2,15 @@
 
 use std::net::{TcpListener, UdpSocket};
 
-use crate::harness::{HEADER, Setup, arrived, double, line};
+use xray_double::harness::daemon::{HEADER, Setup, arrived, double, line};
+
+use crate::XRAY;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_while_a_metadata_address_accepts_and_never_answers() {
     let double = double().await;
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let daemon = Setup::new(&double.url())
+    let daemon = Setup::new(XRAY, &double.url())
         .env("AWS_REGION", "")
         .env("AWS_EC2_METADATA_DISABLED", "false")
         .env(
@@ -37,7 +39,7 @@ async fn segments_that_come_before_the_region_is_known_are_sent() {
     let double = double().await;
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     // The region is known, the credentials come from an address that never answers: they are missing for now.
-    let daemon = Setup::new(&double.url())
+    let daemon = Setup::new(XRAY, &double.url())
         .env("AWS_ACCESS_KEY_ID", "")
         .env("AWS_EC2_METADATA_DISABLED", "false")
         .env(
@@ -63,7 +65,7 @@ async fn segments_that_come_before_the_region_is_known_are_sent() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_lines_of_the_start_are_those_that_people_search_for() {
     let double = double().await;
-    let daemon = Setup::new(&double.url()).args(&["-m", "24"]).start();
+    let daemon = Setup::new(XRAY, &double.url()).args(&["-m", "24"]).start();
     daemon.process.wait_for("its credentials", |line| {
         line.contains("Using credentials from").then_some(())
     });
@@ -93,7 +95,7 @@ async fn the_lines_of_the_start_are_those_that_people_search_for() {
 
 #[test]
 fn the_line_that_a_copied_compose_file_makes_starts_and_says_what_it_ignored() {
-    let setup = Setup::new("http://127.0.0.1:9").args(&["xray -o -b xray-daemon:2000"]);
+    let setup = Setup::new(XRAY, "http://127.0.0.1:9").args(&["xray -o -b xray-daemon:2000"]);
     let daemon = setup.start();
     let (status, lines) = daemon.stop();
     assert_eq!(status.code(), Some(0));
@@ -110,7 +112,9 @@ fn the_line_that_a_copied_compose_file_makes_starts_and_says_what_it_ignored() {
 fn a_port_that_is_in_use_is_an_error_that_says_what_to_do() {
     let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let (code, lines) = Setup::new("http://127.0.0.1:9").args(&["-b", &address]).fail();
+    let (code, lines) = Setup::new(XRAY, "http://127.0.0.1:9")
+        .args(&["-b", &address])
+        .fail();
     assert_eq!(code, Some(1));
     let error = line(&lines, "Cannot listen on UDP");
     assert!(
@@ -130,7 +134,7 @@ fn a_port_that_is_in_use_is_an_error_that_says_what_to_do() {
 
 #[test]
 fn an_address_that_this_host_does_not_have_is_an_error() {
-    let (code, lines) = Setup::new("http://127.0.0.1:9")
+    let (code, lines) = Setup::new(XRAY, "http://127.0.0.1:9")
         .args(&["-b", "192.0.2.1:2000"])
         .fail();
     assert_eq!(code, Some(1));
@@ -140,7 +144,7 @@ fn an_address_that_this_host_does_not_have_is_an_error() {
 
 #[test]
 fn an_unknown_host_name_is_an_error() {
-    let (code, lines) = Setup::new("http://127.0.0.1:9")
+    let (code, lines) = Setup::new(XRAY, "http://127.0.0.1:9")
         .args(&["-b", "no-such-host.invalid:2000"])
         .fail();
     assert_eq!(code, Some(1));
@@ -149,7 +153,7 @@ fn an_unknown_host_name_is_an_error() {
 
 #[test]
 fn without_a_region_it_ends_with_one_error_that_names_every_source() {
-    let (code, lines) = Setup::bare().args(&["-o"]).fail();
+    let (code, lines) = Setup::bare(XRAY).args(&["-o"]).fail();
     assert_eq!(code, Some(1));
     let error = line(
         &lines,
@@ -163,7 +167,7 @@ fn without_a_region_it_ends_with_one_error_that_names_every_source() {
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_bad_datagrams_end_nothing() {
     let double = double().await;
-    let daemon = Setup::new(&double.url()).start();
+    let daemon = Setup::new(XRAY, &double.url()).start();
     let socket = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
     for number in 0..10_000_u32 {
         let bytes: Vec<u8> = number

@@ -2,18 +2,18 @@
 
 use std::net::{SocketAddr, UdpSocket};
 
-use xray::dev::faults::{Fault, Which};
-use xray::dev::service::Operation;
+use xray_double::faults::{Fault, Which};
+use xray_double::harness::daemon::{HEADER, Setup, arrived, documents_of, double, line, segment};
+use xray_double::harness::datagrams;
+use xray_double::harness::process::PATIENCE;
+use xray_service::service::Operation;
 
-use crate::harness::{HEADER, Setup, arrived, documents_of, double, line, segment};
-use crate::process::PATIENCE;
-#[path = "../conformance/datagrams.rs"]
-mod datagrams;
+use crate::XRAY;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_datagram_of_the_conformance_table_is_forwarded_byte_for_byte_or_counted_as_rejected() {
     let double = double().await;
-    let daemon = Setup::new(&double.url()).start();
+    let daemon = Setup::new(XRAY, &double.url()).start();
     let rows = datagrams::rows();
     for (_, datagram, _) in &rows {
         daemon.send(datagram);
@@ -61,7 +61,7 @@ async fn every_datagram_of_the_conformance_table_is_forwarded_byte_for_byte_or_c
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_segments_make_a_request_and_the_rest_follows_within_a_second() {
     let double = double().await;
-    let daemon = Setup::new(&double.url()).start();
+    let daemon = Setup::new(XRAY, &double.url()).start();
     daemon.send_segments(120);
     let mut got = arrived(&double, 120).await;
     got.sort();
@@ -93,7 +93,7 @@ async fn fifty_segments_make_a_request_and_the_rest_follows_within_a_second() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_request_is_that_of_a_daemon() {
     let double = double().await;
-    let daemon = Setup::new(&double.url())
+    let daemon = Setup::new(XRAY, &double.url())
         .env("AWS_EXECUTION_ENV", "AWS_ECS_FARGATE")
         .start();
     daemon.send(&[HEADER, b"{}"].concat());
@@ -131,7 +131,7 @@ async fn the_request_is_that_of_a_daemon() {
 #[tokio::test(flavor = "multi_thread")]
 async fn all_addresses_means_both_ip_versions() {
     let double = double().await;
-    let daemon = Setup::new(&double.url()).args(&["-b", "0.0.0.0:0"]).start();
+    let daemon = Setup::new(XRAY, &double.url()).args(&["-b", "0.0.0.0:0"]).start();
     let datagram = [HEADER, b"over four"].concat();
     let four = UdpSocket::bind("127.0.0.1:0").unwrap();
     four.send_to(&datagram, ("127.0.0.1", daemon.udp.port())).unwrap();
@@ -155,7 +155,7 @@ async fn it_listens_on_host_names_and_on_ipv6_literals_in_brackets() {
         addresses.push("[::1]:0");
     }
     for (number, address) in addresses.iter().enumerate() {
-        let daemon = Setup::new(&double.url()).args(&["--bind", address]).start();
+        let daemon = Setup::new(XRAY, &double.url()).args(&["--bind", address]).start();
         let from: SocketAddr = if daemon.udp.is_ipv6() {
             "[::1]:0".parse().unwrap()
         } else {
@@ -180,7 +180,7 @@ async fn unprocessed_segments_are_named_and_do_not_count_as_sent() {
         1,
         Fault::unprocessed(Which::containing("bad"), "InvalidName", "no such name"),
     );
-    let daemon = Setup::new(&double.url()).start();
+    let daemon = Setup::new(XRAY, &double.url()).start();
     daemon.send(
         &[
             HEADER,
@@ -216,7 +216,7 @@ async fn unprocessed_segments_are_named_and_do_not_count_as_sent() {
 async fn an_outage_is_said_when_it_begins_and_when_it_is_over_and_costs_nothing() {
     let double = double().await;
     double.stop().await;
-    let daemon = Setup::new(&double.url()).start();
+    let daemon = Setup::new(XRAY, &double.url()).start();
     daemon.send_segments(75);
     daemon.process.wait_for("the outage", |line| {
         line.contains("Sending segment batch failed with:").then_some(())
@@ -237,7 +237,7 @@ async fn an_outage_is_said_when_it_begins_and_when_it_is_over_and_costs_nothing(
 async fn a_server_error_makes_no_line_of_a_dependency() {
     let double = double().await;
     double.faults().times(3, Fault::status(503));
-    let daemon = Setup::new(&double.url()).start();
+    let daemon = Setup::new(XRAY, &double.url()).start();
     daemon.send_segments(1);
     assert_eq!(arrived(&double, 1).await, [segment(0)]);
     let (_, lines) = daemon.stop();
@@ -255,7 +255,7 @@ async fn what_is_no_answer_of_x_ray_is_no_success() {
     ] {
         let double = double().await;
         double.faults().times(1, fault);
-        let daemon = Setup::new(&double.url()).start();
+        let daemon = Setup::new(XRAY, &double.url()).start();
         daemon.send_segments(1);
         assert_eq!(arrived(&double, 1).await, [segment(0)]);
         let (_, lines) = daemon.stop();
@@ -268,7 +268,7 @@ async fn what_is_no_answer_of_x_ray_is_no_success() {
 async fn a_full_buffer_drops_the_oldest_counts_them_and_says_so_once_a_second() {
     let double = double().await;
     double.freeze();
-    let daemon = Setup::new(&double.url())
+    let daemon = Setup::new(XRAY, &double.url())
         .args(&["-m", "3", "--shutdown-timeout", "2s"])
         .start();
     let socket = UdpSocket::bind(("127.0.0.1", 0)).unwrap();

@@ -1,14 +1,15 @@
 //! boto3 works unchanged, and sees what it would see at moto for the calls moto has.
 
 use serde_json::json;
+use xray_double::harness::install;
+use xray_double::harness::moto::Moto;
 
-use crate::install;
-use crate::moto::Moto;
+use crate::TMP;
 use crate::server::{Dev, python};
 
 #[test]
 fn boto3_does_everything_that_the_api_offers() {
-    let Some(interpreter) = install::python() else {
+    let Some(interpreter) = install::python(TMP) else {
         return;
     };
     let dev = Dev::start(&[]);
@@ -41,7 +42,7 @@ fn boto3_does_everything_that_the_api_offers() {
 
 #[test]
 fn the_calls_that_moto_has_are_answered_as_moto_answers_them() {
-    let Some(interpreter) = install::python() else {
+    let Some(interpreter) = install::python(TMP) else {
         return;
     };
     let (dev, moto) = (Dev::start(&[]), Moto::start(&interpreter));

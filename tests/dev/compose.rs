@@ -2,9 +2,9 @@
 
 use std::process::Command;
 
-use crate::apps::clean;
-use crate::install;
-use crate::process::Process;
+use xray_double::harness::apps::clean;
+use xray_double::harness::install;
+use xray_double::harness::process::Process;
 
 #[test]
 fn the_entry_point_of_the_compose_file_serves_containers_beside_it() {

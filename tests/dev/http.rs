@@ -3,7 +3,8 @@
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 
-use crate::process::PATIENCE;
+use xray_double::harness::process::PATIENCE;
+
 use crate::server::Dev;
 
 /// One request with these headers besides Host (unless it is among them); status and body.
@@ -121,8 +122,8 @@ fn what_is_not_there_and_what_is_too_long_is_said_in_json() {
 #[test]
 fn an_address_that_others_reach_is_warned_about() {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_xray"));
-    crate::apps::clean(&mut command).args(["dev", "-b", "0.0.0.0:0", "-t", "0.0.0.0:0"]);
-    let process = crate::process::Process::start("xray dev", &mut command);
+    xray_double::harness::apps::clean(&mut command).args(["dev", "-b", "0.0.0.0:0", "-t", "0.0.0.0:0"]);
+    let process = xray_double::harness::process::Process::start("xray dev", &mut command);
     for name in ["UDP", "TCP"] {
         process.wait_for("a warning", |line| {
             (line.contains("[Warn]")

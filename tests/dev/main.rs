@@ -3,30 +3,10 @@
 //!
 //! The tests that need Python or Node.js install what they need as `tests/clients` does, and share it.
 
-#[allow(
-    dead_code,
-    reason = "the helpers of tests/clients, of which these tests need a part"
-)]
-#[path = "../clients/apps.rs"]
-mod apps;
-#[allow(dead_code, reason = "as above")]
-#[path = "../clients/install.rs"]
-mod install;
-#[allow(dead_code, reason = "as above")]
-#[path = "../clients/moto.rs"]
-mod moto;
-#[path = "../support/process.rs"]
-#[allow(dead_code, reason = "as above")]
-mod process;
-#[allow(dead_code, reason = "as above")]
-#[path = "../clients/routes.rs"]
-mod routes;
-#[allow(dead_code, reason = "as above")]
-#[path = "../clients/web.rs"]
-mod web;
-
 mod boto;
 mod compose;
+#[cfg(target_os = "linux")]
+mod crowd;
 mod hostile;
 mod http;
 mod otlp;
@@ -35,9 +15,5 @@ mod server;
 mod store;
 mod terminal;
 
-/// As the helpers of `tests/clients` have them.
-const ACCESS_KEY_ID: &str = "AKIDEXAMPLE";
-/// See [`ACCESS_KEY_ID`].
-const SECRET_ACCESS_KEY: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
-/// See [`ACCESS_KEY_ID`].
-const REGION: &str = "us-east-1";
+/// What the tests install is beside this directory.
+const TMP: &str = env!("CARGO_TARGET_TMPDIR");

@@ -4,15 +4,16 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
+use xray_double::harness::apps::{App, clean};
+use xray_double::harness::install;
+use xray_double::harness::routes::{routes, trace_id};
 
-use crate::apps::{App, clean};
-use crate::install;
-use crate::routes::{routes, trace_id};
+use crate::TMP;
 use crate::server::{Dev, python};
 
 #[test]
 fn every_request_to_the_flask_app_reads_back_as_a_trace() {
-    let Some(interpreter) = install::python() else {
+    let Some(interpreter) = install::python(TMP) else {
         return;
     };
     let dev = Dev::start(&[]);
@@ -22,7 +23,7 @@ fn every_request_to_the_flask_app_reads_back_as_a_trace() {
 
 #[test]
 fn every_request_to_the_express_app_reads_back_as_a_trace() {
-    let (Some(interpreter), Some(node_modules)) = (install::python(), install::node_modules()) else {
+    let (Some(interpreter), Some(node_modules)) = (install::python(TMP), install::node_modules(TMP)) else {
         return;
     };
     let dev = Dev::start(&[]);
@@ -75,7 +76,7 @@ fn reads_back(interpreter: &Path, dev: &Dev, app: App) {
 
 #[test]
 fn rules_of_a_file_and_rules_that_are_created_decide_what_the_sdk_samples() {
-    let Some(interpreter) = install::python() else {
+    let Some(interpreter) = install::python(TMP) else {
         return;
     };
     let directory = tempfile::tempdir().expect("a temporary directory");

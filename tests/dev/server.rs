@@ -6,10 +6,9 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-
-use crate::apps::clean;
-use crate::install;
-use crate::process::{PATIENCE, Process};
+use xray_double::harness::apps::clean;
+use xray_double::harness::install;
+use xray_double::harness::process::{PATIENCE, Process};
 
 /// The binary with `dev` on free ports.
 pub(crate) struct Dev {
@@ -70,7 +69,7 @@ impl Dev {
 
     /// The JSON at a path.
     pub(crate) fn get(&self, path: &str) -> Value {
-        let answer = crate::web::get(self.tcp, path, None);
+        let answer = xray_double::harness::web::get(self.tcp, path, None);
         assert_eq!(answer.status, 200, "{path}: {}", answer.body);
         serde_json::from_str(&answer.body).expect("JSON")
     }

@@ -54,7 +54,7 @@ fn a_store_in_a_file_survives_a_restart() {
     again.send(&document(3));
     again.wait_for_documents(4);
     let mut second = std::process::Command::new(env!("CARGO_BIN_EXE_xray"));
-    let output = crate::apps::clean(&mut second)
+    let output = xray_double::harness::apps::clean(&mut second)
         .args(["dev", "-b", "127.0.0.1:0", "-t", "127.0.0.1:0"])
         .args(arguments)
         .output()

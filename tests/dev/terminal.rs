@@ -3,8 +3,8 @@
 use std::process::Command;
 
 use serde_json::{Value, json};
+use xray_double::harness::apps::clean;
 
-use crate::apps::clean;
 use crate::server::Dev;
 
 /// A fixed trace in three documents; the subsegment comes before its parent.
@@ -88,7 +88,7 @@ fn with_json_each_line_is_an_object() {
         "--log-format",
         "json",
     ]);
-    let process = crate::process::Process::start("xray dev", &mut command);
+    let process = xray_double::harness::process::Process::start("xray dev", &mut command);
     let listening: Value = process.wait_for("where it listens", |line| {
         let value: Value = serde_json::from_str(line).ok()?;
         value.get("listening").cloned()

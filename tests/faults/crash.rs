@@ -7,14 +7,15 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
-use xray::batch::{Batch, OpenBatch};
-use xray::spool::disk::Directory;
-use xray::spool::name::FileName;
-use xray::spool::store::{Moment, Store, Taken};
+use xray::pipeline::batch::{Batch, OpenBatch};
+use xray::pipeline::spool::disk::Directory;
+use xray::pipeline::spool::name::FileName;
+use xray::pipeline::spool::store::{Moment, Store, Taken};
+use xray_double::harness::account::Account;
+use xray_double::harness::daemon::{HEADER, Setup, documents_of, double};
+use xray_double::harness::process::PATIENCE;
 
-use crate::account::Account;
-use crate::harness::{HEADER, Setup, documents_of, double};
-use crate::process::PATIENCE;
+use crate::XRAY;
 use crate::spool::large;
 
 /// Set for the child, which is this test program again: the directory to write to.
@@ -148,7 +149,7 @@ async fn a_daemon_that_is_killed_while_it_spools_loses_what_was_in_memory_only()
     let arguments = ["-m", "3", "--spool-dir", spool.path().to_str().unwrap()];
     let mut expected: BTreeSet<String> = BTreeSet::new();
     for round in 0..4 {
-        let daemon = Setup::new("http://127.0.0.1:9").args(&arguments).start();
+        let daemon = Setup::new(XRAY, "http://127.0.0.1:9").args(&arguments).start();
         let socket = std::net::UdpSocket::bind(("127.0.0.1", 0)).unwrap();
         for number in 0..400 + 40 * round {
             socket
@@ -176,7 +177,7 @@ async fn a_daemon_that_is_killed_while_it_spools_loses_what_was_in_memory_only()
     }
     assert!(expected.len() > 100, "{}", expected.len());
     let double = double().await;
-    let daemon = Setup::new(&double.url()).args(&arguments).start();
+    let daemon = Setup::new(XRAY, &double.url()).args(&arguments).start();
     if let Err(late) = double.wait_for_documents(expected.len() as u64, PATIENCE).await {
         panic!("{late}");
     }

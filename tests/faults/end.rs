@@ -3,11 +3,13 @@
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+use xray_double::harness::account::Account;
+use xray_double::harness::daemon::Setup;
+use xray_double::harness::outages::Outage;
+use xray_double::harness::process::PATIENCE;
 
-use crate::account::Account;
-use crate::harness::Setup;
-use crate::outages::{Outage, each};
-use crate::process::PATIENCE;
+use crate::XRAY;
+use crate::each::each;
 
 const SEGMENTS: usize = 130;
 
@@ -19,7 +21,7 @@ fn whatever_the_outage_the_shutdown_timeout_holds_and_the_last_line_adds_up() {
     each(async |double, outage| {
         outage.begin(&double).await;
         let daemon = outage
-            .setup(&double)
+            .setup(XRAY, &double)
             .args(&["--shutdown-timeout", "700ms"])
             .start();
         daemon.send_segments(SEGMENTS);
@@ -50,7 +52,7 @@ fn whatever_the_outage_a_spool_keeps_what_could_not_be_sent_and_the_next_process
         let spool = TempDir::new().unwrap();
         let spooling = ["--spool-dir", spool.path().to_str().unwrap()];
         let daemon = outage
-            .setup(&double)
+            .setup(XRAY, &double)
             .args(&spooling)
             .args(&["--shutdown-timeout", "2s"])
             .start();
@@ -78,7 +80,7 @@ fn whatever_the_outage_a_spool_keeps_what_could_not_be_sent_and_the_next_process
         let taken = double.look(|state| state.accepted());
 
         outage.end(&double, spool.path()).await;
-        let daemon = Setup::new(&double.url()).args(&spooling).start();
+        let daemon = Setup::new(XRAY, &double.url()).args(&spooling).start();
         if let Err(late) = double.wait_for_documents(taken + kept, PATIENCE).await {
             panic!("{outage:?}: {late}");
         }

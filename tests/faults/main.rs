@@ -6,15 +6,11 @@
     reason = "a test may panic, also outside of its function"
 )]
 
-#[path = "../support/account.rs"]
-mod account;
 mod crash;
+mod each;
 mod end;
-#[expect(dead_code, reason = "shared with tests that use more of it")]
-#[path = "../daemon/harness.rs"]
-mod harness;
-mod outages;
-#[path = "../support/process.rs"]
-mod process;
 mod recovery;
 mod spool;
+
+/// The program under test.
+const XRAY: &str = env!("CARGO_BIN_EXE_xray");

@@ -3,10 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use crate::account::Account;
-use crate::harness::segment;
-use crate::outages::{Outage, each};
-use crate::process::PATIENCE;
+use xray_double::harness::account::Account;
+use xray_double::harness::daemon::segment;
+use xray_double::harness::outages::Outage;
+use xray_double::harness::process::PATIENCE;
+
+use crate::XRAY;
+use crate::each::each;
 
 const SEGMENTS: usize = 130;
 
@@ -14,7 +17,7 @@ const SEGMENTS: usize = 130;
 fn whatever_the_outage_the_segments_arrive_when_it_ends() {
     each(async |double, outage| {
         outage.begin(&double).await;
-        let setup = outage.setup(&double);
+        let setup = outage.setup(XRAY, &double);
         let home = setup.path("");
         let daemon = setup.start();
         daemon.send_segments(SEGMENTS);

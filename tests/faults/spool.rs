@@ -6,11 +6,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use tempfile::TempDir;
-use xray::dev::double::Double;
+use xray_double::double::Double;
+use xray_double::harness::account::Account;
+use xray_double::harness::daemon::{Daemon, HEADER, Setup, double, line};
+use xray_double::harness::process::PATIENCE;
 
-use crate::account::Account;
-use crate::harness::{Daemon, HEADER, Setup, double, line};
-use crate::process::PATIENCE;
+use crate::XRAY;
 
 /// Numbered documents of 10 KB each, 5 MB a second: what a busy disk under an unoptimised program carries.
 fn send_large(daemon: &Daemon, numbers: std::ops::Range<usize>) {
@@ -57,7 +58,7 @@ async fn what_memory_cannot_hold_waits_on_disk_and_arrives_when_the_outage_ends(
     let double = double().await;
     double.stop().await;
     let spool = TempDir::new().unwrap();
-    let daemon = spooling(Setup::new(&double.url()), &spool).start();
+    let daemon = spooling(Setup::new(XRAY, &double.url()), &spool).start();
     // Some 10 MB into 3, half of which is the disk's.
     send_large(&daemon, 0..1000);
     assert!(files(spool.path()) > 5, "{}", files(spool.path()));
@@ -91,11 +92,11 @@ async fn a_second_daemon_on_the_same_directory_takes_over_when_the_first_is_gone
     let double = double().await;
     double.stop().await;
     let spool = TempDir::new().unwrap();
-    let first = spooling(Setup::new(&double.url()), &spool)
+    let first = spooling(Setup::new(XRAY, &double.url()), &spool)
         .args(&["--shutdown-timeout", "1s"])
         .start();
     first.send_segments(70);
-    let second = spooling(Setup::new(&double.url()), &spool).start();
+    let second = spooling(Setup::new(XRAY, &double.url()), &spool).start();
     second.process.wait_for("that the directory is taken", |line| {
         line.contains(" is in use by another daemon; ").then_some(())
     });
@@ -109,9 +110,43 @@ async fn a_second_daemon_on_the_same_directory_takes_over_when_the_first_is_gone
     assert_eq!(account.get("recovered"), 70);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_whose_directory_is_another_ones_by_now_leaves_it_alone_and_says_so() {
+    let double = double().await;
+    double.stop().await;
+    let parent = TempDir::new().unwrap();
+    let spool = parent.path().join("spool");
+    let spooling = || {
+        let path = spool.to_str().unwrap().to_owned();
+        Setup::new(XRAY, &double.url()).args(&["-m", "3", "--spool-dir", &path, "--shutdown-timeout", "1s"])
+    };
+    let first = spooling().start();
+    send_large(&first, 0..500);
+    assert!(files(&spool) > 0);
+    std::fs::remove_dir_all(&spool).unwrap();
+    let second = spooling().start();
+    second.process.wait_for("that it has the directory", |line| {
+        line.contains("Using spool").then_some(())
+    });
+    send_large(&first, 500..800);
+    first.process.wait_for("that it has lost the directory", |line| {
+        line.contains(" is in use by another daemon; ").then_some(())
+    });
+    assert_eq!(files(&spool), 0, "it is the second one's");
+    let (_, lines) = first.stop();
+    let account = Account::of(&lines);
+    account.assert_balance();
+    assert_eq!((account.get("received"), account.get("spooled")), (800, 0));
+    second.send_segments(7);
+    let (_, lines) = second.stop();
+    let account = Account::of(&lines);
+    account.assert_balance();
+    assert_eq!((account.get("received"), account.get("spooled")), (7, 7));
+}
+
 #[test]
 fn a_spool_that_can_never_be_is_an_error_at_the_start() {
-    let setup = Setup::new("http://127.0.0.1:9");
+    let setup = Setup::new(XRAY, "http://127.0.0.1:9");
     let file = setup.path("a-file");
     std::fs::write(&file, "").unwrap();
     let path = file.to_str().unwrap().to_owned();
@@ -130,7 +165,7 @@ async fn when_the_start_fails_what_came_meanwhile_is_kept() {
     let double = double().await;
     let spool = TempDir::new().unwrap();
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let daemon = spooling(Setup::new(&double.url()), &spool)
+    let daemon = spooling(Setup::new(XRAY, &double.url()), &spool)
         .env("AWS_REGION", "")
         .env("AWS_EC2_METADATA_DISABLED", "false")
         .env(
@@ -144,7 +179,7 @@ async fn when_the_start_fails_what_came_meanwhile_is_kept() {
     let account = Account::of(&lines);
     account.assert_balance();
     assert_eq!((account.get("spooled"), account.get("dropped")), (70, 0));
-    let daemon = spooling(Setup::new(&double.url()), &spool).start();
+    let daemon = spooling(Setup::new(XRAY, &double.url()), &spool).start();
     arrive(&double, 70).await;
     daemon.stop();
 }

@@ -1,22 +1,13 @@
 //! The page of `xray dev` in a real Chromium: `page.test.mjs` sends segments over UDP to the real binary and looks at
 //! what the browser shows. Screenshots are left in `target/page`.
 
-#[path = "../clients/install.rs"]
-#[allow(
-    dead_code,
-    reason = "the helpers of tests/clients, of which this test needs a part"
-)]
-mod install;
-#[path = "../support/process.rs"]
-#[allow(dead_code, reason = "as above")]
-mod process;
-
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use process::Process;
 use serde_json::Value;
+use xray_double::harness::install;
+use xray_double::harness::process::Process;
 
 /// Debian's.
 const CHROMIUM: &str = "/usr/bin/chromium";
@@ -28,7 +19,7 @@ fn the_page_shows_in_a_browser_what_was_sent() {
         install::missing("Chromium (Debian: apt-get install chromium)");
         return;
     }
-    let Some(modules) = install::node_packages("page", &tests) else {
+    let Some(modules) = install::node_packages(env!("CARGO_TARGET_TMPDIR"), "page", &tests) else {
         return;
     };
 

@@ -5,8 +5,7 @@ use std::net::SocketAddr;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-
-use crate::process::PATIENCE;
+use xray_double::harness::process::PATIENCE;
 
 /// An answer, taken apart.
 #[derive(Debug)]

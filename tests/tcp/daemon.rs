@@ -5,10 +5,9 @@ use std::path::Path;
 use std::process::{Command, ExitStatus};
 
 use tempfile::TempDir;
-use xray::dev::double::{Double, DoubleConfig};
-use xray::dev::sigv4::Key;
-
-use crate::process::Process;
+use xray_double::double::{Double, DoubleConfig};
+use xray_double::harness::process::Process;
+use xray_double::sigv4::Key;
 
 /// The built-in X-Ray, which checks every signature.
 pub(crate) async fn double() -> Double {

@@ -4,9 +4,9 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use xray::dev::double::{Double, DoubleConfig};
-use xray::dev::faults::Fault;
-use xray::dev::sampling::SamplingRule;
+use xray_double::double::{Double, DoubleConfig};
+use xray_double::faults::Fault;
+use xray_service::sampling::SamplingRule;
 
 use crate::client::{Client, ask, get, post, post_with};
 use crate::daemon::{Start, double, pair};
@@ -124,7 +124,7 @@ async fn each_sdks_call_arrives_as_a_new_request_with_a_valid_signature() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn temporary_credentials_bring_their_own_token() {
     let double = Double::start(DoubleConfig {
-        keys: vec![xray::dev::sigv4::Key::example().with_session_token("the-daemons")],
+        keys: vec![xray_double::sigv4::Key::example().with_session_token("the-daemons")],
         ..DoubleConfig::default()
     })
     .await

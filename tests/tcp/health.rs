@@ -2,11 +2,11 @@
 
 use std::net::TcpListener;
 
-use xray::dev::faults::{Fault, Which};
+use xray_double::faults::{Fault, Which};
+use xray_double::harness::process::PATIENCE;
 
 use crate::client::{get, metric};
 use crate::daemon::{Start, double, health_check, segment};
-use crate::process::PATIENCE;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_subcommand_exits_with_the_daemons_health_and_one_line() {

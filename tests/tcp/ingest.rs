@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use serde_json::json;
-use xray::dev::faults::Fault;
+use xray_double::faults::Fault;
+use xray_double::harness::process::PATIENCE;
 
 use crate::client::{metric, post};
 use crate::daemon::{Start, double, segment};
-use crate::process::PATIENCE;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_single_document_over_tcp_is_sent_within_its_second_without_any_datagram() {

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::net::TcpStream;
-use xray::dev::faults::Fault;
-use xray::dev::service::Operation;
+use xray_double::faults::Fault;
+use xray_double::harness::process::PATIENCE;
+use xray_service::service::Operation;
 
 use crate::client::{Client, post_with};
 use crate::daemon::{Start, double, segment};
-use crate::process::PATIENCE;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_in_flight_are_finished_and_documents_of_the_last_moment_sent() {

@@ -3,8 +3,8 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 
-use xray::dev::faults::Fault;
-use xray::dev::service::Operation;
+use xray_double::faults::Fault;
+use xray_service::service::Operation;
 
 use crate::daemon::{Start, double, segment};
 

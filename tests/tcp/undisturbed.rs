@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
-use xray::dev::double::Double;
+use xray_double::double::Double;
+use xray_double::harness::process::PATIENCE;
 
 use crate::client::{Client, get, metric};
 use crate::daemon::{Daemon, pair, segment};
-use crate::process::PATIENCE;
 
 /// Sends segments in small bursts until `done`, and asserts that each of them arrives.
 async fn segments_flow(daemon: &Daemon, double: &Double, first: usize, count: usize) {

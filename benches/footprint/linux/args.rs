@@ -4,8 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
-
-use crate::common::segment;
+use xray_double::sized;
 
 use super::Result;
 use super::scenario::{Scenario, scenarios};
@@ -112,7 +111,7 @@ fn rate(text: &str) -> std::result::Result<u64, String> {
 }
 
 fn size(text: &str) -> std::result::Result<usize, String> {
-    let sizes = segment::MIN_BYTES..=segment::MAX_BYTES;
+    let sizes = sized::MIN_BYTES..=sized::MAX_BYTES;
     match text.parse() {
         Ok(size) if sizes.contains(&size) => Ok(size),
         _ => Err(format!(

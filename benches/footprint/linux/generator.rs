@@ -5,7 +5,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::common::segment::Segment;
+use xray_double::sized::Segment;
 
 use super::role::{self, Answer, Helper};
 use super::{Result, say};

@@ -10,8 +10,7 @@ use std::time::Duration;
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use socket2::{Domain, Socket, Type};
-
-use crate::common::segment::{DIGITS, MARK};
+use xray_double::sized::{DIGITS, MARK};
 
 use super::http::Messages;
 use super::{Result, role, say, tls};

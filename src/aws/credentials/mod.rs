@@ -22,7 +22,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, future};
 use tokio::time::Instant;
 
-pub(super) use self::source::CredentialsSource;
+pub(crate) use self::source::CredentialsSource;
 
 /// How long before their expiry credentials are replaced. EC2 and ECS offer new ones at least this early.
 const REFRESH_BEFORE_EXPIRY: Duration = Duration::from_secs(5 * 60);
@@ -35,7 +35,7 @@ const UNUSABLE_BEFORE_EXPIRY: Duration = Duration::from_secs(10);
 
 /// Why there are no credentials: one line, without secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct CredentialsFailure(pub(super) String);
+pub(crate) struct CredentialsFailure(pub(crate) String);
 
 impl fmt::Display for CredentialsFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -47,14 +47,14 @@ impl Error for CredentialsFailure {}
 
 /// Credentials and the words for where they come from.
 #[derive(Debug, Clone)]
-pub(super) struct Found {
-    pub(super) credentials: Credentials,
-    pub(super) description: String,
+pub(crate) struct Found {
+    pub(crate) credentials: Credentials,
+    pub(crate) description: String,
 }
 
 /// The shared credentials. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct CachedCredentials {
+pub(crate) struct CachedCredentials {
     shared: Arc<Shared>,
 }
 
@@ -124,7 +124,7 @@ impl State {
 }
 
 impl CachedCredentials {
-    pub(super) fn new(source: CredentialsSource) -> Self {
+    pub(crate) fn new(source: CredentialsSource) -> Self {
         Self {
             shared: Arc::new(Shared {
                 source,
@@ -138,7 +138,7 @@ impl CachedCredentials {
     ///
     /// # Errors
     /// Why there are none. Asked again within a short pause, the answer is the same without asking the sources.
-    pub(super) async fn get(&self) -> Result<Found, CredentialsFailure> {
+    pub(crate) async fn get(&self) -> Result<Found, CredentialsFailure> {
         match self.plan() {
             Plan::Use(found) => Ok(found),
             Plan::UseAndRefresh(old) => match self.shared.loading.try_lock() {
@@ -161,7 +161,7 @@ impl CachedCredentials {
 
     /// The service does not take these keys (expired, unknown): read the sources again at the next call, unless they
     /// were read within the pause.
-    pub(super) fn replace(&self) {
+    pub(crate) fn replace(&self) {
         let pause = self.shared.source.limits.credentials_pause;
         let mut state = self.state();
         if state.last_attempt.is_none_or(|at| at.elapsed() >= pause) {

@@ -17,10 +17,10 @@ use aws_types::os_shim_internal::{Env, Fs};
 
 use super::{CredentialsFailure, Found};
 use crate::aws::Limits;
-use crate::aws::connector::ConnectError;
-use crate::aws::error::{causes, find_cause, quoted, told};
-use crate::aws::http_client::PooledClient;
 use crate::config::Environment;
+use crate::net::client::connector::ConnectError;
+use crate::net::client::error::{causes, find_cause, quoted, told};
+use crate::net::client::pooled::PooledClient;
 
 /// The session name the official daemon gives to an assumed role; people find it in CloudTrail by that.
 const SESSION_NAME: &str = "xray-daemon";
@@ -47,17 +47,17 @@ const SOURCE_VARIABLES: [&str; 8] = [
 ];
 
 /// Everything needed to run the chain.
-pub(in crate::aws) struct CredentialsSource {
-    pub(in crate::aws) environment: Environment,
-    pub(in crate::aws) region: Region,
-    pub(in crate::aws) role_arn: Option<String>,
-    pub(in crate::aws) client: PooledClient,
-    pub(in crate::aws) limits: Limits,
+pub(crate) struct CredentialsSource {
+    pub(crate) environment: Environment,
+    pub(crate) region: Region,
+    pub(crate) role_arn: Option<String>,
+    pub(crate) client: PooledClient,
+    pub(crate) limits: Limits,
 }
 
 impl CredentialsSource {
     /// The SDK's loader with this run's variables, region and HTTP client.
-    pub(in crate::aws) fn loader(&self) -> ConfigLoader {
+    pub(crate) fn loader(&self) -> ConfigLoader {
         aws_config::defaults(BehaviorVersion::v2026_01_12())
             .env(self.variables())
             .region(self.region.clone())
@@ -84,7 +84,7 @@ impl CredentialsSource {
     }
 
     /// Runs the chain, and over it the role.
-    pub(super) async fn load(&self) -> Result<Found, CredentialsFailure> {
+    pub(crate) async fn load(&self) -> Result<Found, CredentialsFailure> {
         let sdk_config = Box::pin(self.loader().load()).await;
         let Some(chain) = sdk_config.credentials_provider() else {
             return Err(CredentialsFailure("the SDK has no credential chain".to_owned()));

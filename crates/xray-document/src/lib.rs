@@ -1,0 +1,14 @@
+//! What a document is: the JSON of a segment, or an OTLP request in base64, as `PutTraceSegments` takes it. No I/O and no
+//! clock.
+//!
+//! | module | its one job |
+//! |---|---|
+//! | [`segment`] | whether X-Ray would take a document |
+//! | [`outline`] | what a store must know of a document at once |
+//! | [`otlp`] | OTLP spans as documents |
+//! | [`fields`] | fields that may be missing or of the wrong type |
+
+pub mod fields;
+pub mod otlp;
+pub mod outline;
+pub mod segment;

@@ -1,0 +1,42 @@
+//! What the service answers.
+
+use serde_json::{Value, json};
+
+/// One answer; the content type is always `application/json`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// For `x-amzn-errortype`.
+    pub error_type: Option<&'static str>,
+    /// JSON.
+    pub body: String,
+}
+
+impl Answer {
+    pub(crate) fn ok(body: &Value) -> Self {
+        Self {
+            status: 200,
+            error_type: None,
+            body: body.to_string(),
+        }
+    }
+
+    /// An error in AWS's form: the code in the header, `{"message": …}` in the body.
+    #[must_use]
+    pub fn error(status: u16, error_type: &'static str, message: &str) -> Self {
+        Self {
+            status,
+            error_type: Some(error_type),
+            body: json!({ "message": message }).to_string(),
+        }
+    }
+
+    pub(crate) fn invalid(message: &str) -> Self {
+        Self::error(400, "InvalidRequestException", message)
+    }
+
+    pub(crate) fn malformed(message: &str) -> Self {
+        Self::error(400, "SerializationException", message)
+    }
+}

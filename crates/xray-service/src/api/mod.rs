@@ -1,0 +1,368 @@
+//! The API's operations that read traces: BatchGetTraces, GetTraceSummaries, GetServiceGraph, GetTraceGraph.
+//!
+//! Fields follow botocore's model (2016-04-12). What is **believed** or our own:
+//! - a trace is inside a time range when its first segment starts in it, for every `TimeRangeType`: the time inside an
+//!   id is not checked by the service, and W3C ids have none;
+//! - an end of the range without a fraction means the whole of that second, since SDKs cut the fraction off;
+//! - pages of 100; a trace is on the page of its start, newest first;
+//! - groups and insights do not exist here; `GroupName` is refused unless it is `Default`.
+
+use std::time::SystemTime;
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::answer::Answer;
+use super::digest::{Digest, Part, ServiceKey};
+use super::filter::Filter;
+use super::graph::{Graph, Statistics};
+use super::merge;
+use super::model::Scalar;
+use super::traces::{Cursor, Trace, Traces};
+
+/// Traces on one page of summaries.
+const PAGE: usize = 100;
+
+/// The most ids in one call, by the API's documentation.
+const MAX_IDS: usize = 5;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Ids {
+    trace_ids: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Range {
+    start_time: Option<f64>,
+    end_time: Option<f64>,
+    time_range_type: Option<String>,
+    filter_expression: Option<String>,
+    next_token: Option<String>,
+    group_name: Option<String>,
+    #[serde(rename = "GroupARN")]
+    group_arn: Option<String>,
+}
+
+/// `POST /Traces`.
+pub(super) fn batch_get_traces(traces: &Traces, body: &[u8]) -> Answer {
+    let ids = match ids(body) {
+        Ok(ids) => ids,
+        Err(answer) => return answer,
+    };
+    let (mut found, mut unprocessed) = (Vec::new(), Vec::new());
+    for id in ids {
+        match traces.get(&id) {
+            Some(trace) => found.push(whole_trace(trace)),
+            None => unprocessed.push(id),
+        }
+    }
+    Answer::ok(&json!({"Traces": found, "UnprocessedTraceIds": unprocessed}))
+}
+
+fn whole_trace(trace: &Trace) -> Value {
+    let documents: Vec<&str> = trace.documents.iter().map(|document| &*document.text).collect();
+    let segments: Vec<Value> = merge::merged(&documents)
+        .into_iter()
+        .map(|(id, document)| json!({"Id": id, "Document": document}))
+        .collect();
+    json!({
+        "Id": trace.id,
+        "Duration": seconds(trace.digest().duration()),
+        "LimitExceeded": trace.limit_exceeded,
+        "Segments": segments,
+    })
+}
+
+/// `POST /TraceSummaries`.
+pub(super) fn get_trace_summaries(traces: &Traces, body: &[u8], now: SystemTime) -> Answer {
+    let range: Range = match read(body) {
+        Ok(range) => range,
+        Err(answer) => return answer,
+    };
+    let (start, end) = match range.times() {
+        Ok(times) => times,
+        Err(answer) => return answer,
+    };
+    if let Some(kind) = &range.time_range_type
+        && !["TraceId", "Event", "Service"].contains(&kind.as_str())
+    {
+        return Answer::invalid("TimeRangeType is TraceId, Event or Service");
+    }
+    let filter = match Filter::parse(range.filter_expression.as_deref().unwrap_or_default()) {
+        Ok(filter) => filter,
+        Err(error) => return Answer::invalid(&error.to_string()),
+    };
+    let before = match range.next_token.as_deref().map(Cursor::of_text) {
+        None => None,
+        Some(Some(cursor)) => Some(cursor),
+        Some(None) => return Answer::invalid("NextToken is not one that was given out"),
+    };
+    let (mut page, mut examined, mut next) = (Vec::new(), 0, None);
+    for trace in traces.newest_first(before.as_ref()) {
+        let digest = trace.digest();
+        if digest.start < start {
+            break;
+        }
+        if digest.start > end {
+            continue;
+        }
+        if page.len() == PAGE {
+            next = page.last().map(|(cursor, _): &(Cursor, Value)| cursor.to_text());
+            break;
+        }
+        examined += 1;
+        if filter.matches(&digest) {
+            page.push((Cursor::of(&digest), summary(trace, &digest)));
+        }
+    }
+    let page: Vec<Value> = page.into_iter().map(|(_, summary)| summary).collect();
+    let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let mut answer = json!({
+        "TraceSummaries": page,
+        "ApproximateTime": now.as_secs_f64(),
+        "TracesProcessedCount": examined,
+    });
+    if let Some(next) = next {
+        answer["NextToken"] = json!(next);
+    }
+    Answer::ok(&answer)
+}
+
+fn summary(trace: &Trace, digest: &Digest) -> Value {
+    let services: Vec<&ServiceKey> = distinct(digest.parts.iter().map(|part| &part.service));
+    let mut summary = json!({
+        "Id": digest.id,
+        "StartTime": digest.start,
+        "Duration": seconds(digest.duration()),
+        "HasFault": digest.marks.fault,
+        "HasError": digest.marks.error,
+        "HasThrottle": digest.marks.throttle,
+        "IsPartial": !digest.whole,
+        "Http": http(digest),
+        "Annotations": annotations(digest),
+        "Users": users(digest),
+        "ServiceIds": services.iter().map(|service| service_id(service)).collect::<Vec<Value>>(),
+        "ResourceARNs": each(digest, "ARN", |part| part.resource_arn.as_deref()),
+        "InstanceIds": each(digest, "Id", |part| part.instance_id.as_deref()),
+        "AvailabilityZones": each(digest, "Name", |part| part.availability_zone.as_deref()),
+        "Revision": i32::try_from(trace.revision()).unwrap_or(i32::MAX),
+    });
+    if let Some(response_time) = digest.response_time() {
+        summary["ResponseTime"] = json!(seconds(response_time));
+    }
+    if let Some(entry) = digest.entry_part() {
+        summary["EntryPoint"] = service_id(&entry.service);
+    }
+    summary
+}
+
+fn http(digest: &Digest) -> Value {
+    let mut http = Map::new();
+    if let Some(entry) = digest.entry_part() {
+        let own = &entry.http;
+        let texts = [
+            ("HttpURL", &own.url),
+            ("HttpMethod", &own.method),
+            ("UserAgent", &own.user_agent),
+            ("ClientIp", &own.client_ip),
+        ];
+        for (name, text) in texts {
+            if let Some(text) = text {
+                http.insert(name.to_owned(), json!(text));
+            }
+        }
+        if let Some(status) = own.status.and_then(|status| i32::try_from(status).ok()) {
+            http.insert("HttpStatus".to_owned(), json!(status));
+        }
+    }
+    Value::Object(http)
+}
+
+fn annotations(digest: &Digest) -> Value {
+    let mut all: Map<String, Value> = Map::new();
+    for part in &digest.parts {
+        for (key, scalar) in &part.annotations {
+            let value = match scalar {
+                Scalar::Text(text) => json!({ "StringValue": text }),
+                Scalar::Number(number) => json!({ "NumberValue": number }),
+                Scalar::Bool(flag) => json!({ "BooleanValue": flag }),
+            };
+            let entry = json!({"AnnotationValue": value, "ServiceIds": [service_id(&part.service)]});
+            if let Value::Array(values) = all.entry(key.clone()).or_insert_with(|| json!([])) {
+                values.push(entry);
+            }
+        }
+    }
+    Value::Object(all)
+}
+
+fn users(digest: &Digest) -> Vec<Value> {
+    let users = digest.parts.iter().filter_map(|part| {
+        let user = part.user.as_ref()?;
+        Some(json!({"UserName": user, "ServiceIds": [service_id(&part.service)]}))
+    });
+    users.collect()
+}
+
+fn each(digest: &Digest, field: &str, of: impl Fn(&Part) -> Option<&str>) -> Vec<Value> {
+    distinct(digest.parts.iter().filter_map(of))
+        .into_iter()
+        .map(|text| json!({ field: text }))
+        .collect()
+}
+
+fn distinct<T: PartialEq>(all: impl Iterator<Item = T>) -> Vec<T> {
+    let mut found = Vec::new();
+    for one in all {
+        if !found.contains(&one) {
+            found.push(one);
+        }
+    }
+    found
+}
+
+fn service_id(service: &ServiceKey) -> Value {
+    let mut id = json!({"Name": service.name, "Names": [service.name]});
+    if !service.kind.is_empty() {
+        id["Type"] = json!(service.kind);
+    }
+    id
+}
+
+/// `POST /ServiceGraph`.
+pub(super) fn get_service_graph(traces: &Traces, body: &[u8]) -> Answer {
+    let range: Range = match read(body) {
+        Ok(range) => range,
+        Err(answer) => return answer,
+    };
+    let (start, end) = match range.times() {
+        Ok(times) => times,
+        Err(answer) => return answer,
+    };
+    if range.group_arn.is_some() || range.group_name.is_some_and(|name| name != "Default") {
+        return Answer::invalid("There are no groups here");
+    }
+    let digests: Vec<_> = traces
+        .newest_first(None)
+        .map(Trace::digest)
+        .filter(|digest| (start..=end).contains(&digest.start))
+        .collect();
+    let graph = Graph::of(digests.iter().map(AsRef::as_ref));
+    Answer::ok(&json!({
+        "StartTime": range.start_time,
+        "EndTime": range.end_time,
+        "Services": services(&graph),
+        "ContainsOldGroupVersions": false,
+    }))
+}
+
+/// `POST /TraceGraph`.
+pub(super) fn get_trace_graph(traces: &Traces, body: &[u8]) -> Answer {
+    let ids = match ids(body) {
+        Ok(ids) => ids,
+        Err(answer) => return answer,
+    };
+    let digests: Vec<_> = distinct(ids.iter())
+        .into_iter()
+        .filter_map(|id| traces.get(id))
+        .map(Trace::digest)
+        .collect();
+    let graph = Graph::of(digests.iter().map(AsRef::as_ref));
+    Answer::ok(&json!({ "Services": services(&graph) }))
+}
+
+fn services(graph: &Graph) -> Vec<Value> {
+    let services = graph.nodes.iter().enumerate().map(|(at, node)| {
+        let edges: Vec<Value> = graph
+            .edges
+            .iter()
+            .filter(|edge| edge.from == at)
+            .map(|edge| {
+                json!({
+                    "ReferenceId": edge.to,
+                    "StartTime": edge.statistics.start,
+                    "EndTime": edge.statistics.end,
+                    "SummaryStatistics": statistics(&edge.statistics),
+                    "ResponseTimeHistogram": histogram(&edge.statistics),
+                    "Aliases": [],
+                })
+            })
+            .collect();
+        let mut service = service_id(&node.service);
+        service["ReferenceId"] = json!(at);
+        service["StartTime"] = json!(node.statistics.start);
+        service["EndTime"] = json!(node.statistics.end);
+        service["Edges"] = json!(edges);
+        if node.service.kind == "client" {
+            service["State"] = json!("unknown");
+            return service;
+        }
+        service["Root"] = json!(node.root);
+        service["State"] = json!("active");
+        service["SummaryStatistics"] = statistics(&node.statistics);
+        service["DurationHistogram"] = json!(histogram(&node.statistics));
+        service["ResponseTimeHistogram"] = json!(histogram(&node.statistics));
+        service
+    });
+    services.collect()
+}
+
+fn statistics(statistics: &Statistics) -> Value {
+    json!({
+        "OkCount": statistics.ok,
+        "ErrorStatistics": {
+            "ThrottleCount": statistics.throttle,
+            "OtherCount": statistics.error,
+            "TotalCount": statistics.throttle + statistics.error,
+        },
+        "FaultStatistics": {"OtherCount": statistics.fault, "TotalCount": statistics.fault},
+        "TotalCount": statistics.count(),
+        "TotalResponseTime": seconds(statistics.total_s()),
+    })
+}
+
+fn histogram(statistics: &Statistics) -> Vec<Value> {
+    let entries = statistics.rounded().into_iter();
+    entries
+        .map(|(value, count)| json!({"Value": value, "Count": count}))
+        .collect()
+}
+
+impl Range {
+    /// Both ends in seconds since 1970, inclusive.
+    fn times(&self) -> Result<(f64, f64), Answer> {
+        let (Some(start), Some(end)) = (self.start_time, self.end_time) else {
+            return Err(Answer::invalid("StartTime and EndTime are required"));
+        };
+        if start > end {
+            return Err(Answer::invalid("StartTime is after EndTime"));
+        }
+        Ok((start, if end.fract() == 0.0 { end + 1.0 } else { end }))
+    }
+}
+
+fn ids(body: &[u8]) -> Result<Vec<String>, Answer> {
+    let Ids { trace_ids } = read(body)?;
+    let ids = trace_ids.ok_or_else(|| Answer::invalid("TraceIds is required"))?;
+    if ids.len() > MAX_IDS {
+        return Err(Answer::invalid(&format!(
+            "{} trace ids exceed the maximum of {MAX_IDS}",
+            ids.len()
+        )));
+    }
+    Ok(ids)
+}
+
+fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Answer> {
+    serde_json::from_slice(body).map_err(|error| Answer::malformed(&error.to_string()))
+}
+
+/// Whole microseconds, so that differences of times do not show the noise of binary fractions.
+pub(super) fn seconds(seconds: f64) -> f64 {
+    (seconds * 1e6).round() / 1e6
+}
+
+#[cfg(test)]
+mod tests;

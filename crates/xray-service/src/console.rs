@@ -1,0 +1,492 @@
+//! What the page asks: `/-/traces`, `/-/trace/ID`, `/-/latency`, `/-/graph`, `/-/stats`, `/-/events`.
+//!
+//! The answers are JSON with durations in seconds (`…_s`) and times in seconds since 1970. They are made for the page
+//! that ships in the same binary, and may change with it; programs use the API.
+
+use std::collections::HashMap;
+use std::time::SystemTime;
+
+use serde_json::{Map, Value, json};
+
+use super::api::seconds;
+use super::digest::Digest;
+use super::filter::{Filter, FilterError};
+use super::graph::{Graph, Statistics};
+use super::model::Scalar;
+use super::service::Service;
+use super::traces::{Cursor, Trace};
+
+/// Traces in one answer when the page does not say.
+const DEFAULT_LIMIT: usize = 100;
+
+/// The most traces in one answer.
+const MAX_LIMIT: usize = 1_000;
+
+/// Refused documents in one answer.
+const LATEST_REFUSED: usize = 20;
+
+/// Changed traces that are looked at in one go, so that a burst does not hold the store for long.
+pub const EVENTS_AT_ONCE: usize = 200;
+
+/// Decoded parameters of a query.
+pub type Query = HashMap<String, String>;
+
+/// A request that cannot be answered.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Wrong {
+    /// 400, with the place in the filter where there is one.
+    Request {
+        /// What is wrong with it.
+        message: String,
+        /// Where in the filter, in characters from 0.
+        position: Option<usize>,
+    },
+    /// 404.
+    Missing,
+}
+
+impl From<FilterError> for Wrong {
+    fn from(error: FilterError) -> Self {
+        Self::Request {
+            message: error.message,
+            position: Some(error.position),
+        }
+    }
+}
+
+/// `application/x-www-form-urlencoded`, as browsers write queries.
+#[must_use]
+pub fn query(text: &str) -> Query {
+    text.split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (decoded(name), decoded(value))
+        })
+        .collect()
+}
+
+/// Percent-decoded, `+` as a space; what is no escape stays.
+#[must_use]
+pub fn decoded(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let escape = (bytes[at] == b'%')
+            .then(|| bytes.get(at + 1..at + 3))
+            .flatten()
+            .and_then(|digits| hex::decode(digits).ok());
+        match escape {
+            Some(byte) => {
+                out.extend(byte);
+                at += 3;
+            }
+            None => {
+                out.push(if bytes[at] == b'+' { b' ' } else { bytes[at] });
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// The filter of a query; without one everything matches.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn filter(query: &Query) -> Result<Filter, Wrong> {
+    Ok(Filter::parse(
+        query.get("filter").map(String::as_str).unwrap_or_default(),
+    )?)
+}
+
+fn number<T: std::str::FromStr>(query: &Query, name: &str) -> Result<Option<T>, Wrong> {
+    let Some(text) = query.get(name).filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
+    text.parse().map(Some).map_err(|_| Wrong::Request {
+        message: format!("{name} is not a number"),
+        position: None,
+    })
+}
+
+/// `GET /-/traces?filter&limit&before`
+///
+/// # Errors
+/// When a parameter or the filter is wrong.
+pub fn traces(service: &Service, query: &Query) -> Result<Value, Wrong> {
+    let filter = filter(query)?;
+    let limit = number(query, "limit")?
+        .unwrap_or(DEFAULT_LIMIT)
+        .clamp(1, MAX_LIMIT);
+    let before = query.get("before").filter(|text| !text.is_empty());
+    let before = before
+        .map(|text| {
+            Cursor::of_text(text).ok_or(Wrong::Request {
+                message: "before is not a place that was given out".to_owned(),
+                position: None,
+            })
+        })
+        .transpose()?;
+    let (mut page, mut matched, mut last, mut more) = (Vec::new(), 0_usize, None, false);
+    for trace in service.traces().newest_first(None) {
+        let digest = trace.digest();
+        if !filter.matches(&digest) {
+            continue;
+        }
+        matched += 1;
+        let cursor = Cursor::of(&digest);
+        if before.as_ref().is_some_and(|before| cursor >= *before) {
+            continue;
+        }
+        if page.len() < limit {
+            page.push(row(&digest));
+            last = Some(cursor);
+        } else {
+            more = true;
+        }
+    }
+    let next = last.filter(|_| more).map(|cursor| cursor.to_text());
+    Ok(json!({"traces": page, "next": next, "matched": matched}))
+}
+
+/// One trace in a list.
+fn row(digest: &Digest) -> Value {
+    let http = digest.entry_part().map(|entry| &entry.http);
+    let annotations: Map<String, Value> = digest
+        .annotations()
+        .map(|(key, value)| {
+            let value = match value {
+                Scalar::Text(text) => json!(text),
+                Scalar::Number(number) => json!(number),
+                Scalar::Bool(flag) => json!(flag),
+            };
+            (key.clone(), value)
+        })
+        .collect();
+    json!({
+        "id": digest.id,
+        "start": digest.start,
+        "duration_s": seconds(digest.duration()),
+        "response_time_s": digest.response_time().map(seconds),
+        "name": digest.name,
+        "method": http.and_then(|http| http.method.as_deref()),
+        "url": http.and_then(|http| http.url.as_deref()),
+        "status": http.and_then(|http| http.status),
+        "services": digest.services,
+        "segments": digest.segments,
+        "fault": digest.marks.fault,
+        "error": digest.marks.error,
+        "throttle": digest.marks.throttle,
+        "in_progress": digest.in_progress,
+        "user": digest.parts.iter().find_map(|part| part.user.as_deref()),
+        "annotations": annotations,
+    })
+}
+
+/// `GET /-/trace/ID`
+///
+/// # Errors
+/// When there is no such trace.
+pub fn trace(service: &Service, id: &str) -> Result<Value, Wrong> {
+    let trace = service.traces().get(id).ok_or(Wrong::Missing)?;
+    let segments: Vec<Value> = trace
+        .documents
+        .iter()
+        .map(|document| json!({"id": document.id, "document": &*document.text, "otlp": document.otlp}))
+        .collect();
+    Ok(json!({"id": trace.id, "segments": segments, "limit_exceeded": trace.limit_exceeded}))
+}
+
+/// `GET /-/latency?filter`
+///
+/// # Errors
+/// When a parameter or the filter is wrong.
+pub fn latency(service: &Service, query: &Query) -> Result<Value, Wrong> {
+    let filter = filter(query)?;
+    let mut all = Statistics::default();
+    let (mut matched, mut flags) = (0_u64, [0_u64; 4]);
+    for digest in service.traces().newest_first(None).map(Trace::digest) {
+        if !filter.matches(&digest) {
+            continue;
+        }
+        matched += 1;
+        let marks = digest.marks;
+        let own = [marks.fault, marks.error, marks.throttle, digest.in_progress];
+        for (count, is) in flags.iter_mut().zip(own) {
+            *count += u64::from(is);
+        }
+        if let Some(response_time) = digest.response_time() {
+            all.add(0.0, response_time, false, marks);
+        }
+    }
+    let [fault, error, throttle, in_progress] = flags;
+    let mut answer = with_percentiles(&all);
+    answer.insert("matched".to_owned(), json!(matched));
+    answer.insert(
+        "flags".to_owned(),
+        json!({"fault": fault, "error": error, "throttle": throttle, "in_progress": in_progress}),
+    );
+    Ok(Value::Object(answer))
+}
+
+/// `GET /-/graph?filter&start&end&trace`
+///
+/// # Errors
+/// When a parameter or the filter is wrong, or there is no such trace.
+pub fn graph(service: &Service, query: &Query) -> Result<Value, Wrong> {
+    let filter = filter(query)?;
+    let start: f64 = number(query, "start")?.unwrap_or(f64::NEG_INFINITY);
+    let end: f64 = number(query, "end")?.unwrap_or(f64::INFINITY);
+    let only = query.get("trace").filter(|id| !id.is_empty());
+    let traces: Vec<&Trace> = match only {
+        Some(id) => service.traces().get(id).into_iter().collect(),
+        None => service.traces().newest_first(None).collect(),
+    };
+    let digests: Vec<_> = traces
+        .into_iter()
+        .map(Trace::digest)
+        .filter(|digest| digest.start >= start && digest.start <= end && filter.matches(digest))
+        .collect();
+    let graph = Graph::of(digests.iter().map(AsRef::as_ref));
+    let nodes: Vec<Value> = graph
+        .nodes
+        .iter()
+        .map(|node| {
+            let mut value = with_percentiles(&node.statistics);
+            value.insert("id".to_owned(), json!(node.service.id()));
+            value.insert("name".to_owned(), json!(node.service.name));
+            value.insert("type".to_owned(), json!(node.service.kind));
+            Value::Object(value)
+        })
+        .collect();
+    let edges: Vec<Value> = graph
+        .edges
+        .iter()
+        .map(|edge| {
+            let mut value = counts(&edge.statistics);
+            value.insert("source".to_owned(), json!(graph.nodes[edge.from].service.id()));
+            value.insert("target".to_owned(), json!(graph.nodes[edge.to].service.id()));
+            Value::Object(value)
+        })
+        .collect();
+    Ok(json!({"nodes": nodes, "edges": edges}))
+}
+
+fn counts(statistics: &Statistics) -> Map<String, Value> {
+    let value = json!({
+        "count": statistics.count(),
+        "ok": statistics.ok,
+        "error": statistics.error,
+        "throttle": statistics.throttle,
+        "fault": statistics.fault,
+        "avg_s": statistics.average_s(),
+    });
+    match value {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    }
+}
+
+fn with_percentiles(statistics: &Statistics) -> Map<String, Value> {
+    let mut value = counts(statistics);
+    let [p50, p95, p99, max] = statistics.percentiles_s([0.5, 0.95, 0.99, 1.0]);
+    for (name, seconds) in [("p50_s", p50), ("p95_s", p95), ("p99_s", p99), ("max_s", max)] {
+        value.insert(name.to_owned(), json!(seconds));
+    }
+    let buckets: Vec<Value> = statistics
+        .buckets()
+        .into_iter()
+        .map(|bucket| {
+            json!({
+                "from_s": bucket.from_s, "to_s": bucket.to_s, "ok": bucket.ok, "error": bucket.error,
+                "throttle": bucket.throttle, "fault": bucket.fault
+            })
+        })
+        .collect();
+    value.insert("buckets".to_owned(), json!(buckets));
+    value
+}
+
+/// What does not change while the process runs.
+#[derive(Debug, Clone, Default)]
+pub struct About {
+    /// When it started, in seconds since 1970.
+    pub started: f64,
+    /// Where segments come in.
+    pub udp: String,
+    /// Where page and API are.
+    pub tcp: String,
+    /// Where traces are kept over restarts.
+    pub store_file: Option<String>,
+}
+
+/// `GET /-/stats`
+#[must_use]
+pub fn stats(service: &Service, about: &About) -> Value {
+    let traces = service.traces();
+    let limits = traces.limits();
+    let (count, latest) = service.refused();
+    let latest: Vec<Value> = latest
+        .take(LATEST_REFUSED)
+        .map(|refused| {
+            json!({
+                "time": refused.at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64(),
+                "id": refused.refusal.id,
+                "name": refused.name,
+                "code": refused.refusal.code,
+                "message": refused.refusal.message,
+            })
+        })
+        .collect();
+    json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "started": about.started,
+        "receiving": {"udp": about.udp, "tcp": about.tcp},
+        "store": {
+            "traces": traces.len(),
+            "max_traces": limits.max_traces,
+            "documents": traces.documents(),
+            "bytes": traces.bytes(),
+            "max_bytes": limits.max_bytes,
+            "evicted_traces": traces.evicted(),
+            "file": about.store_file,
+        },
+        "refused": {"count": count, "latest": latest},
+    })
+}
+
+/// The server-sent events about what happened since `revision`, and where the next look begins.
+#[must_use]
+pub fn events(service: &Service, revision: u64, filter: &Filter, only: Option<&str>) -> (String, u64) {
+    let changes = service.traces().changes_since(revision, EVENTS_AT_ONCE);
+    let mut text = String::new();
+    let mut say = |event: &str, data: &Value| {
+        text.push_str("event: ");
+        text.push_str(event);
+        // JSON on one line: its strings have no bare newlines.
+        text.push_str("\ndata: ");
+        text.push_str(&data.to_string());
+        text.push_str("\n\n");
+    };
+    if changes.reset {
+        say("reset", &json!({}));
+    }
+    if !changes.gone.is_empty() {
+        say("gone", &json!({ "ids": changes.gone }));
+    }
+    for id in changes
+        .changed
+        .iter()
+        .filter(|id| only.is_none_or(|only| only == *id))
+    {
+        if let Some(digest) = service.traces().get(id).map(Trace::digest)
+            && filter.matches(&digest)
+        {
+            say("trace", &row(&digest));
+        }
+    }
+    (text, changes.revision)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::traces::Limits;
+
+    fn service(traces: u32) -> Service {
+        let mut service = Service::new(Limits::default());
+        for trace in 0..traces {
+            let document = json!({
+                "trace_id": format!("1-581cf771-{trace:024x}"), "id": "0000000000000001", "name": "shop",
+                "start_time": 100 + trace, "end_time": 101 + trace, "fault": trace % 2 == 1, "user": "<b>ada</b>"
+            });
+            let body = json!({"TraceSegmentDocuments": [document.to_string()]}).to_string();
+            service.handle("POST", "/TraceSegments", body.as_bytes(), SystemTime::UNIX_EPOCH);
+        }
+        service
+    }
+
+    #[test]
+    fn the_list_is_paged_and_counts_all_that_match() {
+        let service = service(5);
+        let first = traces(&service, &query("limit=2&filter=%20responsetime+%3D+1")).unwrap();
+        assert_eq!(
+            (&first["matched"], first["traces"].as_array().unwrap().len()),
+            (&json!(5), 2)
+        );
+        let next = first["next"].as_str().unwrap();
+        let rest = traces(&service, &query(&format!("limit=9&before={next}"))).unwrap();
+        assert_eq!(
+            (rest["traces"].as_array().unwrap().len(), &rest["next"]),
+            (3, &Value::Null)
+        );
+        assert_eq!(rest["traces"][0]["start"], json!(102.0));
+    }
+
+    #[test]
+    fn a_wrong_filter_is_refused_with_its_place() {
+        let wrong = traces(&service(0), &query("filter=ok+AND")).unwrap_err();
+        assert_eq!(
+            wrong,
+            Wrong::Request {
+                message: "a keyword expected, found the end".to_owned(),
+                position: Some(6)
+            }
+        );
+        assert!(latency(&service(0), &query("filter=x")).is_err());
+        assert!(graph(&service(0), &query("start=x")).is_err());
+    }
+
+    #[test]
+    fn latencies_and_flags_are_counted() {
+        let answer = latency(&service(4), &query("")).unwrap();
+        assert_eq!(
+            (&answer["matched"], &answer["fault"], &answer["p50_s"]),
+            (&json!(4), &json!(2), &json!(1.0))
+        );
+        assert_eq!(answer["flags"]["fault"], json!(2));
+        assert_eq!(
+            latency(&service(4), &query("filter=fault")).unwrap()["matched"],
+            json!(2)
+        );
+    }
+
+    #[test]
+    fn a_graph_can_be_of_one_trace() {
+        let service = service(4);
+        let all = graph(&service, &query("")).unwrap();
+        assert_eq!(all["edges"][0]["count"], json!(4));
+        let one = graph(&service, &query("trace=1-581cf771-000000000000000000000001")).unwrap();
+        assert_eq!(
+            (&one["edges"][0]["count"], &one["edges"][0]["source"]),
+            (&json!(1), &json!("Clients~client"))
+        );
+        assert_eq!(graph(&service, &query("end=50")).unwrap()["nodes"], json!([]));
+    }
+
+    #[test]
+    fn events_are_of_what_matches_and_end_where_the_next_look_begins() {
+        let service = service(3);
+        let fault = Filter::parse("fault").unwrap();
+        let (text, revision) = events(&service, 0, &fault, None);
+        assert_eq!(text.matches("event: trace\n").count(), 1);
+        assert!(text.ends_with("\n\n"));
+        assert_eq!(
+            events(&service, revision, &fault, None),
+            (String::new(), revision)
+        );
+        let all = Filter::parse("").unwrap();
+        assert!(events(&service, 0, &all, Some("gone")).0.is_empty());
+    }
+
+    #[test]
+    fn queries_are_decoded_as_browsers_write_them() {
+        assert_eq!(decoded("a%20b+c%C3%A9%zz%2"), "a b cé%zz%2");
+        assert_eq!(
+            query("a=1&&b"),
+            Query::from([("a".into(), "1".into()), ("b".into(), String::new())])
+        );
+    }
+}

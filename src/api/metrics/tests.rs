@@ -1,0 +1,173 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::*;
+use crate::ledger::Ledger;
+use crate::ledger::calls::{Ended, Failure};
+use crate::ledger::http::Route;
+
+/// One with something of everything.
+fn observed() -> Observed {
+    let ledger = Ledger::default();
+    ledger.add_received(12);
+    ledger.add_sent(5);
+    ledger.add_rejected(RejectReason::InvalidHeader);
+    ledger.add_dropped(DropReason::BufferFull, 2);
+    ledger.add_unprocessed(Some("ParseError"));
+    ledger.add_unprocessed(Some("a\"b\\c\nd}"));
+    ledger.http.add_request(Route::Metrics, 200);
+    ledger.http.add_request(Route::Unknown, 404);
+    ledger.http.add_ending(Ending::Idle);
+    let now = Instant::now();
+    for (segments, failure) in [(5, None), (50, Some(ErrorClass::Timeout))] {
+        ledger.call_started(segments, false);
+        ledger.call_ended(Ended {
+            at: now,
+            duration: Duration::from_millis(30),
+            body_bytes: 1234,
+            failure: failure.map(|class| Failure {
+                class,
+                status: None,
+                message: "",
+            }),
+        });
+    }
+    Observed {
+        totals: Totals {
+            counts: ledger.snapshot(),
+            kernel_dropped: Some(3),
+        },
+        unprocessed: ledger.unprocessed_by_code(),
+        depth: Depth {
+            spool: Some(SpoolDepth::default()),
+            ..Depth::default()
+        },
+        calls: ledger.calls(),
+        http: ledger.http.snapshot(),
+        is_ready: true,
+        started_at: UNIX_EPOCH + Duration::from_millis(1_600_000_000_250),
+        now: now + Duration::from_millis(1500),
+        wall_clock: UNIX_EPOCH + Duration::from_secs(1_600_000_100),
+    }
+}
+
+/// Kind and samples.
+type Family<'p> = (&'p str, Vec<(&'p str, f64)>);
+
+/// The page by families: kind and samples, in the order of the page. As strict as the format asks for.
+fn families(page: &str) -> BTreeMap<&str, Family<'_>> {
+    let mut families: BTreeMap<&str, Family<'_>> = BTreeMap::new();
+    let mut helped = "";
+    let mut current = "";
+    assert!(page.ends_with('\n'));
+    for line in page.lines() {
+        if let Some(rest) = line.strip_prefix("# HELP ") {
+            let (name, help) = rest.split_once(' ').unwrap();
+            assert!(!help.is_empty() && !families.contains_key(name), "{line}");
+            helped = name;
+        } else if let Some(rest) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = rest.split_once(' ').unwrap();
+            assert_eq!(name, helped, "{line}");
+            families.insert(name, (kind, Vec::new()));
+            current = name;
+        } else {
+            let (series, value) = line.rsplit_once(' ').unwrap();
+            let name = series.split('{').next().unwrap();
+            let (kind, samples) = families.get_mut(current).unwrap();
+            let suffix = name.strip_prefix(current).unwrap();
+            match *kind {
+                "histogram" => assert!(matches!(suffix, "_bucket" | "_sum" | "_count"), "{line}"),
+                "counter" => assert!(suffix.is_empty() && name.ends_with("_total"), "{line}"),
+                "gauge" => assert!(suffix.is_empty() && !name.ends_with("_total"), "{line}"),
+                other => panic!("{other}"),
+            }
+            if let Some(labels) = series.strip_prefix(name).filter(|labels| !labels.is_empty()) {
+                let labels = labels.strip_prefix('{').unwrap().strip_suffix('}').unwrap();
+                for label in labels.split(',') {
+                    let (name, value) = label.split_once('=').unwrap();
+                    let value = value.strip_prefix('"').unwrap().strip_suffix('"').unwrap();
+                    assert!(!name.is_empty() && !value.is_empty(), "{line}");
+                    assert!(!value.contains(['"', '\\', '\n', '{', '}']), "{line}");
+                }
+            }
+            assert!(samples.iter().all(|(other, _)| *other != series), "twice: {line}");
+            samples.push((series, value.parse().unwrap()));
+        }
+    }
+    families
+}
+
+#[test]
+fn the_page_is_well_formed_and_holds_the_counts() {
+    let page = render(&observed());
+    let families = families(&page);
+    let value = |series: &str| {
+        let mut samples = families.values().flat_map(|(_, samples)| samples);
+        samples
+            .find(|(other, _)| *other == series)
+            .map(|(_, value)| *value)
+    };
+    for (series, expected) in [
+        ("process_start_time_seconds", 1_600_000_000.25),
+        ("xray_ready", 1.0),
+        ("xray_segments_received_total", 12.0),
+        ("xray_segments_sent_total", 5.0),
+        ("xray_segments_rejected_total{reason=\"invalid_header\"}", 1.0),
+        ("xray_segments_rejected_total{reason=\"missing_header\"}", 0.0),
+        ("xray_segments_dropped_total{reason=\"buffer_full\"}", 2.0),
+        ("xray_segments_unprocessed_total{error_code=\"ParseError\"}", 1.0),
+        ("xray_segments_unprocessed_total{error_code=\"abcd\"}", 1.0),
+        ("xray_segments_pending", 2.0),
+        ("xray_udp_kernel_drops_total", 3.0),
+        (
+            "xray_calls_total{operation=\"PutTraceSegments\",outcome=\"success\"}",
+            1.0,
+        ),
+        (
+            "xray_calls_total{operation=\"PutTraceSegments\",outcome=\"timeout\"}",
+            1.0,
+        ),
+        ("xray_call_duration_seconds_bucket{le=\"0.025\"}", 0.0),
+        ("xray_call_duration_seconds_bucket{le=\"0.05\"}", 2.0),
+        ("xray_call_duration_seconds_bucket{le=\"+Inf\"}", 2.0),
+        ("xray_call_duration_seconds_sum", 0.06),
+        ("xray_batch_segments_bucket{le=\"5\"}", 1.0),
+        ("xray_batch_segments_count", 2.0),
+        ("xray_sent_bytes_total", 1234.0),
+        ("xray_last_success_timestamp_seconds", 1_600_000_098.5),
+        ("xray_seconds_since_last_success", 1.5),
+        ("xray_http_requests_total{route=\"unknown\",code=\"404\"}", 1.0),
+        ("xray_http_connections_ended_total{reason=\"idle\"}", 1.0),
+    ] {
+        assert_eq!(value(series), Some(expected), "{series}");
+    }
+}
+
+#[test]
+fn what_is_not_known_is_left_out_and_not_0() {
+    let mut observed = observed();
+    observed.totals.kernel_dropped = None;
+    observed.depth.spool = None;
+    observed.calls = Calls::default();
+    let page = render(&observed);
+    let families = families(&page);
+    for name in [
+        "xray_udp_kernel_drops_total",
+        "xray_spool_bytes",
+        "xray_last_success_timestamp_seconds",
+        "xray_seconds_since_last_success",
+    ] {
+        assert!(!families.contains_key(name), "{name}");
+    }
+}
+
+#[test]
+fn the_list_in_the_documentation_is_the_page() {
+    let documented: BTreeSet<&str> = include_str!("mod.rs")
+        .lines()
+        .filter_map(|line| line.strip_prefix("//! | `"))
+        .filter_map(|line| line.split(['`', '{']).next())
+        .collect();
+    let page = render(&observed());
+    assert_eq!(families(&page).into_keys().collect::<BTreeSet<_>>(), documented);
+}

@@ -1,0 +1,138 @@
+//! The TCP port of `xray dev`: the API, the page, and what the page asks, for clients that are let in.
+//!
+//! | request | answer |
+//! |---|---|
+//! | `POST` of a path of the API | the service; any signature, or none |
+//! | `GET /`, `/assets/…` | the page |
+//! | `GET /healthz`, `/readyz` | 200 while it serves: all it needs is in this process |
+//! | `GET /metrics` | the counters of the daemon in this process, and of this port |
+//! | `GET /-/…`, `DELETE /-/traces` | what the page asks ([`xray_service::console`]) |
+//! | anything else | 404 `UnknownOperationException` |
+//!
+//! A page that somebody visits must not reach it: [`Guard`] refuses foreign origins and hosts that could be rebound.
+//! Only a link to the page itself may be followed from elsewhere, which shows its reader the page and tells the other
+//! site nothing.
+//!
+//! What it may be asked for at one time is in [`limits`].
+
+mod limits;
+mod routes;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use tokio::net::TcpListener;
+use tokio::sync::{oneshot, watch};
+use xray_service::console::About;
+use xray_service::service::Service;
+
+use crate::api::{self, metrics::Source};
+use crate::ledger::http::Ending;
+use crate::net::server::body::Reader;
+use crate::net::server::guard::Guard;
+use crate::net::server::refusals::{Bounded, and_more};
+use crate::net::server::{self, Function, Watch};
+
+/// What all connections share.
+pub(super) struct Shared {
+    service: Arc<Mutex<Service>>,
+    changed: watch::Sender<()>,
+    guard: Guard,
+    about: About,
+    metrics: Source,
+    /// Reads calls of the API.
+    calls: Reader,
+    refused: Bounded,
+}
+
+impl Shared {
+    /// `metrics` are those of the daemon in this process; the port counts with it.
+    pub(super) fn new(service: Arc<Mutex<Service>>, guard: Guard, about: About, metrics: Source) -> Self {
+        Self {
+            service,
+            changed: watch::Sender::new(()),
+            guard,
+            about,
+            metrics,
+            calls: Reader::new(limits::CALLS),
+            refused: Bounded::default(),
+        }
+    }
+
+    /// Hears of each change of the store.
+    pub(super) fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    /// The service under its lock, which nobody holds over a wait.
+    pub(super) fn service(&self) -> MutexGuard<'_, Service> {
+        self.service.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Answers a call of the API and wakes those who watch.
+    fn handle(&self, path: &str, body: &[u8]) -> xray_service::answer::Answer {
+        let now = SystemTime::now();
+        let (answer, has_changed) = {
+            let mut service = self.service();
+            let before = service.traces().revision();
+            let answer = service.handle("POST", path, body, now);
+            (answer, service.traces().revision() != before)
+        };
+        if has_changed {
+            self.changed.send_replace(());
+        }
+        answer
+    }
+
+    /// Forgets every trace.
+    fn clear(&self) {
+        self.service().traces_mut().clear();
+        self.changed.send_replace(());
+    }
+}
+
+/// Serves within [`limits::CONNECTIONS`] until `stop` fires or is dropped and what is being answered then is answered;
+/// dropping the future cuts the rest.
+pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: oneshot::Receiver<()>) {
+    let watch = Counted {
+        counted: api::Counted(Arc::clone(shared.metrics.ledger())),
+        refused: Bounded::default(),
+    };
+    let handler = Function(move |request| {
+        let shared = Arc::clone(&shared);
+        async move { Ok(routes::answer(&shared, request).await) }
+    });
+    server::serve(listener, limits::CONNECTIONS, watch, stop, handler).await;
+}
+
+/// Counts connections in the daemon's ledger, and says when there are too many: whoever sits before this terminal can do
+/// something about it.
+struct Counted {
+    counted: api::Counted,
+    refused: Bounded,
+}
+
+impl Watch for Counted {
+    fn opened(&self) {
+        self.counted.opened();
+    }
+
+    fn ended(&self, why: Option<Ending>) {
+        self.counted.ended(why);
+    }
+
+    fn refused(&self) {
+        self.counted.refused();
+        if let Some(requests) = self.refused.add() {
+            tracing::warn!(
+                requests,
+                "Refused a connection on the TCP port: {} are in the middle of a request{}",
+                limits::CONNECTIONS.connections,
+                and_more(requests)
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,46 @@
+//! What can go wrong with one call.
+
+use std::error::Error;
+use std::fmt;
+use std::time::Duration;
+
+use crate::ledger::outcome::ErrorClass;
+
+/// A call that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PutError {
+    /// What kind of failure it was.
+    pub class: ErrorClass,
+    /// What happened: one line without control characters, some hundred characters at most.
+    pub message: String,
+    /// The HTTP status, when an answer came.
+    pub status: Option<u16>,
+    /// The AWS error code, when an answer had one.
+    pub code: Option<String>,
+    /// How long the service asked to wait, at most [`RETRY_AFTER_MAX`].
+    pub retry_after: Option<Duration>,
+}
+
+/// The longest `Retry-After` that is believed. A wrong header must not stop the daemon for hours.
+pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
+
+impl PutError {
+    /// `message` is fit for a log line: its parts from outside have been through [`quoted`](crate::net::client::error::quoted).
+    pub(crate) fn new(class: ErrorClass, message: impl Into<String>) -> Self {
+        Self {
+            class,
+            message: message.into(),
+            status: None,
+            code: None,
+            retry_after: None,
+        }
+    }
+}
+
+impl fmt::Display for PutError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl Error for PutError {}

@@ -1,0 +1,158 @@
+//! What is in the spool goes out beside the live traffic.
+
+use std::sync::Mutex;
+
+use super::super::*;
+use crate::ledger::outcome::ErrorClass;
+use crate::pipeline::budget::{Budget, MB};
+use crate::pipeline::spool::Spool;
+use crate::pipeline::spool::store::{Moment, Store};
+use crate::pipeline::spool::tests::fake::FakeDisk;
+
+/// An endpoint that takes 1 s for each call, or fails at once while it is down.
+#[derive(Clone, Default)]
+struct Endpoint(Arc<Mutex<Seen>>);
+
+#[derive(Default)]
+struct Seen {
+    down: bool,
+    calls: usize,
+    /// Calls in flight that carry what was in the spool, and the most of them.
+    spooled_in_flight: usize,
+    most_spooled_in_flight: usize,
+    latency: Duration,
+}
+
+impl PutSegments for Endpoint {
+    async fn put(&self, body: Bytes) -> Result<PutAnswer, PutError> {
+        let spooled = usize::from(body.windows(7).any(|word| word == b"spooled"));
+        let (down, latency) = {
+            let mut seen = self.0.lock().unwrap();
+            seen.calls += 1;
+            seen.spooled_in_flight += spooled;
+            seen.most_spooled_in_flight = seen.most_spooled_in_flight.max(seen.spooled_in_flight);
+            (seen.down, seen.latency)
+        };
+        tokio::time::sleep(latency).await;
+        self.0.lock().unwrap().spooled_in_flight -= spooled;
+        if down {
+            return Err(PutError {
+                class: ErrorClass::ConnectionRefused,
+                message: "refused".to_owned(),
+                status: None,
+                code: None,
+                retry_after: None,
+            });
+        }
+        Ok(PutAnswer {
+            unprocessed: Vec::new(),
+            request_id: None,
+        })
+    }
+}
+
+struct Bench {
+    endpoint: Endpoint,
+    intake: Arc<Intake>,
+    ledger: Arc<Ledger>,
+    _phase: watch::Sender<Phase>,
+}
+
+impl Bench {
+    /// A sender over a spool in which so many batches of one document were found.
+    async fn start(found: usize, latency: Duration, down: bool) -> Self {
+        let at = || Moment {
+            instant: now(),
+            unix_ms: 1_795_227_595_034,
+        };
+        let disk = FakeDisk::default();
+        let (mut store, _) = Store::open(disk.clone(), 100 * MB).unwrap();
+        let batches = (0..found).map(|_| Batch::of_documents(&[b"\"spooled\""], now()).unwrap());
+        assert_eq!(store.write(batches.collect(), at()).stored.len(), found);
+
+        let ledger = Arc::new(Ledger::default());
+        let budget = Budget::of_mb(16).with_spool();
+        let (spool, mut worker) = Spool::on_fake(&disk, 100 * MB, budget.to_spool_bytes, &ledger);
+        let intake = Arc::new(Intake::with_spool(budget, Arc::clone(&ledger), Some(spool)));
+        worker.work(&*intake, at());
+        tokio::spawn({
+            let intake = Arc::clone(&intake);
+            async move {
+                loop {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                    worker.work(&*intake, at());
+                }
+            }
+        });
+        let endpoint = Endpoint::default();
+        endpoint.0.lock().unwrap().latency = latency;
+        endpoint.0.lock().unwrap().down = down;
+        let (phase, phases) = watch::channel(Phase::Running);
+        let sender = Sender::new(endpoint.clone(), Arc::clone(&intake), Arc::clone(&ledger), None);
+        tokio::spawn(sender.run(phases));
+        Self {
+            endpoint,
+            intake,
+            ledger,
+            _phase: phase,
+        }
+    }
+
+    async fn drained(&self) -> Duration {
+        let started = now();
+        while self.ledger.snapshot().spooled + self.ledger.snapshot().pending() > 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        now() - started
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_found_goes_out_without_any_traffic_at_fifty_batches_a_second() {
+    let bench = Bench::start(200, Duration::from_millis(5), false).await;
+    let took = bench.drained().await;
+    // The timer rounds up to whole milliseconds.
+    assert!(
+        (Duration::from_millis(3_900)..Duration::from_millis(4_500)).contains(&took),
+        "{took:?}"
+    );
+    let counts = bench.ledger.snapshot();
+    assert_eq!((counts.recovered, counts.sent), (200, 200));
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_takes_half_of_the_calls_at_most() {
+    let bench = Bench::start(100, Duration::from_secs(1), false).await;
+    bench.drained().await;
+    // Eight calls may be in flight, and nothing shows that more would be carried.
+    assert_eq!(bench.endpoint.0.lock().unwrap().most_spooled_in_flight, 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn during_an_outage_one_batch_is_the_probe_and_the_rest_stays_on_disk() {
+    let bench = Bench::start(100, Duration::ZERO, true).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let counts = bench.ledger.snapshot();
+    assert_eq!((counts.pending(), counts.spooled), (1, 99));
+    let calls = bench.endpoint.0.lock().unwrap().calls;
+    assert!((5..40).contains(&calls), "{calls}");
+    bench.endpoint.0.lock().unwrap().down = false;
+    assert!(bench.drained().await < Duration::from_secs(15));
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_waits_while_memory_is_more_than_half_full() {
+    let bench = Bench::start(10, Duration::from_secs(1), false).await;
+    // 5 of 7 MB, before the sender had its first turn.
+    let document = vec![b'x'; 500_000];
+    for _ in 0..10 {
+        bench.ledger.add_received(1);
+        bench.intake.add(std::iter::once(&document[..]), now());
+        bench.intake.seal(now());
+    }
+    tokio::time::sleep(Duration::from_millis(900)).await;
+    let counts = bench.ledger.snapshot();
+    assert_eq!((counts.spooled, counts.pending()), (10, 10));
+    bench.drained().await;
+    assert_eq!(bench.ledger.snapshot().sent, 20);
+}

@@ -1,0 +1,141 @@
+//! Calls on X-Ray whose body somebody else wrote: an SDK's sampling calls, and our telemetry records.
+//!
+//! The request is made new from path and body, signed, and sent on the same connections, with the same credentials,
+//! region and endpoint as the segments. The official proxy signs the client's request as it came, so that headers which
+//! are stripped or extended on the way make the signature invalid.
+
+use std::time::{Duration, SystemTime};
+
+use aws_credential_types::Credentials;
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::sign::v4;
+use aws_smithy_runtime_api::client::identity::Identity;
+use aws_smithy_types::body::SdkBody;
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, USER_AGENT};
+use http::{HeaderName, HeaderValue, Request, Response, Uri};
+use http_body_util::BodyExt as _;
+use tokio::time::{Instant, timeout_at};
+
+use super::answer::{self, Answer};
+use super::{Shared, XRay};
+use crate::exporters::error::PutError;
+use crate::ledger::outcome::ErrorClass;
+use crate::net::client::error::told;
+
+const SERVICE: &str = "xray";
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+impl XRay {
+    /// Sends `body` to `path`, which begins with a slash and stands below the endpoint's own path, within `limit`.
+    ///
+    /// The answer is what came, whatever its status, at most 1 MiB.
+    ///
+    /// # Errors
+    /// Why there is no answer. Without credentials nothing is sent.
+    pub async fn post(&self, path: &str, body: Bytes, limit: Duration) -> Result<Response<Bytes>, PutError> {
+        let deadline = Instant::now() + limit;
+        let credentials = self.credentials_before(deadline, limit).await?;
+        let request = self.shared.signed(path, body, credentials, SystemTime::now())?;
+        let call = async {
+            let response = self.shared.client.send(request).await;
+            let (head, body) = response
+                .map_err(|error| answer::without_head(&error))?
+                .into_parts();
+            let body = body
+                .collect()
+                .await
+                .map_err(|error| answer::without_body(head.status.as_u16(), error.as_ref()))?;
+            Ok(Response::from_parts(head, body.to_bytes()))
+        };
+        let response = timeout_at(deadline, call)
+            .await
+            .unwrap_or_else(|_| Err(answer::timed_out(limit)))?;
+        if !response.status().is_success()
+            && let Err(error) = Answer::of_http(&response).meaning()
+            && answer::says_bad_key(&error)
+        {
+            self.shared.credentials.replace();
+        }
+        Ok(response)
+    }
+
+    /// Sends a telemetry report, a finished body of `PutTelemetryRecords`, within `limit`.
+    ///
+    /// # Errors
+    /// Why the service did not take it.
+    pub async fn put_telemetry_records(&self, body: Bytes, limit: Duration) -> Result<(), PutError> {
+        let response = self.post("/TelemetryRecords", body, limit).await?;
+        if response.status().is_success() {
+            return Ok(());
+        }
+        Answer::of_http(&response).meaning().map(drop)
+    }
+
+    async fn credentials_before(&self, deadline: Instant, limit: Duration) -> Result<Credentials, PutError> {
+        let cache = self.shared.credentials.clone();
+        // On a task of its own, so that a search that takes longer than this call still ends, for the next one.
+        let getting = tokio::spawn(async move { cache.get().await });
+        match timeout_at(deadline, getting).await {
+            Ok(Ok(Ok(found))) => Ok(found.credentials),
+            Ok(Ok(Err(failure))) => Err(PutError::new(ErrorClass::Credentials, failure.0)),
+            Ok(Err(error)) => Err(PutError::new(ErrorClass::Other, told(&error))),
+            Err(_) => Err(PutError::new(
+                ErrorClass::Credentials,
+                format!("no AWS credentials within {} s", limit.as_secs_f32()),
+            )),
+        }
+    }
+}
+
+impl Shared {
+    fn signed(
+        &self,
+        path: &str,
+        body: Bytes,
+        credentials: Credentials,
+        now: SystemTime,
+    ) -> Result<Request<SdkBody>, PutError> {
+        let unsignable = |error: &(dyn std::error::Error + 'static)| {
+            PutError::new(
+                ErrorClass::Other,
+                format!("cannot sign the request: {}", told(error)),
+            )
+        };
+        let uri = format!("{}{path}", self.endpoint.url());
+        let identity = Identity::from(credentials);
+        let params = v4::SigningParams::builder()
+            .identity(&identity)
+            .region(&self.region)
+            .name(SERVICE)
+            .time(now)
+            .settings(SigningSettings::default())
+            .build()
+            .map_err(|error| unsignable(&error))?
+            .into();
+        let headers = [(CONTENT_TYPE.as_str(), "application/json")];
+        let signable = SignableRequest::new("POST", &uri, headers.into_iter(), SignableBody::Bytes(&body))
+            .map_err(|error| unsignable(&error))?;
+        let (instructions, _) = sign(signable, &params)
+            .map_err(|error| unsignable(&error))?
+            .into_parts();
+
+        // Said also when it is 0, which the HTTP client leaves out: some fronts ask for it.
+        let content_length = HeaderValue::from(body.len());
+        let mut request = Request::new(SdkBody::from(body));
+        *request.method_mut() = http::Method::POST;
+        *request.uri_mut() = Uri::try_from(uri).map_err(|error| unsignable(&error))?;
+        let of_request = request.headers_mut();
+        of_request.insert(CONTENT_TYPE, JSON);
+        of_request.insert(CONTENT_LENGTH, content_length);
+        of_request.insert(USER_AGENT, self.user_agent.clone());
+        for (name, value) in instructions.headers() {
+            let name = HeaderName::try_from(name).map_err(|error| unsignable(&error))?;
+            let mut value = HeaderValue::try_from(value).map_err(|error| unsignable(&error))?;
+            value.set_sensitive(true);
+            of_request.insert(name, value);
+        }
+        Ok(request)
+    }
+}

@@ -1,0 +1,227 @@
+//! X-Ray as a destination: the `PutTraceSegments` call and other signed ones, and what their answers mean.
+//!
+//! [`XRay`] resolves endpoint, credentials, TLS and proxies once. Below it is the AWS SDK for signing and the call's form,
+//! over the HTTP client of [`crate::net::client`].
+//!
+//! | module | its one job |
+//! |---|---|
+//! | `request` | the request's headers as the official daemon's, and the finished body |
+//! | `answer` | what an answer or a failure means, as an [`ErrorClass`] |
+//! | `forward` | other calls on X-Ray: a new, signed request around a finished body |
+//! | [`documents`] | what the documents of a batch are, for log lines about those that were refused |
+//! | [`telemetry`] | what the daemon tells X-Ray about itself |
+
+mod answer;
+pub mod documents;
+mod forward;
+mod request;
+pub mod telemetry;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, Region};
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_xray::config::{IdentityCache, StalledStreamProtectionConfig};
+use aws_smithy_types::retry::{ReconnectMode, RetryConfig};
+use aws_smithy_types::timeout::TimeoutConfig;
+use bytes::Bytes;
+use http::HeaderValue;
+
+pub use self::answer::{PutAnswer, Unprocessed};
+
+use self::request::{FinishedBody, RequestForm};
+use crate::aws::credentials::{CachedCredentials, CredentialsSource};
+use crate::aws::{Endpoint, Limits, endpoint};
+use crate::config::{Config, Environment};
+use crate::exporters::error::PutError;
+use crate::ledger::outcome::ErrorClass;
+use crate::net::client::SettingError;
+use crate::net::client::pooled::PooledClient;
+use crate::net::client::proxy::ProxyRules;
+use crate::net::client::tls::{Tls, Trust};
+
+/// X-Ray as this run sees it. Cheap to clone; all clones share connections and credentials.
+#[derive(Debug, Clone)]
+pub struct XRay {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    xray: aws_sdk_xray::Client,
+    endpoint: Endpoint,
+    credentials: CachedCredentials,
+    warnings: Vec<String>,
+    attempt_timeout: Duration,
+    /// The client under `xray`, for requests of our own.
+    client: PooledClient,
+    region: String,
+    user_agent: HeaderValue,
+}
+
+impl XRay {
+    /// Resolves everything for `region`, with the time-outs of `config` and the default [`Limits`] for the rest.
+    ///
+    /// Reads the AWS profile files and `AWS_CA_BUNDLE`; makes no network call. Credentials are looked for by the
+    /// first call that needs them.
+    ///
+    /// # Errors
+    /// A setting with which no call could succeed.
+    pub async fn connect(
+        config: &Config,
+        environment: &Environment,
+        region: &str,
+    ) -> Result<Self, SettingError> {
+        let limits = Limits {
+            connect_timeout: config.connect_timeout,
+            attempt_timeout: config.call_timeout,
+            ..Limits::default()
+        };
+        Self::connect_within(config, environment, region, limits).await
+    }
+
+    /// As [`XRay::connect`], with other limits.
+    ///
+    /// # Errors
+    /// A setting with which no call could succeed.
+    pub async fn connect_within(
+        config: &Config,
+        environment: &Environment,
+        region: &str,
+        limits: Limits,
+    ) -> Result<Self, SettingError> {
+        let proxies = ProxyRules::for_xray(config.proxy_address.as_ref(), environment)?;
+        let trust = Trust::from_environment(environment)?;
+        let xray_trust = if config.no_verify_ssl {
+            Trust::Anything
+        } else {
+            trust.clone()
+        };
+        let source = CredentialsSource {
+            environment: environment.clone(),
+            region: Region::new(region.to_owned()),
+            role_arn: config.role_arn.as_ref().map(|role| role.value.clone()),
+            // Web identity tokens and SSO sessions go to STS and SSO: NoVerifySSL is not for them.
+            client: PooledClient::new(proxies.for_credentials(), Tls::new(trust), limits.connect_timeout),
+            limits: limits.clone(),
+        };
+        let loader = source.loader();
+        let credentials = CachedCredentials::new(source);
+        let provider = SharedCredentialsProvider::new(credentials.clone());
+        let sdk_config = Box::pin(loader.credentials_provider(provider.clone()).load()).await;
+
+        let (endpoint, mut warnings) =
+            endpoint::resolve(config.endpoint.as_ref(), environment, &sdk_config, region).await?;
+        proxies.check(endpoint.url())?;
+        if config.no_verify_ssl {
+            warnings.push(format!(
+                "NoVerifySSL is set: TLS certificates are NOT checked, so anyone on the way to {} can read and change \
+                 the segments. For a private CA, name its certificates in AWS_CA_BUNDLE instead",
+                endpoint.url()
+            ));
+        }
+
+        let client = PooledClient::new(proxies, Tls::new(xray_trust), limits.connect_timeout);
+        let form = RequestForm::new(environment);
+        let user_agent = form.user_agent();
+        let xray = aws_sdk_xray::config::Builder::new()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .region(Region::new(region.to_owned()))
+            // The rules for regions were applied above, once.
+            .endpoint_url(endpoint.url())
+            .credentials_provider(provider)
+            // CachedCredentials is the cache.
+            .identity_cache(IdentityCache::no_cache())
+            .http_client(client.clone())
+            // The sender retries; two layers would multiply.
+            .retry_config(
+                // A connection that carried an answer is sound, whatever the answer was.
+                RetryConfig::disabled().with_reconnect_mode(ReconnectMode::ReuseAllConnections),
+            )
+            .timeout_config(
+                TimeoutConfig::builder()
+                    .connect_timeout(limits.connect_timeout)
+                    .operation_attempt_timeout(limits.attempt_timeout)
+                    .build(),
+            )
+            // The attempt's limit covers it.
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .sleep_impl(aws_smithy_async::rt::sleep::TokioSleep::new())
+            .interceptor(form)
+            .interceptor(FinishedBody)
+            .build();
+        Ok(Self {
+            shared: Arc::new(Shared {
+                xray: aws_sdk_xray::Client::from_conf(xray),
+                endpoint,
+                credentials,
+                warnings,
+                attempt_timeout: limits.attempt_timeout,
+                client,
+                region: region.to_owned(),
+                user_agent,
+            }),
+        })
+    }
+
+    /// The base URL that X-Ray is called at, for the log.
+    #[must_use]
+    pub fn endpoint_description(&self) -> String {
+        self.resolved_endpoint().url().to_owned()
+    }
+
+    /// The base URL that X-Ray is called at, and which setting gave it.
+    #[must_use]
+    pub fn resolved_endpoint(&self) -> &Endpoint {
+        &self.shared.endpoint
+    }
+
+    /// What the user should know about the settings, to be logged at Warn.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.shared.warnings
+    }
+
+    /// Sends `body`, a finished `{"TraceSegmentDocuments":[...]}`, once.
+    ///
+    /// The body is not copied. Dropping the future ends the call.
+    ///
+    /// # Errors
+    /// Why the service did not take it, and by its class what to do about that.
+    pub async fn put_trace_segments(&self, body: Bytes) -> Result<PutAnswer, PutError> {
+        let call = self
+            .shared
+            .xray
+            .put_trace_segments()
+            // The SDK's own body, replaced before it is signed.
+            .set_trace_segment_documents(Some(Vec::new()))
+            .send();
+        // Boxed, since it is some 16 KB, which would be moved once for each future around it.
+        let call = Box::pin(call);
+        let (called, answer) = request::with_body(body, call).await;
+        let result = match (answer, &called) {
+            (Some(answer), _) => answer.meaning(),
+            (None, Err(error)) => Err(answer::without_answer(error, self.shared.attempt_timeout)),
+            // The interceptor sees every answer that the SDK takes for a success.
+            (None, Ok(_)) => Err(PutError::new(ErrorClass::Other, "the SDK lost the answer")),
+        };
+        if let Err(error) = &result
+            && answer::says_bad_key(error)
+        {
+            self.shared.credentials.replace();
+        }
+        result
+    }
+
+    /// Where the credentials come from, in words and without secrets; loads them if need be.
+    ///
+    /// # Errors
+    /// Why there are none, and what to do, in one line.
+    pub async fn credentials_description(&self) -> Result<String, String> {
+        match self.shared.credentials.get().await {
+            Ok(found) => Ok(found.description),
+            Err(failure) => Err(failure.0),
+        }
+    }
+}

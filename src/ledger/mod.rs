@@ -1,0 +1,507 @@
+//! What became of every document, at any quiet moment:
+//!
+//! ```text
+//! received + recovered = sent + rejected + dropped + unprocessed + pending + spooled
+//! ```
+//!
+//! *Recovered* are documents that an earlier process left in the spool, *spooled* those that wait on disk and not in
+//! memory, *pending* those in memory: in the open batch, in the queue, in a call, on their way to the spool. Without a
+//! spool both of the others are 0.
+//!
+//! Counters only go up, save for spooled; reasons are closed enums. One place counts each: [`crate::receivers::udp`] receives and
+//! rejects, [`crate::pipeline::intake`] drops what has no room, [`crate::pipeline::spool`] what it can't keep, [`crate::exporters::sender`] settles
+//! the rest.
+//!
+//! Each process accounts for itself. A batch that was in a call when the process ended is in the spool too, though the
+//! service may have taken it: it is recovered and sent once more by the next process.
+
+pub mod calls;
+pub mod histogram;
+pub mod http;
+pub mod outcome;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
+
+use tokio::sync::Notify;
+
+use calls::{Calls, Ended, Failure, Operation};
+use http::Http;
+
+/// Why a datagram became no document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RejectReason {
+    /// No newline between header and segment.
+    MissingHeader,
+    /// Nothing after the header's newline; over TCP, an empty document.
+    MissingSegment,
+    /// The header is not `{"format":"json","version":1}`.
+    InvalidHeader,
+}
+
+impl RejectReason {
+    /// Every reason, in the order of their counters.
+    pub const ALL: [Self; 3] = [Self::MissingHeader, Self::MissingSegment, Self::InvalidHeader];
+
+    const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The label in metrics and JSON logs.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::MissingHeader => "missing_header",
+            Self::MissingSegment => "missing_segment",
+            Self::InvalidHeader => "invalid_header",
+        }
+    }
+}
+
+/// Why an accepted document was lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DropReason {
+    /// The buffer budget was full and this was the oldest batch.
+    BufferFull,
+    /// The service refused the request for good.
+    Refused,
+    /// Still unsent when the shutdown deadline passed.
+    Shutdown,
+    /// The spool was full and this was its oldest file.
+    SpoolFull,
+    /// The spool's disk refused it.
+    SpoolFailed,
+    /// More came than the spool's disk could write.
+    SpoolSlow,
+    /// The file that it waited in was damaged, or removed by somebody.
+    SpoolDamaged,
+}
+
+impl DropReason {
+    /// Every reason, in the order of their counters.
+    pub const ALL: [Self; 7] = [
+        Self::BufferFull,
+        Self::Refused,
+        Self::Shutdown,
+        Self::SpoolFull,
+        Self::SpoolFailed,
+        Self::SpoolSlow,
+        Self::SpoolDamaged,
+    ];
+
+    const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The label in metrics and JSON logs.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::BufferFull => "buffer_full",
+            Self::Refused => "refused",
+            Self::Shutdown => "shutdown",
+            Self::SpoolFull => "spool_full",
+            Self::SpoolFailed => "spool_failed",
+            Self::SpoolSlow => "spool_slow",
+            Self::SpoolDamaged => "spool_damaged",
+        }
+    }
+}
+
+/// Most different error codes that are kept apart; a service that invents more must not grow our memory.
+const MAX_CODES: usize = 32;
+
+/// Longest error code that is kept, in characters.
+const MAX_CODE_CHARS: usize = 64;
+
+/// The label of codes beyond [`MAX_CODES`].
+const OTHER_CODE: &str = "Other";
+
+/// A code as a label: the service's word as far as it is one, `None` where it gave none.
+fn code_label(code: Option<&str>) -> String {
+    let word: String = code
+        .unwrap_or_default()
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .take(MAX_CODE_CHARS)
+        .collect();
+    if word.is_empty() { "None".to_owned() } else { word }
+}
+
+/// The counters; shared by all stages, lock-free on the way of the data.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    received: AtomicU64,
+    recovered: AtomicU64,
+    spooled: AtomicU64,
+    sent: AtomicU64,
+    // A mutex, because the service's codes are no closed list; it is touched only when segments were not processed.
+    unprocessed: Mutex<BTreeMap<String, u64>>,
+    replaced_utf8: AtomicU64,
+    rejected: [AtomicU64; RejectReason::ALL.len()],
+    dropped: [AtomicU64; DropReason::ALL.len()],
+    active: AtomicBool,
+    activity: Notify,
+    first: Notify,
+    // A mutex: calls end some hundred times a second at the most, and only the sender and a scrape take it.
+    calls: Mutex<Calls>,
+    /// What the TCP port was asked.
+    pub http: Http,
+}
+
+impl Ledger {
+    /// `n` datagrams, or documents over TCP, came in, accepted or not.
+    pub fn add_received(&self, n: u64) {
+        self.received.fetch_add(n, Relaxed);
+        // Read first: it is nearly always true, and a plain read does not take the cache line away from others.
+        if !self.active.load(Relaxed) && !self.active.swap(true, Relaxed) {
+            self.activity.notify_one();
+            self.first.notify_one();
+        }
+    }
+
+    /// Returns when something was received since the last time it returned. For one caller.
+    pub async fn activity(&self) {
+        self.activity.notified().await;
+        self.active.store(false, Relaxed);
+    }
+
+    /// `n` documents of an earlier process were found in the spool, where they are.
+    pub fn add_recovered(&self, n: u64) {
+        self.recovered.fetch_add(n, Relaxed);
+        self.spooled.fetch_add(n, Relaxed);
+    }
+
+    /// `n` documents wait on disk, and not in memory any more.
+    pub fn add_spooled(&self, n: u64) {
+        self.spooled.fetch_add(n, Relaxed);
+    }
+
+    /// `n` documents on disk were taken into memory, or lost there.
+    pub fn sub_spooled(&self, n: u64) {
+        self.spooled.fetch_sub(n, Relaxed);
+    }
+
+    /// Returns once anything was received since the start. For one caller.
+    pub async fn first_received(&self) {
+        while self.received.load(Relaxed) == 0 {
+            self.first.notified().await;
+        }
+    }
+
+    /// A datagram was refused.
+    pub fn add_rejected(&self, reason: RejectReason) {
+        self.rejected[reason.index()].fetch_add(1, Relaxed);
+    }
+
+    /// The service took `n` documents.
+    pub fn add_sent(&self, n: u64) {
+        self.sent.fetch_add(n, Relaxed);
+    }
+
+    /// The service named a document of an answered call as unprocessed, for this error code.
+    pub fn add_unprocessed(&self, code: Option<&str>) {
+        let code = code_label(code);
+        let mut codes = self.unprocessed.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = codes.len() < MAX_CODES || codes.contains_key(&code);
+        *codes
+            .entry(if known { code } else { OTHER_CODE.to_owned() })
+            .or_default() += 1;
+    }
+
+    /// The documents that the service did not process, by its error code.
+    #[must_use]
+    pub fn unprocessed_by_code(&self) -> BTreeMap<String, u64> {
+        self.unprocessed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// `n` accepted documents are lost.
+    pub fn add_dropped(&self, reason: DropReason, n: u64) {
+        self.dropped[reason.index()].fetch_add(n, Relaxed);
+    }
+
+    /// `n` documents had bytes that are not UTF-8, replaced by U+FFFD.
+    pub fn add_replaced_utf8(&self, n: u64) {
+        if n != 0 {
+            self.replaced_utf8.fetch_add(n, Relaxed);
+        }
+    }
+
+    /// A call for a batch of `segments` starts; `again`: its batch was sent before.
+    pub fn call_started(&self, segments: usize, again: bool) {
+        self.lock_calls().started(segments, again);
+    }
+
+    /// A started call is over.
+    pub fn call_ended(&self, ended: Ended<'_>) {
+        self.lock_calls().ended(ended);
+    }
+
+    /// A started call is over, and nobody knows how: it panicked.
+    pub fn call_lost(&self) {
+        self.lock_calls().lost();
+    }
+
+    /// A call of `PutTelemetryRecords` is over.
+    pub fn telemetry_call_ended(&self, failure: Option<Failure<'_>>) {
+        self.lock_calls().count(Operation::Telemetry, failure);
+    }
+
+    /// What became of the calls.
+    #[must_use]
+    pub fn calls(&self) -> Calls {
+        self.lock_calls().clone()
+    }
+
+    fn lock_calls(&self) -> std::sync::MutexGuard<'_, Calls> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The counts now. Each is exact; together they are only at a quiet moment.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            received: self.received.load(Relaxed),
+            recovered: self.recovered.load(Relaxed),
+            spooled: self.spooled.load(Relaxed),
+            sent: self.sent.load(Relaxed),
+            unprocessed: self.unprocessed_by_code().values().sum(),
+            replaced_utf8: self.replaced_utf8.load(Relaxed),
+            rejected: std::array::from_fn(|i| self.rejected[i].load(Relaxed)),
+            dropped: std::array::from_fn(|i| self.dropped[i].load(Relaxed)),
+        }
+    }
+}
+
+/// The counts of one moment, in documents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Snapshot {
+    /// Datagrams, and documents over TCP, that came in; empty datagrams do not count, as with the official daemon.
+    pub received: u64,
+    /// Documents of an earlier process found in the spool.
+    pub recovered: u64,
+    /// Documents that wait on disk; not a counter.
+    pub spooled: u64,
+    /// Documents the service took.
+    pub sent: u64,
+    /// Documents the service named as unprocessed.
+    pub unprocessed: u64,
+    /// Documents in which bytes were replaced by U+FFFD.
+    pub replaced_utf8: u64,
+    rejected: [u64; RejectReason::ALL.len()],
+    dropped: [u64; DropReason::ALL.len()],
+}
+
+impl Snapshot {
+    /// Datagrams refused for `reason`.
+    #[must_use]
+    pub fn rejected(&self, reason: RejectReason) -> u64 {
+        self.rejected[reason.index()]
+    }
+
+    /// Documents lost for `reason`.
+    #[must_use]
+    pub fn dropped(&self, reason: DropReason) -> u64 {
+        self.dropped[reason.index()]
+    }
+
+    /// Datagrams refused, all reasons.
+    #[must_use]
+    pub fn rejected_total(&self) -> u64 {
+        self.rejected.iter().sum()
+    }
+
+    /// Documents lost, all reasons.
+    #[must_use]
+    pub fn dropped_total(&self) -> u64 {
+        self.dropped.iter().sum()
+    }
+
+    /// What came since `before`; what is spooled is what is now.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Self {
+        Self {
+            received: self.received.saturating_sub(before.received),
+            recovered: self.recovered.saturating_sub(before.recovered),
+            spooled: self.spooled,
+            sent: self.sent.saturating_sub(before.sent),
+            unprocessed: self.unprocessed.saturating_sub(before.unprocessed),
+            replaced_utf8: self.replaced_utf8.saturating_sub(before.replaced_utf8),
+            rejected: std::array::from_fn(|i| self.rejected[i].saturating_sub(before.rejected[i])),
+            dropped: std::array::from_fn(|i| self.dropped[i].saturating_sub(before.dropped[i])),
+        }
+    }
+
+    /// Documents in memory, accepted and not settled yet.
+    #[must_use]
+    pub fn pending(&self) -> u64 {
+        let elsewhere =
+            self.sent + self.unprocessed + self.rejected_total() + self.dropped_total() + self.spooled;
+        (self.received + self.recovered).saturating_sub(elsewhere)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::outcome::ErrorClass;
+    use super::*;
+
+    /// Whether `future` is done the first time it is asked.
+    async fn is_ready(future: impl Future<Output = ()>) -> bool {
+        tokio::select! {
+            biased;
+            () = future => true,
+            () = std::future::ready(()) => false,
+        }
+    }
+
+    #[tokio::test]
+    async fn activity_is_told_once_for_all_that_came_since_the_last_time() {
+        let ledger = Ledger::default();
+        assert!(!is_ready(ledger.activity()).await);
+        assert!(!is_ready(ledger.first_received()).await);
+        for _ in 0..2 {
+            ledger.add_received(1);
+            ledger.add_received(1);
+            assert!(is_ready(ledger.activity()).await);
+            assert!(!is_ready(ledger.activity()).await);
+            assert!(is_ready(ledger.first_received()).await, "from then on at once");
+        }
+    }
+
+    #[test]
+    fn every_document_is_somewhere() {
+        let ledger = Ledger::default();
+        ledger.add_received(100);
+        ledger.add_recovered(10);
+        assert_eq!(ledger.snapshot().spooled, 10);
+        ledger.add_spooled(20);
+        ledger.sub_spooled(5);
+        ledger.add_sent(30);
+        ledger.add_rejected(RejectReason::InvalidHeader);
+        ledger.add_rejected(RejectReason::MissingHeader);
+        ledger.add_unprocessed(Some("ThrottledException"));
+        ledger.add_dropped(DropReason::Shutdown, 7);
+        let counts = ledger.snapshot();
+        assert_eq!((counts.received, counts.recovered, counts.spooled), (100, 10, 25));
+        assert_eq!((counts.sent, counts.unprocessed), (30, 1));
+        assert_eq!((counts.rejected_total(), counts.dropped_total()), (2, 7));
+        assert_eq!(counts.pending(), 110 - 25 - 30 - 2 - 1 - 7);
+        assert_eq!(
+            counts.since(&counts),
+            Snapshot {
+                spooled: 25,
+                ..Snapshot::default()
+            }
+        );
+        let more = 200;
+        ledger.add_received(more);
+        assert_eq!(ledger.snapshot().since(&counts).received, more);
+        ledger.add_sent(1000);
+        assert_eq!(ledger.snapshot().pending(), 0, "not below nothing");
+    }
+
+    #[test]
+    fn each_reason_has_a_counter_and_a_label_of_its_own() {
+        let ledger = Ledger::default();
+        for (n, reason) in (1..).zip(DropReason::ALL) {
+            ledger.add_dropped(reason, n);
+        }
+        for (n, reason) in (1..).zip(RejectReason::ALL) {
+            (0..n).for_each(|_| ledger.add_rejected(reason));
+        }
+        let counts = ledger.snapshot();
+        assert_eq!(
+            DropReason::ALL.map(|reason| counts.dropped(reason)),
+            [1, 2, 3, 4, 5, 6, 7]
+        );
+        assert_eq!(RejectReason::ALL.map(|reason| counts.rejected(reason)), [1, 2, 3]);
+        assert_eq!(
+            DropReason::ALL.map(DropReason::label),
+            [
+                "buffer_full",
+                "refused",
+                "shutdown",
+                "spool_full",
+                "spool_failed",
+                "spool_slow",
+                "spool_damaged",
+            ]
+        );
+        assert_eq!(
+            RejectReason::ALL.map(RejectReason::label),
+            ["missing_header", "missing_segment", "invalid_header"]
+        );
+    }
+
+    #[test]
+    fn replaced_bytes_are_counted() {
+        let ledger = Ledger::default();
+        for documents in [0, 1, 50] {
+            ledger.add_replaced_utf8(documents);
+        }
+        assert_eq!(ledger.snapshot().replaced_utf8, 51);
+    }
+
+    #[test]
+    fn codes_beyond_the_most_that_are_kept_are_counted_as_other() {
+        let ledger = Ledger::default();
+        for n in 0..MAX_CODES + 3 {
+            ledger.add_unprocessed(Some(&format!("Code{n}")));
+        }
+        // One that is known already.
+        ledger.add_unprocessed(Some("Code7"));
+        let codes = ledger.unprocessed_by_code();
+        assert_eq!(codes.len(), MAX_CODES + 1);
+        assert_eq!((codes["Code31"], codes["Code7"], codes["Other"]), (1, 2, 3));
+        assert_eq!(ledger.snapshot().unprocessed, 36);
+    }
+
+    #[test]
+    fn a_code_is_a_word_of_letters_and_digits() {
+        let long = "x".repeat(100);
+        for (code, label) in [
+            (Some("ParseError"), "ParseError"),
+            (Some("a-b c\n1"), "abc1"),
+            (Some("{}"), "None"),
+            (None, "None"),
+            (Some(&long), &long[..64]),
+        ] {
+            assert_eq!(code_label(code), label, "{code:?}");
+        }
+    }
+
+    #[test]
+    fn calls_that_are_over_are_counted_by_operation() {
+        let ledger = Ledger::default();
+        ledger.call_started(50, false);
+        ledger.call_ended(Ended {
+            at: std::time::Instant::now(),
+            duration: std::time::Duration::from_millis(5),
+            body_bytes: 1000,
+            failure: None,
+        });
+        ledger.telemetry_call_ended(Some(Failure {
+            class: ErrorClass::Timeout,
+            status: None,
+            message: "late",
+        }));
+        let calls = ledger.calls();
+        assert_eq!((calls.in_flight, calls.sent_bytes), (0, 1000));
+        assert_eq!(calls.outcome(Operation::Segments, None), 1);
+        assert_eq!(calls.outcome(Operation::Telemetry, Some(ErrorClass::Timeout)), 1);
+    }
+
+    #[test]
+    fn a_call_that_panicked_is_not_in_flight_any_more() {
+        let ledger = Ledger::default();
+        ledger.call_started(50, false);
+        ledger.call_started(50, false);
+        ledger.call_lost();
+        assert_eq!(ledger.calls().in_flight, 1);
+    }
+}

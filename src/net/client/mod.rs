@@ -1,0 +1,15 @@
+//! Connections to what answers elsewhere: pooled HTTP/1.1 under the AWS SDK, through proxies, over TLS.
+//!
+//! | module | its one job |
+//! |---|---|
+//! | `pooled` | the client that the SDK and requests of our own share |
+//! | `connector`, `proxy`, `tls` | how a connection is made |
+//! | `error` | settings that can't work, and texts of foreign errors |
+
+pub(crate) mod connector;
+pub(crate) mod error;
+pub(crate) mod pooled;
+pub(crate) mod proxy;
+pub(crate) mod tls;
+
+pub use error::SettingError;

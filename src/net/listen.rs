@@ -1,0 +1,222 @@
+//! Addresses to listen on, for both ports: what they mean, and why one can't be had.
+
+use std::fmt;
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::config::Sourced;
+
+/// Connections that the kernel keeps until they are accepted: a fleet of SDKs that connects at one moment. The kernel
+/// grants at most `net.core.somaxconn`.
+const BACKLOG: i32 = 1024;
+
+/// Which port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Port {
+    /// For segments, `-b`.
+    Udp,
+    /// For sampling calls and the rest, `-t`.
+    Tcp,
+}
+
+impl Port {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Udp => "UDP",
+            Self::Tcp => "TCP",
+        }
+    }
+
+    const fn flag(self) -> &'static str {
+        match self {
+            Self::Udp => "-b",
+            Self::Tcp => "-t",
+        }
+    }
+
+    /// The option of `ss` that lists sockets of this kind.
+    const fn of_ss(self) -> char {
+        match self {
+            Self::Udp => 'u',
+            Self::Tcp => 't',
+        }
+    }
+}
+
+/// An address that can't be listened on.
+#[derive(Debug)]
+pub struct BindError {
+    port: Port,
+    address: Sourced<String>,
+    error: io::Error,
+}
+
+impl BindError {
+    /// What is wrong and which address would do, for programs that can't do without the port.
+    pub(crate) fn without_alternative(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Sourced { value, source } = &self.address;
+        let (name, flag) = (self.port.name(), self.port.flag());
+        write!(f, "Cannot listen on {name} {value} ({source}): {}; ", self.error)?;
+        let number = value.rsplit(':').next().unwrap_or_default();
+        match self.error.kind() {
+            io::ErrorKind::AddrInUse => write!(
+                f,
+                "is another X-Ray daemon or agent running? `ss -l{}np 'sport = :{number}'` shows who has the port; \
+                 {flag} chooses another one",
+                self.port.of_ss()
+            ),
+            io::ErrorKind::PermissionDenied => {
+                write!(f, "ports below 1024 need a privilege; {flag} chooses another one")
+            }
+            io::ErrorKind::AddrNotAvailable => {
+                write!(
+                    f,
+                    "this host does not have that address; {flag} 0.0.0.0:{number} listens on all it has"
+                )
+            }
+            _ => write!(
+                f,
+                "{flag} takes an address of this host and a port, such as 127.0.0.1:2000"
+            ),
+        }
+    }
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.without_alternative(f)?;
+        match self.port {
+            Port::Udp => Ok(()),
+            Port::Tcp => write!(f, ", and --no-tcp runs without sampling, health and metrics"),
+        }
+    }
+}
+
+impl std::error::Error for BindError {}
+
+/// Listens on TCP at `address`, in the forms of [`udp::bind`](crate::receivers::udp::bind); the listener is non-blocking.
+///
+/// # Errors
+/// [`BindError`] when the name is unknown or the address can't be had.
+pub fn tcp(address: &Sourced<String>) -> Result<TcpListener, BindError> {
+    bind(Port::Tcp, address, |socket, address| {
+        // A daemon that starts again must not wait for the connections of its predecessor to be forgotten. (On Windows
+        // the option means something else.)
+        if cfg!(unix) {
+            socket.set_reuse_address(true)?;
+        }
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)
+    })
+    .map(TcpListener::from)
+}
+
+/// Opens a non-blocking socket at `address`: IPv4, `[IPv6]:port`, a host name (its first address), port 0 for a free
+/// one. The unspecified addresses `0.0.0.0` and `[::]` are reachable over both IP versions where the host has both.
+/// `open` binds the new socket.
+pub(crate) fn bind(
+    port: Port,
+    address: &Sourced<String>,
+    open: impl Fn(&Socket, SocketAddr) -> io::Result<()>,
+) -> Result<Socket, BindError> {
+    bind_first(port, &address.value, open).map_err(|error| BindError {
+        port,
+        address: address.clone(),
+        error,
+    })
+}
+
+fn bind_first(
+    port: Port,
+    address: &str,
+    open: impl Fn(&Socket, SocketAddr) -> io::Result<()>,
+) -> io::Result<Socket> {
+    let resolved = resolve(address)?;
+    let socket = |address: SocketAddr, dual_stack: bool| {
+        let (kind, protocol) = match port {
+            Port::Udp => (Type::DGRAM, Protocol::UDP),
+            Port::Tcp => (Type::STREAM, Protocol::TCP),
+        };
+        let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
+        if dual_stack {
+            socket.set_only_v6(false)?;
+        }
+        open(&socket, address)?;
+        socket.set_nonblocking(true)?;
+        Ok(socket)
+    };
+    if !resolved.ip().is_unspecified() {
+        return socket(resolved, false);
+    }
+    match socket(SocketAddr::from((Ipv6Addr::UNSPECIFIED, resolved.port())), true) {
+        // A host without IPv6.
+        Err(error) if error.kind() != io::ErrorKind::AddrInUse && resolved.is_ipv4() => {
+            socket(SocketAddr::from((Ipv4Addr::UNSPECIFIED, resolved.port())), false)
+        }
+        other => other,
+    }
+}
+
+/// The first address of `host:port`. Without a host it is every address, without a port a free one, as in Go.
+///
+/// # Errors
+/// When a name is unknown.
+pub fn resolve(address: &str) -> io::Result<SocketAddr> {
+    let host = if address.starts_with(':') { "0.0.0.0" } else { "" };
+    let port = if address.ends_with(':') { "0" } else { "" };
+    let resolved = format!("{host}{address}{port}").to_socket_addrs()?.next();
+    resolved.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name has no address"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(address: &str) -> Sourced<String> {
+        Sourced {
+            value: address.to_owned(),
+            source: "flag -t".to_owned(),
+        }
+    }
+
+    #[test]
+    fn addresses_without_host_or_port_mean_what_they_mean_in_go() {
+        for (address, resolved) in [
+            ("127.0.0.1:2000", "127.0.0.1:2000"),
+            ("[::1]:2000", "[::1]:2000"),
+            (":2000", "0.0.0.0:2000"),
+            ("127.0.0.1:", "127.0.0.1:0"),
+            (":", "0.0.0.0:0"),
+        ] {
+            assert_eq!(resolve(address).unwrap().to_string(), resolved, "{address}");
+        }
+    }
+
+    #[test]
+    fn the_unspecified_address_is_reachable_over_both_ip_versions() {
+        let listener = tcp(&at("0.0.0.0:0")).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+        // Where the machine has IPv6 at all.
+        if TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok() {
+            std::net::TcpStream::connect((Ipv6Addr::LOCALHOST, port)).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_tcp_port_in_use_says_who_may_have_it_and_how_to_do_without() {
+        let first = tcp(&at("127.0.0.1:0")).unwrap();
+        let address = first.local_addr().unwrap();
+        let error = tcp(&at(&address.to_string())).unwrap_err().to_string();
+        let port = address.port();
+        assert!(
+            error.starts_with(&format!("Cannot listen on TCP 127.0.0.1:{port} (flag -t): ")),
+            "{error}"
+        );
+        for words in [&format!("ss -ltnp 'sport = :{port}'"), "-t chooses", "--no-tcp"] {
+            assert!(error.contains(words), "{words}: {error}");
+        }
+    }
+}

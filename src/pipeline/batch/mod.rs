@@ -1,0 +1,232 @@
+//! Documents, escaped once into an open request body; sealed by count, bytes or age.
+//!
+//! A sealed batch *is* the HTTP body of its PutTraceSegments call: nothing is copied or escaped again.
+
+pub mod body;
+mod buffer;
+pub mod escape;
+pub mod origin;
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use self::buffer::{Buffer, Pool};
+use self::origin::Origin;
+
+/// Most documents that PutTraceSegments takes in one call (enforced by the service).
+pub const MAX_DOCUMENTS: usize = 50;
+
+/// How long a document may wait for neighbours: a second, less what timers and the receiver's pause may add.
+pub const MAX_AGE: Duration = Duration::from_millis(990);
+
+/// Most bytes in a body, unless the budget asks for less. The service's own limit is not published; 1 MiB is 50
+/// documents of 20 KB, stays below the usual limit of proxies on the way, and keeps a repeated call cheap.
+pub const MAX_BODY_BYTES: usize = 1 << 20;
+
+const HEAD: &[u8] = b"{\"TraceSegmentDocuments\":[";
+const TAIL: &[u8] = b"]}";
+
+/// As much memory as this many of the largest bodies is kept for the next ones while segments keep coming. With segments
+/// of 1 KB that is for some 35 bodies, more than there are calls in flight.
+const SPARE_BODIES: usize = 2;
+
+/// The capacity of the first body; later ones start with the size of the one before.
+const FIRST_CAPACITY_BYTES: usize = 4 << 10;
+
+/// A sealed batch: a finished request body and what the sender needs to know of it.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// `{"TraceSegmentDocuments":["…",…]}`.
+    pub body: Bytes,
+    /// How many documents it carries, 1 to [`MAX_DOCUMENTS`].
+    pub documents: usize,
+    /// When its first document came.
+    pub opened_at: Instant,
+    /// How often it was sent without success.
+    pub attempts: u32,
+    /// How often its documents came back as unprocessed and were sent again.
+    pub redeliveries: u32,
+    /// Not to be sent again before; `None`: at once.
+    pub not_before: Option<Instant>,
+    /// Given by the queue when it is taken, so that the queue knows which batches are being sent.
+    pub(crate) ticket: u64,
+    /// The spool file that it, or the whole that it is a part of, was read from.
+    pub(crate) origin: Option<Origin>,
+    cost_bytes: usize,
+}
+
+impl Batch {
+    /// A finished body with `documents` documents, not sent before.
+    #[must_use]
+    pub fn of_body(body: Vec<u8>, documents: usize, opened_at: Instant) -> Self {
+        let held_bytes = body.capacity();
+        Self::new(body.into(), held_bytes, documents, opened_at)
+    }
+
+    /// The same, of a body that holds `held_bytes` of memory.
+    fn new(body: Bytes, held_bytes: usize, documents: usize, opened_at: Instant) -> Self {
+        Self {
+            body,
+            documents,
+            opened_at,
+            attempts: 0,
+            redeliveries: 0,
+            not_before: None,
+            ticket: 0,
+            origin: None,
+            cost_bytes: held_bytes + size_of::<Self>(),
+        }
+    }
+
+    /// What it costs in the budget: the memory that it holds.
+    #[must_use]
+    pub fn cost_bytes(&self) -> usize {
+        self.cost_bytes
+    }
+}
+
+/// The batch that documents are being added to.
+#[derive(Debug)]
+pub struct OpenBatch {
+    /// `None` while empty.
+    body: Option<Buffer>,
+    documents: usize,
+    opened_at: Option<Instant>,
+    next_capacity_bytes: usize,
+    max_body_bytes: usize,
+    pool: Pool,
+}
+
+/// What [`OpenBatch::push`] did.
+#[derive(Debug, Default)]
+#[must_use]
+pub struct Pushed {
+    /// A batch that the document closed, by filling it or by not fitting in.
+    pub sealed: Option<Batch>,
+    /// The document had bytes that are not UTF-8, replaced by U+FFFD.
+    pub replaced_utf8: bool,
+}
+
+impl OpenBatch {
+    /// An empty one whose bodies stay within `max_body_bytes` (a document that is larger alone goes alone).
+    #[must_use]
+    pub fn new(max_body_bytes: usize) -> Self {
+        Self {
+            body: None,
+            documents: 0,
+            opened_at: None,
+            next_capacity_bytes: FIRST_CAPACITY_BYTES,
+            max_body_bytes,
+            pool: Pool::new(SPARE_BODIES * max_body_bytes.min(MAX_BODY_BYTES)),
+        }
+    }
+
+    /// Adds a document, escaping it; seals the batch when it is full.
+    pub fn push(&mut self, document: &[u8], now: Instant) -> Pushed {
+        let mut pushed = Pushed::default();
+        // A document grows by its two quotes and comma at least; when even that does not fit, seal what there is first.
+        if self.bytes() + document.len() + 3 + TAIL.len() > self.max_body_bytes {
+            pushed.sealed = self.seal();
+        }
+        let body = match &mut self.body {
+            Some(body) => {
+                body.extend(b",");
+                body
+            }
+            none => {
+                self.opened_at = Some(now);
+                let body = none.insert(self.pool.take(self.next_capacity_bytes));
+                body.extend(HEAD);
+                body
+            }
+        };
+        pushed.replaced_utf8 = append(document, body);
+        self.documents += 1;
+        if pushed.sealed.is_none() && (self.documents == MAX_DOCUMENTS || self.bytes() >= self.max_body_bytes)
+        {
+            pushed.sealed = self.seal();
+        }
+        pushed
+    }
+
+    /// A sealed batch of `document` alone.
+    #[must_use]
+    pub fn of_one(document: &[u8], now: Instant) -> Option<Batch> {
+        let mut open = Self::new(usize::MAX);
+        open.next_capacity_bytes = document.len() + document.len() / 4;
+        // Neither limit is reached by one document.
+        drop(open.push(document, now));
+        open.seal()
+    }
+
+    /// How many documents it has.
+    #[must_use]
+    pub fn documents(&self) -> usize {
+        self.documents
+    }
+
+    /// How long its body is.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.body.as_ref().map_or(0, Buffer::len)
+    }
+
+    /// When its first document came; `None` while empty.
+    #[must_use]
+    pub fn opened_at(&self) -> Option<Instant> {
+        self.opened_at
+    }
+
+    /// When it must be sealed at the latest; `None` while empty.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.opened_at.map(|at| at + MAX_AGE)
+    }
+
+    /// Seals it when its first document is [`MAX_AGE`] old.
+    #[must_use]
+    pub fn seal_if_due(&mut self, now: Instant) -> Option<Batch> {
+        if self.deadline()? > now {
+            return None;
+        }
+        // Few documents come: the system can have the memory until the next body is made.
+        self.pool.rest();
+        self.seal()
+    }
+
+    /// Seals it whatever its age; `None` when it is empty.
+    #[must_use]
+    pub fn seal(&mut self) -> Option<Batch> {
+        let opened_at = self.opened_at.take()?;
+        let mut body = self.body.take()?;
+        body.extend(TAIL);
+        let bytes = body.len();
+        // The next batch will be much like this one; a little more saves it from growing at its end.
+        self.next_capacity_bytes = bytes + bytes / 16 + escape::SLACK_BYTES;
+        let documents = std::mem::take(&mut self.documents);
+        // The most that it costs beyond its length; `Intake::room_for` counts on it.
+        if body.capacity() - bytes > bytes / 4 {
+            return Some(Batch::of_body(body.as_ref().to_vec(), documents, opened_at));
+        }
+        let held_bytes = body.capacity();
+        Some(Batch::new(body.into_bytes(), held_bytes, documents, opened_at))
+    }
+}
+
+/// Appends `document` as a JSON string to `body`; true when bytes had to be replaced because they are not UTF-8.
+fn append(document: &[u8], body: &mut Buffer) -> bool {
+    match std::str::from_utf8(document) {
+        Ok(_) => {
+            escape::escape(document, body);
+            false
+        }
+        Err(_) => {
+            escape::escape(String::from_utf8_lossy(document).as_bytes(), body);
+            true
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

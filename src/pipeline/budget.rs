@@ -1,0 +1,232 @@
+//! How many bytes may wait in memory: `-m` when given, else 1 % of the memory this process may use.
+//!
+//! The official daemon takes 1 % of the *host's* memory, whatever the container's limit is. Here the control group's
+//! limit counts first (v2 `memory.max`, v1 `memory.limit_in_bytes`, the least along the path to the root), then the
+//! host's `MemTotal`.
+//!
+//! What is counted is the memory that batches hold. Beside it, while segments keep coming, memory of two of the largest
+//! bodies at most is kept for the next ones ([`crate::pipeline::batch`]).
+
+use std::path::{Path, PathBuf};
+
+use crate::config::Files;
+use crate::pipeline::batch;
+
+/// Bytes of a MB as `-m` and `TotalBufferSizeMB` mean it.
+pub const MB: u64 = 1 << 20;
+
+/// The least that is chosen without being asked for.
+pub const MIN_DEFAULT_MB: u64 = 16;
+
+/// What is assumed where the system tells no memory size at all: as if it had 1.6 GB.
+const UNKNOWN_MEMORY_BYTES: u64 = MIN_DEFAULT_MB * MB * 100;
+
+/// The budget of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    /// The whole, in MB.
+    pub total_mb: u64,
+    /// Most bytes of an open batch.
+    pub open_batch_bytes: usize,
+    /// Most bytes of all sealed batches, waiting or in flight.
+    pub sealed_bytes: usize,
+    /// Most bytes of batches on their way to the spool; 0 without one.
+    pub to_spool_bytes: usize,
+}
+
+impl Budget {
+    /// Splits `total_mb` (at least 3, checked by [`crate::config`]).
+    ///
+    /// The open batch gets an eighth at most, so that even the smallest budget holds several batches and the oldest
+    /// one to be dropped is not the whole of it.
+    #[must_use]
+    pub fn of_mb(total_mb: u64) -> Self {
+        let total_bytes = usize::try_from(total_mb.saturating_mul(MB)).unwrap_or(usize::MAX);
+        let open_batch_bytes = (total_bytes / 8).min(batch::MAX_BODY_BYTES);
+        Self {
+            total_mb,
+            open_batch_bytes,
+            sealed_bytes: total_bytes - open_batch_bytes,
+            to_spool_bytes: 0,
+        }
+    }
+
+    /// The same in all, with half of it for batches that wait to be written to the spool: a disk that does not answer for
+    /// a second must not cost anything, even with the smallest budget.
+    #[must_use]
+    pub fn with_spool(self) -> Self {
+        let to_spool_bytes = (self.open_batch_bytes + self.sealed_bytes) / 2;
+        Self {
+            sealed_bytes: self.sealed_bytes - to_spool_bytes,
+            to_spool_bytes,
+            ..self
+        }
+    }
+
+    /// The budget asked for, or 1 % of `memory_bytes` but never less than [`MIN_DEFAULT_MB`].
+    #[must_use]
+    pub fn decide(asked_mb: Option<u64>, memory_bytes: u64) -> Self {
+        Self::of_mb(asked_mb.unwrap_or_else(|| (memory_bytes / 100 / MB).max(MIN_DEFAULT_MB)))
+    }
+}
+
+/// The memory this process may use, in bytes: its control group's limit or the host's memory, whichever is less.
+#[must_use]
+pub fn available_memory_bytes(files: &dyn Files) -> u64 {
+    let text = |path: &Path| {
+        files
+            .read(path)
+            .ok()
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    };
+    let host = text(Path::new("/proc/meminfo"))
+        .as_deref()
+        .and_then(mem_total_bytes);
+    let groups = text(Path::new("/proc/self/cgroup")).unwrap_or_default();
+    limit_files(&groups)
+        .iter()
+        .filter_map(|path| text(path).as_deref().and_then(limit_bytes))
+        .chain(host)
+        .min()
+        .unwrap_or(UNKNOWN_MEMORY_BYTES)
+}
+
+/// The limit files of the groups in `/proc/self/cgroup`, from the group up to the root. Inside a container the group
+/// named there may lie outside of what is mounted, so the mount's root is always among them.
+fn limit_files(groups: &str) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for line in groups.lines() {
+        let mut fields = line.splitn(3, ':');
+        let (Some(_), Some(controllers), Some(group)) = (fields.next(), fields.next(), fields.next()) else {
+            continue;
+        };
+        let (mount, name) = if controllers.is_empty() {
+            ("/sys/fs/cgroup", "memory.max")
+        } else if controllers.split(',').any(|controller| controller == "memory") {
+            ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")
+        } else {
+            continue;
+        };
+        for ancestor in Path::new(group.trim_start_matches('/')).ancestors() {
+            files.push(Path::new(mount).join(ancestor).join(name));
+        }
+    }
+    files
+}
+
+/// A limit file's number; `max` and v1's huge "no limit" are none (the host's memory is less anyway).
+fn limit_bytes(text: &str) -> Option<u64> {
+    text.trim().parse().ok().filter(|&bytes| bytes > 0)
+}
+
+fn mem_total_bytes(meminfo: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
+    Some(kib.saturating_mul(1024))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::io;
+
+    use super::*;
+
+    struct Texts(HashMap<&'static str, &'static str>);
+
+    impl Files for Texts {
+        fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+            let text = path.to_str().and_then(|path| self.0.get(path));
+            text.map(|text| text.as_bytes().to_vec())
+                .ok_or_else(|| io::ErrorKind::NotFound.into())
+        }
+    }
+
+    const HOST: (&str, &str) = ("/proc/meminfo", "MemTotal:       24600000 kB\nMemFree: 1 kB\n");
+
+    fn memory(files: &[(&'static str, &'static str)]) -> u64 {
+        available_memory_bytes(&Texts(files.iter().copied().collect()))
+    }
+
+    #[test]
+    fn without_a_control_group_the_host_counts() {
+        assert_eq!(memory(&[HOST]), 24_600_000 * 1024);
+    }
+
+    #[test]
+    fn the_least_limit_along_the_v2_path_counts() {
+        let bytes = memory(&[
+            HOST,
+            ("/proc/self/cgroup", "0::/kubepods/pod1/c1\n"),
+            ("/sys/fs/cgroup/kubepods/pod1/c1/memory.max", "max\n"),
+            ("/sys/fs/cgroup/kubepods/pod1/memory.max", "67108864\n"),
+            ("/sys/fs/cgroup/kubepods/memory.max", "20000000000\n"),
+        ]);
+        assert_eq!(bytes, 64 * MB);
+    }
+
+    #[test]
+    fn inside_a_container_the_mounts_own_limit_counts() {
+        let bytes = memory(&[
+            HOST,
+            ("/proc/self/cgroup", "0::/../../elsewhere\n"),
+            ("/sys/fs/cgroup/memory.max", "268435456\n"),
+        ]);
+        assert_eq!(bytes, 256 * MB);
+    }
+
+    #[test]
+    fn a_v1_memory_group_counts() {
+        let bytes = memory(&[
+            HOST,
+            ("/proc/self/cgroup", "5:cpu,cpuacct:/a\n4:memory:/docker/x\n"),
+            (
+                "/sys/fs/cgroup/memory/docker/x/memory.limit_in_bytes",
+                "134217728\n",
+            ),
+            (
+                "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+                "9223372036854771712\n",
+            ),
+        ]);
+        assert_eq!(bytes, 128 * MB);
+    }
+
+    #[test]
+    fn a_limit_of_nothing_is_none() {
+        let bytes = memory(&[
+            HOST,
+            ("/proc/self/cgroup", "0::/\n"),
+            ("/sys/fs/cgroup/memory.max", "0\n"),
+        ]);
+        assert_eq!(bytes, 24_600_000 * 1024);
+    }
+
+    #[test]
+    fn the_default_is_one_percent_but_not_below_sixteen() {
+        assert_eq!(Budget::decide(None, 24_600_000 * 1024).total_mb, 240);
+        assert_eq!(Budget::decide(None, 512 * MB).total_mb, 16);
+        assert_eq!(Budget::decide(None, memory(&[])).total_mb, 16);
+        assert_eq!(Budget::decide(Some(3), 24_600_000 * 1024).total_mb, 3);
+    }
+
+    #[test]
+    fn the_parts_make_the_whole() {
+        for (mb, open) in [(3, 393_216), (8, 1 << 20), (240, 1 << 20)] {
+            let budget = Budget::of_mb(mb);
+            assert_eq!(budget.open_batch_bytes, open, "{mb} MB");
+            assert_eq!(
+                (budget.open_batch_bytes + budget.sealed_bytes) as u64,
+                mb * MB,
+                "{mb} MB"
+            );
+            let spooling = budget.with_spool();
+            assert_eq!(
+                (spooling.open_batch_bytes + spooling.sealed_bytes + spooling.to_spool_bytes) as u64,
+                mb * MB,
+                "{mb} MB"
+            );
+            assert_eq!(spooling.to_spool_bytes as u64, mb * MB / 2, "{mb} MB");
+        }
+    }
+}

@@ -1,0 +1,283 @@
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::pipeline::batch::OpenBatch;
+
+/// A batch of `documents` documents, opened at `at`.
+fn batch(documents: usize, at: Instant) -> Batch {
+    let mut open = OpenBatch::new(1 << 20);
+    for _ in 0..documents {
+        assert!(open.push(&[b'x'; 100], at).sealed.is_none());
+    }
+    open.seal().unwrap()
+}
+
+fn ready(next: Next) -> Batch {
+    match next {
+        Next::Ready(batch) => batch,
+        other => panic!("no batch: {other:?}"),
+    }
+}
+
+#[test]
+fn batches_come_out_in_the_order_they_came_in() {
+    let now = Instant::now();
+    let mut queue = Queue::new(usize::MAX);
+    for n in 1..4 {
+        assert!(
+            queue
+                .push(batch(n, now + Duration::from_millis(n as u64)))
+                .0
+                .is_empty()
+        );
+    }
+    assert_eq!(queue.waiting_documents(), 6);
+    for n in 1..4 {
+        assert_eq!(ready(queue.take(now)).documents, n);
+    }
+    assert!(matches!(queue.take(now), Next::Empty));
+}
+
+#[test]
+fn five_into_room_for_three_pushes_out_the_two_oldest() {
+    let now = Instant::now();
+    let cost = batch(10, now).cost_bytes();
+    let mut queue = Queue::new(3 * cost);
+    let mut evicted = Vec::new();
+    for n in 0..5 {
+        evicted.extend(queue.push(batch(10, now + Duration::from_millis(n))).0);
+    }
+    let ages: Vec<Instant> = evicted.iter().map(|batch| batch.opened_at).collect();
+    assert_eq!(ages, [now, now + Duration::from_millis(1)]);
+    assert_eq!((queue.waiting_documents(), queue.bytes()), (30, 3 * cost));
+}
+
+#[test]
+fn what_is_in_flight_counts_against_the_budget_and_is_never_pushed_out() {
+    let now = Instant::now();
+    let cost = batch(10, now).cost_bytes();
+    let mut queue = Queue::new(2 * cost);
+    assert!(queue.push(batch(10, now)).0.is_empty());
+    let flying = ready(queue.take(now));
+    assert!(queue.push(batch(10, now)).0.is_empty());
+    assert_eq!(queue.push(batch(10, now)).documents(), 10);
+    queue.settle(&flying);
+    assert_eq!(queue.bytes(), cost);
+    assert!(queue.push(batch(10, now)).0.is_empty());
+}
+
+#[test]
+fn a_batch_put_back_goes_to_its_place_by_age() {
+    let now = Instant::now();
+    let mut queue = Queue::new(usize::MAX);
+    for n in 0..3 {
+        assert!(queue.push(batch(1, now + Duration::from_millis(n))).0.is_empty());
+    }
+    let oldest = ready(queue.take(now));
+    let second = ready(queue.take(now));
+    assert!(queue.put_back(second).0.is_empty());
+    assert!(queue.put_back(oldest).0.is_empty());
+    let order: Vec<Instant> = (0..3).map(|_| ready(queue.take(now)).opened_at).collect();
+    assert_eq!(order, [0, 1, 2].map(|n| now + Duration::from_millis(n)));
+}
+
+#[test]
+fn a_batch_held_back_lets_the_others_pass() {
+    let now = Instant::now();
+    let later = now + Duration::from_secs(5);
+    let mut queue = Queue::new(usize::MAX);
+    assert!(queue.push(batch(1, now)).0.is_empty());
+    let mut held = ready(queue.take(now));
+    held.not_before = Some(later);
+    held.attempts = 3;
+    assert!(queue.put_back(held).0.is_empty());
+    assert!(matches!(queue.take(now), Next::NotBefore(at) if at == later));
+    assert!(queue.push(batch(2, now + Duration::from_millis(1))).0.is_empty());
+    assert_eq!(ready(queue.take(now)).documents, 2);
+    assert_eq!(ready(queue.take(later)).attempts, 3);
+}
+
+#[test]
+fn released_batches_go_at_once() {
+    let now = Instant::now();
+    let mut queue = Queue::new(usize::MAX);
+    let mut held = batch(1, now);
+    held.not_before = Some(now + Duration::from_secs(5));
+    assert!(queue.push(held).0.is_empty());
+    queue.release();
+    assert_eq!(ready(queue.take(now)).attempts, 0);
+}
+
+#[test]
+fn what_is_abandoned_comes_out_whole_and_late_answers_change_nothing() {
+    let now = Instant::now();
+    let mut queue = Queue::new(usize::MAX);
+    for n in 0..3 {
+        assert!(
+            queue
+                .push(batch(n + 1, now + Duration::from_millis(n as u64)))
+                .0
+                .is_empty()
+        );
+    }
+    let answered = ready(queue.take(now));
+    let failed = ready(queue.take(now));
+    let abandoned: Vec<usize> = queue.abandon().iter().map(|batch| batch.documents).collect();
+    assert_eq!(abandoned, [1, 2, 3]);
+    queue.settle(&answered);
+    assert!(queue.put_back(failed).0.is_empty());
+    assert_eq!((queue.bytes(), queue.waiting_documents()), (0, 0));
+    assert!(matches!(queue.take(now), Next::Empty));
+}
+
+#[test]
+fn what_waits_and_what_is_in_flight_are_counted_apart() {
+    let now = Instant::now();
+    let mut queue = Queue::new(usize::MAX);
+    assert_eq!(queue.oldest(), None);
+    let (first, second) = (batch(2, now), batch(30, now + Duration::from_millis(1)));
+    let (first_cost, second_cost) = (first.cost_bytes(), second.cost_bytes());
+    assert!(queue.push(first).0.is_empty());
+    assert!(queue.push(second).0.is_empty());
+    assert_eq!((queue.waiting_documents(), queue.in_flight_documents()), (32, 0));
+    assert_eq!(
+        (queue.waiting_bytes(), queue.in_flight_bytes()),
+        (first_cost + second_cost, 0)
+    );
+    assert_eq!(queue.oldest(), Some(now));
+    let _in_flight = ready(queue.take(now));
+    assert_eq!((queue.waiting_documents(), queue.in_flight_documents()), (30, 2));
+    assert_eq!(
+        (queue.waiting_bytes(), queue.in_flight_bytes()),
+        (second_cost, first_cost)
+    );
+    assert_eq!(queue.bytes(), first_cost + second_cost);
+    assert_eq!(queue.oldest(), Some(now + Duration::from_millis(1)));
+}
+
+#[test]
+fn the_parts_of_a_batch_stand_in_its_place_by_age() {
+    let now = Instant::now();
+    let mut queue = Queue::new(usize::MAX);
+    assert!(queue.push(batch(9, now)).0.is_empty());
+    let whole = ready(queue.take(now));
+    assert!(queue.push(batch(3, now + Duration::from_millis(1))).0.is_empty());
+    assert!(queue.replace(&whole, [batch(4, now), batch(5, now)]).0.is_empty());
+    assert_eq!((queue.waiting_documents(), queue.in_flight_documents()), (12, 0));
+    let order: Vec<usize> = (0..3).map(|_| ready(queue.take(now)).documents).collect();
+    assert_eq!(order, [4, 5, 3]);
+    // It came to its end above: its parts are not taken twice.
+    assert!(queue.replace(&whole, [batch(9, now)]).0.is_empty());
+    assert!(matches!(queue.take(now), Next::Empty));
+}
+
+#[test]
+fn parts_that_hold_more_than_the_whole_push_out_the_oldest() {
+    let now = Instant::now();
+    let cost = batch(10, now).cost_bytes();
+    let mut queue = Queue::new(cost);
+    assert!(queue.push(batch(10, now)).0.is_empty());
+    let whole = ready(queue.take(now));
+    let later = now + Duration::from_millis(1);
+    assert_eq!(
+        queue
+            .replace(&whole, [batch(10, now), batch(10, later)])
+            .documents(),
+        10
+    );
+    assert_eq!(queue.oldest(), Some(later));
+}
+
+#[test]
+fn what_was_on_disk_is_taken_back_only_where_there_is_room() {
+    let now = Instant::now();
+    let cost = batch(10, now).cost_bytes();
+    let mut queue = Queue::new(3 * cost);
+    let (second, first) = (now + Duration::from_millis(1), now);
+    assert!(queue.take_back(batch(10, second)));
+    assert!(queue.take_back(batch(10, first)));
+    assert_eq!(queue.oldest(), Some(first), "at its place by age");
+    assert!(queue.take_back(batch(10, now)), "exactly the budget");
+    assert!(!queue.take_back(batch(1, now)));
+    assert_eq!(queue.waiting_documents(), 30);
+
+    let mut queue = Queue::new(3 * cost - 1);
+    assert!(queue.take_back(batch(10, now)) && queue.take_back(batch(10, now)));
+    assert!(!queue.take_back(batch(10, now)), "a byte too much");
+
+    let mut queue = Queue::new(cost - 1);
+    assert!(
+        queue.take_back(batch(10, now)),
+        "larger than the budget, with nothing beside it"
+    );
+    assert!(!queue.take_back(batch(10, now)));
+}
+
+#[test]
+fn half_of_the_budget_is_not_less_than_half() {
+    let now = Instant::now();
+    let cost = batch(10, now).cost_bytes();
+    for (budget_bytes, is_half_empty) in [(2 * cost, false), (2 * cost + 1, false), (2 * cost + 2, true)] {
+        let mut queue = Queue::new(budget_bytes);
+        assert!(queue.is_half_empty());
+        assert!(queue.push(batch(10, now)).0.is_empty());
+        assert_eq!(queue.is_half_empty(), is_half_empty, "{budget_bytes}");
+        let _in_flight = ready(queue.take(now));
+        assert_eq!(queue.is_half_empty(), is_half_empty, "in flight it counts too");
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Push(usize),
+    Take,
+    Settle,
+    PutBack,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        (1_usize..50).prop_map(Step::Push),
+        Just(Step::Take),
+        Just(Step::Settle),
+        Just(Step::PutBack)
+    ]
+}
+
+proptest! {
+    #[test]
+    fn every_document_is_somewhere_and_the_budget_holds(
+        steps in prop::collection::vec(step(), 1..200),
+        budget_bytes in 0_usize..40_000,
+    ) {
+        let start = Instant::now();
+        let mut queue = Queue::new(budget_bytes);
+        let mut flying: Vec<Batch> = Vec::new();
+        let (mut pushed, mut evicted, mut settled) = (0, 0, 0);
+        for (n, step) in steps.into_iter().enumerate() {
+            let now = start + Duration::from_millis(n as u64);
+            match step {
+                Step::Push(documents) => {
+                    pushed += documents;
+                    evicted += queue.push(batch(documents, now)).documents();
+                }
+                Step::Take => if let Next::Ready(batch) = queue.take(now) {
+                    flying.push(batch);
+                },
+                Step::Settle => if let Some(batch) = flying.pop() {
+                    settled += batch.documents;
+                    queue.settle(&batch);
+                },
+                Step::PutBack => if let Some(batch) = flying.pop() {
+                    evicted += queue.put_back(batch).documents();
+                },
+            }
+            let in_flight: usize = flying.iter().map(|batch| batch.documents).sum();
+            prop_assert_eq!(pushed, evicted + settled + in_flight + queue.waiting_documents());
+            let flying_bytes: usize = flying.iter().map(Batch::cost_bytes).sum();
+            prop_assert!(queue.bytes() <= budget_bytes.max(flying_bytes));
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! What is in the spool and what is to be done with it: which files go when a new one comes, and which goes out next.
+//! No I/O and no clock: names in, decisions out.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::name::FileName;
+use crate::pipeline::batch::origin::FileId;
+
+/// What a file takes up at least, and in steps of which: the block size of usual file systems. Thousands of small
+/// batches must not take up many times what the limit says.
+pub const BLOCK_BYTES: u64 = 4096;
+
+/// Most files that stay set aside for a person to look at.
+pub const MAX_DAMAGED: usize = 16;
+
+/// The space that a body of this length takes up.
+#[must_use]
+pub fn cost_bytes(body_bytes: u64) -> u64 {
+    body_bytes.max(1).next_multiple_of(BLOCK_BYTES)
+}
+
+/// Where a file is on its way out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Being written; its room is taken.
+    Writing,
+    /// On disk only.
+    Waiting,
+    /// Its batch is in memory too, to be sent.
+    Out,
+    /// Its documents are settled; what is left is to remove it.
+    Settled,
+}
+
+/// The files of a spool.
+#[derive(Debug)]
+pub struct Index {
+    limit_bytes: u64,
+    files: BTreeMap<FileId, (FileName, State)>,
+    damaged: BTreeSet<FileName>,
+    bytes: u64,
+    waiting_files: usize,
+    next_sequence: u64,
+}
+
+/// What must go so that something else has room. Each is in the index until [`Index::gone`] or
+/// [`Index::damaged_gone`].
+#[derive(Debug, Default, PartialEq, Eq)]
+#[must_use = "these files are to be removed, and the documents of the evicted ones to be counted"]
+pub struct Room {
+    /// The oldest waiting files, in order.
+    pub evicted: Vec<FileName>,
+    /// Files that were set aside.
+    pub damaged: Vec<FileName>,
+}
+
+impl Index {
+    /// An empty one; files take up at most `limit_bytes`.
+    #[must_use]
+    pub fn new(limit_bytes: u64) -> Self {
+        Self {
+            limit_bytes,
+            files: BTreeMap::new(),
+            damaged: BTreeSet::new(),
+            bytes: 0,
+            waiting_files: 0,
+            next_sequence: 0,
+        }
+    }
+
+    /// Whether there is a file of this age and sequence. Two spools that somebody put together may have one each.
+    #[must_use]
+    pub fn has(&self, id: FileId) -> bool {
+        self.files.contains_key(&id)
+    }
+
+    /// A file that was found at the start; there must be no other one of its age and sequence.
+    pub fn found(&mut self, name: FileName) {
+        self.next_sequence = self.next_sequence.max(name.id.sequence.saturating_add(1));
+        self.reserve(name);
+        self.written(name.id);
+    }
+
+    /// A file that was found set aside.
+    pub fn found_damaged(&mut self, name: FileName) {
+        self.next_sequence = self.next_sequence.max(name.id.sequence.saturating_add(1));
+        self.add_damaged(name);
+    }
+
+    fn add_damaged(&mut self, name: FileName) {
+        // One that was set aside under this name before was written over.
+        if self.damaged.insert(name) {
+            self.bytes += cost_bytes(name.bytes);
+        }
+    }
+
+    /// What is over the limit, or more than may stay set aside: after a start with a smaller limit.
+    pub fn surplus(&self) -> Room {
+        self.make_room(0, None).unwrap_or_default()
+    }
+
+    /// A name for a new file, behind all others that were opened in the same millisecond.
+    pub fn next_id(&mut self, opened_ms: u64) -> FileId {
+        loop {
+            let sequence = self.next_sequence;
+            self.next_sequence = self.next_sequence.wrapping_add(1);
+            let id = FileId { opened_ms, sequence };
+            // Only after the last number there is.
+            if !self.has(id) {
+                return id;
+            }
+        }
+    }
+
+    /// What must go so that `name` fits in. `None`: it does not, because all that could go is younger than it.
+    pub fn room_for(&self, name: &FileName) -> Option<Room> {
+        self.make_room(cost_bytes(name.bytes), Some(name.id))
+    }
+
+    /// A file is about to be written. It must go on through [`Index::written`] or [`Index::gone`].
+    pub fn reserve(&mut self, name: FileName) {
+        self.bytes += cost_bytes(name.bytes);
+        self.files.insert(name.id, (name, State::Writing));
+    }
+
+    /// A file that was being written is on disk and waits.
+    pub fn written(&mut self, id: FileId) {
+        if let Some((_, state @ State::Writing)) = self.files.get_mut(&id) {
+            *state = State::Waiting;
+            self.waiting_files += 1;
+        }
+    }
+
+    /// The oldest waiting file; it is on its way out from here on.
+    pub fn check_out(&mut self) -> Option<FileName> {
+        let (name, state) = self
+            .files
+            .values_mut()
+            .find(|(_, state)| *state == State::Waiting)?;
+        *state = State::Out;
+        self.waiting_files -= 1;
+        Some(*name)
+    }
+
+    /// A file that was on its way out waits again. `None` when it was not.
+    pub fn give_back(&mut self, id: FileId) -> Option<FileName> {
+        let (name, state) = self
+            .files
+            .get_mut(&id)
+            .filter(|(_, state)| *state == State::Out)?;
+        *state = State::Waiting;
+        self.waiting_files += 1;
+        Some(*name)
+    }
+
+    /// The documents of a file that was on its way out are settled: it is to be removed, and never goes out again even
+    /// if that fails.
+    pub fn settle(&mut self, id: FileId) -> Option<FileName> {
+        let (name, state) = self
+            .files
+            .get_mut(&id)
+            .filter(|(_, state)| *state == State::Out)?;
+        *state = State::Settled;
+        Some(*name)
+    }
+
+    /// Settled files that are still there.
+    pub fn settled(&self) -> impl Iterator<Item = FileName> + '_ {
+        self.files
+            .values()
+            .filter(|(_, state)| *state == State::Settled)
+            .map(|(name, _)| *name)
+    }
+
+    /// A file is not there any more.
+    pub fn gone(&mut self, id: FileId) {
+        if let Some((name, state)) = self.files.remove(&id) {
+            self.bytes -= cost_bytes(name.bytes);
+            self.waiting_files -= usize::from(state == State::Waiting);
+        }
+    }
+
+    /// A file that was on its way out was set aside. Returns those that were set aside longest and are too many now.
+    #[must_use = "these files are to be removed"]
+    pub fn set_aside(&mut self, id: FileId) -> Vec<FileName> {
+        if let Some((name, state)) = self.files.remove(&id) {
+            self.waiting_files -= usize::from(state == State::Waiting);
+            self.bytes -= cost_bytes(name.bytes);
+            self.add_damaged(name);
+        }
+        self.surplus_damaged()
+    }
+
+    /// A file that was set aside is not there any more.
+    pub fn damaged_gone(&mut self, name: &FileName) {
+        if self.damaged.remove(name) {
+            self.bytes -= cost_bytes(name.bytes);
+        }
+    }
+
+    /// What all files take up.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Files that hold segments or held them: all but those set aside.
+    #[must_use]
+    pub fn files(&self) -> usize {
+        self.files.len()
+    }
+
+    /// Files that wait.
+    #[must_use]
+    pub fn waiting_files(&self) -> usize {
+        self.waiting_files
+    }
+
+    /// Documents in files that wait.
+    #[must_use]
+    pub fn waiting_documents(&self) -> u64 {
+        self.waiting().map(|name| name.documents).sum()
+    }
+
+    fn waiting(&self) -> impl Iterator<Item = &FileName> {
+        self.files
+            .values()
+            .filter(|(_, state)| *state == State::Waiting)
+            .map(|(name, _)| name)
+    }
+
+    /// Room for `cost` more, at the expense of files that are older than `newcomer`.
+    fn make_room(&self, cost: u64, newcomer: Option<FileId>) -> Option<Room> {
+        let limit = self.limit_bytes.checked_sub(cost)?;
+        let mut bytes = self.bytes;
+        let mut needed = |name: &FileName| {
+            let needed = bytes > limit;
+            if needed {
+                bytes -= cost_bytes(name.bytes);
+            }
+            needed
+        };
+        let too_many = self.damaged.len().saturating_sub(MAX_DAMAGED);
+        let mut damaged = Vec::new();
+        // Those first that nobody waits for.
+        for (n, name) in self.damaged.iter().enumerate() {
+            if !needed(name) && n >= too_many {
+                break;
+            }
+            damaged.push(*name);
+        }
+        let older = |name: &&FileName| newcomer.is_none_or(|newcomer| name.id < newcomer);
+        let evicted = self
+            .waiting()
+            .take_while(older)
+            .take_while(|name| needed(name))
+            .copied()
+            .collect();
+        (bytes <= limit || newcomer.is_none()).then_some(Room { evicted, damaged })
+    }
+
+    fn surplus_damaged(&self) -> Vec<FileName> {
+        let too_many = self.damaged.len().saturating_sub(MAX_DAMAGED);
+        self.damaged.iter().take(too_many).copied().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

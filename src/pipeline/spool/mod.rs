@@ -1,0 +1,306 @@
+//! Sealed batches on disk when memory is not enough: `--spool-dir`, off by default.
+//!
+//! A batch that the budget pushes out of memory goes into a file of its own, waits there, and goes out beside the live
+//! traffic when the endpoint answers. What is still unsent at the end of the process goes there too, and the next
+//! process on the same directory finds it.
+//!
+//! # On disk
+//!
+//! One file a batch, and the file is the very request body: `{"TraceSegmentDocuments":["…",…]}`. Its name says the rest:
+//!
+//! ```text
+//! 1795227595034-00000012-50-0-51234-9ab01c2d.json
+//! │             │        │  │ │     └ CRC-32 of the body, hexadecimal
+//! │             │        │  │ └ its length in bytes
+//! │             │        │  └ how often its documents were sent again because the service had not processed them
+//! │             │        └ documents in it
+//! │             └ counted up with each file, over restarts too
+//! └ when its first document came, in milliseconds since 1970
+//! ```
+//!
+//! A listing so says what is there without a file being read, and a body can't be mistaken for another one. Other names:
+//! `*.json.tmp` while a file is being written, `*.json.damaged` for a file whose content is not what its name says, set
+//! aside for a person to look at (the last 16, and they go first when room is needed), `.lock`. Other files are left
+//! alone. The directory is made with mode 0700 and files with 0600: segments are customer data.
+//!
+//! # What a crash leaves
+//!
+//! A file is written under its temporary name, made safe (`fsync`), given its name, and then the directory is made safe.
+//! Only then its documents count as spooled. So whatever happens in between, whole batches are what is found.
+//!
+//! A file is removed after the service took its documents. When the process or the host dies in between, or while the
+//! batch is on its way, it is found again and sent a second time: segments may come twice, they don't get lost. X-Ray
+//! takes the second one for the same segment, by its id.
+//!
+//! # Bounds
+//!
+//! `--spool-size` bounds the directory, counted in blocks of 4 KiB; when it is full, the oldest file goes
+//! ([`DropReason::SpoolFull`]). The way to the disk is a queue bounded in bytes, which is part of the memory budget; a
+//! batch that has no room in it is dropped ([`DropReason::SpoolSlow`]), so the disk never holds up the receiver. A disk
+//! that refuses is said once, and tried again every [`RETRY`]; meanwhile batches are dropped
+//! ([`DropReason::SpoolFailed`]).
+//!
+//! The lock is looked at before each group of files is written: somebody may have removed the directory, and another
+//! daemon made it anew. Then it is that one's, and what waited in ours is lost ([`DropReason::SpoolDamaged`]).
+//!
+//! # Parts
+//!
+//! [`name`] and [`index`] decide, without I/O; [`disk`] does file operations; [`store`] is the files as the index wants
+//! them; [`worker`] is the thread that has a store; [`Spool`] is how the stages talk to it.
+//!
+//! [`DropReason::SpoolFull`]: crate::ledger::DropReason::SpoolFull
+//! [`DropReason::SpoolSlow`]: crate::ledger::DropReason::SpoolSlow
+//! [`DropReason::SpoolFailed`]: crate::ledger::DropReason::SpoolFailed
+//! [`DropReason::SpoolDamaged`]: crate::ledger::DropReason::SpoolDamaged
+//! [`RETRY`]: settings::RETRY
+
+pub mod disk;
+pub mod index;
+pub mod name;
+pub mod settings;
+pub mod store;
+mod voice;
+pub mod worker;
+
+use std::path::Path;
+use std::sync::atomic::{
+    AtomicU64, AtomicUsize,
+    Ordering::{AcqRel, Acquire, Relaxed},
+};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use crate::ledger::Ledger;
+use crate::pipeline::batch::Batch;
+use crate::pipeline::batch::origin::FileId;
+use disk::{Directory, Disk};
+use settings::WorkerConfig;
+use worker::Worker;
+
+/// The time between two batches out of the spool: 50 batches, 2,500 segments a second at most, so that an account's
+/// quota is left for what is new.
+pub const DRAIN_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Whoever the worker gives batches that were read from disk: the memory they wait in, which stands above the spool.
+pub trait TakesBack {
+    /// A batch from the spool is to be sent; false when there is no room for it or the end has come, and it is not taken.
+    #[must_use]
+    fn take_back(&self, batch: Batch) -> bool;
+
+    /// Makes the sender look again at what there is to do.
+    fn wake(&self);
+}
+
+/// What the stages tell the worker.
+#[derive(Debug)]
+enum Command {
+    /// Write it.
+    Keep(Batch),
+    /// Read the next one into memory.
+    Next,
+    /// The batch of so many documents is not in memory any more; it waits on disk again.
+    GiveBack(FileId, usize),
+    /// Its documents are settled.
+    Settled(FileId),
+    /// The end: the disk gets its last chance now.
+    Hurry,
+    /// Say so when everything before is done, and end.
+    Close(oneshot::Sender<()>),
+}
+
+/// What both sides count.
+#[derive(Debug, Default)]
+struct Shared {
+    /// Memory of batches that wait to be written.
+    to_write_bytes: AtomicUsize,
+    /// Files that wait on disk.
+    waiting_files: AtomicUsize,
+    /// What all files take up.
+    file_bytes: AtomicU64,
+    /// Batches that were asked for and have not come to their end.
+    out: AtomicUsize,
+    /// True once the account is closed. A lock, so that nothing is counted while the last line is made.
+    account_closed: Mutex<bool>,
+}
+
+/// The spool as the stages see it. Nothing here waits for the disk.
+#[derive(Debug)]
+pub struct Spool {
+    commands: mpsc::Sender<Command>,
+    shared: Arc<Shared>,
+    write_limit_bytes: usize,
+    limit_bytes: u64,
+}
+
+impl Spool {
+    /// In `directory`, whose files may take up `limit_bytes`; batches that wait to be written take up
+    /// `write_limit_bytes` of memory at most. Nothing happens before the worker runs.
+    #[must_use]
+    pub fn new(
+        directory: &Path,
+        limit_bytes: u64,
+        write_limit_bytes: usize,
+        ledger: Arc<Ledger>,
+    ) -> (Self, Worker<Directory>) {
+        let config = WorkerConfig {
+            shown: crate::logs::sanitize(directory.to_string_lossy().as_bytes(), 500),
+            limit_bytes,
+        };
+        Self::on(Directory::new(directory), config, write_limit_bytes, ledger)
+    }
+
+    fn on<D: Disk>(
+        disk: D,
+        config: WorkerConfig,
+        write_limit_bytes: usize,
+        ledger: Arc<Ledger>,
+    ) -> (Self, Worker<D>) {
+        let (commands, receiver) = mpsc::channel();
+        let shared = Arc::new(Shared::default());
+        let limit_bytes = config.limit_bytes;
+        let worker = Worker::new(disk, config, receiver, Arc::clone(&shared), ledger);
+        let spool = Self {
+            commands,
+            shared,
+            write_limit_bytes,
+            limit_bytes,
+        };
+        (spool, worker)
+    }
+
+    /// On a disk in memory.
+    #[cfg(test)]
+    pub(crate) fn on_fake(
+        disk: &tests::fake::FakeDisk,
+        limit_bytes: u64,
+        write_limit_bytes: usize,
+        ledger: &Arc<Ledger>,
+    ) -> (Self, Worker<tests::fake::FakeDisk>) {
+        let config = WorkerConfig {
+            shown: "/spool".to_owned(),
+            limit_bytes,
+        };
+        Self::on(disk.clone(), config, write_limit_bytes, Arc::clone(ledger))
+    }
+
+    /// Keeps a batch that memory has no room for. One that was read from here and is still whole costs nothing.
+    ///
+    /// Returns it when too much waits for the disk already.
+    #[must_use = "this batch is to be counted as dropped"]
+    pub fn keep(&self, batch: Batch) -> Option<Batch> {
+        self.keep_within(self.write_limit_bytes, batch)
+    }
+
+    /// Keeps what is left at the end, however much waits for the disk: it is in memory anyway, and nothing more comes.
+    ///
+    /// Returns what can't be kept because the worker has ended.
+    #[must_use = "these batches are to be counted as dropped"]
+    pub fn keep_at_end(&self, batches: Vec<Batch>) -> Vec<Batch> {
+        // Should the worker be gone, the batches say so.
+        drop(self.commands.send(Command::Hurry));
+        batches
+            .into_iter()
+            .filter_map(|batch| self.keep_within(usize::MAX, batch))
+            .collect()
+    }
+
+    fn keep_within(&self, limit_bytes: usize, batch: Batch) -> Option<Batch> {
+        let command = match batch.origin.as_ref().filter(|origin| origin.is_whole()) {
+            Some(origin) => Command::GiveBack(origin.file(), batch.documents),
+            None => {
+                let cost = batch.cost_bytes();
+                let room = |bytes: usize| bytes.checked_add(cost).filter(|bytes| *bytes <= limit_bytes);
+                let to_write = &self.shared.to_write_bytes;
+                if to_write.fetch_update(AcqRel, Acquire, room).is_err() {
+                    return Some(batch);
+                }
+                // A copy of what is in the batch, not of the body.
+                Command::Keep(batch.clone())
+            }
+        };
+        self.commands.send(command).err().map(|_| batch)
+    }
+
+    /// A batch has come to its end: if it was the last one of a file, the file goes.
+    pub fn ended(&self, batch: &Batch) {
+        if let Some(origin) = &batch.origin
+            && origin.end()
+        {
+            // Without a worker the file stays, and the next process sends it once more.
+            drop(self.commands.send(Command::Settled(origin.file())));
+        }
+    }
+
+    /// Asks for the oldest batch; it comes through [`TakesBack::take_back`], unless it turns out to be none.
+    pub fn ask(&self) {
+        self.shared.out.fetch_add(1, AcqRel);
+        if self.commands.send(Command::Next).is_err() {
+            self.shared.out.fetch_sub(1, AcqRel);
+        }
+    }
+
+    /// Batches that were asked for and have not come to their end.
+    #[must_use]
+    pub fn out(&self) -> usize {
+        self.shared.out.load(Acquire)
+    }
+
+    /// Files that wait on disk.
+    #[must_use]
+    pub fn waiting_files(&self) -> usize {
+        self.shared.waiting_files.load(Acquire)
+    }
+
+    /// What the files take up on disk, in bytes.
+    #[must_use]
+    pub fn file_bytes(&self) -> u64 {
+        self.shared.file_bytes.load(Relaxed)
+    }
+
+    /// What the files may take up on disk, in bytes.
+    #[must_use]
+    pub fn limit_bytes(&self) -> u64 {
+        self.limit_bytes
+    }
+
+    /// Whether `bytes` more can be kept without losing what is older.
+    #[must_use]
+    pub fn has_room(&self, bytes: usize) -> bool {
+        let to_write = self.to_write_bytes().saturating_add(bytes);
+        to_write <= self.write_limit_bytes
+            && self.file_bytes().saturating_add(to_write as u64) <= self.limit_bytes
+    }
+
+    /// Memory of batches that wait to be written, in bytes.
+    #[must_use]
+    pub fn to_write_bytes(&self) -> usize {
+        self.shared.to_write_bytes.load(Acquire)
+    }
+
+    /// Returns once everything that was given to the spool before is on disk or counted as lost, and ends the worker.
+    pub async fn close(&self) {
+        let (done, closed) = oneshot::channel();
+        if self.commands.send(Command::Close(done)).is_ok() {
+            // An error means that the worker has ended too.
+            drop(closed.await);
+        }
+    }
+
+    /// From here on the worker changes nothing in the ledger, whatever it is still doing. It ends when it has done it.
+    pub fn close_account(&self) {
+        *self.shared.lock_account() = true;
+        // An error means that it has ended already.
+        drop(self.commands.send(Command::Close(oneshot::channel().0)));
+    }
+}
+
+impl Shared {
+    fn lock_account(&self) -> MutexGuard<'_, bool> {
+        self.account_closed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

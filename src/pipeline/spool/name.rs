@@ -1,0 +1,221 @@
+//! The name of a spool file: everything about the batch that its body does not say.
+
+use std::fmt;
+
+use crate::pipeline::batch::MAX_DOCUMENTS;
+use crate::pipeline::batch::origin::FileId;
+
+/// Ends the name of a whole file.
+const WHOLE: &str = ".json";
+
+/// Ends the name of a file that is being written.
+const UNFINISHED: &str = ".tmp";
+
+/// Ends the name of a file that was set aside.
+const DAMAGED: &str = ".damaged";
+
+/// The longest body that is written or read, in bytes. Bodies are about 1 MiB at most, plus the one document that closed
+/// them; more is not of this daemon's making and must not be read into memory.
+pub const MAX_BODY_BYTES: u64 = 64 << 20;
+
+/// `<opened_ms>-<sequence>-<documents>-<redeliveries>-<bytes>-<crc32>.json`, the checksum in eight hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FileName {
+    /// Age and sequence.
+    pub id: FileId,
+    /// How many documents the body carries, 1 to [`MAX_DOCUMENTS`].
+    pub documents: u64,
+    /// How often they were sent again because the service had not processed them.
+    pub redeliveries: u32,
+    /// The length of the body.
+    pub bytes: u64,
+    /// CRC-32 (ISO-HDLC, as in zlib) of the body.
+    pub crc32: u32,
+}
+
+impl FileName {
+    /// Of a body.
+    #[must_use]
+    pub fn of(id: FileId, documents: usize, redeliveries: u32, body: &[u8]) -> Self {
+        Self {
+            id,
+            documents: documents as u64,
+            redeliveries,
+            bytes: body.len() as u64,
+            crc32: crc32fast::hash(body),
+        }
+    }
+
+    /// Reads a name as [`fmt::Display`] writes it, and no other form. `None`: not a whole file of a spool.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        let mut fields = name.strip_suffix(WHOLE)?.split('-');
+        let mut number = || fields.next()?.parse::<u64>().ok();
+        let parsed = Self {
+            id: FileId {
+                opened_ms: number()?,
+                sequence: number()?,
+            },
+            documents: number()?,
+            redeliveries: u32::try_from(number()?).ok()?,
+            bytes: number()?,
+            crc32: u32::from_str_radix(fields.next()?, 16).ok()?,
+        };
+        // One form for each name: what is parsed is found again under the name that is written.
+        let plausible = (1..=MAX_DOCUMENTS as u64).contains(&parsed.documents)
+            && parsed.bytes <= MAX_BODY_BYTES
+            && parsed.to_string() == name;
+        plausible.then_some(parsed)
+    }
+
+    /// The name while the file is being written.
+    #[must_use]
+    pub fn unfinished(&self) -> String {
+        format!("{self}{UNFINISHED}")
+    }
+
+    /// The name once the file was set aside.
+    #[must_use]
+    pub fn damaged(&self) -> String {
+        format!("{self}{DAMAGED}")
+    }
+
+    /// Whether `body` is what this name was given to.
+    #[must_use]
+    pub fn fits(&self, body: &[u8]) -> bool {
+        body.len() as u64 == self.bytes
+            && crc32fast::hash(body) == self.crc32
+            && crate::pipeline::batch::body::documents(body)
+                .is_some_and(|documents| documents.len() as u64 == self.documents)
+    }
+}
+
+impl fmt::Display for FileName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            id: FileId { opened_ms, sequence },
+            documents,
+            redeliveries,
+            bytes,
+            crc32,
+        } = self;
+        // Padded, so that listings are in the order of age.
+        write!(
+            f,
+            "{opened_ms:013}-{sequence:08}-{documents}-{redeliveries}-{bytes}-{crc32:08x}{WHOLE}"
+        )
+    }
+}
+
+/// What a file in the spool's directory is, by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A whole batch.
+    Whole(FileName),
+    /// Left behind by a process that ended while writing.
+    Unfinished,
+    /// Set aside, and what its name had said.
+    Damaged(FileName),
+    /// Not of a spool: left alone.
+    Foreign,
+}
+
+impl Kind {
+    /// By the name.
+    #[must_use]
+    pub fn of(name: &str) -> Self {
+        let stem = |suffix| name.strip_suffix(suffix).and_then(FileName::parse);
+        if let Some(name) = FileName::parse(name) {
+            Self::Whole(name)
+        } else if stem(UNFINISHED).is_some() {
+            Self::Unfinished
+        } else if let Some(name) = stem(DAMAGED) {
+            Self::Damaged(name)
+        } else {
+            Self::Foreign
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const BODY: &[u8] = br#"{"TraceSegmentDocuments":["{\"id\":1}","{}"]}"#;
+
+    fn name() -> FileName {
+        let id = FileId {
+            opened_ms: 1_795_227_595_034,
+            sequence: 12,
+        };
+        FileName::of(id, 2, 1, BODY)
+    }
+
+    #[test]
+    fn a_name_says_everything_about_the_batch() {
+        let written = name().to_string();
+        assert_eq!(written, "1795227595034-00000012-2-1-45-b8a9edfd.json");
+        assert_eq!(FileName::parse(&written), Some(name()));
+        assert_eq!(Kind::of(&name().unfinished()), Kind::Unfinished);
+        assert_eq!(Kind::of(&name().damaged()), Kind::Damaged(name()));
+    }
+
+    #[test]
+    fn names_of_other_files_are_foreign() {
+        for other in [
+            "",
+            ".lock",
+            "a.json",
+            "notes.tmp",
+            "x.damaged",
+            // Not in the written form.
+            "1795227595034-12-2-1-45-b8a9edfd.json",
+            "1795227595034-00000012-2-1-45-B8A9EDFD.json",
+            "1795227595034-00000012-2-+1-45-b8a9edfd.json",
+            "1795227595034-00000012-2-1-45-b8a9edfd.json.tmp.tmp",
+            "1795227595034-00000012-2-1-45-b8a9edfd-0.json",
+            // Not what a batch can be.
+            "1795227595034-00000012-0-1-45-b8a9edfd.json",
+            "1795227595034-00000012-51-1-45-b8a9edfd.json",
+            "1795227595034-00000012-2-1-99999999999-b8a9edfd.json",
+            "99999999999999999999-00000012-2-1-45-b8a9edfd.json",
+        ] {
+            assert_eq!(Kind::of(other), Kind::Foreign, "{other}");
+        }
+    }
+
+    #[test]
+    fn only_the_very_body_fits() {
+        assert!(name().fits(BODY));
+        assert!(!name().fits(&BODY[1..]));
+        let mut changed = BODY.to_vec();
+        changed[30] ^= 1;
+        assert!(!name().fits(&changed));
+        // A checksum alone proves no batch: these are as their names say, and not request bodies of two documents.
+        for other in [&b"\0\0\0"[..], br#"{"TraceSegmentDocuments":["{}"]}"#] {
+            assert!(!FileName::of(name().id, 2, 0, other).fits(other));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_name_is_read_as_it_was_written(
+            opened_ms: u64, sequence: u64, documents in 1_u64..=50, redeliveries: u32,
+            bytes in 0..=MAX_BODY_BYTES, crc32: u32,
+        ) {
+            let name = FileName {
+                id: FileId { opened_ms, sequence }, documents, redeliveries, bytes, crc32,
+            };
+            prop_assert_eq!(FileName::parse(&name.to_string()), Some(name));
+        }
+
+        #[test]
+        fn whatever_a_file_is_called_nothing_panics(called in "[0-9a-f.-]{0,60}(json|tmp|damaged)?|.*") {
+            if let Kind::Whole(name) = Kind::of(&called) {
+                prop_assert_eq!(name.to_string(), called);
+            }
+        }
+    }
+}

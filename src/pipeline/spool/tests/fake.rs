@@ -1,0 +1,277 @@
+//! A disk in memory for tests: it tells apart what would survive a loss of power, and fails when told to.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use crate::pipeline::spool::disk::Disk;
+
+/// The disk; clones are the same one.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct FakeDisk(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// By inode: what was written and whether it was made safe.
+    contents: Vec<(Vec<u8>, bool)>,
+    names: BTreeMap<String, usize>,
+    /// The names at the last time they were made safe, and what happened to them since, in order.
+    safe_names: BTreeMap<String, usize>,
+    unsafe_changes: Vec<Change>,
+    /// How many more changes there may be before the power fails.
+    power_left: Option<usize>,
+    /// What every change fails with.
+    fault: Option<io::ErrorKind>,
+    /// What every read fails with.
+    read_fault: Option<io::ErrorKind>,
+    locked: bool,
+    open_to_others: bool,
+    operations: usize,
+}
+
+#[derive(Debug)]
+enum Change {
+    Put(String, usize),
+    Rename(String, String),
+    Remove(String),
+}
+
+impl Change {
+    fn apply(self, names: &mut BTreeMap<String, usize>) {
+        match self {
+            Self::Put(name, inode) => {
+                names.insert(name, inode);
+            }
+            Self::Rename(from, to) => {
+                if let Some(inode) = names.remove(&from) {
+                    names.insert(to, inode);
+                }
+            }
+            Self::Remove(name) => {
+                names.remove(&name);
+            }
+        }
+    }
+}
+
+impl FakeDisk {
+    /// The power fails after so many changes from now: the last one happens by half.
+    pub(crate) fn fail_power_after(&self, changes: usize) {
+        self.state().power_left = Some(changes);
+    }
+
+    /// Every change fails from now on; `None`: no more.
+    pub(crate) fn set_fault(&self, fault: Option<io::ErrorKind>) {
+        self.state().fault = fault;
+    }
+
+    /// Every read fails from now on; `None`: no more.
+    pub(crate) fn set_read_fault(&self, fault: Option<io::ErrorKind>) {
+        self.state().read_fault = fault;
+    }
+
+    /// Others may write to the directory.
+    pub(crate) fn open_to_others(&self) {
+        self.state().open_to_others = true;
+    }
+
+    /// Another process has the directory.
+    pub(crate) fn set_locked(&self, locked: bool) {
+        self.state().locked = locked;
+    }
+
+    /// How many operations there were, also those that failed.
+    pub(crate) fn operations(&self) -> usize {
+        self.state().operations
+    }
+
+    /// The disk after the process is gone, the power being on: everything that was done is there.
+    pub(crate) fn after_kill(&self) -> Self {
+        let state = self.state();
+        let after = State {
+            contents: state
+                .contents
+                .iter()
+                .map(|(content, _)| (content.clone(), true))
+                .collect(),
+            names: state.names.clone(),
+            safe_names: state.names.clone(),
+            ..State::default()
+        };
+        Self(Arc::new(Mutex::new(after)))
+    }
+
+    /// The disk after the power failed. Of the changes that were not made safe, the first `kept` happened; contents that
+    /// were not made safe are cut by `cut` bytes.
+    pub(crate) fn after_power_failure(&self, kept: usize, cut: usize) -> Self {
+        let mut state = self.state();
+        let mut names = state.safe_names.clone();
+        let count = state.unsafe_changes.len();
+        for change in state.unsafe_changes.drain(..).take(kept % (count + 1)) {
+            change.apply(&mut names);
+        }
+        let contents = state.contents.iter().map(|(content, safe)| {
+            let mut content = content.clone();
+            if !safe {
+                content.truncate(content.len().saturating_sub(cut));
+            }
+            (content, true)
+        });
+        let after = State {
+            contents: contents.collect(),
+            safe_names: names.clone(),
+            names,
+            ..State::default()
+        };
+        Self(Arc::new(Mutex::new(after)))
+    }
+
+    /// All names.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.state().names.keys().cloned().collect()
+    }
+
+    /// Changes a file from outside.
+    pub(crate) fn edit(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
+        let mut state = self.state();
+        let inode = state.names[name];
+        change(&mut state.contents[inode].0);
+    }
+
+    /// Puts a file there from outside.
+    pub(crate) fn plant(&self, name: &str, content: &[u8]) {
+        let mut state = self.state();
+        let inode = state.contents.len();
+        state.contents.push((content.to_vec(), true));
+        state.names.insert(name.to_owned(), inode);
+    }
+
+    /// Removes a file from outside.
+    pub(crate) fn lose(&self, name: &str) {
+        self.state().names.remove(name);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap()
+    }
+}
+
+impl State {
+    /// Ok when a change may happen wholly.
+    fn change(&mut self) -> io::Result<()> {
+        self.operations += 1;
+        if let Some(fault) = self.fault {
+            return Err(fault.into());
+        }
+        match &mut self.power_left {
+            None => Ok(()),
+            Some(0) => Err(io::Error::other("no power")),
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+        }
+    }
+
+    fn rename_now(&mut self, change: Change) {
+        match &change {
+            Change::Put(name, inode) => Change::Put(name.clone(), *inode),
+            Change::Rename(from, to) => Change::Rename(from.clone(), to.clone()),
+            Change::Remove(name) => Change::Remove(name.clone()),
+        }
+        .apply(&mut self.names);
+        self.unsafe_changes.push(change);
+    }
+}
+
+impl Disk for FakeDisk {
+    type File = usize;
+
+    fn lock(&mut self) -> io::Result<()> {
+        if self.state().locked {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        Ok(())
+    }
+
+    fn is_open_to_others(&self) -> bool {
+        self.state().open_to_others
+    }
+
+    fn list(&self) -> io::Result<Vec<(String, u64)>> {
+        let state = self.state();
+        Ok(state
+            .names
+            .iter()
+            .map(|(name, inode)| (name.clone(), state.contents[*inode].0.len() as u64))
+            .collect())
+    }
+
+    fn create(&self, name: &str, content: &[u8]) -> io::Result<usize> {
+        let mut state = self.state();
+        if state.names.contains_key(name) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        let last = state.power_left == Some(1);
+        state.change()?;
+        let inode = state.contents.len();
+        let written = if last { content.len() / 2 } else { content.len() };
+        state.contents.push((content[..written].to_vec(), false));
+        state.rename_now(Change::Put(name.to_owned(), inode));
+        if last {
+            Err(io::Error::other("no power"))
+        } else {
+            Ok(inode)
+        }
+    }
+
+    fn sync(&self, files: &[usize]) -> Vec<io::Result<()>> {
+        let mut state = self.state();
+        let mut sync = |file: &usize| {
+            state.change()?;
+            state.contents[*file].1 = true;
+            Ok(())
+        };
+        files.iter().map(&mut sync).collect()
+    }
+
+    fn sync_names(&self) -> io::Result<()> {
+        let mut state = self.state();
+        state.change()?;
+        state.safe_names = state.names.clone();
+        state.unsafe_changes.clear();
+        Ok(())
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let mut state = self.state();
+        state.change()?;
+        if !state.names.contains_key(from) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        state.rename_now(Change::Rename(from.to_owned(), to.to_owned()));
+        Ok(())
+    }
+
+    fn read(&self, name: &str, bytes: u64) -> io::Result<Vec<u8>> {
+        let mut state = self.state();
+        state.operations += 1;
+        if let Some(fault) = state.read_fault {
+            return Err(fault.into());
+        }
+        let inode = *state.names.get(name).ok_or(io::ErrorKind::NotFound)?;
+        let mut content = state.contents[inode].0.clone();
+        content.truncate(bytes as usize + 1);
+        Ok(content)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        let mut state = self.state();
+        state.change()?;
+        if !state.names.contains_key(name) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        state.rename_now(Change::Remove(name.to_owned()));
+        Ok(())
+    }
+}

@@ -1,0 +1,571 @@
+//! The spool between the intake and a disk: commands in, files and counts out.
+
+use std::io;
+use std::time::Instant;
+
+pub(crate) mod fake;
+
+use self::fake::FakeDisk;
+use super::settings::RETRY;
+use super::store::Moment;
+use super::*;
+use crate::ledger::{DropReason, Snapshot};
+use crate::logs::testing::LogLines;
+use crate::pipeline::batch::body;
+use crate::pipeline::budget::{Budget, MB};
+use crate::pipeline::intake::Intake;
+use crate::pipeline::queue::Next;
+
+/// An intake of 3 MB over a spool on `disk`, at a time that the test moves.
+struct Bench {
+    disk: FakeDisk,
+    ledger: Arc<Ledger>,
+    intake: Intake,
+    worker: Worker<FakeDisk>,
+    at: Moment,
+}
+
+impl Bench {
+    fn new(disk: &FakeDisk, limit_bytes: u64) -> Self {
+        let ledger = Arc::new(Ledger::default());
+        let budget = Budget::of_mb(3).with_spool();
+        let (spool, worker) = Spool::on_fake(disk, limit_bytes, budget.to_spool_bytes, &ledger);
+        Self {
+            disk: disk.clone(),
+            intake: Intake::with_spool(budget, Arc::clone(&ledger), Some(spool)),
+            ledger,
+            worker,
+            at: Moment {
+                instant: Instant::now() + Duration::from_secs(3600),
+                unix_ms: 1_795_227_595_034,
+            },
+        }
+    }
+
+    /// So many batches of one document of 100 KB, a second apart.
+    fn add(&mut self, batches: usize) {
+        for _ in 0..batches {
+            self.pass(Duration::from_secs(1));
+            self.ledger.add_received(1);
+            self.intake
+                .add(std::iter::once(&[b'x'; 100_000][..]), self.at.instant);
+            self.intake.seal(self.at.instant);
+        }
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.at.instant += time;
+        self.at.unix_ms += time.as_millis() as u64;
+    }
+
+    fn work(&mut self) {
+        assert!(self.worker.work(&self.intake, self.at));
+    }
+
+    fn spool(&self) -> &Spool {
+        self.intake.spool().unwrap()
+    }
+
+    fn take(&self) -> Batch {
+        match self.intake.take(self.at.instant) {
+            Next::Ready(batch) => batch,
+            other => panic!("no batch: {other:?}"),
+        }
+    }
+
+    /// Takes all there is in memory and settles it as sent.
+    fn send_all(&self) {
+        while let Next::Ready(batch) = self.intake.take(self.at.instant) {
+            self.ledger.add_sent(batch.documents as u64);
+            self.intake.settle(&batch);
+        }
+    }
+
+    /// Asks for the next one and takes it.
+    fn back(&mut self) -> Batch {
+        self.spool().ask();
+        self.work();
+        self.take()
+    }
+
+    fn counts(&self) -> Snapshot {
+        self.ledger.snapshot()
+    }
+
+    fn files(&self) -> usize {
+        self.disk.names().len()
+    }
+}
+
+/// So many batches of 100 KB fit into what a budget of 3 MB with a spool leaves for them.
+const FIT: usize = 10;
+
+#[test]
+fn what_has_no_room_waits_on_disk_and_comes_back_oldest_first() {
+    let mut bench = Bench::new(&FakeDisk::default(), 10 * MB);
+    bench.work();
+    bench.add(FIT + 3);
+    assert_eq!(bench.counts().pending(), FIT as u64 + 3, "on its way to the disk");
+    bench.work();
+    let counts = bench.counts();
+    assert_eq!((counts.spooled, counts.pending()), (3, FIT as u64));
+    assert_eq!((bench.files(), bench.spool().waiting_files()), (3, 3));
+    bench.send_all();
+    let first_came = bench.at.instant - Duration::from_secs(FIT as u64 + 2);
+    for n in 0..3 {
+        let batch = bench.back();
+        assert_eq!(batch.opened_at, first_came + Duration::from_secs(n));
+        let counts = bench.counts();
+        assert_eq!((counts.spooled, counts.pending()), (2 - n, 1));
+        assert_eq!(bench.files(), 3 - n as usize, "not before it is settled");
+        bench.ledger.add_sent(1);
+        bench.intake.settle(&batch);
+        bench.work();
+        assert_eq!(bench.files(), 2 - n as usize);
+    }
+    let counts = bench.counts();
+    assert_eq!(
+        (counts.sent, counts.pending(), counts.spooled),
+        (FIT as u64 + 3, 0, 0)
+    );
+    assert_eq!((bench.spool().out(), bench.spool().to_write_bytes()), (0, 0));
+}
+
+#[test]
+fn a_batch_from_disk_that_has_no_room_again_is_not_written_again() {
+    let mut bench = Bench::new(&FakeDisk::default(), 10 * MB);
+    bench.add(FIT + 1);
+    bench.work();
+    bench.send_all();
+    let mut batch = bench.back();
+    batch.attempts = 1;
+    bench.intake.put_back(batch, bench.at.instant);
+    bench.add(FIT - 1);
+    bench.work();
+    let before = bench.disk.operations();
+    bench.add(1);
+    bench.work();
+    assert_eq!(bench.disk.operations(), before);
+    let counts = bench.counts();
+    assert_eq!(
+        (counts.spooled, bench.spool().waiting_files(), bench.spool().out()),
+        (1, 1, 0)
+    );
+}
+
+#[test]
+fn the_file_of_a_split_batch_goes_with_its_last_part() {
+    let mut bench = Bench::new(&FakeDisk::default(), 10 * MB);
+    bench.ledger.add_received(20);
+    let batch = Batch::of_documents(&[&br#""x""#[..]; 20], bench.at.instant).unwrap();
+    assert!(bench.spool().keep(batch).is_none());
+    bench.work();
+    let batch = bench.back();
+    bench
+        .intake
+        .replace(&batch, batch.halves().unwrap(), bench.at.instant);
+    let (first, second) = (bench.take(), bench.take());
+    bench
+        .intake
+        .replace(&second, second.halves().unwrap(), bench.at.instant);
+    let (third, fourth) = (bench.take(), bench.take());
+    for part in [first, third, fourth] {
+        bench.work();
+        assert_eq!((bench.files(), bench.spool().out()), (1, 1));
+        bench.intake.settle(&part);
+    }
+    bench.work();
+    assert_eq!((bench.files(), bench.spool().out()), (0, 0));
+}
+
+#[test]
+fn a_part_that_has_no_room_gets_a_file_of_its_own() {
+    let mut bench = Bench::new(&FakeDisk::default(), 10 * MB);
+    bench.ledger.add_received(20);
+    let batch = Batch::of_documents(&[&br#""x""#[..]; 20], bench.at.instant).unwrap();
+    assert!(bench.spool().keep(batch).is_none());
+    bench.work();
+    let batch = bench.back();
+    bench
+        .intake
+        .replace(&batch, batch.halves().unwrap(), bench.at.instant);
+    let first = bench.take();
+    bench.ledger.add_sent(10);
+    bench.intake.settle(&first);
+    let second = bench.take();
+    assert!(bench.spool().keep(second).is_none());
+    bench.work();
+    let names = bench.disk.names();
+    assert_eq!(names.len(), 1);
+    assert!(names[0].contains("-00000001-10-0-"), "{names:?}");
+    let counts = bench.counts();
+    assert_eq!((counts.spooled, counts.sent, counts.pending()), (10, 10, 0));
+}
+
+#[test]
+fn what_the_disk_cannot_keep_up_with_is_dropped_and_counted() {
+    let mut bench = Bench::new(&FakeDisk::default(), 100 * MB);
+    // Half of 3 MB holds fourteen batches of 100 KB on their way.
+    bench.add(FIT + 17);
+    let counts = bench.counts();
+    assert_eq!(counts.dropped(DropReason::SpoolSlow), 3);
+    assert!(bench.spool().to_write_bytes() <= 3 << 19);
+    bench.work();
+    let counts = bench.counts();
+    assert_eq!((counts.spooled, counts.pending()), (14, FIT as u64));
+}
+
+#[test]
+fn a_full_spool_loses_its_oldest_and_says_so() {
+    let log = LogLines::collect();
+    let mut bench = Bench::new(&FakeDisk::default(), MB);
+    bench.work();
+    bench.add(FIT);
+    for _ in 0..12 {
+        bench.add(1);
+        bench.work();
+    }
+    let counts = bench.counts();
+    // Ten files of 100 KB in blocks of 4 KiB fit into 1 MiB.
+    assert_eq!((counts.spooled, counts.dropped(DropReason::SpoolFull)), (10, 2));
+    let lines = log.take();
+    assert!(
+        lines.contains(
+            &"[Warn] Dropping 1 segments: the spool's 1 MB are full, the oldest go; --spool-size raises the limit"
+                .to_owned()
+        ),
+        "{lines:#?}"
+    );
+}
+
+#[test]
+fn a_disk_that_refuses_is_said_once_and_tried_again() {
+    let log = LogLines::collect();
+    let mut bench = Bench::new(&FakeDisk::default(), 10 * MB);
+    bench.work();
+    bench.add(FIT);
+    log.take();
+    bench.disk.set_fault(Some(io::ErrorKind::StorageFull));
+    bench.add(2);
+    bench.work();
+    let tries = bench.disk.operations();
+    bench.add(2);
+    bench.work();
+    assert_eq!(bench.disk.operations(), tries, "left alone for a while");
+    assert_eq!(bench.counts().dropped(DropReason::SpoolFailed), 4);
+    bench.disk.set_fault(None);
+    bench.pass(RETRY);
+    bench.add(3);
+    bench.work();
+    let counts = bench.counts();
+    assert_eq!((counts.dropped(DropReason::SpoolFailed), counts.spooled), (4, 3));
+    assert_eq!(
+        log.take(),
+        [
+            "[Error] The spool /spool can't be written to: no storage space; 2 segments are dropped, and more until it \
+             can be (tried every 10 s)",
+            "[Info] The spool can be written to again; 4 segments were dropped meanwhile",
+            "[Info] The buffer memory limit is reached: the oldest segments wait in the spool /spool (at most 10 MB) \
+             until they can be sent",
+        ]
+    );
+}
+
+#[test]
+fn a_directory_that_another_daemon_has_is_taken_over_when_it_is_free() {
+    let log = LogLines::collect();
+    let disk = FakeDisk::default();
+    let mut first = Bench::new(&disk, 10 * MB);
+    first.add(FIT + 5);
+    first.work();
+    drop(log.take());
+    disk.set_locked(true);
+    let mut second = Bench::new(&disk, 10 * MB);
+    second.work();
+    second.add(FIT + 2);
+    second.work();
+    assert_eq!(second.counts().dropped(DropReason::SpoolFailed), 2);
+    disk.set_locked(false);
+    second.pass(RETRY);
+    second.work();
+    let counts = second.counts();
+    assert_eq!(
+        (counts.recovered, counts.spooled, counts.pending()),
+        (5, 5, FIT as u64)
+    );
+    second.add(1);
+    second.work();
+    assert_eq!(second.counts().spooled, 6);
+    assert_eq!(
+        log.take(),
+        [
+            "[Error] The spool /spool is in use by another daemon; segments that have no room in memory are dropped \
+             until it can be used (tried every 10 s)",
+            "[Info] Using spool /spool, at most 10 MB",
+            "[Info] Found 5 segments in 5 files in the spool; they are sent beside new ones",
+            "[Info] The spool can be written to again; 2 segments were dropped meanwhile",
+        ]
+    );
+}
+
+#[test]
+fn the_log_says_when_spooling_begins_and_when_it_is_over() {
+    let log = LogLines::collect();
+    let mut bench = Bench::new(&FakeDisk::default(), 10 * MB);
+    bench.work();
+    bench.add(FIT + 2);
+    bench.work();
+    bench.send_all();
+    for _ in 0..2 {
+        let batch = bench.back();
+        bench.intake.settle(&batch);
+        bench.work();
+    }
+    assert_eq!(
+        log.take(),
+        [
+            "[Info] Using spool /spool, at most 10 MB",
+            "[Info] The buffer memory limit is reached: the oldest segments wait in the spool /spool (at most 10 MB) \
+             until they can be sent",
+            "[Info] The spool is empty again",
+        ]
+    );
+    // Soon again: at most once a minute.
+    bench.add(FIT + 1);
+    bench.work();
+    bench.send_all();
+    let batch = bench.back();
+    bench.intake.settle(&batch);
+    bench.work();
+    assert_eq!(log.take(), Vec::<String>::new());
+}
+
+#[test]
+fn a_damaged_file_is_counted_and_the_next_one_sent() {
+    let log = LogLines::collect();
+    let mut bench = Bench::new(&FakeDisk::default(), 10 * MB);
+    bench.add(FIT + 3);
+    bench.work();
+    bench.send_all();
+    let names = bench.disk.names();
+    bench.disk.edit(&names[0], |content| content[50] ^= 1);
+    bench.disk.lose(&names[1]);
+    log.take();
+    for _ in 0..2 {
+        bench.spool().ask();
+    }
+    bench.work();
+    assert!(matches!(bench.intake.take(bench.at.instant), Next::Empty));
+    assert_eq!(bench.spool().out(), 0);
+    assert_eq!(bench.back().documents, 1);
+    let counts = bench.counts();
+    assert_eq!(
+        (
+            counts.dropped(DropReason::SpoolDamaged),
+            counts.spooled,
+            counts.pending()
+        ),
+        (2, 0, 1)
+    );
+    assert_eq!(
+        log.take(),
+        [format!(
+            "[Error] Spool file {} is damaged and set aside as *.damaged; its 1 segments are lost",
+            names[0]
+        )]
+    );
+    bench.pass(Duration::from_secs(1));
+    bench.work();
+    assert_eq!(
+        log.take(),
+        [format!(
+            "[Error] Spool file {} was removed by somebody; its 1 segments are lost",
+            names[1]
+        )]
+    );
+}
+
+#[test]
+fn at_the_end_all_that_is_left_is_kept_and_the_next_process_finds_it() {
+    let disk = FakeDisk::default();
+    let mut bench = Bench::new(&disk, 10 * MB);
+    bench.add(FIT + 4);
+    bench.work();
+    bench.send_all();
+    // One is being sent, one came back from disk, one waits, one is open.
+    bench.add(2);
+    let _in_flight = bench.take();
+    bench.spool().ask();
+    bench.work();
+    bench.ledger.add_received(1);
+    bench.intake.add(std::iter::once(&b"open"[..]), bench.at.instant);
+    let left = bench.intake.abandon();
+    assert_eq!(left.len(), 4);
+    assert!(bench.spool().keep_at_end(left).is_empty());
+    // Asked for too late: it stays where it is.
+    bench.spool().ask();
+    bench.work();
+    let counts = bench.counts();
+    assert_eq!((counts.spooled, counts.pending()), (7, 0));
+    assert_eq!(counts.received, counts.sent + 7);
+
+    let mut next = Bench::new(&disk.after_kill(), 10 * MB);
+    next.work();
+    let counts = next.counts();
+    assert_eq!((counts.recovered, counts.spooled, counts.pending()), (7, 7, 0));
+    let sizes: Vec<usize> = (0..7)
+        .map(|_| {
+            let batch = next.back();
+            body::documents(&batch.body).unwrap()[0].len()
+        })
+        .collect();
+    assert_eq!(sizes, [100_002, 100_002, 100_002, 100_002, 100_002, 100_002, 6]);
+}
+
+#[test]
+fn at_the_end_a_disk_that_refused_gets_one_more_chance() {
+    let mut bench = Bench::new(&FakeDisk::default(), 10 * MB);
+    bench.work();
+    bench.disk.set_fault(Some(io::ErrorKind::StorageFull));
+    bench.add(FIT + 1);
+    bench.work();
+    bench.disk.set_fault(None);
+    assert!(bench.spool().keep_at_end(bench.intake.abandon()).is_empty());
+    bench.work();
+    let counts = bench.counts();
+    assert_eq!(
+        (counts.spooled, counts.dropped(DropReason::SpoolFailed)),
+        (FIT as u64, 1)
+    );
+}
+
+#[tokio::test]
+async fn closing_waits_for_the_disk_and_a_closed_account_stays_as_it_is() {
+    let mut bench = Bench::new(&FakeDisk::default(), 10 * MB);
+    bench.add(2);
+    assert!(bench.spool().keep_at_end(bench.intake.abandon()).is_empty());
+    {
+        let mut closing = std::pin::pin!(bench.intake.spool().unwrap().close());
+        assert!(
+            tokio::time::timeout(Duration::ZERO, closing.as_mut())
+                .await
+                .is_err()
+        );
+        assert!(
+            !bench.worker.work(&bench.intake, bench.at),
+            "that was the last one"
+        );
+        closing.await;
+    }
+    assert_eq!(bench.counts().spooled, 2);
+
+    let mut late = Bench::new(&FakeDisk::default(), 10 * MB);
+    late.add(2);
+    assert!(late.spool().keep_at_end(late.intake.abandon()).is_empty());
+    late.spool().close_account();
+    assert!(!late.worker.work(&late.intake, late.at));
+    assert_eq!((late.counts().spooled, late.files()), (0, 2));
+}
+
+#[test]
+fn a_worker_that_is_gone_keeps_nothing() {
+    let bench = Bench::new(&FakeDisk::default(), 10 * MB);
+    let Bench {
+        intake, worker, at, ..
+    } = bench;
+    drop(worker);
+    let batch = Batch::of_documents(&[b"\"x\""], at.instant).unwrap();
+    let spool = intake.spool().unwrap();
+    assert!(spool.keep(batch.clone()).is_some());
+    assert_eq!(spool.keep_at_end(vec![batch]).len(), 1);
+    spool.ask();
+    assert_eq!(spool.out(), 0);
+}
+
+#[test]
+fn a_directory_that_somebody_removed_is_made_again_and_nothing_is_lost() {
+    let parent = tempfile::tempdir().unwrap();
+    let path = parent.path().join("spool");
+    let ledger = Arc::new(Ledger::default());
+    let (spool, mut worker) = Spool::new(&path, 10 * MB, 1 << 20, Arc::clone(&ledger));
+    let intake = Intake::new(Budget::of_mb(3), Arc::clone(&ledger));
+    let at = Moment::now();
+    worker.claim().unwrap();
+    worker.work(&intake, at);
+    std::fs::remove_dir_all(&path).unwrap();
+    let keep = |spool: &Spool| {
+        ledger.add_received(1);
+        let batch = Batch::of_documents(&[b"\"x\""], Instant::now()).unwrap();
+        assert!(spool.keep(batch).is_none());
+    };
+    keep(&spool);
+    worker.work(&intake, at);
+    keep(&spool);
+    worker.work(&intake, at);
+    let counts = ledger.snapshot();
+    assert_eq!((counts.dropped_total(), counts.spooled), (0, 2));
+    assert!(Directory::new(&path).lock().is_err(), "and has its lock again");
+}
+
+#[test]
+fn a_directory_that_another_daemon_has_by_now_is_given_up_and_said_and_every_segment_accounted_for() {
+    let log = LogLines::collect();
+    let disk = FakeDisk::default();
+    let mut bench = Bench::new(&disk, 10 * MB);
+    bench.add(FIT + 3);
+    bench.work();
+    bench.send_all();
+    let out = bench.back();
+    assert_eq!((bench.counts().spooled, bench.spool().out()), (2, 1));
+
+    disk.set_locked(true);
+    let before = disk.operations();
+    bench.add(FIT);
+    bench.work();
+    assert_eq!(
+        disk.operations(),
+        before,
+        "nothing is written to what is another one's"
+    );
+    let counts = bench.counts();
+    assert_eq!(
+        (
+            counts.spooled,
+            counts.dropped(DropReason::SpoolDamaged),
+            counts.dropped(DropReason::SpoolFailed)
+        ),
+        (0, 2, 1)
+    );
+    assert_eq!(
+        (bench.spool().waiting_files(), bench.spool().file_bytes()),
+        (0, 0)
+    );
+    let said = log.take();
+    assert_eq!(
+        said[said.len() - 2..],
+        [
+            "[Error] The spool /spool is in use by another daemon; segments that have no room in memory are dropped \
+             until it can be used (tried every 10 s)",
+            "[Error] 2 segments that waited in the spool /spool are lost: its files were removed, or are the other \
+             daemon's now",
+        ]
+    );
+
+    // The one in memory has lost its file: without room for it, it is lost too.
+    bench.intake.put_back(out, bench.at.instant);
+    bench.work();
+    bench.add(1);
+    bench.work();
+    let counts = bench.counts();
+    assert_eq!(bench.spool().out(), 0);
+    assert_eq!(counts.pending(), FIT as u64);
+    disk.set_locked(false);
+    bench.pass(RETRY);
+    bench.work();
+    bench.add(1);
+    bench.work();
+    assert_eq!(
+        (bench.counts().spooled, bench.counts().pending()),
+        (1 + 3, FIT as u64)
+    );
+}

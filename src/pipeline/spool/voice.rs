@@ -1,0 +1,316 @@
+//! What the spool says in the log: changes of its state, each once, and losses, at most once a second.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use super::name::FileName;
+use super::settings::{RETRY, WorkerConfig};
+use super::store::Found;
+use crate::logs::{self, Tally};
+use crate::pipeline::budget::MB;
+
+/// The least time between two lines about the same state.
+const REMINDER: Duration = Duration::from_secs(60);
+
+/// What was said, and what is to be said.
+#[derive(Debug)]
+pub(super) struct Voice {
+    shown: String,
+    limit_mb: u64,
+    full: Tally,
+    lost_files: Tally,
+    /// The file of the next line about lost ones, and what happened to it.
+    example: Option<String>,
+    failing: Option<Failing>,
+    spooling: Spooling,
+    no_directory: bool,
+    names_unsafe: bool,
+    unreadable_said_at: Option<Instant>,
+    not_removed_said_at: Option<Instant>,
+}
+
+/// The disk refuses.
+#[derive(Debug)]
+struct Failing {
+    said_at: Instant,
+    /// Documents dropped so far.
+    dropped: u64,
+}
+
+/// Whether there are files, and what was said about it.
+#[derive(Debug, Default)]
+struct Spooling {
+    files: bool,
+    said: bool,
+    said_at: Option<Instant>,
+}
+
+/// True at most once in [`REMINDER`].
+fn is_news(said_at: &mut Option<Instant>, now: Instant) -> bool {
+    let news = said_at.is_none_or(|at| now >= at + REMINDER);
+    if news {
+        *said_at = Some(now);
+    }
+    news
+}
+
+/// An error of the file system, as it may be shown.
+fn shown(error: &io::Error) -> String {
+    logs::sanitize(error.to_string().as_bytes(), 200)
+}
+
+impl Voice {
+    pub(super) fn new(config: WorkerConfig) -> Self {
+        Self {
+            shown: config.shown,
+            limit_mb: config.limit_bytes / MB,
+            full: Tally::default(),
+            lost_files: Tally::default(),
+            example: None,
+            failing: None,
+            spooling: Spooling::default(),
+            no_directory: false,
+            names_unsafe: false,
+            unreadable_said_at: None,
+            not_removed_said_at: None,
+        }
+    }
+
+    /// The directory is ours, and this was in it.
+    pub(super) fn opened(&mut self, found: &Found, now: Instant) {
+        let Self { shown, limit_mb, .. } = self;
+        tracing::info!("Using spool {shown}, at most {limit_mb} MB");
+        if found.files > 0 {
+            let (files, segments) = (found.files, found.documents);
+            tracing::info!(
+                segments,
+                files,
+                "Found {segments} segments in {files} files in the spool; they are sent beside new ones"
+            );
+            self.spooling = Spooling {
+                files: true,
+                said: true,
+                said_at: Some(now),
+            };
+        }
+        if found.foreign > 0 {
+            tracing::warn!(
+                files = found.foreign,
+                "{} files in {shown} are not of the spool and are left alone",
+                found.foreign
+            );
+        }
+        if found.open_to_others {
+            tracing::warn!(
+                "Other users may write to the spool {shown}, and so remove segments or add some: give it to this user alone"
+            );
+        }
+        for name in &found.damaged {
+            self.damaged(name, now);
+        }
+        self.full(found.evicted.iter().map(|name| name.documents).sum(), now);
+        self.no_directory = false;
+    }
+
+    /// Another process has the directory, or it can't be used.
+    pub(super) fn cannot_open(&mut self, error: &io::Error) {
+        if std::mem::replace(&mut self.no_directory, true) {
+            return;
+        }
+        let (shown_path, retry_s) = (&self.shown, RETRY.as_secs());
+        let reason = match error.kind() {
+            io::ErrorKind::WouldBlock => "is in use by another daemon".to_owned(),
+            _ => format!("can't be used: {}", shown(error)),
+        };
+        tracing::error!(
+            "The spool {shown_path} {reason}; segments that have no room in memory are dropped until it can be used \
+             (tried every {retry_s} s)"
+        );
+    }
+
+    /// Another process has the directory that was ours, and with it so many documents that waited there.
+    pub(super) fn taken_over(&mut self, error: &io::Error, documents: u64) {
+        self.cannot_open(error);
+        // Those that wait are no news here: they are not there.
+        self.spooling.said = false;
+        if documents > 0 {
+            tracing::error!(
+                segments = documents,
+                "{documents} segments that waited in the spool {} are lost: its files were removed, or are the other \
+                 daemon's now",
+                self.shown
+            );
+        }
+    }
+
+    /// There are so many files that hold segments.
+    pub(super) fn holds(&mut self, files: usize, now: Instant) {
+        let before = std::mem::replace(&mut self.spooling.files, files > 0);
+        let (shown, limit_mb) = (&self.shown, self.limit_mb);
+        if !before && files > 0 && is_news(&mut self.spooling.said_at, now) {
+            self.spooling.said = true;
+            tracing::info!(
+                "The buffer memory limit is reached: the oldest segments wait in the spool {shown} (at most {limit_mb} \
+                 MB) until they can be sent"
+            );
+        }
+        if before && files == 0 && std::mem::take(&mut self.spooling.said) {
+            tracing::info!("The spool is empty again");
+        }
+    }
+
+    /// So many documents are lost because the spool is full.
+    pub(super) fn full(&mut self, documents: u64, now: Instant) {
+        let said = self
+            .full
+            .add(usize::try_from(documents).unwrap_or(usize::MAX), now);
+        self.say_full(said);
+    }
+
+    fn say_full(&self, said: Option<u64>) {
+        let Some(segments) = said else { return };
+        let limit_mb = self.limit_mb;
+        tracing::warn!(
+            segments,
+            "Dropping {segments} segments: the spool's {limit_mb} MB are full, the oldest go; --spool-size raises the \
+             limit"
+        );
+    }
+
+    /// The disk refuses, and so many documents are lost.
+    pub(super) fn failed(&mut self, error: &io::Error, documents: u64, now: Instant) {
+        if self.failing.is_some() {
+            self.dropped(documents, now);
+            return;
+        }
+        self.failing = Some(Failing {
+            said_at: now,
+            dropped: documents,
+        });
+        let (shown_path, retry_s) = (&self.shown, RETRY.as_secs());
+        tracing::error!(
+            segments = documents,
+            "The spool {shown_path} can't be written to: {}; {documents} segments are dropped, and more until it can be \
+             (tried every {retry_s} s)",
+            shown(error)
+        );
+    }
+
+    /// So many documents are lost while the disk refuses or there is no directory.
+    pub(super) fn dropped(&mut self, documents: u64, now: Instant) {
+        let failing = self.failing.get_or_insert(Failing {
+            said_at: now,
+            dropped: 0,
+        });
+        failing.dropped += documents;
+        if now >= failing.said_at + REMINDER {
+            failing.said_at = now;
+            let segments = failing.dropped;
+            tracing::error!(
+                segments,
+                "The spool still can't be written to: {segments} segments are dropped so far"
+            );
+        }
+    }
+
+    /// The disk took something.
+    pub(super) fn writes_again(&mut self) {
+        if let Some(Failing { dropped, .. }) = self.failing.take() {
+            tracing::info!(
+                segments = dropped,
+                "The spool can be written to again; {dropped} segments were dropped meanwhile"
+            );
+        }
+    }
+
+    /// The names of files could not be made safe.
+    pub(super) fn names_unsafe(&mut self, error: &io::Error) {
+        if std::mem::replace(&mut self.names_unsafe, true) {
+            return;
+        }
+        tracing::warn!(
+            "The directory of the spool can't be made safe ({}): after a loss of power, files may be missing",
+            shown(error)
+        );
+    }
+
+    /// A file is not what its name says.
+    pub(super) fn damaged(&mut self, name: &FileName, now: Instant) {
+        let segments = name.documents;
+        self.lost_file(
+            format!("{name} is damaged and set aside as *.damaged; its {segments} segments are lost"),
+            now,
+        );
+    }
+
+    /// A file is gone.
+    pub(super) fn missing(&mut self, name: &FileName, now: Instant) {
+        let segments = name.documents;
+        self.lost_file(
+            format!("{name} was removed by somebody; its {segments} segments are lost"),
+            now,
+        );
+    }
+
+    fn lost_file(&mut self, what: String, now: Instant) {
+        self.example.get_or_insert(what);
+        let said = self.lost_files.add(1, now);
+        self.say_lost_files(said);
+    }
+
+    fn say_lost_files(&mut self, said: Option<u64>) {
+        let Some(files) = said else { return };
+        let example = self.example.take().unwrap_or_default();
+        match files {
+            1 => tracing::error!(files, "Spool file {example}"),
+            _ => tracing::error!(files, "Spool file {example} (and {} more such files)", files - 1),
+        }
+    }
+
+    /// A file can't be read now.
+    pub(super) fn unreadable(&mut self, error: &io::Error, now: Instant) {
+        if is_news(&mut self.unreadable_said_at, now) {
+            let (shown_path, retry_s) = (&self.shown, RETRY.as_secs());
+            tracing::error!(
+                "The spool {shown_path} can't be read: {}; what is in it waits (tried every {retry_s} s)",
+                shown(error)
+            );
+        }
+    }
+
+    /// A file whose segments are sent can't be removed.
+    pub(super) fn not_removed(&mut self, error: &io::Error, now: Instant) {
+        if is_news(&mut self.not_removed_said_at, now) {
+            tracing::error!(
+                "Files in the spool {} whose segments were sent can't be removed: {}; after a restart they would be sent \
+                 again",
+                self.shown,
+                shown(error)
+            );
+        }
+    }
+
+    /// When something is to be said that could not be said at once.
+    pub(super) fn due(&self) -> Option<Instant> {
+        [self.full.due(), self.lost_files.due()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Says what is due.
+    pub(super) fn speak(&mut self, now: Instant) {
+        let full = self.full.add(0, now);
+        self.say_full(full);
+        let lost = self.lost_files.add(0, now);
+        self.say_lost_files(lost);
+    }
+
+    /// Says what is left to be said.
+    pub(super) fn flush(&mut self, now: Instant) {
+        let full = self.full.flush(0, now);
+        self.say_full(full);
+        let lost = self.lost_files.flush(0, now);
+        self.say_lost_files(lost);
+    }
+}

@@ -1,0 +1,92 @@
+//! Room for datagrams, and one system call for many of them.
+
+use std::io::{self, IoSliceMut};
+
+use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSockRef, UdpSocketState};
+use tokio::net::UdpSocket;
+
+/// One datagram's room. UDP carries 65,507 bytes over IPv4 and 65,527 over IPv6; more can't come, so nothing is cut.
+const DATAGRAM_BYTES: usize = 1 << 16;
+
+/// From one datagram's room to the next one's. At a distance of 64 KiB the starts of all of them would share a few
+/// places in the processor's caches and push each other out before they are read.
+const ROOM_BYTES: usize = DATAGRAM_BYTES + 17 * 64;
+
+/// What the kernel holds beside a datagram's bytes, at the least: the descriptions of a buffer and of what is shared in
+/// it, some 600 bytes on 64 bits.
+pub(super) const KERNEL_OVERHEAD_MIN_BYTES: usize = 512;
+
+/// Makes `socket` ready for [`Buffers::fill`].
+///
+/// # Errors
+/// When the system does not let it.
+pub(super) fn prepare(socket: &std::net::UdpSocket) -> io::Result<UdpSocketState> {
+    let state = UdpSocketState::new(UdpSockRef::from(socket))?;
+    #[cfg(target_os = "linux")]
+    tell_less(socket);
+    Ok(state)
+}
+
+/// Switches off what quinn-udp asks the kernel to tell of each datagram: when it came, and at which address. A transport
+/// needs that; here nobody reads it, and it is a tenth of what a receive costs.
+#[cfg(target_os = "linux")]
+fn tell_less(socket: &std::net::UdpSocket) {
+    use nix::sys::socket::{setsockopt, sockopt};
+
+    let results = [
+        setsockopt(socket, sockopt::ReceiveTimestampns, &false),
+        setsockopt(socket, sockopt::Ipv4PacketInfo, &false),
+        setsockopt(socket, sockopt::IpRecvTos, &false),
+        setsockopt(socket, sockopt::Ipv6RecvPacketInfo, &false),
+        setsockopt(socket, sockopt::Ipv6RecvTClass, &false),
+    ];
+    // Those of IPv6 fail on a socket for IPv4. It works all the same without.
+    for error in results.into_iter().filter_map(Result::err) {
+        tracing::trace!("An option of the UDP socket stays as it is: {error}");
+    }
+}
+
+/// Room for the datagrams of one receive. Pages are touched only as far as datagrams reach.
+pub(super) struct Buffers {
+    room: Vec<u8>,
+    meta: [RecvMeta; BATCH_SIZE],
+    pub(super) count: usize,
+}
+
+impl Buffers {
+    pub(super) fn new() -> Self {
+        Self {
+            room: vec![0; BATCH_SIZE * ROOM_BYTES],
+            meta: [RecvMeta::default(); BATCH_SIZE],
+            count: 0,
+        }
+    }
+
+    /// One receive; what was there before is gone.
+    pub(super) fn fill(&mut self, socket: &UdpSocket, state: &UdpSocketState) -> io::Result<()> {
+        self.count = 0;
+        let mut rooms = self.room.chunks_mut(ROOM_BYTES);
+        let mut slices: [IoSliceMut<'_>; BATCH_SIZE] =
+            std::array::from_fn(|_| IoSliceMut::new(rooms.next().unwrap_or_default()));
+        self.count = state.recv(UdpSockRef::from(socket), &mut slices, &mut self.meta)?;
+        Ok(())
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.meta[..self.count].iter().map(|meta| meta.len).sum()
+    }
+
+    /// What the last receive took out of the kernel's memory, at the least, as the kernel counts: what it joined it holds
+    /// as one.
+    pub(super) fn kernel_bytes_min(&self) -> usize {
+        self.bytes() + self.count * KERNEL_OVERHEAD_MIN_BYTES
+    }
+
+    /// The datagrams of the last receive. The kernel may join several of one sender; `stride` is then their size.
+    pub(super) fn datagrams(&self) -> impl Iterator<Item = &[u8]> {
+        self.meta[..self.count]
+            .iter()
+            .zip(self.room.chunks(ROOM_BYTES))
+            .flat_map(|(meta, room)| room[..meta.len].chunks(meta.stride.max(1)))
+    }
+}

@@ -1,0 +1,253 @@
+//! The pages for contributors beside the tree: what they list is there, and what is there is listed.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The directory of `Cargo.toml`.
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(file: &str) -> String {
+    fs::read_to_string(repository().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
+}
+
+/// The files and folders in `folder`, sorted.
+fn entries(folder: &str) -> Vec<PathBuf> {
+    let listing = fs::read_dir(repository().join(folder)).unwrap_or_else(|error| panic!("{folder}: {error}"));
+    let mut entries: Vec<_> = listing.map(|entry| entry.expect("an entry").path()).collect();
+    entries.sort();
+    entries
+}
+
+fn name_of(path: &Path) -> String {
+    let name = path.file_stem().expect("a name");
+    name.to_str().expect("UTF-8").to_owned()
+}
+
+/// The targets that Cargo finds under `tests/`.
+fn test_targets() -> BTreeSet<String> {
+    let targets = entries("tests").into_iter().filter(|path| {
+        path.extension().is_some_and(|extension| extension == "rs") || path.join("main.rs").exists()
+    });
+    targets.map(|path| name_of(&path)).collect()
+}
+
+/// The cells of the rows of the table that stands under `heading` of a page; the head is left out.
+fn table(page: &str, heading: &str) -> Vec<Vec<String>> {
+    let text = read(page);
+    let (_, section) = text
+        .split_once(&format!("\n## {heading}\n"))
+        .unwrap_or_else(|| panic!("{page} has no {heading:?}"));
+    let rows = section
+        .lines()
+        .skip_while(|line| !line.starts_with('|'))
+        .take_while(|line| line.starts_with('|'));
+    let cells = |row: &str| {
+        let row = row.trim_matches('|');
+        row.split('|').map(|cell| cell.trim().to_owned()).collect()
+    };
+    rows.skip(2).map(cells).collect()
+}
+
+/// The text of a cell that is one code span.
+fn code(cell: &str) -> String {
+    let text = cell
+        .strip_prefix('`')
+        .and_then(|rest| rest.strip_suffix('`'))
+        .filter(|text| !text.contains('`'));
+    text.unwrap_or_else(|| panic!("{cell:?} is not one code span"))
+        .to_owned()
+}
+
+/// The steps of `.ci/run`.
+fn steps() -> BTreeSet<String> {
+    let text = read(".ci/run");
+    let steps = text.lines().filter_map(|line| line.strip_prefix("step_"));
+    steps
+        .map(|rest| rest.split_once("()").expect("a function").0.to_owned())
+        .collect()
+}
+
+/// The targets that `.ci/run` leaves out of the fast tests.
+fn slow_targets() -> BTreeSet<String> {
+    let text = read(".ci/run");
+    let (_, list) = text.split_once("\ne2e_targets=(").expect("a list");
+    let (list, _) = list.split_once(')').expect("its end");
+    list.split_whitespace().map(str::to_owned).collect()
+}
+
+/// The recipes of the justfile, each with its commands.
+fn recipes() -> Vec<(String, Vec<String>)> {
+    let text = read("justfile");
+    let mut recipes: Vec<(String, Vec<String>)> = Vec::new();
+    for line in text
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#') && !line.starts_with("set "))
+    {
+        if let Some(command) = line.strip_prefix("    ") {
+            let (_, commands) = recipes.last_mut().expect("a recipe above");
+            commands.push(command.to_owned());
+        } else {
+            let (head, _) = line.split_once(':').expect("the head of a recipe");
+            let name = head.split(' ').next().expect("a name").to_owned();
+            recipes.push((name, Vec::new()));
+        }
+    }
+    recipes
+}
+
+/// The pages that people read, from the repository's root.
+fn pages() -> Vec<String> {
+    let mut pages = vec!["README.md".to_owned(), "CONTRIBUTING.md".to_owned()];
+    for folder in ["docs", "docs/adr"] {
+        let files = entries(folder)
+            .into_iter()
+            .filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+        pages.extend(files.map(|path| format!("{folder}/{}.md", name_of(&path))));
+    }
+    pages
+}
+
+#[test]
+fn the_page_about_testing_lists_every_target_and_none_that_is_not_there() {
+    let rows = table("docs/testing.md", "The targets");
+    let listed: BTreeSet<_> = rows.iter().map(|row| code(&row[0])).collect();
+    assert_eq!(listed.len(), rows.len(), "a target is listed twice");
+    assert_eq!(listed, test_targets());
+}
+
+#[test]
+fn a_target_is_fast_on_the_page_exactly_if_the_fast_step_runs_it() {
+    let rows = table("docs/testing.md", "The targets");
+    let slow: BTreeSet<_> = rows
+        .iter()
+        .filter(|row| row[3] != "fast")
+        .map(|row| code(&row[0]))
+        .collect();
+    assert_eq!(slow, slow_targets());
+}
+
+#[test]
+fn the_page_about_testing_lists_every_benchmark() {
+    let rows = table("docs/testing.md", "Benchmarks");
+    let listed: BTreeSet<_> = rows.iter().map(|row| code(&row[0])).collect();
+    let manifest = read("Cargo.toml");
+    let benches = manifest.split("[[bench]]\nname = \"").skip(1);
+    let benches: BTreeSet<_> = benches
+        .map(|rest| rest.split_once('"').expect("the end of a name").0.to_owned())
+        .collect();
+    assert_eq!(listed, benches);
+}
+
+#[test]
+fn each_step_of_the_ci_is_a_recipe_of_the_same_name() {
+    let own = ["default", "ci"];
+    let mut found = BTreeSet::new();
+    for (name, commands) in recipes() {
+        if !own.contains(&name.as_str()) {
+            assert_eq!(commands.len(), 1, "{name}: {commands:?}");
+            let command = commands[0].split(" -- ").next().expect("a command");
+            assert_eq!(command, format!(".ci/run {name}"));
+            found.insert(name);
+        }
+    }
+    assert_eq!(found, steps());
+}
+
+#[test]
+fn what_the_ci_runs_are_steps_and_the_commands_of_the_pages_are_recipes() {
+    let text = read(".ci/run");
+    let (_, list) = text.split_once("\nci_steps=(").expect("a list");
+    let (list, _) = list.split_once(')').expect("its end");
+    for step in list.split_whitespace() {
+        assert!(steps().contains(step), "the CI runs {step}");
+    }
+    let recipes: BTreeSet<_> = recipes().into_iter().map(|(name, _)| name).collect();
+    let takes_arguments = ["bench", "fuzz", "mutants"];
+    for page in pages() {
+        for span in read(&page).split('`').skip(1).step_by(2) {
+            let words: Vec<_> = span
+                .split_whitespace()
+                .skip_while(|word| word.contains('='))
+                .collect();
+            let names = match words.split_first() {
+                Some((&"just" | &".ci/run", names)) => names,
+                _ => continue,
+            };
+            for name in names {
+                if name.starts_with('-') || *name == "STEP" {
+                    break;
+                }
+                assert!(recipes.contains(*name), "{page}: `{span}`");
+                if takes_arguments.contains(name) {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_index_of_decisions_has_every_page_by_its_number_with_its_status() {
+    let files = entries("docs/adr")
+        .into_iter()
+        .filter(|path| !path.ends_with("README.md"));
+    let mut expected = Vec::new();
+    for (index, path) in files.enumerate() {
+        let name = format!("{}.md", name_of(&path));
+        let text = read(&format!("docs/adr/{name}"));
+        let number = format!("{:04}", index + 1);
+        assert!(name.starts_with(&format!("{number}-")), "{name} is page {number}");
+        let title = text
+            .strip_prefix(&format!("# {number}: "))
+            .unwrap_or_else(|| panic!("{name} begins with its number"));
+        let (title, rest) = title.split_once("\n\n").expect("a title");
+        let status = rest
+            .strip_prefix("Status: ")
+            .and_then(|status| status.split_once(". Date: "))
+            .unwrap_or_else(|| panic!("{name} has a status and a date"))
+            .0;
+        expected.push(format!("| [{number}]({name}) | {title} | {status} |"));
+    }
+    let index = read("docs/adr/README.md");
+    let listed: Vec<_> = index.lines().filter(|line| line.starts_with("| [")).collect();
+    assert_eq!(listed, expected);
+}
+
+#[test]
+fn every_link_of_a_page_to_a_file_of_the_tree_leads_there() {
+    let mut broken = Vec::new();
+    for page in pages() {
+        let text = read(&page);
+        let folder = Path::new(&page).parent().expect("a folder");
+        for link in text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split_once(')').map(|(link, _)| link))
+        {
+            let file = link.split('#').next().expect("a part before the anchor");
+            if file.is_empty() || file.contains("://") {
+                continue;
+            }
+            if !repository().join(folder).join(file).exists() {
+                broken.push(format!("{page}: {link}"));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
+#[test]
+fn the_manifest_the_image_and_the_guide_name_the_same_rust() {
+    let manifest = read("Cargo.toml");
+    let (_, version) = manifest
+        .split_once("\nrust-version = \"")
+        .expect("a rust-version");
+    let (version, _) = version.split_once('"').expect("its end");
+    let image = read("Dockerfile");
+    assert!(image.contains(&format!(" rust:{version}-slim-")), "{version}");
+    let guide = read("CONTRIBUTING.md");
+    assert!(guide.contains(&format!("\nRust {version} or newer")), "{version}");
+}
