@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::assert_is_plain;
 use crate::subject::http::{
-    App, Budget, EXCHANGE_TIMEOUT, Guard, HEAD_TIMEOUT, Health, Intake, Ledger, PutError, Summary, Upstream,
+    App, Budget, EXCHANGE_TIMEOUT, Guard, HEAD_TIMEOUT, Health, Lane, Ledger, PutError, Summary, Upstream,
     serve_http,
 };
 
@@ -126,7 +126,7 @@ fn app(forwarded: &Arc<AtomicUsize>) -> App<Silent> {
     let ledger = Arc::new(Ledger::default());
     let summary = Arc::new(Summary {
         ledger: Arc::clone(&ledger),
-        intake: Arc::new(Intake::new(Budget::of_mb(3), ledger)),
+        lane: Arc::new(Lane::new(Budget::of_mb(3), ledger)),
         kernel_drops: None,
     });
     let guard = Guard::new(&["xray.example.com".to_owned()], false);

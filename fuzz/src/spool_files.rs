@@ -9,7 +9,7 @@ use std::io;
 use std::time::Instant;
 
 use crate::SEPARATOR;
-use crate::subject::body::{OpenBatch, documents};
+use crate::subject::body::{Encoding as _, OpenBatch, Segments};
 use crate::subject::spool::{Disk, FileId, FileName, Kind, MAX_DAMAGED, Moment, Store, Taken, cost_bytes};
 
 /// Whatever the files are: what is taken out of the spool is what a file's name says; everything that can be taken is
@@ -25,7 +25,7 @@ pub fn check(input: &[u8]) {
         .filter(|(name, _)| name != ".lock")
         .collect();
     let limit_bytes = 4096 << (input.len() % 6);
-    let is_foreign = |name: &String| Kind::of(name) == Kind::Foreign;
+    let is_foreign = |name: &String| Kind::of::<Segments>(name) == Kind::Foreign;
     let foreign: BTreeMap<_, _> = files
         .clone()
         .into_iter()
@@ -57,17 +57,17 @@ pub fn check(input: &[u8]) {
             Taken::Batch(batch) => {
                 let (called, content) = store.disk_mut().last_read.take();
                 assert_eq!(content, batch.body);
-                let name = FileName::parse(&called).expect("the name of a whole file");
+                let name = FileName::parse::<Segments>(&called).expect("the name of a whole file");
                 assert!(was_there(&files, &name, &content));
                 assert_eq!(batch.documents as u64, name.documents);
                 assert_eq!(
-                    documents(&batch.body).map(|found| found.len()),
+                    Segments::documents(&batch.body).map(|found| found.len()),
                     Some(batch.documents)
                 );
                 assert_eq!(batch.redeliveries, name.redeliveries);
                 store.settle(name.id).expect("a disk that never fails");
             }
-            Taken::Damaged(name) => assert!(!name.fits(&store.disk_mut().last_read.take().1)),
+            Taken::Damaged(name) => assert!(!name.fits::<Segments>(&store.disk_mut().last_read.take().1)),
             Taken::Nothing => break,
             Taken::Missing(name) => panic!("{name} was there"),
             Taken::Failed(error) => panic!("{error}"),
@@ -79,7 +79,7 @@ pub fn check(input: &[u8]) {
     let mut damaged_bytes = 0;
     let mut damaged = 0;
     for (name, content) in store.disk_mut().files.get_mut() {
-        match Kind::of(name) {
+        match Kind::of::<Segments>(name) {
             Kind::Foreign => assert_eq!(foreign.get(name), Some(&*content)),
             Kind::Damaged(name) => {
                 damaged += 1;
@@ -110,7 +110,7 @@ fn was_there(files: &BTreeMap<String, Vec<u8>>, name: &FileName, content: &[u8])
                         ..called
                     }
         };
-        planted == content && FileName::parse(called).is_some_and(is_it)
+        planted == content && FileName::parse::<Segments>(called).is_some_and(is_it)
     })
 }
 
@@ -136,7 +136,7 @@ fn file(record: &[u8]) -> Option<(String, Vec<u8>)> {
                 opened_ms: opened_ms.parse().ok()?,
                 sequence: sequence.parse().ok()?,
             };
-            let documents = documents(content).map_or(1, |found| found.len());
+            let documents = Segments::documents(content).map_or(1, |found| found.len());
             FileName::of(id, documents, 0, content).to_string()
         }
     };

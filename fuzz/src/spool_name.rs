@@ -1,5 +1,6 @@
 //! Names of spool files. The input is a name, and also the numbers of one.
 
+use crate::subject::body::Segments;
 use crate::subject::spool::{FileId, FileName, Kind, MAX_BODY_BYTES};
 
 /// A name that is taken is written back as it was read; what is written is read again; no name leads out of the
@@ -17,7 +18,7 @@ pub fn check(input: &[u8]) {
 }
 
 fn read(text: &str) {
-    let name = match Kind::of(text) {
+    let name = match Kind::of::<Segments>(text) {
         Kind::Whole(name) => {
             assert_eq!(name.to_string(), text);
             name
@@ -28,12 +29,12 @@ fn read(text: &str) {
         }
         Kind::Unfinished => {
             let stem = text.strip_suffix(".tmp").expect("the end of such a name");
-            let name = FileName::parse(stem).expect("the name of a whole file");
+            let name = FileName::parse::<Segments>(stem).expect("the name of a whole file");
             assert_eq!(name.unfinished(), text);
             name
         }
         Kind::Foreign => {
-            assert_eq!(FileName::parse(text), None);
+            assert_eq!(FileName::parse::<Segments>(text), None);
             return;
         }
     };
@@ -62,13 +63,13 @@ fn write(fields: &[u8; 33]) {
     if is_one {
         kinds(&name);
     } else {
-        assert_eq!(FileName::parse(&name.to_string()), None);
+        assert_eq!(FileName::parse::<Segments>(&name.to_string()), None);
     }
 }
 
 fn kinds(name: &FileName) {
-    assert_eq!(FileName::parse(&name.to_string()), Some(*name));
-    assert_eq!(Kind::of(&name.to_string()), Kind::Whole(*name));
-    assert_eq!(Kind::of(&name.unfinished()), Kind::Unfinished);
-    assert_eq!(Kind::of(&name.damaged()), Kind::Damaged(*name));
+    assert_eq!(FileName::parse::<Segments>(&name.to_string()), Some(*name));
+    assert_eq!(Kind::of::<Segments>(&name.to_string()), Kind::Whole(*name));
+    assert_eq!(Kind::of::<Segments>(&name.unfinished()), Kind::Unfinished);
+    assert_eq!(Kind::of::<Segments>(&name.damaged()), Kind::Damaged(*name));
 }

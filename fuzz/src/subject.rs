@@ -1,9 +1,12 @@
 //! Every path of the `xray` crates that a target uses, so that a move is followed here and nowhere else.
 
 pub(crate) mod body {
-    pub(crate) use xray::pipeline::batch::body::documents;
-    pub(crate) use xray::pipeline::batch::escape::escape;
-    pub(crate) use xray::pipeline::batch::{Batch, MAX_DOCUMENTS, OpenBatch};
+    pub(crate) use xray::exporters::xray::encoding::Segments;
+    pub(crate) use xray::exporters::xray::encoding::escape::escape;
+    pub(crate) use xray::pipeline::batch::Batch;
+    pub(crate) use xray::pipeline::batch::encoding::Encoding;
+
+    pub(crate) type OpenBatch = xray::pipeline::batch::OpenBatch<Segments>;
 }
 
 pub(crate) mod config {
@@ -32,7 +35,7 @@ pub(crate) mod http {
     pub(crate) use xray::ledger::Ledger;
     pub(crate) use xray::net::server::guard::Guard;
     pub(crate) use xray::pipeline::budget::Budget;
-    pub(crate) use xray::pipeline::intake::Intake;
+    pub(crate) use xray::pipeline::lane::Lane;
 }
 
 pub(crate) mod otlp {
@@ -44,7 +47,9 @@ pub(crate) mod spool {
     pub(crate) use xray::pipeline::spool::disk::Disk;
     pub(crate) use xray::pipeline::spool::index::{MAX_DAMAGED, cost_bytes};
     pub(crate) use xray::pipeline::spool::name::{FileName, Kind, MAX_BODY_BYTES};
-    pub(crate) use xray::pipeline::spool::store::{Moment, Store, Taken};
+    pub(crate) use xray::pipeline::spool::store::{Moment, Taken};
+
+    pub(crate) type Store<D> = xray::pipeline::spool::store::Store<D, super::body::Segments>;
 }
 
 pub(crate) mod trace {

@@ -1,10 +1,11 @@
 //! The only place that knows all the others: it binds, wires, waits and drains.
 //!
 //! Start: the socket is bound and read first, by a thread of its own; region, credentials and endpoint are found
-//! while documents already gather in the intake. End: the socket is emptied and closed, then the sender drains, then what
+//! while documents already gather in the lane. End: the socket is emptied and closed, then the sender drains, then what
 //! is left goes to the spool if there is one, then one last line says what became of every document. One deadline bounds
 //! it all.
 
+mod remainder;
 mod send;
 pub mod signals;
 
@@ -27,14 +28,15 @@ use crate::aws;
 use crate::config::{Config, Disk, Environment, LogLevel, Sourced};
 use crate::exporters::sender::Phase;
 use crate::exporters::xray::XRay;
-use crate::ledger::{DropReason, Ledger};
+use crate::exporters::xray::encoding::Segments;
+use crate::ledger::Ledger;
 use crate::logs;
 use crate::net::client::SettingError;
 use crate::net::listen::{self, BindError};
 use crate::net::server::guard::Guard;
-use crate::pipeline::batch::Batch;
 use crate::pipeline::budget::{self, Budget, MB};
-use crate::pipeline::intake::Intake;
+use crate::pipeline::intake::Intake as _;
+use crate::pipeline::lane::Lane;
 use crate::pipeline::spool::Spool;
 use crate::receivers::udp::kernel::KernelDrops;
 use crate::receivers::udp::{self, Receiver};
@@ -125,13 +127,13 @@ impl Daemon {
 
         let budget = Budget::decide(config.buffer_memory_mb, budget::available_memory_bytes(&Disk));
         let ledger = Arc::new(Ledger::default());
-        let intake = intake(&config, budget, &ledger)?;
+        let lane = lane(&config, budget, &ledger)?;
         let kernel_drops = KernelDrops::of_socket(&socket, &Disk).map(Arc::new);
         let (stop_receiving, stopped) = oneshot::channel();
         let (ended, receiving_ended) = oneshot::channel();
         let receiver = Receiver::new(
             socket,
-            Arc::clone(&intake),
+            Arc::clone(&lane),
             Arc::clone(&ledger),
             kernel_drops.clone(),
         );
@@ -159,7 +161,7 @@ impl Daemon {
         }
         let summary = Arc::new(Summary {
             ledger,
-            intake,
+            lane,
             kernel_drops,
         });
         Ok(Self {
@@ -207,7 +209,7 @@ impl Daemon {
             mut receiving_ended,
             ..
         } = self;
-        let Summary { ledger, intake, .. } = &*summary;
+        let Summary { ledger, lane, .. } = &*summary;
         let guard = Guard::new(
             &config.allow_host,
             environment.get("KUBERNETES_SERVICE_HOST").is_some(),
@@ -224,7 +226,7 @@ impl Daemon {
         let mut sending = Box::pin(send::send(
             &config,
             &environment,
-            intake,
+            lane,
             ledger,
             phases,
             &app,
@@ -257,7 +259,7 @@ impl Daemon {
                     result
                 }
                 None => {
-                    let until = deadline - spool_reserve(intake, config.shutdown_timeout);
+                    let until = deadline - spool_reserve(lane, config.shutdown_timeout);
                     let received = async {
                         if let Ok(Err(error)) = (&mut receiving_ended).await {
                             tracing::error!("Receiving on UDP ended with: {error}");
@@ -279,7 +281,7 @@ impl Daemon {
                     let sources_end = async {
                         tokio::join!(received, served);
                         // What came over TCP after the receiver had ended.
-                        intake.seal(Instant::now().into_std());
+                        lane.seal(Instant::now().into_std());
                         phase.send_replace(Phase::Draining);
                     };
                     let drained = async { tokio::join!(sources_end, sending.as_mut()).1 };
@@ -289,7 +291,7 @@ impl Daemon {
             // With it go the calls in flight: their batches are kept too.
             drop(sending);
             // Late, it keeps what it can, and the rest is counted below.
-            drop(tokio::time::timeout_at(deadline, keep_what_is_left(intake)).await);
+            drop(tokio::time::timeout_at(deadline, keep_what_is_left(lane)).await);
             result
         };
         let result = tokio::select! {
@@ -300,30 +302,22 @@ impl Daemon {
         if !receiving_ended.is_terminated() {
             drop(tokio::time::timeout(COUNTING_MAX, &mut receiving_ended).await);
         }
-        if let Some(spool) = intake.spool() {
+        if let Some(spool) = lane.spool() {
             spool.close_account();
         }
         minutes.abort();
 
-        let left = ledger.snapshot().pending();
-        ledger.add_dropped(DropReason::Shutdown, left);
-        if left > 0 {
-            tracing::warn!(
-                segments = left,
-                "Dropping {left} segments that could not be sent before the end (--shutdown-timeout is {} s)",
-                config.shutdown_timeout.as_secs_f64()
-            );
-        }
+        remainder::settle(lane, ledger, config.shutdown_timeout).await;
         let totals = summary.totals();
         tracing::info!("Shutdown finished: {totals}");
         result.map(|()| totals)
     }
 }
 
-/// The intake and, if there is to be one, its spool with a thread of its own.
-fn intake(config: &Config, budget: Budget, ledger: &Arc<Ledger>) -> Result<Arc<Intake>, StartError> {
+/// The lane to X-Ray and, if there is to be one, its spool with a thread of its own.
+fn lane(config: &Config, budget: Budget, ledger: &Arc<Ledger>) -> Result<Arc<Lane<Segments>>, StartError> {
     let Some(settings) = &config.spool else {
-        return Ok(Arc::new(Intake::new(budget, Arc::clone(ledger))));
+        return Ok(Arc::new(Lane::new(budget, Arc::clone(ledger))));
     };
     let budget = budget.with_spool();
     let (spool, mut worker) = Spool::new(
@@ -335,40 +329,38 @@ fn intake(config: &Config, budget: Budget, ledger: &Arc<Ledger>) -> Result<Arc<I
     worker
         .claim()
         .map_err(|error| StartError::Spool(settings.directory.clone(), error))?;
-    let intake = Arc::new(Intake::with_spool(budget, Arc::clone(ledger), Some(spool)));
+    let lane = Arc::new(Lane::with_spool(budget, Arc::clone(ledger), Some(spool)));
     thread::Builder::new()
         .name("xray-spool".to_owned())
         .spawn({
-            let intake = Arc::clone(&intake);
-            move || worker.run(&*intake)
+            let lane = Arc::clone(&lane);
+            move || worker.run(&*lane)
         })
         .map_err(StartError::System)?;
-    Ok(intake)
+    Ok(lane)
 }
 
 /// How much of the shutdown timeout is kept for writing to the spool what can't be sent: a quarter, or more when there is
 /// much to write, up to a half.
-fn spool_reserve(intake: &Intake, shutdown_timeout: Duration) -> Duration {
-    if intake.spool().is_none() {
+fn spool_reserve(lane: &Lane<Segments>, shutdown_timeout: Duration) -> Duration {
+    if lane.spool().is_none() {
         return Duration::ZERO;
     }
-    let write = Duration::from_secs_f64(intake.bytes() as f64 / SPOOL_BYTES_PER_S);
+    let write = Duration::from_secs_f64(lane.bytes() as f64 / SPOOL_BYTES_PER_S);
     write.clamp(shutdown_timeout / 4, shutdown_timeout / 2)
 }
 
 /// Gives the spool everything that is still in memory, and waits until it has it.
-async fn keep_what_is_left(intake: &Intake) {
-    let Some(spool) = intake.spool() else { return };
-    let left = intake.abandon();
-    let segments: usize = left.iter().map(|batch| batch.documents).sum();
+async fn keep_what_is_left(lane: &Lane<Segments>) {
+    let Some(spool) = lane.spool() else { return };
+    // What it can't take stays in the lane, and is counted at the end.
+    let segments = lane.keep_in_spool();
     if segments > 0 {
         tracing::info!(
             segments,
             "Keeping {segments} unsent segments in the spool, to be sent after the next start"
         );
     }
-    // What it can't take is pending, and counted at the end.
-    let _refused: Vec<Batch> = spool.keep_at_end(left);
     spool.close().await;
 }
 

@@ -11,15 +11,16 @@ use crate::aws;
 use crate::config::{Config, Environment};
 use crate::exporters::sender::{Phase, Sender};
 use crate::exporters::xray::XRay;
+use crate::exporters::xray::encoding::Segments;
 use crate::exporters::xray::telemetry::{self, Telemetry};
 use crate::ledger::Ledger;
-use crate::pipeline::intake::Intake;
+use crate::pipeline::lane::Lane;
 
 /// Finds region, credentials and endpoint, tells `app` and `health` of them, and sends until `phases` says otherwise.
 pub(super) async fn send(
     config: &Config,
     environment: &Environment,
-    intake: &Arc<Intake>,
+    lane: &Arc<Lane<Segments>>,
     ledger: &Arc<Ledger>,
     phases: watch::Receiver<Phase>,
     app: &App<XRay>,
@@ -70,7 +71,7 @@ pub(super) async fn send(
     let sender = async {
         Sender::new(
             client.clone(),
-            Arc::clone(intake),
+            Arc::clone(lane),
             Arc::clone(ledger),
             config.concurrency,
         )

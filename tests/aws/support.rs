@@ -18,8 +18,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use xray::aws::Limits;
 use xray::config::{Config, Environment, LogConfig, LogFormat, LogLevel, Sourced};
+use xray::exporters::answer::Answer;
 use xray::exporters::error::PutError;
-use xray::exporters::xray::{PutAnswer, XRay};
+use xray::exporters::xray::XRay;
 
 /// A body as the batcher makes it.
 pub(crate) const BODY: &str = r#"{"TraceSegmentDocuments":["{\"id\":\"0000000000000001\"}"]}"#;
@@ -375,7 +376,7 @@ pub(crate) async fn connect(config: &Config, environment: &Environment) -> XRay 
 }
 
 /// One call with [`BODY`].
-pub(crate) async fn put(config: &Config, environment: &Environment) -> Result<PutAnswer, PutError> {
+pub(crate) async fn put(config: &Config, environment: &Environment) -> Result<Answer, PutError> {
     connect(config, environment)
         .await
         .put_trace_segments(Bytes::from_static(BODY.as_bytes()))

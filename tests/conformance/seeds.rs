@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use xray::exporters::xray::encoding::Segments;
 use xray::pipeline::batch::OpenBatch;
 use xray_double::harness::datagrams;
 
@@ -41,7 +42,7 @@ fn the_tables_are_written_as_seeds() {
         header.add(&name, &datagram);
         if let Ok(document) = expected {
             body.add(&name, &document);
-            let batch = OpenBatch::of_one(&document, Instant::now()).unwrap();
+            let batch = OpenBatch::<Segments>::of_one(&document, Instant::now()).unwrap();
             body.add(&format!("{name}-sealed"), &batch.body);
         }
     }

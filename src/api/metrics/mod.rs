@@ -47,7 +47,7 @@ use crate::ledger::histogram::Histogram;
 use crate::ledger::http::{Ending, HttpCounts};
 use crate::ledger::outcome::ErrorClass;
 use crate::ledger::{DropReason, RejectReason};
-use crate::pipeline::intake::depth::{Depth, SpoolDepth};
+use crate::pipeline::lane::depth::{Depth, SpoolDepth};
 
 pub use source::Source;
 

@@ -16,12 +16,12 @@ use crate::ledger::Ledger;
 use crate::logs::testing::LogLines;
 use crate::net::server::connection;
 use crate::pipeline::budget::Budget;
-use crate::pipeline::intake::Intake;
+use crate::pipeline::lane::Lane;
 
 fn shared() -> Arc<Shared> {
     let ledger = Arc::new(Ledger::default());
     let summary = Arc::new(Summary {
-        intake: Arc::new(Intake::new(Budget::of_mb(16), Arc::clone(&ledger))),
+        lane: Arc::new(Lane::new(Budget::of_mb(16), Arc::clone(&ledger))),
         ledger,
         kernel_drops: None,
     });

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use memmap2::{MmapMut, MmapOptions};
 
-use super::escape::Output;
+use super::encoding::Output;
 
 /// From this size on memory comes as pages of its own: fifty of the smallest segments. Less would waste much of a page.
 const MAPPED_MIN_BYTES: usize = 8 << 10;

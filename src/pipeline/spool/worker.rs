@@ -14,21 +14,22 @@ use super::voice::Voice;
 use super::{Command, Shared, TakesBack};
 use crate::ledger::{DropReason, Ledger};
 use crate::pipeline::batch::Batch;
+use crate::pipeline::batch::encoding::Encoding;
 use crate::pipeline::batch::origin::{FileId, Origin};
 
 /// Most batches that are written together. More would hold the ones at the front up for longer than it helps.
 const GROUP: usize = 32;
 
-/// Has the files of one spool.
+/// Has the files of one spool, bodies of `E`.
 #[derive(Debug)]
-pub struct Worker<D> {
+pub struct Worker<D, E> {
     commands: Receiver<Command>,
     /// Taken out of `commands` and not obeyed yet.
     pulled: Option<Command>,
     shared: Arc<Shared>,
     ledger: Arc<Ledger>,
     limit_bytes: u64,
-    files: Files<D>,
+    files: Files<D, E>,
     /// Nothing is written before.
     retry_at: Option<Instant>,
     /// Settled files could not be removed; they are tried again then.
@@ -39,14 +40,14 @@ pub struct Worker<D> {
 }
 
 #[derive(Debug)]
-enum Files<D> {
-    Open(Store<D>),
+enum Files<D, E> {
+    Open(Store<D, E>),
     Closed(D),
     /// Only while it is being opened.
     Opening,
 }
 
-impl<D: Disk> Worker<D> {
+impl<D: Disk, E: Encoding> Worker<D, E> {
     pub(super) fn new(
         disk: D,
         config: WorkerConfig,
@@ -209,8 +210,8 @@ impl<D: Disk> Worker<D> {
             Command::Next => self.next(taker, at),
             Command::GiveBack(file, documents) => {
                 let name = self.store().and_then(|store| store.give_back(file));
-                self.account(|ledger| match name {
-                    Some(name) => ledger.add_spooled(name.documents),
+                self.account_for(documents, |ledger| match name {
+                    Some(_) => ledger.add_spooled(documents as u64),
                     // The directory was lost since.
                     None => ledger.add_dropped(DropReason::SpoolDamaged, documents as u64),
                 });
@@ -255,6 +256,7 @@ impl<D: Disk> Worker<D> {
 
     fn keep(&mut self, batches: Vec<Batch>, at: Moment) {
         let cost: usize = batches.iter().map(Batch::cost_bytes).sum();
+        let count: usize = batches.iter().map(|batch| batch.documents).sum();
         if matches!(self.files, Files::Closed(_))
             && self.retry_at.is_none_or(|retry_at| retry_at <= at.instant)
         {
@@ -269,7 +271,7 @@ impl<D: Disk> Worker<D> {
                 let [stored, full, failed] =
                     [&written.stored, &written.full, &written.failed].map(|batches| documents(batches));
                 let evicted: u64 = written.evicted.iter().map(|name| name.documents).sum();
-                self.account(|ledger| {
+                self.account_for(count, |ledger| {
                     ledger.add_spooled(stored);
                     ledger.sub_spooled(evicted);
                     ledger.add_dropped(DropReason::SpoolFull, full + evicted);
@@ -295,7 +297,9 @@ impl<D: Disk> Worker<D> {
             }
             _ => {
                 let failed = documents(&batches);
-                self.account(|ledger| ledger.add_dropped(DropReason::SpoolFailed, failed));
+                self.account_for(count, |ledger| {
+                    ledger.add_dropped(DropReason::SpoolFailed, failed)
+                });
                 match refused.filter(|_| matches!(self.files, Files::Open(_))) {
                     Some(error) => self.voice.failed(&error, failed, at.instant),
                     // Why was said before.
@@ -353,13 +357,21 @@ impl<D: Disk> Worker<D> {
         match taken {
             Taken::Batch(batch) => {
                 let file = batch.origin.as_ref().map(Origin::file);
-                // Before it is there, so that it can't be settled before it is counted.
                 let count = batch.documents as u64;
-                self.account(|ledger| ledger.sub_spooled(count));
-                if taker.take_back(batch) {
+                // In one, so that the last count finds them here or there.
+                let taken = self.account(|ledger| {
+                    // Before it is there, so that it can't be settled before it is counted.
+                    ledger.sub_spooled(count);
+                    let taken = taker.take_back(batch);
+                    if !taken {
+                        ledger.add_spooled(count);
+                    }
+                    taken
+                });
+                // After the last count nothing is taken any more.
+                if taken == Some(true) {
                     return;
                 }
-                self.account(|ledger| ledger.add_spooled(count));
                 if let (Some(file), Some(store)) = (file, self.store()) {
                     store.give_back(file);
                 }
@@ -410,18 +422,25 @@ impl<D: Disk> Worker<D> {
         }
     }
 
-    fn store(&mut self) -> Option<&mut Store<D>> {
+    fn store(&mut self) -> Option<&mut Store<D, E>> {
         match &mut self.files {
             Files::Open(store) => Some(store),
             Files::Closed(_) | Files::Opening => None,
         }
     }
 
-    fn account(&self, count: impl FnOnce(&Ledger)) {
+    /// Counts, unless the account is closed.
+    fn account<T>(&self, count: impl FnOnce(&Ledger) -> T) -> Option<T> {
         let closed = self.shared.lock_account();
-        if !*closed {
-            count(&self.ledger);
-        }
+        (!*closed).then(|| count(&self.ledger))
+    }
+
+    /// As [`Worker::account`] for so many documents that were handed over.
+    fn account_for(&self, documents: usize, count: impl FnOnce(&Ledger)) {
+        self.account(|ledger| {
+            count(ledger);
+            self.shared.unaccounted_documents.fetch_sub(documents, AcqRel);
+        });
     }
 
     /// Tells the other side what there is.
