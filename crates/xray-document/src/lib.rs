@@ -1,3 +1,5 @@
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
+
 //! What a document is: the JSON of a segment, or an OTLP request in base64, as `PutTraceSegments` takes it. No I/O and no
 //! clock.
 //!

@@ -1,3 +1,5 @@
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
+
 //! X-Ray in memory: what the daemon forwards to where there is no AWS. Request and time in, answer out; no I/O and no clock.
 //!
 //! | module | its one job |

@@ -103,6 +103,10 @@ impl<I: Intake> Receiver<I> {
     ///
     /// # Errors
     /// When the socket can't be used at all.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "waits for datagrams, or until something is due"
+    )]
     pub async fn run(self, mut stop: oneshot::Receiver<()>) -> io::Result<()> {
         let Self {
             socket,
@@ -229,6 +233,7 @@ fn receive(socket: &UdpSocket, state: &UdpSocketState, buffers: &mut Buffers) ->
 }
 
 /// Hands the documents on and counts everything. Empty datagrams count for nothing, as with the official daemon.
+#[expect(clippy::disallowed_methods, reason = "documents are as old as their arrival")]
 fn deliver(buffers: &Buffers, intake: &impl Intake, ledger: &Ledger, rejects: &mut Rejects) {
     let received = buffers.datagrams().count();
     if received == 0 {
