@@ -185,6 +185,7 @@ impl Sampling {
             return Err(invalid("The default rule can't be deleted"));
         }
         let record = self.rules.remove(place);
+        self.reported.remove(&record.rule.rule_name);
         self.changed(now);
         Ok(json!({ "SamplingRuleRecord": record.answer() }))
     }
