@@ -213,7 +213,9 @@ pub fn latency(service: &Service, query: &Query) -> Result<Value, Wrong> {
         }
         matched += 1;
         let marks = digest.marks;
-        let own = [marks.fault, marks.error, marks.throttle, digest.in_progress];
+        // Counted as the keywords of these names find them.
+        let root = digest.root_marks();
+        let own = [root.fault, root.error, root.throttle, digest.in_progress];
         for (count, is) in flags.iter_mut().zip(own) {
             *count += u64::from(is);
         }

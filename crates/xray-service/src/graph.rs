@@ -154,6 +154,8 @@ pub struct Node {
     pub service: ServiceKey,
     /// Requests came in here.
     pub root: bool,
+    /// It has sent segments; what is known from its callers alone has not.
+    pub active: bool,
     /// Its work.
     pub statistics: Statistics,
 }
@@ -182,12 +184,13 @@ impl Graph {
     /// Of these traces.
     #[must_use]
     pub fn of<'a>(digests: impl IntoIterator<Item = &'a Digest>) -> Self {
-        let mut nodes: BTreeMap<&ServiceKey, (bool, Statistics)> = BTreeMap::new();
+        let mut nodes: BTreeMap<&ServiceKey, (bool, bool, Statistics)> = BTreeMap::new();
         let mut edges: BTreeMap<(&ServiceKey, &ServiceKey), Statistics> = BTreeMap::new();
         for digest in digests {
             for part in &digest.parts {
-                let (root, statistics) = nodes.entry(&part.service).or_default();
+                let (root, active, statistics) = nodes.entry(&part.service).or_default();
                 *root |= part.root;
+                *active |= !part.inferred;
                 statistics.add(part.start, part.end, part.in_progress, part.marks);
             }
             for call in &digest.calls {
@@ -213,9 +216,10 @@ impl Graph {
             .collect();
         let nodes = nodes
             .into_iter()
-            .map(|(service, (root, statistics))| Node {
+            .map(|(service, (root, active, statistics))| Node {
                 service: service.clone(),
                 root,
+                active,
                 statistics,
             })
             .collect();

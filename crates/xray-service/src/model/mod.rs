@@ -8,6 +8,8 @@ use std::collections::HashMap;
 use serde_json::{Map, Value};
 use xray_document::fields::{array, number, object, text};
 
+pub use self::resource::Resource;
+
 /// The most exceptions of one entity that are kept; SDKs send a handful.
 const MAX_EXCEPTIONS: usize = 16;
 
@@ -143,7 +145,12 @@ pub struct Entity {
     pub detail: String,
     /// `cause.exceptions`.
     pub exceptions: Vec<Exception>,
-    parent_id: Option<String>,
+    /// `inferred`: a segment that X-Ray made of its caller's subsegment, in a trace that was read from it.
+    pub inferred: bool,
+    /// What `aws` says was used.
+    pub resource: Option<Resource>,
+    /// As sent, or the entity it is nested in.
+    pub(crate) parent_id: Option<String>,
     known_start: Option<f64>,
     known_end: Option<f64>,
 }
@@ -402,6 +409,8 @@ fn entity(data: &Map<String, Value>, nested_in: Option<&str>) -> Entity {
                 message: text(exception.get("message")),
             })
             .collect(),
+        inferred: flag("inferred"),
+        resource: Resource::of(aws),
         parent_id: nested_in
             .map(str::to_owned)
             .or_else(|| text(data.get("parent_id"))),
@@ -448,5 +457,6 @@ fn scalar(value: &Value) -> Option<Scalar> {
     }
 }
 
+mod resource;
 #[cfg(test)]
 mod tests;

@@ -109,7 +109,7 @@ fn the_digest_names_services_calls_and_marks() {
         calls,
         [
             ("Clients~client".to_owned(), "shop~".to_owned(), true),
-            ("shop~".to_owned(), "DynamoDB~AWS::DynamoDB".to_owned(), false),
+            ("shop~".to_owned(), "carts~AWS::DynamoDB::Table".to_owned(), false),
             ("shop~".to_owned(), "pay~AWS::ECS::Container".to_owned(), true),
         ]
     );
