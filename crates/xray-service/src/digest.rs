@@ -1,6 +1,10 @@
 //! What filters, summaries and the service map need of a trace, so that its documents are read once and not with every
 //! question.
 
+use std::collections::HashSet;
+
+use xray_document::clock::Unit;
+
 use super::model::{Entity, Http, Kind, Marks, Scalar, Tree};
 
 /// The node that stands for whoever sent the first request.
@@ -106,6 +110,8 @@ pub struct Digest {
     pub name: String,
     /// The names of services that sent segments, each once.
     pub services: Vec<String>,
+    /// The unit in which some of its times came, where they are no seconds.
+    pub unit: Option<Unit>,
 }
 
 impl Digest {
@@ -130,15 +136,20 @@ impl Digest {
                 .entry
                 .map_or_else(String::new, |entry| tree.entities[entry].name.clone()),
             services: Vec::new(),
+            unit: tree.unit,
         };
+        let mut named = HashSet::new();
         let mut part_of = vec![usize::MAX; tree.entities.len()];
         for (at, _) in tree.preorder() {
             let entity = &tree.entities[at];
             if entity.kind == Kind::Segment {
+                if named.insert(entity.name.as_str()) {
+                    digest.services.push(entity.name.clone());
+                }
                 part_of[at] = digest.add_segment(entity, tree.entry == Some(at));
             } else {
                 // What a subsegment is annotated with belongs to its segment.
-                let segment = part_of[tree.segment_of(at)];
+                let segment = entity.parent.map_or(usize::MAX, |parent| part_of[parent]);
                 if let Some(part) = digest.parts.get_mut(segment) {
                     part.annotations.extend(entity.annotations.iter().cloned());
                 }
@@ -179,9 +190,6 @@ impl Digest {
     }
 
     fn add_segment(&mut self, entity: &Entity, root: bool) -> usize {
-        if !self.services.contains(&entity.name) {
-            self.services.push(entity.name.clone());
-        }
         if root {
             self.entry = Some(self.parts.len());
         }
@@ -216,7 +224,7 @@ impl Digest {
                 } else {
                     entity
                 };
-                (part_of[tree.segment_of(parent)], seen)
+                (part_of[parent], seen)
             }
             None => {
                 let clients = ServiceKey {

@@ -5,6 +5,8 @@
 //!   id is not checked by the service, and W3C ids have none;
 //! - an end of the range without a fraction means the whole of that second, since SDKs cut the fraction off;
 //! - pages of 100; a trace is on the page of its start, newest first;
+//! - `LimitExceeded` also when subsegments that were sent apart would be more than 63 deep in their segment's document:
+//!   they stand beside it then, with the `parent_id` they were sent with;
 //! - groups and insights do not exist here; `GroupName` is refused unless it is `Default`.
 
 use std::time::SystemTime;
@@ -63,14 +65,16 @@ pub(super) fn batch_get_traces(traces: &Traces, body: &[u8]) -> Answer {
 
 fn whole_trace(trace: &Trace) -> Value {
     let documents: Vec<&str> = trace.documents.iter().map(|document| &*document.text).collect();
-    let segments: Vec<Value> = merge::merged(&documents)
+    let merged = merge::merged(&documents);
+    let segments: Vec<Value> = merged
+        .segments
         .into_iter()
         .map(|(id, document)| json!({"Id": id, "Document": document}))
         .collect();
     json!({
         "Id": trace.id,
         "Duration": seconds(trace.digest().duration()),
-        "LimitExceeded": trace.limit_exceeded,
+        "LimitExceeded": trace.limit_exceeded || merged.too_deep,
         "Segments": segments,
     })
 }
