@@ -6,9 +6,13 @@
 //! | [`segment`] | whether X-Ray would take a document |
 //! | [`outline`] | what a store must know of a document at once |
 //! | [`otlp`] | OTLP spans as documents |
+//! | [`nesting`] | how deep a document nests |
+//! | [`clock`] | times, also in units that are not meant |
 //! | [`fields`] | fields that may be missing or of the wrong type |
 
+pub mod clock;
 pub mod fields;
+pub mod nesting;
 pub mod otlp;
 pub mod outline;
 pub mod segment;

@@ -5,7 +5,9 @@
 //! service all the same: one for each segment that is named and not there. It has the name of the first of them that
 //! is no call.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+
+use xray_document::clock::Unit;
 
 use super::model::{Entity, Http, Kind, Marks, Scalar, Tree};
 
@@ -115,6 +117,8 @@ pub struct Digest {
     pub name: String,
     /// The names of services that sent segments, each once.
     pub services: Vec<String>,
+    /// The unit in which some of its times came, where they are no seconds.
+    pub unit: Option<Unit>,
 }
 
 impl Digest {
@@ -139,13 +143,18 @@ impl Digest {
                 .entry
                 .map_or_else(String::new, |entry| tree.entities[entry].name.clone()),
             services: Vec::new(),
+            unit: tree.unit,
         };
+        let mut named = HashSet::new();
         let mut part_of = vec![usize::MAX; tree.entities.len()];
         // The part of each segment that has not come, by its id.
         let mut missing: HashMap<Option<&str>, usize> = HashMap::new();
         for (at, _) in tree.preorder() {
             let entity = &tree.entities[at];
             if entity.kind == Kind::Segment {
+                if named.insert(entity.name.as_str()) {
+                    digest.services.push(entity.name.clone());
+                }
                 part_of[at] = digest.add_segment(entity, tree.entry == Some(at));
             } else {
                 // What a subsegment is annotated with belongs to its segment.
@@ -161,7 +170,12 @@ impl Digest {
         }
         let mut stand_ins: Vec<usize> = missing.into_values().collect();
         stand_ins.sort_unstable();
+        let mut named_so = HashSet::new();
         for part in stand_ins {
+            let name = digest.parts[part].service.name.clone();
+            if !named.contains(name.as_str()) && named_so.insert(name.clone()) {
+                digest.services.push(name);
+            }
             digest.add_call_from_client(part);
         }
         for (at, entity) in tree.entities.iter().enumerate() {
@@ -205,9 +219,6 @@ impl Digest {
     }
 
     fn add_segment(&mut self, entity: &Entity, root: bool) -> usize {
-        if !self.services.contains(&entity.name) {
-            self.services.push(entity.name.clone());
-        }
         if root {
             self.entry = Some(self.parts.len());
         }
@@ -259,7 +270,6 @@ impl Digest {
         let part = &mut self.parts[at];
         if !is_call && part.service.name == UNSEEN {
             part.service.name.clone_from(&entity.name);
-            self.services.push(entity.name.clone());
         }
         part.start = part.start.min(entity.start);
         part.end = part.end.max(entity.end);
@@ -283,7 +293,7 @@ impl Digest {
                 } else {
                     entity
                 };
-                (part_of[tree.segment_of(parent)], seen)
+                (part_of[parent], seen)
             }
             None => return self.add_call_from_client(part_of[at]),
         };

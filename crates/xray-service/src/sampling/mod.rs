@@ -15,6 +15,8 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::request::ARN;
+
 /// What clients are told as the time between reports; 10 s is what the SDKs use anyhow.
 const INTERVAL: Duration = Duration::from_secs(10);
 
@@ -429,7 +431,7 @@ impl Sampling {
 }
 
 fn arn(rule_name: &str) -> String {
-    format!("arn:aws:xray:us-east-1:000000000000:sampling-rule/{rule_name}")
+    format!("{ARN}:sampling-rule/{rule_name}")
 }
 
 /// Times are numbers of seconds since 1970 in the API, never strings; whole ones, as in AWS's examples.

@@ -6,7 +6,7 @@
 //! - 200 for an empty list of documents;
 //! - 404 `UnknownOperationException` for every path and method outside the API.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::SystemTime;
 
 use serde::Deserialize;
@@ -16,91 +16,25 @@ use xray_document::segment::{self, Refusal};
 use xray_document::{otlp, outline};
 
 use crate::answer::Answer;
-use crate::api;
-use crate::sampling::{Sampling, SamplingError, SamplingRule};
+use crate::filter::{Filter, FilterError};
+use crate::groups::Groups;
+use crate::policies::Policies;
+use crate::request::first_page_of;
+use crate::retrieval::Retrievals;
+use crate::sampling::{Reported, Sampling, SamplingError, SamplingRule};
+use crate::settings::Settings;
+use crate::tags::{self, Tags};
 use crate::telemetry::TelemetryReport;
 use crate::traces::{Limits, Traces};
+use crate::{api, insights};
+
+pub use crate::operation::Operation;
 
 /// The most documents in one `PutTraceSegments` call; enforced by the service, not part of the model.
 pub const MAX_DOCUMENTS: usize = 50;
 
 /// Telemetry reports that are kept; the oldest are forgotten.
 const MAX_TELEMETRY: usize = 1_000;
-
-/// The operations that are served, each `POST` on its own path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Operation {
-    /// `/TraceSegments`
-    PutTraceSegments,
-    /// `/TelemetryRecords`
-    PutTelemetryRecords,
-    /// `/GetSamplingRules`
-    GetSamplingRules,
-    /// `/SamplingTargets`
-    GetSamplingTargets,
-    /// `/SamplingStatisticSummaries`
-    GetSamplingStatisticSummaries,
-    /// `/CreateSamplingRule`
-    CreateSamplingRule,
-    /// `/UpdateSamplingRule`
-    UpdateSamplingRule,
-    /// `/DeleteSamplingRule`
-    DeleteSamplingRule,
-    /// `/Traces`
-    BatchGetTraces,
-    /// `/TraceSummaries`
-    GetTraceSummaries,
-    /// `/ServiceGraph`
-    GetServiceGraph,
-    /// `/TraceGraph`
-    GetTraceGraph,
-}
-
-impl Operation {
-    /// All of them.
-    pub const ALL: [Self; 12] = [
-        Self::PutTraceSegments,
-        Self::PutTelemetryRecords,
-        Self::GetSamplingRules,
-        Self::GetSamplingTargets,
-        Self::GetSamplingStatisticSummaries,
-        Self::CreateSamplingRule,
-        Self::UpdateSamplingRule,
-        Self::DeleteSamplingRule,
-        Self::BatchGetTraces,
-        Self::GetTraceSummaries,
-        Self::GetServiceGraph,
-        Self::GetTraceGraph,
-    ];
-
-    /// The path it is posted to.
-    #[must_use]
-    pub const fn path(self) -> &'static str {
-        match self {
-            Self::PutTraceSegments => "/TraceSegments",
-            Self::PutTelemetryRecords => "/TelemetryRecords",
-            Self::GetSamplingRules => "/GetSamplingRules",
-            Self::GetSamplingTargets => "/SamplingTargets",
-            Self::GetSamplingStatisticSummaries => "/SamplingStatisticSummaries",
-            Self::CreateSamplingRule => "/CreateSamplingRule",
-            Self::UpdateSamplingRule => "/UpdateSamplingRule",
-            Self::DeleteSamplingRule => "/DeleteSamplingRule",
-            Self::BatchGetTraces => "/Traces",
-            Self::GetTraceSummaries => "/TraceSummaries",
-            Self::GetServiceGraph => "/ServiceGraph",
-            Self::GetTraceGraph => "/TraceGraph",
-        }
-    }
-
-    /// The operation of a request, if it is one.
-    #[must_use]
-    pub fn of(method: &str, path: &str) -> Option<Self> {
-        if method != "POST" {
-            return None;
-        }
-        Self::ALL.into_iter().find(|operation| operation.path() == path)
-    }
-}
 
 /// Whoever has a say about the documents of a call, besides the service, and sees which it takes.
 pub trait Overseer {
@@ -145,6 +79,11 @@ pub struct Service {
     refused_count: u64,
     sampling: Sampling,
     telemetry: VecDeque<TelemetryReport>,
+    groups: Groups,
+    tags: Tags,
+    policies: Policies,
+    settings: Settings,
+    retrievals: Retrievals,
 }
 
 #[derive(Deserialize)]
@@ -163,6 +102,11 @@ impl Service {
             refused_count: 0,
             sampling: Sampling::new(),
             telemetry: VecDeque::new(),
+            groups: Groups::new(),
+            tags: Tags::default(),
+            policies: Policies::default(),
+            settings: Settings::new(),
+            retrievals: Retrievals::default(),
         }
     }
 
@@ -180,21 +124,94 @@ impl Service {
         overseer: &mut dyn Overseer,
         now: SystemTime,
     ) -> Answer {
-        match Operation::of(method, path) {
-            Some(Operation::PutTraceSegments) => self.put_trace_segments(body, overseer, now),
-            Some(Operation::PutTelemetryRecords) => self.put_telemetry_records(body),
-            Some(Operation::GetSamplingRules) => Answer::ok(&self.sampling.rules_answer()),
-            Some(Operation::GetSamplingTargets) => sampled(self.sampling.targets_answer(body, now)),
-            Some(Operation::GetSamplingStatisticSummaries) => Answer::ok(&self.sampling.summaries_answer()),
-            Some(Operation::CreateSamplingRule) => sampled(self.sampling.create(body, now)),
-            Some(Operation::UpdateSamplingRule) => sampled(self.sampling.update(body, now)),
-            Some(Operation::DeleteSamplingRule) => sampled(self.sampling.delete(body, now)),
-            Some(Operation::BatchGetTraces) => api::batch_get_traces(&self.traces, body),
-            Some(Operation::GetTraceSummaries) => api::get_trace_summaries(&self.traces, body, now),
-            Some(Operation::GetServiceGraph) => api::get_service_graph(&self.traces, body),
-            Some(Operation::GetTraceGraph) => api::get_trace_graph(&self.traces, body),
-            None => Answer::error(404, "UnknownOperationException", "Unknown operation"),
-        }
+        let Some(operation) = Operation::of(method, path) else {
+            return Answer::error(404, "UnknownOperationException", "Unknown operation");
+        };
+        let answer = match operation {
+            Operation::PutTraceSegments => return self.put_trace_segments(body, overseer, now),
+            Operation::PutTelemetryRecords => return self.put_telemetry_records(body),
+            Operation::BatchGetTraces => return api::batch_get_traces(&self.traces, body),
+            Operation::GetTraceSummaries => {
+                return api::get_trace_summaries(&self.traces, &self.groups, body, now);
+            }
+            Operation::GetServiceGraph => return api::get_service_graph(&self.traces, &self.groups, body),
+            Operation::GetTraceGraph => return api::get_trace_graph(&self.traces, body),
+            Operation::GetTimeSeriesServiceStatistics => api::series(&self.traces, &self.groups, body),
+            Operation::GetSamplingRules => first_page_of(body).map(|()| self.sampling.rules_answer()),
+            Operation::GetSamplingTargets => self.sampling.targets_answer(body, now).map_err(Answer::from),
+            Operation::GetSamplingStatisticSummaries => {
+                first_page_of(body).map(|()| self.sampling.summaries_answer())
+            }
+            Operation::CreateSamplingRule => self.create_sampling_rule(body, now),
+            Operation::UpdateSamplingRule => self.sampling.update(body, now).map_err(Answer::from),
+            Operation::DeleteSamplingRule => self.delete_sampling_rule(body, now),
+            Operation::GetGroups => self.groups.all(body),
+            Operation::GetGroup => self.groups.get(body),
+            Operation::CreateGroup => self.create_group(body),
+            Operation::UpdateGroup => self.groups.update(body),
+            Operation::DeleteGroup => self.delete_group(body),
+            Operation::GetInsightSummaries => insights::summaries(&self.groups, body, now),
+            Operation::GetInsight | Operation::GetInsightEvents | Operation::GetInsightImpactGraph => {
+                insights::one(body)
+            }
+            Operation::GetEncryptionConfig => Ok(Settings::encryption()),
+            Operation::PutEncryptionConfig => Settings::put_encryption(body),
+            Operation::GetTraceSegmentDestination => Ok(Settings::destination()),
+            Operation::UpdateTraceSegmentDestination => Settings::update_destination(body),
+            Operation::GetIndexingRules => self.settings.indexing_rules(body),
+            Operation::UpdateIndexingRule => self.settings.update_indexing(body, now),
+            Operation::ListResourcePolicies => self.policies.list(body),
+            Operation::PutResourcePolicy => self.policies.put(body, now),
+            Operation::DeleteResourcePolicy => self.policies.delete(body),
+            Operation::ListTagsForResource => self.tags.list(body, exists(&self.groups, &self.sampling)),
+            Operation::TagResource => self.tags.tag(body, exists(&self.groups, &self.sampling)),
+            Operation::UntagResource => self.tags.untag(body, exists(&self.groups, &self.sampling)),
+            Operation::StartTraceRetrieval => self.retrievals.start(body),
+            Operation::ListRetrievedTraces => self.retrievals.list(&self.traces, body),
+            Operation::GetRetrievedTracesGraph => self.retrievals.graph(&self.traces, body),
+            Operation::CancelTraceRetrieval => self.retrievals.cancel(body),
+        };
+        answer.map_or_else(|refusal| refusal, |answer| Answer::ok(&answer))
+    }
+
+    /// Reads a filter expression in which groups may be named.
+    ///
+    /// # Errors
+    /// As [`Filter::parse_with`].
+    pub fn filter(&self, text: &str) -> Result<Filter, FilterError> {
+        self.groups.filter(text)
+    }
+
+    /// What SDKs have reported about their requests since the start, by sampling rule.
+    #[must_use]
+    pub fn reported(&self) -> &BTreeMap<String, Reported> {
+        self.sampling.reported()
+    }
+
+    fn create_group(&mut self, body: &[u8]) -> Result<Value, Answer> {
+        let tags = tags::of_new(body)?;
+        let (answer, arn) = self.groups.create(body)?;
+        self.tags.set(arn, tags);
+        Ok(answer)
+    }
+
+    fn delete_group(&mut self, body: &[u8]) -> Result<Value, Answer> {
+        let (answer, arn) = self.groups.delete(body)?;
+        self.tags.forget(&arn);
+        Ok(answer)
+    }
+
+    fn create_sampling_rule(&mut self, body: &[u8], now: SystemTime) -> Result<Value, Answer> {
+        let tags = tags::of_new(body)?;
+        let answer = self.sampling.create(body, now)?;
+        self.tags.set(rule_arn(&answer), tags);
+        Ok(answer)
+    }
+
+    fn delete_sampling_rule(&mut self, body: &[u8], now: SystemTime) -> Result<Value, Answer> {
+        let answer = self.sampling.delete(body, now)?;
+        self.tags.forget(&rule_arn(&answer));
+        Ok(answer)
     }
 
     /// The traces that are kept.
@@ -301,12 +318,24 @@ impl Service {
     }
 }
 
-fn sampled(answer: Result<Value, SamplingError>) -> Answer {
-    match answer {
-        Ok(answer) => Answer::ok(&answer),
-        Err(SamplingError::Serialization(message)) => Answer::malformed(&message),
-        Err(SamplingError::Invalid(message)) => Answer::invalid(&message),
-        Err(SamplingError::TooMany(message)) => Answer::error(400, "RuleLimitExceededException", &message),
+/// Whether there is a group or a sampling rule with an ARN.
+fn exists<'a>(groups: &'a Groups, sampling: &'a Sampling) -> impl Fn(&str) -> bool + 'a {
+    move |arn| groups.has_arn(arn) || sampling.has_arn(arn)
+}
+
+/// The ARN in an answer about a sampling rule.
+fn rule_arn(answer: &Value) -> String {
+    let arn = &answer["SamplingRuleRecord"]["SamplingRule"]["RuleARN"];
+    arn.as_str().unwrap_or_default().to_owned()
+}
+
+impl From<SamplingError> for Answer {
+    fn from(error: SamplingError) -> Self {
+        match error {
+            SamplingError::Serialization(message) => Self::malformed(&message),
+            SamplingError::Invalid(message) => Self::invalid(&message),
+            SamplingError::TooMany(message) => Self::error(400, "RuleLimitExceededException", &message),
+        }
     }
 }
 

@@ -148,7 +148,7 @@ fn bodies_that_are_not_the_models_json_are_refused() {
 #[test]
 fn paths_and_methods_outside_the_api_are_unknown() {
     let mut service = service();
-    for path in ["/", "/tracesegments", "/TraceSegments/", "/EncryptionConfig"] {
+    for path in ["/", "/tracesegments", "/TraceSegments/", "/Encryptionconfig"] {
         assert_eq!(post(&mut service, path, b"{}").status, 404, "{path}");
     }
     let get = service.handle("GET", "/GetSamplingRules", b"", now());
