@@ -3,13 +3,15 @@
 //!
 //! A span of kind server or consumer, and one without a parent, becomes a segment of its service (`service.name`);
 //! any other one a subsegment under its parent. What X-Ray has a field for goes there; all attributes are in the
-//! metadata, under `attributes` and `resource`.
+//! metadata, under `attributes` and `resource`. The attributes whose keys `aws.xray.annotations` lists, and those that
+//! begin with `annotation.`, are annotations.
 //!
 //! A document becomes no more than some times its own length of text. What its spans share, the resource, is in the
 //! first of them of each trace; where they are of so many traces that even this is more than [`RESOURCE_ROOM`] times the
 //! document, the rest say that it is left out.
 
 pub mod message;
+mod stack;
 
 use std::collections::HashSet;
 
@@ -172,6 +174,10 @@ fn document_of(
     if let Some(user) = text(&span_attributes, &["enduser.id", "user.id"]) {
         data.insert("user".into(), json!(user));
     }
+    let annotations = annotations(&span_attributes, resource);
+    if !annotations.is_empty() {
+        data.insert("annotations".into(), Value::Object(annotations));
+    }
     let exceptions = exceptions(span);
     if !exceptions.is_empty() {
         data.insert("cause".into(), json!({ "exceptions": exceptions }));
@@ -272,21 +278,56 @@ fn marks(span: &Span, http: Option<&Value>, data: &mut Map<String, Value>) {
     data.insert(mark.into(), json!(true));
 }
 
+/// Text, numbers and Booleans only, as X-Ray has them; a key is looked for in the span, then in its resource.
+fn annotations(attributes: &Map<String, Value>, resource: &Map<String, Value>) -> Map<String, Value> {
+    let listed = match attributes.get("aws.xray.annotations") {
+        Some(Value::Array(keys)) => keys.iter().filter_map(Value::as_str).collect(),
+        Some(Value::String(key)) => vec![key.as_str()],
+        _ => Vec::new(),
+    };
+    let listed = listed.into_iter().filter_map(|key| {
+        let value = attributes.get(key).or_else(|| resource.get(key))?;
+        Some((key, value))
+    });
+    let prefixed = attributes
+        .iter()
+        .filter_map(|(key, value)| Some((key.strip_prefix("annotation.")?, value)));
+    listed
+        .chain(prefixed)
+        .filter(|(key, value)| {
+            !key.is_empty() && (value.is_string() || value.is_number() || value.is_boolean())
+        })
+        .map(|(key, value)| (key.to_owned(), value.clone()))
+        .collect()
+}
+
 fn exceptions(span: &Span) -> Vec<Value> {
     let events = span.events.iter().filter(|event| event.name == "exception");
     let mut exceptions: Vec<Value> = events
-        .map(|event| {
+        .flat_map(|event| {
             let attributes = attributes(&event.attributes);
-            json!({
-                "type": text(&attributes, &["exception.type"]),
-                "message": text(&attributes, &["exception.message"]),
-                "stack": text(&attributes, &["exception.stacktrace"])
-                    .into_iter()
-                    .flat_map(str::lines)
-                    .skip(1)
-                    .map(|line| json!({"label": line.trim()}))
-                    .collect::<Vec<Value>>(),
-            })
+            let text_of = |name: &str| text(&attributes, &[name]);
+            let thrown = stack::thrown(text_of("exception.stacktrace").unwrap_or_default());
+            let of_span = (text_of("exception.type"), text_of("exception.message"));
+            let exceptions = thrown.iter().map(|thrown| {
+                let (kind, message) = match &thrown.cause {
+                    None => of_span,
+                    Some(cause) => match cause.split_once(": ") {
+                        Some((kind, message)) => (Some(kind), Some(message)),
+                        None => (Some(cause.as_str()), None),
+                    },
+                };
+                let mut exception = json!({
+                    "type": kind,
+                    "message": message,
+                    "stack": thrown.frames.iter().map(stack::Frame::json).collect::<Vec<Value>>(),
+                });
+                if thrown.truncated > 0 {
+                    exception["truncated"] = json!(thrown.truncated);
+                }
+                exception
+            });
+            exceptions.collect::<Vec<Value>>()
         })
         .collect();
     let message = span.status.as_ref().map(|status| status.message.as_str());
@@ -336,7 +377,7 @@ fn seconds(nanos: u64) -> f64 {
 mod tests {
     use proptest::prelude::*;
 
-    use super::message::{Resource, ResourceSpans, ScopeSpans};
+    use super::message::{ArrayValue, Event, Resource, ResourceSpans, ScopeSpans};
     use super::*;
 
     fn encoded(spans: Vec<Span>) -> String {
@@ -432,6 +473,73 @@ mod tests {
             left_out[699].1.contains("left out: 24008 bytes"),
             "{}",
             left_out[699].1
+        );
+    }
+
+    fn attribute(key: &str, value: any_value::Value) -> KeyValue {
+        KeyValue {
+            key: key.to_owned(),
+            value: Some(AnyValue { value: Some(value) }),
+        }
+    }
+
+    fn text_attribute(key: &str, text: &str) -> KeyValue {
+        attribute(key, any_value::Value::Text(text.to_owned()))
+    }
+
+    #[test]
+    fn listed_attributes_are_annotations() {
+        let listed = ["order.id", "size", "gone", "list"].map(|key| AnyValue {
+            value: Some(any_value::Value::Text(key.to_owned())),
+        });
+        let array = |values: Vec<AnyValue>| any_value::Value::Array(ArrayValue { values });
+        let span = Span {
+            trace_id: vec![1; 16],
+            span_id: vec![1; 8],
+            attributes: vec![
+                attribute("aws.xray.annotations", array(listed.to_vec())),
+                text_attribute("order.id", "o-17"),
+                attribute("size", any_value::Value::Int(3)),
+                attribute("list", array(Vec::new())),
+                attribute("annotation.beta", any_value::Value::Bool(true)),
+                text_attribute("other", "x"),
+            ],
+            ..Span::default()
+        };
+        let found = documents(&encoded(vec![span])).unwrap();
+        let value: Value = serde_json::from_str(&found[0].1).unwrap();
+        assert_eq!(
+            value["annotations"],
+            json!({"order.id": "o-17", "size": 3, "beta": true})
+        );
+    }
+
+    #[test]
+    fn an_exception_has_frames_and_its_causes_are_exceptions_too() {
+        let mut span = Span {
+            trace_id: vec![1; 16],
+            span_id: vec![1; 8],
+            ..Span::default()
+        };
+        span.events.push(Event {
+            name: "exception".to_owned(),
+            attributes: vec![
+                text_attribute("exception.type", "a.B"),
+                text_attribute("exception.message", "no"),
+                text_attribute(
+                    "exception.stacktrace",
+                    "a.B: no\n\tat a.C.d(C.java:5)\nCaused by: e.F: gone\n\tat e.G.h(G.java:6)",
+                ),
+            ],
+        });
+        let found = documents(&encoded(vec![span])).unwrap();
+        let value: Value = serde_json::from_str(&found[0].1).unwrap();
+        assert_eq!(
+            value["cause"]["exceptions"],
+            json!([
+                {"type": "a.B", "message": "no", "stack": [{"path": "C.java", "line": 5, "label": "a.C.d"}]},
+                {"type": "e.F", "message": "gone", "stack": [{"path": "G.java", "line": 6, "label": "e.G.h"}]},
+            ])
         );
     }
 
