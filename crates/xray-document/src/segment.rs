@@ -19,7 +19,7 @@ use crate::nesting;
 pub const MAX_DOCUMENT_BYTES: usize = 64 * 1024;
 
 /// The longest name, in characters, by the guide.
-const MAX_NAME_CHARS: usize = 200;
+pub(crate) const MAX_NAME_CHARS: usize = 200;
 
 /// What a document turned out to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -225,17 +225,20 @@ fn check_subsegments(entity: &Map<String, Value>) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Letters, numbers and white space of any script, and `_ . : / % & # = + \ - @`.
 fn is_name(name: &str) -> bool {
-    let fits = |c: char| c.is_alphanumeric() || c.is_whitespace() || r"_.:/%&#=+\-@".contains(c);
-    !name.is_empty() && name.chars().count() <= MAX_NAME_CHARS && name.chars().all(fits)
+    !name.is_empty() && name.chars().count() <= MAX_NAME_CHARS && name.chars().all(fits_name)
 }
 
-fn is_hex(text: &str, digits: usize) -> bool {
+/// Letters, numbers and white space of any script, and `_ . : / % & # = + \ - @`.
+pub(crate) fn fits_name(c: char) -> bool {
+    c.is_alphanumeric() || c.is_whitespace() || r"_.:/%&#=+\-@".contains(c)
+}
+
+pub(crate) fn is_hex(text: &str, digits: usize) -> bool {
     text.len() == digits && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-fn is_trace_id(text: &str) -> bool {
+pub(crate) fn is_trace_id(text: &str) -> bool {
     let mut parts = text.split('-');
     let fits = parts.next() == Some("1")
         && parts.next().is_some_and(|time| is_hex(time, 8))
@@ -244,7 +247,7 @@ fn is_trace_id(text: &str) -> bool {
 }
 
 /// Seconds since 1970 as a number; zero and below are no times.
-fn is_time(value: &Value) -> bool {
+pub(crate) fn is_time(value: &Value) -> bool {
     value
         .as_f64()
         .is_some_and(|seconds| seconds > 0.0 && Duration::try_from_secs_f64(seconds).is_ok())

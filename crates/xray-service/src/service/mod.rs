@@ -12,6 +12,7 @@ use std::time::SystemTime;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
+use xray_document::cause::cause;
 use xray_document::segment::{self, Refusal};
 use xray_document::{otlp, outline};
 
@@ -84,6 +85,7 @@ pub struct Service {
     policies: Policies,
     settings: Settings,
     retrievals: Retrievals,
+    tells_causes: bool,
 }
 
 #[derive(Deserialize)]
@@ -107,7 +109,14 @@ impl Service {
             policies: Policies::default(),
             settings: Settings::new(),
             retrievals: Retrievals::default(),
+            tells_causes: false,
         }
+    }
+
+    /// From now on a refusal says what is wrong with the document and where, in the `Cause` of its message, which
+    /// X-Ray leaves out or gives as `null`.
+    pub fn tell_causes(&mut self) {
+        self.tells_causes = true;
     }
 
     /// Answers one request. `path` is below the endpoint's own path, without a query.
@@ -264,7 +273,10 @@ impl Service {
             };
             match verdict.and_then(|_| self.keep(&document, now)) {
                 Ok(()) => overseer.taken(document),
-                Err(refusal) => {
+                Err(mut refusal) => {
+                    if self.tells_causes {
+                        add_cause(&mut refusal, &document);
+                    }
                     unprocessed.push(entry(&refusal));
                     self.remember(refusal, &document, now);
                 }
@@ -294,12 +306,28 @@ impl Service {
     }
 
     fn remember(&mut self, refusal: Refusal, document: &str, at: SystemTime) {
-        self.refused_count += 1;
+        let name = segment::name_of(document);
+        self.add_refused(1, Refused { at, refusal, name });
+    }
+
+    /// Notes that so many datagrams were refused before any was a document, the latest of them for the reason
+    /// `message`.
+    pub fn note_refused_datagrams(&mut self, datagrams: u64, message: &str, at: SystemTime) {
+        let refusal = Refusal {
+            id: None,
+            code: "Datagram".to_owned(),
+            message: message.to_owned(),
+        };
+        let name = None;
+        self.add_refused(datagrams, Refused { at, refusal, name });
+    }
+
+    fn add_refused(&mut self, number: u64, latest: Refused) {
+        self.refused_count += number;
         if self.refused.len() == MAX_REFUSED {
             self.refused.pop_front();
         }
-        let name = segment::name_of(document);
-        self.refused.push_back(Refused { at, refusal, name });
+        self.refused.push_back(latest);
     }
 
     fn put_telemetry_records(&mut self, body: &[u8]) -> Answer {
@@ -315,6 +343,14 @@ impl Service {
         }
         self.telemetry.push_back(report);
         Answer::ok(&json!({}))
+    }
+}
+
+/// Puts what is wrong with a document into the message of its refusal.
+fn add_cause(refusal: &mut Refusal, document: &str) {
+    if let Some(cause) = cause(document) {
+        let said = refusal.message.trim_end_matches(", Cause: null");
+        refusal.message = format!("{said}, Cause: {cause}");
     }
 }
 

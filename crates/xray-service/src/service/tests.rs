@@ -94,6 +94,37 @@ fn refused_documents_are_named_and_not_stored() {
 }
 
 #[test]
+fn refusals_can_say_what_is_wrong_and_where() {
+    let mut service = service();
+    service.tell_causes();
+    let nested = SEGMENT.replace(
+        "2.5}",
+        r#"2.5,"subsegments":[{"id":"70de5b6f19ff9a0b","name":"SELECT ?","start_time":1,"end_time":2}]}"#,
+    );
+    let answer = Witness::new().put(&mut service, &[SEGMENT, &nested, "{\"id\"", "T1SCgAA"]);
+    let messages: Vec<Value> = unprocessed(&answer)
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| entry["Message"].clone())
+        .collect();
+    assert_eq!(
+        messages,
+        [
+            "Invalid subsegment. ErrorCode: InvalidName, Cause: subsegment 1 of \"backend-flask\": name \"SELECT ?\" \
+             has '?' at character 8, which names may not have",
+            "Invalid segment. ErrorCode: ParseError, Cause: no JSON: EOF while parsing an object; the document ends \
+             after 5 bytes",
+            "Invalid segment. ErrorCode: ParseError, Cause: the base64 after T1S is no OTLP request",
+        ]
+    );
+    service.note_refused_datagrams(3, "no newline", now());
+    let (count, mut latest) = service.refused();
+    assert_eq!(count, 6);
+    assert_eq!(latest.next().unwrap().refusal.message, "no newline");
+}
+
+#[test]
 fn fifty_documents_are_taken_and_fifty_one_refused_as_a_whole() {
     let (mut service, mut witness) = (service(), Witness::new());
     assert_eq!(witness.put(&mut service, &[SEGMENT; 50]).status, 200);
