@@ -12,7 +12,6 @@ use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
-use std::pin::pin;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -23,7 +22,7 @@ use tokio::time::Instant;
 use self::signals::Stop;
 use crate::api::health::Health;
 use crate::api::summary::{Summary, Totals};
-use crate::api::{App, Server};
+use crate::api::{self, App, metrics};
 use crate::aws;
 use crate::config::{Config, Disk, Environment, LogLevel, Sourced};
 use crate::exporters::sender::Phase;
@@ -49,6 +48,10 @@ const SPOOL_BYTES_PER_S: f64 = 20e6;
 /// The part of the shutdown timeout that requests on the TCP port get, as a divisor: half. They take 1.8 s at the most
 /// when they are forwarded; what waits is sent meanwhile, and needs the rest when a slow client uses all of it.
 const SERVING_SHARE: u32 = 2;
+
+/// What the receiver gets beyond the deadline, at a stop that was too short for it, to read what the kernel holds: a
+/// full receive buffer takes some 50 ms.
+const COUNTING_MAX: Duration = Duration::from_millis(250);
 
 /// Why the daemon did not start.
 #[derive(Debug)]
@@ -92,6 +95,7 @@ pub struct Daemon {
     udp_address: SocketAddr,
     tcp: Option<TcpListener>,
     summary: Arc<Summary>,
+    health: Arc<Health>,
     stop_receiving: oneshot::Sender<()>,
     receiving_ended: oneshot::Receiver<io::Result<()>>,
 }
@@ -164,6 +168,7 @@ impl Daemon {
             udp_address,
             tcp,
             summary,
+            health: Arc::default(),
             stop_receiving,
             receiving_ended,
         })
@@ -181,6 +186,12 @@ impl Daemon {
         self.udp_address
     }
 
+    /// Where its numbers come from, for a port that shows them in place of its own.
+    #[must_use]
+    pub fn metrics(&self) -> metrics::Source {
+        metrics::Source::new(Arc::clone(&self.summary), Arc::clone(&self.health))
+    }
+
     /// Finds region, credentials and endpoint, then sends until `stop` says otherwise. Returns the final counts.
     ///
     /// # Errors
@@ -191,12 +202,12 @@ impl Daemon {
             environment,
             tcp,
             summary,
+            health,
             stop_receiving,
-            receiving_ended,
+            mut receiving_ended,
             ..
         } = self;
         let Summary { ledger, intake, .. } = &*summary;
-        let health = Arc::new(Health::default());
         let guard = Guard::new(
             &config.allow_host,
             environment.get("KUBERNETES_SERVICE_HOST").is_some(),
@@ -219,7 +230,6 @@ impl Daemon {
             &app,
             &health,
         ));
-        let mut receiving_ended = pin!(receiving_ended);
         let minutes = tokio::spawn({
             let summary = Arc::clone(&summary);
             async move { summary.run().await }
@@ -242,14 +252,14 @@ impl Daemon {
                 // What is there can't be sent.
                 Some(result) => {
                     if matches!(&result, Err(error) if !matches!(error, StartError::System(_))) {
-                        drop(tokio::time::timeout_at(deadline, receiving_ended).await);
+                        drop(tokio::time::timeout_at(deadline, &mut receiving_ended).await);
                     }
                     result
                 }
                 None => {
                     let until = deadline - spool_reserve(intake, config.shutdown_timeout);
                     let received = async {
-                        if let Ok(Err(error)) = receiving_ended.await {
+                        if let Ok(Err(error)) = (&mut receiving_ended).await {
                             tracing::error!("Receiving on UDP ended with: {error}");
                         }
                     };
@@ -286,6 +296,10 @@ impl Daemon {
             result = ended => result,
             () = told_to_end_now(&mut stop) => Ok(()),
         };
+        // Told to stop, it reads all the same what came before: what can't be sent any more is counted with the rest.
+        if !receiving_ended.is_terminated() {
+            drop(tokio::time::timeout(COUNTING_MAX, &mut receiving_ended).await);
+        }
         if let Some(spool) = intake.spool() {
             spool.close_account();
         }
@@ -374,7 +388,7 @@ async fn serve(
     stop: oneshot::Receiver<()>,
 ) -> io::Result<()> {
     match listener {
-        Some(listener) => Server::new(listener, app).run(stop).await,
+        Some(listener) => api::serve(listener, app, stop).await,
         None => {
             // An error is a stop too: the daemon is gone.
             let _: Result<(), oneshot::error::RecvError> = stop.await;

@@ -140,7 +140,9 @@ pub struct Calls {
     pub batch_segments: Histogram<{ BATCH_BOUNDS.len() }>,
     /// When the last `PutTraceSegments` succeeded.
     pub last_success: Option<Instant>,
-    /// The calls of `PutTraceSegments` that have failed since then.
+    /// The calls of `PutTraceSegments` that have failed since the last one that showed the endpoint to answer: a success,
+    /// or a body that it refused. By [`ErrorClass::is_retriable`], as for the sender: what it does not try again must not
+    /// stand here as an outage that nothing would end.
     pub failing: Option<Failing>,
 }
 
@@ -186,6 +188,7 @@ impl Calls {
                 self.last_success = Some(ended.at);
                 self.failing = None;
             }
+            Some(failure) if !failure.class.is_retriable() => self.failing = None,
             Some(failure) => {
                 let (since, calls) = match &self.failing {
                     Some(failing) => (failing.since, failing.calls + 1),
@@ -223,13 +226,9 @@ impl Calls {
     }
 }
 
-/// The place of `class` in [`ErrorClass::ALL`].
+/// The place of `class` in [`ErrorClass::ALL`], which has the classes in the order of their declaration: a test asserts it.
 fn class_index(class: ErrorClass) -> usize {
-    // The list is complete, which a test asserts; the last one is the class for everything unforeseen.
-    ErrorClass::ALL
-        .iter()
-        .position(|other| *other == class)
-        .unwrap_or(ErrorClass::ALL.len() - 1)
+    class as usize
 }
 
 #[cfg(test)]
@@ -276,6 +275,37 @@ mod tests {
         ] {
             assert_eq!(Field::of(class, status), field, "{class:?} {status:?}");
         }
+    }
+
+    #[test]
+    fn failures_of_all_operations_are_counted_in_their_field() {
+        let mut calls = Calls::default();
+        for (n, class) in (1..).zip([
+            ErrorClass::Timeout,
+            ErrorClass::ConnectionRefused,
+            ErrorClass::UnknownHost,
+            ErrorClass::Other,
+        ]) {
+            for _ in 0..n {
+                calls.count(Operation::Telemetry, failure(class, None));
+                calls.count(Operation::Segments, failure(class, None));
+            }
+            assert_eq!(calls.outcome(Operation::Telemetry, Some(class)), n);
+        }
+        calls.count(Operation::Segments, failure(ErrorClass::ServerError, Some(500)));
+        calls.count(Operation::Segments, None);
+        assert_eq!(
+            BackendError::ALL.map(|error| calls.backend(error)),
+            [2, 4, 0, 1, 6, 8]
+        );
+        assert_eq!(
+            Operation::ALL.map(|operation| calls.outcome(operation, None)),
+            [1, 0]
+        );
+        assert_eq!(
+            Operation::ALL.map(Operation::label),
+            ["PutTraceSegments", "PutTelemetryRecords"]
+        );
     }
 
     #[test]

@@ -22,6 +22,10 @@ pub enum Route {
     Readyz,
     /// `GET /metrics`.
     Metrics,
+    /// The page of `xray dev` and what it asks.
+    Page,
+    /// Any other call of the API that `xray dev` answers.
+    Api,
     /// Any other path.
     Unknown,
 }
@@ -39,6 +43,8 @@ impl Route {
             Self::Healthz => "healthz",
             Self::Readyz => "readyz",
             Self::Metrics => "metrics",
+            Self::Page => "page",
+            Self::Api => "api",
             Self::Unknown => "unknown",
         }
     }
@@ -145,5 +151,76 @@ impl Http {
 
     fn change(&self, change: impl FnOnce(&mut HttpCounts)) {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_ending_has_a_counter_and_a_label_of_its_own() {
+        let http = Http::default();
+        for (n, ending) in (1..).zip(Ending::ALL) {
+            (0..n).for_each(|_| http.add_ending(ending));
+        }
+        let counts = http.snapshot();
+        assert_eq!(
+            Ending::ALL.map(|ending| counts.ended(ending)),
+            [1, 2, 3, 4, 5, 6, 7]
+        );
+        assert_eq!(
+            Ending::ALL.map(Ending::label),
+            [
+                "bad_request",
+                "head_timeout",
+                "exchange_timeout",
+                "idle",
+                "evicted",
+                "too_many",
+                "broken_off",
+            ]
+        );
+    }
+
+    #[test]
+    fn each_route_has_a_label_of_its_own() {
+        let labels = [
+            (Route::GetSamplingRules, "GetSamplingRules"),
+            (Route::SamplingTargets, "SamplingTargets"),
+            (Route::SamplingStatisticSummaries, "SamplingStatisticSummaries"),
+            (Route::ProxyAllow, "proxy_allow"),
+            (Route::TraceSegments, "TraceSegments"),
+            (Route::Healthz, "healthz"),
+            (Route::Readyz, "readyz"),
+            (Route::Metrics, "metrics"),
+            (Route::Unknown, "unknown"),
+        ];
+        for (route, label) in labels {
+            assert_eq!(route.label(), label);
+        }
+    }
+
+    #[test]
+    fn requests_are_counted_by_route_and_status_and_connections_while_they_are_open() {
+        let http = Http::default();
+        http.add_connection();
+        http.add_connection();
+        http.add_request(Route::Healthz, 200);
+        http.add_request(Route::Healthz, 200);
+        http.add_request(Route::Healthz, 503);
+        http.add_request(Route::Metrics, 200);
+        assert_eq!(http.snapshot().open_connections, 2);
+        http.remove_connection();
+        let counts = http.snapshot();
+        assert_eq!(counts.open_connections, 1);
+        assert_eq!(
+            counts.requests.into_iter().collect::<Vec<_>>(),
+            [
+                ((Route::Healthz, 200), 2),
+                ((Route::Healthz, 503), 1),
+                ((Route::Metrics, 200), 1)
+            ]
+        );
     }
 }

@@ -193,6 +193,16 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_of_nothing_is_none() {
+        let bytes = memory(&[
+            HOST,
+            ("/proc/self/cgroup", "0::/\n"),
+            ("/sys/fs/cgroup/memory.max", "0\n"),
+        ]);
+        assert_eq!(bytes, 24_600_000 * 1024);
+    }
+
+    #[test]
     fn the_default_is_one_percent_but_not_below_sixteen() {
         assert_eq!(Budget::decide(None, 24_600_000 * 1024).total_mb, 240);
         assert_eq!(Budget::decide(None, 512 * MB).total_mb, 16);

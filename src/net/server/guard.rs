@@ -346,6 +346,28 @@ mod tests {
     }
 
     #[test]
+    fn each_refusal_says_what_is_refused_and_the_one_of_a_host_what_to_do() {
+        let said = [
+            Refusal::Origin,
+            Refusal::CrossSite,
+            Refusal::Host,
+            Refusal::BadHost,
+        ]
+        .map(|refusal| refusal.to_string());
+        assert_eq!(
+            said,
+            [
+                "Requests with an Origin header are refused: web pages must not use this port. SDKs send none.",
+                "Requests that a page of another site causes are refused.",
+                "This Host is refused, since it could be a name that a web page uses to reach this port (DNS \
+                 rebinding). Use an IP address, a name without a dot, or a name below .local, .internal or .svc; or \
+                 start the daemon with --allow-host NAME.",
+                "The Host header is not one host with an optional port.",
+            ]
+        );
+    }
+
+    #[test]
     fn requests_that_a_page_elsewhere_causes_are_refused_without_an_origin_too() {
         let guard = Guard::default();
         for (site, expected) in [

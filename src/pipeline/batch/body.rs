@@ -90,6 +90,14 @@ mod tests {
     }
 
     #[test]
+    fn a_batch_that_is_made_of_documents_holds_little_more_than_its_body() {
+        let document = format!("\"{}\"", "x".repeat(1000));
+        let batch = Batch::of_documents(&[document.as_bytes(); 50], Instant::now()).unwrap();
+        // The first document has no comma before it.
+        assert_eq!(batch.cost_bytes(), batch.body.len() + 1 + size_of::<Batch>());
+    }
+
+    #[test]
     fn a_single_document_has_no_halves() {
         let batch = Batch::of_documents(&[b"\"a\""], Instant::now()).unwrap();
         assert!(batch.halves().is_none());

@@ -26,7 +26,7 @@ fn page_bytes() -> usize {
     #[cfg(unix)]
     return rustix::param::page_size();
     #[cfg(not(unix))]
-    return 4 << 10;
+    return 4096;
 }
 
 /// Where bodies' memory comes from and goes to. Clones share it.
@@ -316,6 +316,51 @@ mod tests {
             let capacity = pool.take(wanted).capacity();
             assert_eq!(capacity == size, fits, "{size} for {wanted}");
         }
+    }
+
+    #[test]
+    fn the_larger_the_body_the_more_its_memory_may_differ_from_what_is_asked() {
+        let large = 1_000_000_usize.next_multiple_of(page_bytes());
+        let least = large - large / 16;
+        for (wanted, fits) in [
+            (large - 50_000 - page_bytes(), true),
+            (large + 50_000 + page_bytes(), true),
+            (least - large / 16 - page_bytes(), false),
+        ] {
+            let pool = Pool::new(usize::MAX);
+            drop(pool.take(large));
+            assert_eq!(pool.take(wanted).capacity() == large, fits, "{wanted}");
+        }
+    }
+
+    #[test]
+    fn the_bound_itself_may_be_kept() {
+        let pool = Pool::new(2 * mapped_bytes());
+        let buffers = [pool.take(60_000), pool.take(60_000)];
+        drop(buffers);
+        assert_eq!(kept(&pool), (2, 2 * mapped_bytes()));
+    }
+
+    #[test]
+    fn a_small_body_grows_to_the_double_and_a_large_one_by_a_quarter() {
+        let pool = Pool::new(0);
+        // From the allocator, whose memory has no pages.
+        pool.shared.mappings.store(MAX_MAPPINGS, Relaxed);
+        for (size, grown) in [
+            (100, 200),
+            (MAPPED_MIN_BYTES - 1, 2 * (MAPPED_MIN_BYTES - 1)),
+            (MAPPED_MIN_BYTES, MAPPED_MIN_BYTES + MAPPED_MIN_BYTES / 4),
+            (100_002, 125_002),
+        ] {
+            let mut buffer = pool.take(size);
+            buffer.extend(&vec![b'x'; size]);
+            assert_eq!(buffer.capacity(), size, "it is full");
+            buffer.extend(b"y");
+            assert_eq!(buffer.capacity(), grown, "{size}");
+        }
+        let mut buffer = pool.take(100);
+        buffer.extend(&[b'x'; 1000]);
+        assert_eq!(buffer.capacity(), 1000, "more than the double at once");
     }
 
     #[test]

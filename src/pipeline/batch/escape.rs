@@ -6,6 +6,9 @@
 
 const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
 
+/// Every byte but a control character has one of these bits.
+const PRINTED_BITS: u8 = 0xE0;
+
 /// Bytes escaped at a time, which bounds the scratch room at the end of the output.
 const PIECE_BYTES: usize = 512;
 
@@ -74,7 +77,7 @@ fn fast(piece: &[u8], out: &mut [u8]) -> Option<usize> {
             let index = (left.trailing_zeros() / 8) as usize;
             left &= left - 1;
             let byte = *block.get(index)?;
-            if byte < b' ' {
+            if byte & PRINTED_BITS == 0 {
                 return None;
             }
             at += index - copied;
@@ -104,7 +107,7 @@ fn fast(piece: &[u8], out: &mut [u8]) -> Option<usize> {
 fn special(word: u64) -> u64 {
     let each = |byte: u8| u64::from_le_bytes([byte; 8]);
     let is_set = |bytes: u64| ((bytes & !HIGH_BITS) + !HIGH_BITS) | bytes;
-    let plain = is_set(word ^ each(b'"')) & is_set(word ^ each(b'\\')) & is_set(word & each(0xE0));
+    let plain = is_set(word ^ each(b'"')) & is_set(word ^ each(b'\\')) & is_set(word & each(PRINTED_BITS));
     !plain & HIGH_BITS
 }
 
@@ -156,6 +159,37 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// What the fast way makes of `text` in the room that it is given.
+    fn fast_way(text: &str) -> Option<Vec<u8>> {
+        let mut out = vec![0; room_bytes(text.len())];
+        let written = fast(text.as_bytes(), &mut out)?;
+        out.truncate(written);
+        Some(out)
+    }
+
+    #[test]
+    fn only_control_characters_take_the_slow_way() {
+        for before in 0..40 {
+            for after in 0..40 {
+                let text = |character| format!("{}{character}{}", " ".repeat(before), "y".repeat(after));
+                for control in ['\0', '\n', '\x1f'] {
+                    assert_eq!(fast_way(&text(control)), None, "{before} {control:?} {after}");
+                }
+                for plain in ['"', '\\', ' ', 'x', '\x7f', 'é'] {
+                    let text = text(plain);
+                    let quoted = serde_json::to_vec(&text).unwrap();
+                    let expected = Some(quoted[1..quoted.len() - 1].to_vec());
+                    assert_eq!(fast_way(&text), expected, "{before} {plain:?} {after}");
+                }
+            }
+        }
+        let all_escaped = "\"".repeat(PIECE_BYTES);
+        assert_eq!(
+            fast_way(&all_escaped).unwrap(),
+            "\\\"".repeat(PIECE_BYTES).into_bytes()
+        );
     }
 
     proptest! {

@@ -125,8 +125,8 @@ impl OpenBatch {
     /// Adds a document, escaping it; seals the batch when it is full.
     pub fn push(&mut self, document: &[u8], now: Instant) -> Pushed {
         let mut pushed = Pushed::default();
-        // A document grows by its two quotes and comma at least; when even that does not fit, seal first.
-        if self.documents > 0 && self.bytes() + document.len() + 3 + TAIL.len() > self.max_body_bytes {
+        // A document grows by its two quotes and comma at least; when even that does not fit, seal what there is first.
+        if self.bytes() + document.len() + 3 + TAIL.len() > self.max_body_bytes {
             pushed.sealed = self.seal();
         }
         let body = match &mut self.body {

@@ -148,3 +148,75 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn it_says_what_is_in_it() {
+    let mut open = OpenBatch::new(MAX_BODY_BYTES);
+    let start = Instant::now();
+    assert_eq!((open.documents(), open.bytes(), open.opened_at()), (0, 0, None));
+    for n in 0..3 {
+        assert!(open.push(b"{}", start + n * MAX_AGE / 9).sealed.is_none());
+    }
+    assert_eq!((open.documents(), open.opened_at()), (3, Some(start)));
+    assert_eq!(open.bytes(), HEAD.len() + "\"{}\",\"{}\",\"{}\"".len());
+    let _ = open.seal();
+    assert_eq!((open.documents(), open.bytes(), open.opened_at()), (0, 0, None));
+}
+
+#[test]
+fn a_document_that_just_fits_goes_with_the_others() {
+    let now = Instant::now();
+    let (first, second) = ([b'a'; 40], [b'b'; 30]);
+    let whole = HEAD.len() + first.len() + 2 + 1 + second.len() + 2 + TAIL.len();
+    for (max_body_bytes, together) in [(whole, true), (whole - 1, false)] {
+        let mut open = OpenBatch::new(max_body_bytes);
+        assert!(open.push(&first, now).sealed.is_none());
+        assert_eq!(
+            open.push(&second, now).sealed.is_none(),
+            together,
+            "{max_body_bytes}"
+        );
+        assert_eq!(open.seal().unwrap().documents, if together { 2 } else { 1 });
+    }
+}
+
+#[test]
+fn one_document_alone_holds_no_more_than_a_quarter_beyond_its_length() {
+    let now = Instant::now();
+    let document = [b'x'; 4000];
+    let batch = OpenBatch::of_one(&document, now).unwrap();
+    assert_eq!(documents_of(&batch), ["x".repeat(4000)]);
+    assert_eq!((batch.documents, batch.opened_at), (1, now));
+    assert_eq!(
+        batch.cost_bytes(),
+        5000 + size_of::<Batch>(),
+        "it did not have to grow"
+    );
+}
+
+#[test]
+fn the_next_body_starts_with_a_little_more_than_the_last_one_took() {
+    let mut open = OpenBatch::new(MAX_BODY_BYTES);
+    assert!(open.push(&[b'x'; 10_000], Instant::now()).sealed.is_none());
+    let bytes = open.seal().unwrap().body.len();
+    assert_eq!(bytes, 10_000 + 2 + HEAD.len() + TAIL.len());
+    assert_eq!(open.next_capacity_bytes, bytes + 626 + 1032);
+}
+
+#[test]
+fn memory_of_a_quarter_beyond_the_body_is_kept_and_more_is_given_back() {
+    let bytes = 2000;
+    let document = vec![b'x'; bytes - 2 - HEAD.len() - TAIL.len()];
+    for (capacity_bytes, held_bytes) in [(2499, 2499), (2500, 2500), (2501, 2000)] {
+        let mut open = OpenBatch::new(MAX_BODY_BYTES);
+        open.next_capacity_bytes = capacity_bytes;
+        assert!(open.push(&document, Instant::now()).sealed.is_none());
+        let batch = open.seal().unwrap();
+        assert_eq!(batch.body.len(), bytes);
+        assert_eq!(
+            batch.cost_bytes(),
+            held_bytes + size_of::<Batch>(),
+            "{capacity_bytes}"
+        );
+    }
+}

@@ -144,6 +144,63 @@ mod tests {
     }
 
     #[test]
+    fn a_body_that_takes_all_the_memory_for_sealed_batches_can_come() {
+        let intake = Intake::new(Budget::of_mb(3), Arc::default());
+        // 3 MiB less the eighth for the open batch is 2,752,512: a quarter more than this.
+        assert_eq!(intake.room_for(2_202_010), Room::Free);
+        assert_eq!(intake.room_for(2_202_011), Room::TooLong);
+    }
+
+    #[test]
+    fn a_spool_must_have_room_for_the_body_and_two_open_batches() {
+        let budget = Budget::of_mb(3).with_spool();
+        let ledger = Arc::new(Ledger::default());
+        let (spool, _worker) = Spool::on_fake(&FakeDisk::default(), 1 << 30, budget.to_spool_bytes, &ledger);
+        let intake = Intake::with_spool(budget, Arc::clone(&ledger), Some(spool));
+        for _ in 0..12 {
+            intake.add_from_elsewhere(&[b'x'; DOCUMENT_BYTES], Instant::now());
+        }
+        assert_eq!(intake.depth().spool.unwrap().to_write_bytes, 0);
+        // Beside what is there it has no room in memory. 1.5 MiB may wait for the disk: a quarter more than this and
+        // two open batches of 384 KiB.
+        assert_eq!(intake.room_for(471_859), Room::Free);
+        assert_eq!(intake.room_for(471_860), Room::Full);
+    }
+
+    #[test]
+    fn the_depth_tells_where_everything_is() {
+        for budget in [Budget::of_mb(3), Budget::of_mb(3).with_spool()] {
+            let intake = Intake::new(budget, Arc::default());
+            let now = Instant::now();
+            for _ in 0..2 {
+                intake.add_from_elsewhere(b"xy", now);
+                intake.seal(now);
+            }
+            let crate::pipeline::queue::Next::Ready(batch) = intake.take(now) else {
+                panic!("two were sealed");
+            };
+            intake.add([&b"xy"[..]; 3].into_iter(), now);
+            let sealed = Amount {
+                documents: 1,
+                bytes: batch.cost_bytes(),
+            };
+            assert_eq!(
+                intake.depth(),
+                Depth {
+                    open: Amount {
+                        documents: 3,
+                        bytes: "{\"TraceSegmentDocuments\":[\"xy\",\"xy\",\"xy\"".len(),
+                    },
+                    waiting: sealed,
+                    in_flight: sealed,
+                    budget_bytes: 3 << 20,
+                    spool: None,
+                }
+            );
+        }
+    }
+
+    #[test]
     fn a_spool_is_room_as_long_as_its_disk_keeps_up() {
         let ledger = Arc::new(Ledger::default());
         let budget = Budget::of_mb(3).with_spool();

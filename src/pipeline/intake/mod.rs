@@ -127,7 +127,16 @@ impl Intake {
         if document.len() <= DATAGRAM_MAX_BYTES {
             self.add(std::iter::once(document), now);
         } else if let Some(batch) = OpenBatch::of_one(document, now) {
-            let evicted = self.lock().queue.push(batch);
+            let evicted = {
+                let mut state = self.lock();
+                // What is in the open batch came before.
+                let mut evicted = match state.open.seal() {
+                    Some(older) => state.queue.push(older),
+                    None => Evicted::default(),
+                };
+                evicted.0.append(&mut state.queue.push(batch).0);
+                evicted
+            };
             self.spill(evicted, now);
             self.sealed.notify_one();
         }
@@ -326,5 +335,165 @@ impl Intake {
     fn lock(&self) -> MutexGuard<'_, State> {
         // No code panics under this lock in a way that leaves the state torn; going on beats taking every task down.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::logs::testing::LogLines;
+    use crate::pipeline::batch::MAX_AGE;
+
+    fn intake() -> Intake {
+        Intake::new(Budget::of_mb(3), Arc::default())
+    }
+
+    fn add(intake: &Intake, document: &[u8], now: Instant) {
+        intake.add(std::iter::once(document), now);
+    }
+
+    /// Whether `future` is done the first time it is asked.
+    async fn is_ready(future: impl Future<Output = ()>) -> bool {
+        tokio::select! {
+            biased;
+            () = future => true,
+            () = std::future::ready(()) => false,
+        }
+    }
+
+    #[test]
+    fn documents_with_replaced_bytes_are_counted_over_a_whole_receive() {
+        let intake = intake();
+        let documents = [&b"\xff"[..], b"x", b"\xfe"];
+        intake.add(documents.into_iter(), Instant::now());
+        assert_eq!(intake.ledger.snapshot().replaced_utf8, 2);
+    }
+
+    #[test]
+    fn a_document_that_is_larger_than_a_datagram_goes_in_a_batch_of_its_own_behind_what_came_before() {
+        for (bytes, batches, waiting) in [(DATAGRAM_MAX_BYTES, 1, 0), (DATAGRAM_MAX_BYTES + 1, 2, 2)] {
+            let (intake, now) = (intake(), Instant::now());
+            add(&intake, b"small", now);
+            intake.add_from_elsewhere(&vec![b'x'; bytes], now);
+            assert_eq!(intake.waiting_documents(), waiting, "{bytes}");
+            intake.seal(now);
+            let taken = std::iter::from_fn(|| match intake.take(now) {
+                Next::Ready(batch) => Some(batch.documents),
+                _ => None,
+            });
+            assert_eq!(taken.count(), batches, "{bytes}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_receiver_is_told_of_a_batch_that_it_did_not_open() {
+        let (intake, now) = (intake(), Instant::now());
+        add(&intake, b"x", now);
+        assert!(!is_ready(intake.opened()).await);
+        intake.add_from_elsewhere(b"x", now);
+        assert!(is_ready(intake.opened()).await);
+        assert!(!is_ready(intake.opened()).await);
+    }
+
+    #[tokio::test]
+    async fn the_sender_is_told_of_every_sealed_batch_and_of_nothing_else() {
+        let (intake, now) = (intake(), Instant::now());
+        add(&intake, b"x", now);
+        intake.tick(now);
+        assert!(!is_ready(intake.sealed()).await, "it is still open");
+        intake.tick(now + MAX_AGE);
+        assert!(is_ready(intake.sealed()).await, "by its age");
+        intake.add([&b"x"[..]; 50].into_iter(), now);
+        assert!(is_ready(intake.sealed()).await, "by its documents");
+        intake.add_from_elsewhere(&[b'x'; DATAGRAM_MAX_BYTES + 1], now);
+        assert!(is_ready(intake.sealed()).await, "by its length");
+        assert!(intake.take_back(Batch::of_body(Vec::new(), 1, now)));
+        assert!(is_ready(intake.sealed()).await, "from the spool");
+        intake.wake();
+        assert!(is_ready(intake.sealed()).await, "woken");
+        add(&intake, b"x", now);
+        assert!(!is_ready(intake.sealed()).await);
+    }
+
+    #[test]
+    fn the_next_tick_is_when_the_open_batch_must_go_or_a_line_may_be_said() {
+        let (intake, now) = (intake(), Instant::now());
+        assert_eq!(intake.next_tick(), None);
+        add(&intake, b"x", now);
+        assert_eq!(intake.next_tick(), Some(now + MAX_AGE));
+        intake.tick(now + MAX_AGE);
+        assert_eq!(intake.next_tick(), None);
+        // The first is said at once, the second has to wait.
+        intake.lose(1, DropReason::BufferFull, now);
+        assert_eq!(intake.next_tick(), None);
+        intake.lose(1, DropReason::BufferFull, now);
+        let due = now + Duration::from_secs(1);
+        assert_eq!(intake.next_tick(), Some(due));
+        intake.tick(due);
+        assert_eq!(intake.next_tick(), None);
+    }
+
+    #[test]
+    fn the_oldest_document_is_the_oldest_of_those_that_wait_sealed_or_not() {
+        let (intake, now) = (intake(), Instant::now());
+        assert_eq!((intake.oldest(), intake.bytes()), (None, 0));
+        let second = now + Duration::from_secs(1);
+        add(&intake, b"x", now);
+        assert_eq!(
+            (intake.oldest(), intake.bytes()),
+            (Some(now), 0),
+            "only what is sealed is counted"
+        );
+        intake.seal(now);
+        add(&intake, b"x", second);
+        assert_eq!(intake.oldest(), Some(now));
+        let Next::Ready(batch) = intake.take(now) else {
+            panic!("it was sealed");
+        };
+        assert_eq!(
+            (intake.oldest(), intake.bytes()),
+            (Some(second), batch.cost_bytes())
+        );
+    }
+
+    #[test]
+    fn what_was_pushed_out_is_said_once_a_second_and_at_the_end() {
+        let log = LogLines::collect();
+        let (intake, now) = (intake(), Instant::now());
+        for documents in [1, 20, 300] {
+            intake.lose(documents, DropReason::BufferFull, now);
+        }
+        intake.tick(now + Duration::from_millis(999));
+        let spilled = |segments: usize| {
+            format!(
+                "[Warn] Spilling over {segments} segments: the buffer memory limit is reached, the oldest are dropped; \
+                 -m raises it"
+            )
+        };
+        assert_eq!(log.take(), [spilled(1)]);
+        intake.tick(now + Duration::from_secs(1));
+        assert_eq!(log.take(), [spilled(320)]);
+        intake.lose(4000, DropReason::BufferFull, now + Duration::from_secs(1));
+        intake.seal(now + Duration::from_secs(1));
+        assert_eq!(log.take(), [spilled(4000)]);
+        assert_eq!(intake.ledger.snapshot().dropped(DropReason::BufferFull), 4321);
+    }
+
+    #[test]
+    fn once_abandoned_nothing_comes_in_and_nothing_more_ends() {
+        let (intake, now) = (intake(), Instant::now());
+        add(&intake, b"x", now);
+        intake.seal(now);
+        let Next::Ready(in_flight) = intake.take(now) else {
+            panic!("it was sealed");
+        };
+        add(&intake, b"y", now);
+        assert_eq!(intake.abandon().len(), 2, "in flight and open");
+        intake.settle(&in_flight);
+        intake.replace(&in_flight, [in_flight.clone()], now);
+        assert!(!intake.take_back(in_flight));
+        assert_eq!((intake.held().documents, intake.bytes()), (0, 0));
     }
 }

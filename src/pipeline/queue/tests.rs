@@ -132,6 +132,103 @@ fn what_is_abandoned_comes_out_whole_and_late_answers_change_nothing() {
     assert!(matches!(queue.take(now), Next::Empty));
 }
 
+#[test]
+fn what_waits_and_what_is_in_flight_are_counted_apart() {
+    let now = Instant::now();
+    let mut queue = Queue::new(usize::MAX);
+    assert_eq!(queue.oldest(), None);
+    let (first, second) = (batch(2, now), batch(30, now + Duration::from_millis(1)));
+    let (first_cost, second_cost) = (first.cost_bytes(), second.cost_bytes());
+    assert!(queue.push(first).0.is_empty());
+    assert!(queue.push(second).0.is_empty());
+    assert_eq!((queue.waiting_documents(), queue.in_flight_documents()), (32, 0));
+    assert_eq!(
+        (queue.waiting_bytes(), queue.in_flight_bytes()),
+        (first_cost + second_cost, 0)
+    );
+    assert_eq!(queue.oldest(), Some(now));
+    let _in_flight = ready(queue.take(now));
+    assert_eq!((queue.waiting_documents(), queue.in_flight_documents()), (30, 2));
+    assert_eq!(
+        (queue.waiting_bytes(), queue.in_flight_bytes()),
+        (second_cost, first_cost)
+    );
+    assert_eq!(queue.bytes(), first_cost + second_cost);
+    assert_eq!(queue.oldest(), Some(now + Duration::from_millis(1)));
+}
+
+#[test]
+fn the_parts_of_a_batch_stand_in_its_place_by_age() {
+    let now = Instant::now();
+    let mut queue = Queue::new(usize::MAX);
+    assert!(queue.push(batch(9, now)).0.is_empty());
+    let whole = ready(queue.take(now));
+    assert!(queue.push(batch(3, now + Duration::from_millis(1))).0.is_empty());
+    assert!(queue.replace(&whole, [batch(4, now), batch(5, now)]).0.is_empty());
+    assert_eq!((queue.waiting_documents(), queue.in_flight_documents()), (12, 0));
+    let order: Vec<usize> = (0..3).map(|_| ready(queue.take(now)).documents).collect();
+    assert_eq!(order, [4, 5, 3]);
+    // It came to its end above: its parts are not taken twice.
+    assert!(queue.replace(&whole, [batch(9, now)]).0.is_empty());
+    assert!(matches!(queue.take(now), Next::Empty));
+}
+
+#[test]
+fn parts_that_hold_more_than_the_whole_push_out_the_oldest() {
+    let now = Instant::now();
+    let cost = batch(10, now).cost_bytes();
+    let mut queue = Queue::new(cost);
+    assert!(queue.push(batch(10, now)).0.is_empty());
+    let whole = ready(queue.take(now));
+    let later = now + Duration::from_millis(1);
+    assert_eq!(
+        queue
+            .replace(&whole, [batch(10, now), batch(10, later)])
+            .documents(),
+        10
+    );
+    assert_eq!(queue.oldest(), Some(later));
+}
+
+#[test]
+fn what_was_on_disk_is_taken_back_only_where_there_is_room() {
+    let now = Instant::now();
+    let cost = batch(10, now).cost_bytes();
+    let mut queue = Queue::new(3 * cost);
+    let (second, first) = (now + Duration::from_millis(1), now);
+    assert!(queue.take_back(batch(10, second)));
+    assert!(queue.take_back(batch(10, first)));
+    assert_eq!(queue.oldest(), Some(first), "at its place by age");
+    assert!(queue.take_back(batch(10, now)), "exactly the budget");
+    assert!(!queue.take_back(batch(1, now)));
+    assert_eq!(queue.waiting_documents(), 30);
+
+    let mut queue = Queue::new(3 * cost - 1);
+    assert!(queue.take_back(batch(10, now)) && queue.take_back(batch(10, now)));
+    assert!(!queue.take_back(batch(10, now)), "a byte too much");
+
+    let mut queue = Queue::new(cost - 1);
+    assert!(
+        queue.take_back(batch(10, now)),
+        "larger than the budget, with nothing beside it"
+    );
+    assert!(!queue.take_back(batch(10, now)));
+}
+
+#[test]
+fn half_of_the_budget_is_not_less_than_half() {
+    let now = Instant::now();
+    let cost = batch(10, now).cost_bytes();
+    for (budget_bytes, is_half_empty) in [(2 * cost, false), (2 * cost + 1, false), (2 * cost + 2, true)] {
+        let mut queue = Queue::new(budget_bytes);
+        assert!(queue.is_half_empty());
+        assert!(queue.push(batch(10, now)).0.is_empty());
+        assert_eq!(queue.is_half_empty(), is_half_empty, "{budget_bytes}");
+        let _in_flight = ready(queue.take(now));
+        assert_eq!(queue.is_half_empty(), is_half_empty, "in flight it counts too");
+    }
+}
+
 #[derive(Debug, Clone)]
 enum Step {
     Push(usize),

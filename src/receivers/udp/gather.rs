@@ -147,4 +147,34 @@ mod tests {
             assert_eq!(gather.pause(now + MS).as_micros(), pause_us, "{datagrams}");
         }
     }
+
+    #[test]
+    fn the_last_receive_was_long_ago_from_twice_the_longest_pause_on() {
+        let ns = Duration::from_nanos(1);
+        let bound = 2 * Gather::new(8 << 20).longest;
+        for (silence, pauses) in [(bound - ns, true), (bound, false), (bound + ns, false)] {
+            let mut gather = Gather::new(8 << 20);
+            let now = Instant::now();
+            gather.pause(now);
+            gather.received(1, 1000);
+            assert_eq!(!gather.pause(now + silence).is_zero(), pauses, "{silence:?}");
+        }
+    }
+
+    #[test]
+    fn a_pause_of_the_least_length_is_made() {
+        // Twice a million bytes in a second fill a sixteenth of the buffer in 500 µs.
+        for (bytes, pause) in [(1_000_000, MIN_PAUSE), (1_001_000, Duration::ZERO)] {
+            let now = Instant::now();
+            let mut gather = Gather {
+                granted_bytes: 16_000.0,
+                longest: MAX_PAUSE,
+                since: Some(now - Duration::from_secs(1)),
+                until: Some(now),
+                bytes: 0,
+            };
+            gather.received(0, bytes);
+            assert_eq!(gather.pause(now), pause, "{bytes}");
+        }
+    }
 }

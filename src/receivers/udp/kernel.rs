@@ -56,17 +56,18 @@ impl KernelDrops {
     }
 }
 
-#[cfg(target_os = "linux")]
+#[cfg_attr(not(target_os = "linux"), expect(unused_variables))]
 fn inode(socket: &std::net::UdpSocket) -> Option<String> {
-    use std::os::fd::AsRawFd;
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::fd::AsRawFd;
 
-    let link = std::fs::read_link(Path::new("/proc/self/fd").join(socket.as_raw_fd().to_string())).ok()?;
-    let name = link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?;
-    Some(name.to_owned())
-}
-
-#[cfg(not(target_os = "linux"))]
-fn inode(_: &std::net::UdpSocket) -> Option<String> {
+        let link =
+            std::fs::read_link(Path::new("/proc/self/fd").join(socket.as_raw_fd().to_string())).ok()?;
+        let name = link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?;
+        Some(name.to_owned())
+    }
+    #[cfg(not(target_os = "linux"))]
     None
 }
 

@@ -2,9 +2,13 @@ use std::sync::Mutex;
 
 use serde_json::{Value, json};
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
 use super::*;
+use crate::config::{Files, Flags, Sourced, load};
 use crate::ledger::RejectReason;
 use crate::ledger::calls::Ended;
+use crate::logs::testing::LogLines;
 
 type Outcome = Result<(), PutError>;
 
@@ -12,15 +16,21 @@ type Outcome = Result<(), PutError>;
 #[derive(Clone)]
 struct Service {
     reports: Arc<Mutex<Vec<Value>>>,
+    /// What a call takes.
+    takes: Duration,
     script: Arc<dyn Fn(usize) -> Outcome + Send + Sync>,
 }
 
 impl PutTelemetry for Service {
     async fn put_telemetry(&self, body: Bytes, limit: Duration) -> Outcome {
         assert_eq!(limit, Duration::from_secs(2));
-        let mut reports = self.reports.lock().unwrap();
-        reports.push(serde_json::from_slice(&body).unwrap());
-        (self.script)(reports.len() - 1)
+        let call = {
+            let mut reports = self.reports.lock().unwrap();
+            reports.push(serde_json::from_slice(&body).unwrap());
+            reports.len() - 1
+        };
+        tokio::time::sleep(self.takes).await;
+        (self.script)(call)
     }
 }
 
@@ -43,9 +53,14 @@ struct Bench {
 
 impl Bench {
     fn start(script: impl Fn(usize) -> Outcome + Send + Sync + 'static) -> Self {
+        Self::start_slow(Duration::ZERO, script)
+    }
+
+    fn start_slow(takes: Duration, script: impl Fn(usize) -> Outcome + Send + Sync + 'static) -> Self {
         let ledger = Arc::new(Ledger::default());
         let service = Service {
             reports: Arc::default(),
+            takes,
             script: Arc::new(script),
         };
         let (stop, stopped) = oneshot::channel();
@@ -115,6 +130,43 @@ async fn a_record_is_sent_each_minute_after_the_first_segment_and_one_at_the_end
         })
         .collect();
     assert_eq!(counts, [(1, 10, 7), (1, 5, 0)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_runs_at_the_stop_is_waited_for_and_what_it_carried_is_not_sent_again() {
+    let bench = Bench::start_slow(Duration::from_secs(1), |_| Ok(()));
+    bench.ledger.add_received(10);
+    let mut ticks = tokio::time::interval(Duration::from_millis(100));
+    while bench.service.reports.lock().unwrap().is_empty() {
+        ticks.tick().await;
+    }
+    bench.ledger.add_received(5);
+    let told = tokio::time::Instant::now();
+    let reports = bench.end().await;
+    assert!(
+        told.elapsed() <= Duration::from_secs(2),
+        "one call is over, one is made"
+    );
+    let received: Vec<i64> = reports
+        .iter()
+        .flat_map(records)
+        .map(|record| record["SegmentsReceivedCount"].as_i64().unwrap())
+        .collect();
+    assert_eq!(received, [10, 5]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_runs_at_the_stop_and_fails_is_made_once_more_with_the_last_record() {
+    let bench = Bench::start_slow(Duration::from_secs(1), |call| match call {
+        0 => Err(failure(ErrorClass::ServerError, Some(500))),
+        _ => Ok(()),
+    });
+    bench.ledger.add_received(10);
+    tokio::time::sleep(Duration::from_millis(60_500)).await;
+    bench.ledger.add_received(5);
+    let reports = bench.end().await;
+    let sizes: Vec<_> = reports.iter().map(|report| records(report).len()).collect();
+    assert_eq!(sizes, [1, 2]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -237,4 +289,107 @@ fn names_are_cut_to_what_the_service_takes() {
         ),
         (20, 255, 500)
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_of_failed_calls_is_said_once() {
+    let log = LogLines::collect();
+    let bench = Bench::start(|call| match call {
+        0 | 1 | 3 => Err(failure(ErrorClass::ServerError, Some(500))),
+        _ => Ok(()),
+    });
+    bench.ledger.add_received(1);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    for lines in [1, 0, 0, 1, 0] {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let said = vec![
+            "[Warn] Sending telemetry records failed with: ServerError; segments are not affected, --no-telemetry \
+             switches these calls off";
+            lines
+        ];
+        assert_eq!(log.take(), said);
+    }
+    bench.end().await;
+}
+
+/// A file system without any.
+struct NoFiles;
+
+impl Files for NoFiles {
+    fn read(&self, _: &std::path::Path) -> std::io::Result<Vec<u8>> {
+        Err(std::io::ErrorKind::NotFound.into())
+    }
+}
+
+fn config(flags: &Flags) -> Config {
+    load(flags, &Environment::default(), &NoFiles).unwrap()
+}
+
+/// A metadata address that knows an instance `i-metadata`, host `metadata-host`.
+async fn metadata() -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    head.push(stream.read_u8().await.unwrap());
+                }
+                let head = String::from_utf8(head).unwrap();
+                let body = match head.split(' ').nth(1).unwrap() {
+                    "/latest/meta-data/instance-id" => "i-metadata",
+                    "/latest/meta-data/hostname" => "metadata-host",
+                    _ => "a-token",
+                };
+                let answer = format!(
+                    "HTTP/1.1 200 OK\r\nx-aws-ec2-metadata-token-ttl-seconds: 21600\r\nconnection: close\r\n\
+                     content-length: {}\r\n\r\n{body}",
+                    body.len()
+                );
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            });
+        }
+    });
+    format!("http://{address}")
+}
+
+#[tokio::test]
+async fn who_reports_is_asked_of_the_environment_and_then_of_the_machine_unless_in_local_mode() {
+    let url = metadata().await;
+    for (set, local_mode, expected) in [
+        (
+            &["AWS_INSTANCE_ID", "AWS_HOSTNAME"][..],
+            false,
+            ("i-0123", "host"),
+        ),
+        (&["AWS_INSTANCE_ID"], false, ("i-0123", "metadata-host")),
+        (&["AWS_HOSTNAME"], false, ("i-metadata", "host")),
+        (&[], false, ("i-metadata", "metadata-host")),
+        (&["AWS_HOSTNAME"], true, ("", "host")),
+        (&[], true, ("", "")),
+    ] {
+        let mut environment = Environment::default();
+        let mut put = |name: &str, value: &str| environment.0.insert(name.to_owned(), value.to_owned());
+        put("AWS_EC2_METADATA_SERVICE_ENDPOINT", &url);
+        for name in set {
+            let value = if *name == "AWS_HOSTNAME" { "host" } else { "i-0123" };
+            put(name, value);
+        }
+        let flags = Flags {
+            local_mode: Some(local_mode),
+            resource_arn: Some(Sourced {
+                value: "arn:aws:ec2:x".to_owned(),
+                source: "flag -a".to_owned(),
+            }),
+            ..Flags::default()
+        };
+        let (instance_id, hostname) = expected;
+        assert_eq!(
+            identity(&config(&flags), &environment).await,
+            Identity::new(instance_id, hostname, "arn:aws:ec2:x"),
+            "{set:?} {local_mode}"
+        );
+    }
 }

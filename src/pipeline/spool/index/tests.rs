@@ -241,3 +241,33 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_damaged_file_takes_up_its_room_until_it_is_gone() {
+    let mut index = index(9, &[10]);
+    index.found_damaged(name(20, 1, 2 * BLOCK_BYTES));
+    index.found_damaged(name(30, 2, 1));
+    assert_eq!((index.bytes(), index.files()), (4 * BLOCK_BYTES, 1));
+    index.damaged_gone(name(20, 1, 0).id);
+    assert_eq!(index.bytes(), 2 * BLOCK_BYTES);
+    assert_eq!(index.next_id(40).sequence, 3);
+}
+
+#[test]
+fn a_file_that_is_set_aside_does_not_wait_any_more() {
+    let mut index = index(9, &[10, 20]);
+    // One that waits, and one that does not.
+    assert_eq!(index.set_aside(name(20, 1, 0).id), []);
+    assert_eq!((index.waiting_files(), index.waiting_documents()), (1, 10));
+    let out = index.check_out().unwrap();
+    assert_eq!(index.set_aside(out.id), []);
+    assert_eq!((index.waiting_files(), index.files()), (0, 0));
+    assert_eq!(index.bytes(), 2 * BLOCK_BYTES);
+}
+
+#[test]
+fn a_file_does_not_push_out_itself() {
+    let index = index(1, &[10]);
+    assert_eq!(index.room_for(&name(10, 0, 1)), None);
+    assert!(index.room_for(&name(10, 1, 1)).is_some());
+}

@@ -227,6 +227,46 @@ fn a_file_that_somebody_removed_is_told() {
 }
 
 #[test]
+fn a_settled_file_that_somebody_removed_is_gone_too() {
+    let at = moment();
+    let disk = FakeDisk::default();
+    let (mut store, _) = open(&disk, MB);
+    stored(&mut store, vec![batch(1, 2, 10, at)], at);
+    let id = taken(&mut store, at).origin.unwrap().file();
+    disk.lose(&whole_names(&disk)[0]);
+    store.settle(id).unwrap();
+    assert_eq!(store.index().files(), 0);
+}
+
+#[test]
+fn a_file_that_cannot_be_read_now_waits_until_it_can() {
+    let at = moment();
+    let disk = FakeDisk::default();
+    let (mut store, _) = open(&disk, MB);
+    stored(&mut store, vec![batch(1, 2, 10, at)], at);
+    disk.set_read_fault(Some(io::ErrorKind::PermissionDenied));
+    assert!(
+        matches!(store.take(at), Taken::Failed(error) if error.kind() == io::ErrorKind::PermissionDenied)
+    );
+    assert_eq!(store.index().waiting_files(), 1);
+    disk.set_read_fault(None);
+    assert_eq!(taken(&mut store, at).documents, 2);
+}
+
+#[test]
+fn what_is_foreign_is_counted_but_for_hidden_files_and_so_is_a_directory_that_others_may_write_to() {
+    let disk = FakeDisk::default();
+    for name in [".hidden", "a.txt", "b.txt", "c.txt"] {
+        disk.plant(name, b"mine");
+    }
+    let (_, found) = open(&disk, MB);
+    assert_eq!((found.foreign, found.open_to_others), (3, false));
+    disk.open_to_others();
+    let (_, found) = open(&disk, MB);
+    assert!(found.open_to_others);
+}
+
+#[test]
 fn times_that_cannot_be_are_taken_for_now() {
     let at = moment();
     assert_eq!(at.instant_of(at.unix_ms + 1), at.instant);

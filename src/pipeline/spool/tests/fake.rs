@@ -22,7 +22,10 @@ struct State {
     power_left: Option<usize>,
     /// What every change fails with.
     fault: Option<io::ErrorKind>,
+    /// What every read fails with.
+    read_fault: Option<io::ErrorKind>,
     locked: bool,
+    open_to_others: bool,
     operations: usize,
 }
 
@@ -60,6 +63,16 @@ impl FakeDisk {
     /// Every change fails from now on; `None`: no more.
     pub(crate) fn set_fault(&self, fault: Option<io::ErrorKind>) {
         self.state().fault = fault;
+    }
+
+    /// Every read fails from now on; `None`: no more.
+    pub(crate) fn set_read_fault(&self, fault: Option<io::ErrorKind>) {
+        self.state().read_fault = fault;
+    }
+
+    /// Others may write to the directory.
+    pub(crate) fn open_to_others(&self) {
+        self.state().open_to_others = true;
     }
 
     /// Another process has the directory.
@@ -181,6 +194,10 @@ impl Disk for FakeDisk {
         Ok(())
     }
 
+    fn is_open_to_others(&self) -> bool {
+        self.state().open_to_others
+    }
+
     fn list(&self) -> io::Result<Vec<(String, u64)>> {
         let state = self.state();
         Ok(state
@@ -239,6 +256,9 @@ impl Disk for FakeDisk {
     fn read(&self, name: &str, bytes: u64) -> io::Result<Vec<u8>> {
         let mut state = self.state();
         state.operations += 1;
+        if let Some(fault) = state.read_fault {
+            return Err(fault.into());
+        }
         let inode = *state.names.get(name).ok_or(io::ErrorKind::NotFound)?;
         let mut content = state.contents[inode].0.clone();
         content.truncate(bytes as usize + 1);

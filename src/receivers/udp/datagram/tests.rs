@@ -157,3 +157,103 @@ proptest! {
         }
     }
 }
+
+const BODY: &[u8] = b"{\"id\":\"0123456789abcdef\"}";
+
+/// A header that is valid but for what `value` says.
+fn with_value(value: &str) -> Vec<u8> {
+    let header = format!("{{\"format\":\"json\",\"version\":1,\"x\":{value}}}\n");
+    [header.as_bytes(), BODY].concat()
+}
+
+#[test]
+fn a_header_nests_as_deep_as_the_bound_says_and_no_deeper() {
+    // The header's own brace is one of them.
+    for (open, close) in [("[", "]"), ("{\"y\":", "}")] {
+        for (depth, taken) in [(MAX_DEPTH - 1, true), (MAX_DEPTH, false), (MAX_DEPTH + 1, false)] {
+            let datagram = with_value(&format!("{}1{}", open.repeat(depth), close.repeat(depth)));
+            assert_eq!(document(&datagram).is_ok(), taken, "{depth} of {open}");
+        }
+    }
+}
+
+#[test]
+fn a_header_may_be_longer_than_it_may_be_deep() {
+    let datagram = with_value(&format!("\"{}\"", "]".repeat(2 * MAX_DEPTH)));
+    assert_eq!(document(&datagram), Ok(BODY));
+}
+
+/// The line in the log about `datagram`, which must be refused.
+fn line(datagram: &[u8]) -> String {
+    document(datagram).unwrap_err().to_string()
+}
+
+#[test]
+fn what_is_missing_is_told_without_showing_what_is_there() {
+    assert_eq!(
+        line(b"{\"name\":\"secret\"}"),
+        "Missing header or segment: no newline in a datagram of 17 bytes; a datagram is \
+         {\"format\":\"json\",\"version\":1}, a newline and the segment document"
+    );
+    assert_eq!(
+        line(b"{\"format\":\"json\",\"version\":1}\n"),
+        "Missing header or segment: nothing after the header line in a datagram of 30 bytes"
+    );
+}
+
+#[test]
+fn a_refused_header_is_shown_up_to_64_bytes() {
+    let told = |shown: &str, bytes: usize| {
+        format!(
+            "Invalid header: {shown} in a datagram of {bytes} bytes; expected {{\"format\":\"json\",\"version\":1}}"
+        )
+    };
+    for (header, shown) in [
+        (
+            "{\"format\":\"xml\",\"version\":1}",
+            "{\"format\":\"xml\",\"version\":1}",
+        ),
+        (
+            " {\"version\":2,\"FORMAT\":\"json\"}",
+            " {\"version\":2,\"FORMAT\":\"json\"}",
+        ),
+        ("[\"format\",\"json\"]", "[\"format\",\"json\"]"),
+        ("GET / HTTP/1.1\r", "GET / HTTP/1.1\\r"),
+        // So short that there is nothing in it.
+        ("{", "{"),
+        ("[{}]", "[{}]"),
+    ] {
+        let datagram = format!("{header}\nbody");
+        assert_eq!(line(datagram.as_bytes()), told(shown, datagram.len()), "{header}");
+    }
+    let long = format!("{{\"format\":\"{}\"}}", "x".repeat(100));
+    let shown = format!("{}… ({} bytes)", &long[..64], long.len());
+    assert_eq!(
+        line(format!("{long}\nbody").as_bytes()),
+        told(&shown, long.len() + 5)
+    );
+}
+
+#[test]
+fn a_first_line_that_may_be_a_segment_is_not_shown() {
+    let hidden = |bytes: usize| {
+        format!(
+            "Invalid header: the first line has neither format nor version (a segment without header line?) in a \
+             datagram of {bytes} bytes; expected {{\"format\":\"json\",\"version\":1}}"
+        )
+    };
+    // What says so comes too late.
+    let late = format!("{{\"{}\":1,\"format\":\"json\"}}", "x".repeat(64));
+    for header in [
+        "{\"user\":\"secret\"}",
+        "[{\"user\":\"secret\"}]",
+        "\"user\":\"secret\",",
+        "  \t{\"user\":\"secret\"}",
+        "{\"a\"}",
+        "[1,2]",
+        &late,
+    ] {
+        let datagram = format!("{header}\nbody");
+        assert_eq!(line(datagram.as_bytes()), hidden(datagram.len()), "{header}");
+    }
+}
