@@ -21,7 +21,7 @@ use std::fmt;
 use clap::{ArgAction, ArgMatches};
 
 use crate::config::{Flags, Sourced};
-pub use dev::{DevFlags, SendFlags};
+pub use dev::{DevFlags, Sampling, SendFlags};
 
 use definition::{Kind, command};
 use dev::Asked;

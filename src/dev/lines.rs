@@ -11,6 +11,8 @@ use aws_smithy_types::date_time::Format;
 use serde_json::json;
 use xray_service::digest::Digest;
 use xray_service::model::{Entity, Marks, Tree};
+use xray_service::sampling::Reported;
+use xray_service::service::{Refusal, Refused};
 
 use crate::logs::sanitize;
 
@@ -198,6 +200,30 @@ pub fn json_line(digest: &Digest) -> String {
         "in_progress": digest.in_progress,
     })
     .to_string()
+}
+
+/// What SDKs have reported about requests, without the end of the line.
+#[must_use]
+pub fn sampling(rule: &str, reported: Reported, style: Style) -> String {
+    let Reported { requests, sampled } = reported;
+    let noun = if requests == 1 { "request" } else { "requests" };
+    let text = format!(
+        "SDKs saw {requests} {noun} and sent {sampled}: rule {}",
+        shown(rule)
+    );
+    style.paint(Paint::Dim, &text)
+}
+
+/// A document that was not taken, without the end of the line.
+#[must_use]
+pub fn refused(refused: &Refused, style: Style) -> String {
+    let Refusal { id, message, .. } = &refused.refusal;
+    let mut line = style.paint(Paint::Red, "REFUSED");
+    for text in [&refused.name, id].into_iter().flatten() {
+        let _ = write!(line, "  {}", shown(text));
+    }
+    let _ = write!(line, "  {}", sanitize(message.as_bytes(), MESSAGE_CHARS));
+    line
 }
 
 fn marks(marks: Marks) -> impl Iterator<Item = &'static str> {

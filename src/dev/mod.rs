@@ -8,6 +8,7 @@
 //! | [`settings`] | flags to its configuration |
 //! | `web`, [`page`] | the TCP port, and the page's files |
 //! | [`finished`], [`lines`], [`screen`] | when a trace is finished, and how a terminal shows it |
+//! | [`remarks`] | what a terminal says beside traces |
 //! | [`disk`] | traces in a file |
 //! | [`send`] | `xray send`: one segment to try with |
 
@@ -15,6 +16,7 @@ pub mod disk;
 pub mod finished;
 pub mod lines;
 pub mod page;
+pub mod remarks;
 pub mod run;
 pub mod screen;
 pub mod send;

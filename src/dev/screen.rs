@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 
 use super::finished::{PATIENCE, Waiting};
 use super::lines::{self, Style};
+use super::remarks::{Form, Remarks};
 use super::web::Shared;
 use crate::config::LogFormat;
 
@@ -28,19 +29,26 @@ pub struct View {
     pub format: LogFormat,
     /// Colours, for lines for people.
     pub style: Style,
+    /// Also what was refused: the log, which says it, does not go to this terminal.
+    pub refusals: bool,
 }
 
 impl View {
     /// For the stdout of this process: coloured when it is a terminal and `NO_COLOR` is not set.
     #[must_use]
-    pub fn of_process(tree: bool, format: LogFormat) -> Self {
+    pub fn of_process(tree: bool, format: LogFormat, refusals: bool) -> Self {
         let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let style = if io::stdout().is_terminal() && !plain {
             Style::Coloured
         } else {
             Style::Plain
         };
-        Self { tree, format, style }
+        Self {
+            tree,
+            format,
+            style,
+            refusals,
+        }
     }
 }
 
@@ -105,11 +113,21 @@ pub(super) async fn show(
     mut stop: oneshot::Receiver<()>,
 ) -> Screen {
     let mut changes = shared.changes();
+    // What was refused before this task ran is news.
+    changes.mark_changed();
     // Those from a file are not news.
     let mut revision = shared.service().traces().revision();
     let mut waiting = Waiting::default();
+    let mut remarks = Remarks::default();
+    let form = match view.format {
+        LogFormat::Json => Form::Json,
+        LogFormat::Text => Form::Text(view.style),
+    };
     loop {
-        let due = waiting.next_due();
+        let due = [waiting.next_due(), remarks.next_due()]
+            .into_iter()
+            .flatten()
+            .min();
         let sleeping = async {
             match due {
                 Some(due) => tokio::time::sleep_until(due.into()).await,
@@ -127,6 +145,10 @@ pub(super) async fn show(
             if let Some(text) = text_of(&shared, &id, view, &mut waiting) {
                 screen.say(text);
             }
+        }
+        let said = remarks.say(&shared.service(), view.refusals, form, now);
+        if !said.is_empty() {
+            screen.say(said);
         }
         if is_last {
             return screen;

@@ -42,7 +42,7 @@ fn otlp(prefix: &str, text: &str) -> Option<String> {
             at + 1
         ));
     }
-    if text.len() % 4 != 0 {
+    if !text.len().is_multiple_of(4) {
         return Some(format!(
             "the base64 after {prefix} has {} characters, which is no multiple of 4",
             text.len()
@@ -73,7 +73,10 @@ fn not_json(document: &str, error: &serde_json::Error) -> String {
         return "the document is empty".to_owned();
     }
     if error.is_eof() {
-        return format!("no JSON: {what}; the document ends after {} bytes", document.len());
+        return format!(
+            "no JSON: {what}; the document ends after {} bytes",
+            document.len()
+        );
     }
     let line = document.split('\n').nth(error.line().saturating_sub(1));
     // Columns are bytes from 1, and may point into a character.
@@ -81,7 +84,12 @@ fn not_json(document: &str, error: &serde_json::Error) -> String {
     let before = &before[..error.column().saturating_sub(1).min(before.len())];
     let before = String::from_utf8_lossy(before);
     let character = before.chars().count();
-    let rest: String = line.unwrap_or_default().chars().skip(character).take(12).collect();
+    let rest: String = line
+        .unwrap_or_default()
+        .chars()
+        .skip(character)
+        .take(12)
+        .collect();
     format!(
         "no JSON: {what} at line {}, character {}: {rest:?}",
         error.line(),
@@ -382,10 +390,7 @@ mod tests {
     #[test]
     fn what_a_document_holds_is_escaped_and_short() {
         let said = of(|v| v["name"] = json!(format!("a\u{1b}[31m\n\u{202e}{}", "x".repeat(150))));
-        assert!(
-            said.starts_with("name \"a\\u{1b}[31m\\n\\u{202e}xxx"),
-            "{said}"
-        );
+        assert!(said.starts_with("name \"a\\u{1b}[31m\\n\\u{202e}xxx"), "{said}");
         let long = of(|v| {
             v["subsegments"][0]["name"] = json!("n".repeat(100));
             v["subsegments"][0]["subsegments"][0]["name"] = json!("\u{7}".repeat(100));

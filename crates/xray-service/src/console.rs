@@ -356,6 +356,9 @@ pub fn stats(service: &Service, about: &About) -> Value {
             "file": about.store_file,
         },
         "refused": {"count": count, "latest": latest},
+        "sampling": service.reported().iter().map(|(rule, reported)| {
+            json!({"rule": rule, "requests": reported.requests, "sampled": reported.sampled})
+        }).collect::<Vec<Value>>(),
     })
 }
 

@@ -426,8 +426,11 @@ mod tests {
     }
 
     fn subsegment(id: &str, parent: &str, more: Value) -> Value {
-        let mut data = json!({"id": id, "parent_id": parent, "type": "subsegment", "start_time": 10, "end_time": 11});
-        data.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let mut data =
+            json!({"id": id, "parent_id": parent, "type": "subsegment", "start_time": 10, "end_time": 11});
+        data.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
         data
     }
 
@@ -458,7 +461,11 @@ mod tests {
         );
         assert_eq!(
             calls(&digest),
-            [("Clients", "## handler"), ("## handler", "db"), ("## handler", "carts")]
+            [
+                ("Clients", "## handler"),
+                ("## handler", "db"),
+                ("## handler", "carts")
+            ]
         );
         assert_eq!(
             digest.parts[0].annotations,
@@ -481,19 +488,17 @@ mod tests {
 
     #[test]
     fn each_table_is_a_node_and_each_other_resource_too() {
-        let call = |id: &str, name: &str, aws: Value| {
-            json!({"id": id, "name": name, "namespace": "aws", "start_time": 1, "end_time": 2, "aws": aws})
-        };
+        let call = |id: &str, name: &str, aws: Value| json!({"id": id, "name": name, "namespace": "aws", "start_time": 1, "end_time": 2, "aws": aws});
         let digest = digest(&[
             json!({"id": "1", "name": "shop", "start_time": 1, "end_time": 2, "subsegments": [
-            call("2", "DynamoDB", json!({"table_name": "carts"})),
-            call("3", "DynamoDB", json!({"table_name": "users"})),
-            call("4", "SQS", json!({"queue_url": "http://localhost:4566/000000000000/jobs"})),
-            call("5", "SNS", json!({"topic_arn": "arn:aws:sns:us-west-2:123456789012:news"})),
-            call("6", "Lambda", json!({"function_name": "resize"})),
-            call("7", "S3", json!({"bucket_name": "images"})),
-            call("8", "STS", json!({"operation": "GetCallerIdentity"})),
-        ]}),
+                call("2", "DynamoDB", json!({"table_name": "carts"})),
+                call("3", "DynamoDB", json!({"table_name": "users"})),
+                call("4", "SQS", json!({"queue_url": "http://localhost:4566/000000000000/jobs"})),
+                call("5", "SNS", json!({"topic_arn": "arn:aws:sns:us-west-2:123456789012:news"})),
+                call("6", "Lambda", json!({"function_name": "resize"})),
+                call("7", "S3", json!({"bucket_name": "images"})),
+                call("8", "STS", json!({"operation": "GetCallerIdentity"})),
+            ]}),
         ]);
         assert_eq!(
             services(&digest)[2..],

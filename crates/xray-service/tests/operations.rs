@@ -28,8 +28,8 @@ fn put(service: &mut Service, trace: u32, ago: u64, more: &Value) {
     });
     document
         .as_object_mut()
-        .unwrap()
-        .extend(more.as_object().unwrap().clone());
+        .expect("as the model says")
+        .extend(more.as_object().expect("as the model says").clone());
     let body = json!({"TraceSegmentDocuments": [document.to_string()]});
     assert_eq!(
         call(service, "/TraceSegments", &body),
@@ -40,13 +40,13 @@ fn put(service: &mut Service, trace: u32, ago: u64, more: &Value) {
 fn call(service: &mut Service, path: &str, body: &Value) -> Value {
     let answer = service.handle("POST", path, body.to_string().as_bytes(), now());
     assert_eq!(answer.status, 200, "{path} {body}: {}", answer.body);
-    serde_json::from_str(&answer.body).unwrap()
+    serde_json::from_str(&answer.body).expect("as the model says")
 }
 
 /// Status, code and message.
 fn refused(service: &mut Service, path: &str, body: &Value) -> (u16, String, String) {
     let answer = service.handle("POST", path, body.to_string().as_bytes(), now());
-    let text: Value = serde_json::from_str(&answer.body).unwrap();
+    let text: Value = serde_json::from_str(&answer.body).expect("as the model says");
     (
         answer.status,
         answer.error_type.unwrap_or_default().to_owned(),
@@ -69,7 +69,10 @@ fn with(mut body: Value, field: &str, value: impl Into<Value>) -> Value {
 
 fn found(service: &mut Service, body: &Value) -> usize {
     let answer = call(service, "/TraceSummaries", body);
-    answer["TraceSummaries"].as_array().unwrap().len()
+    answer["TraceSummaries"]
+        .as_array()
+        .expect("as the model says")
+        .len()
 }
 
 #[test]
@@ -146,7 +149,11 @@ fn groups_that_cannot_be_are_refused() {
             json!({"GroupName": "x".repeat(33)}),
             "GroupName has 33 characters, not 1 to 32",
         ),
-        ("/CreateGroup", json!({"GroupName": "g"}), "A group named g exists"),
+        (
+            "/CreateGroup",
+            json!({"GroupName": "g"}),
+            "A group named g exists",
+        ),
         (
             "/CreateGroup",
             json!({"GroupName": "Default"}),
@@ -242,7 +249,10 @@ fn groups_filter_summaries_the_map_and_statistics() {
         let series = call(&mut service, "/TimeSeriesServiceStatistics", &body);
         let points = series["TimeSeriesServiceStatistics"].as_array().unwrap();
         assert_eq!(points.len(), 1);
-        assert_eq!(points[0]["EdgeSummaryStatistics"]["FaultStatistics"]["TotalCount"], 1);
+        assert_eq!(
+            points[0]["EdgeSummaryStatistics"]["FaultStatistics"]["TotalCount"],
+            1
+        );
     }
     assert_eq!(
         refused(&mut service, "/ServiceGraph", &of("GroupName", "gone")),
@@ -293,12 +303,11 @@ fn statistics_over_time_are_of_requests_services_or_calls() {
         "service(id(name: \"shop\"))",
     );
     let of_service = ask(&with(body, "Period", 300));
-    assert_eq!(of_service[0]["ServiceSummaryStatistics"], statistics(3, 0, 1, 4.0));
-    let body = with(
-        range(300),
-        "EntitySelectorExpression",
-        "edge(\"shop\", \"pay\")",
+    assert_eq!(
+        of_service[0]["ServiceSummaryStatistics"],
+        statistics(3, 0, 1, 4.0)
     );
+    let body = with(range(300), "EntitySelectorExpression", "edge(\"shop\", \"pay\")");
     let of_calls = ask(&with(body, "Period", 60));
     assert_eq!(of_calls[0]["EdgeSummaryStatistics"], statistics(0, 3, 0, 1.5));
     for (body, message) in [
@@ -341,11 +350,7 @@ fn ranges_and_tokens_that_x_ray_would_not_take_are_refused() {
         ),
         ("/ServiceGraph", with(range(60), "NextToken", "x"), token),
         ("/TraceSummaries", with(range(60), "NextToken", "x"), token),
-        (
-            "/Traces",
-            json!({"TraceIds": [id(1)], "NextToken": "x"}),
-            token,
-        ),
+        ("/Traces", json!({"TraceIds": [id(1)], "NextToken": "x"}), token),
         ("/GetSamplingRules", json!({"NextToken": "x"}), token),
         ("/SamplingStatisticSummaries", json!({"NextToken": "x"}), token),
     ] {
@@ -389,7 +394,11 @@ fn a_share_of_the_traces_is_always_the_same_one() {
         ("FixedRate", 0.0, 0),
         ("PartialScan", 0.1, 90),
     ] {
-        assert_eq!(found(&mut service, &sampled(name, value)), number, "{name} {value}");
+        assert_eq!(
+            found(&mut service, &sampled(name, value)),
+            number,
+            "{name} {value}"
+        );
     }
     assert_eq!(
         refused(&mut service, "/TraceSummaries", &sampled("FixedRate", 2.0)),
@@ -418,7 +427,11 @@ fn tags_are_kept_for_groups_and_rules_and_for_nothing_else() {
         &json!({"ResourceARN": arn, "TagKeys": ["b", "c"]}),
     );
     assert_eq!(
-        call(&mut service, "/ListTagsForResource", &json!({ "ResourceARN": arn })),
+        call(
+            &mut service,
+            "/ListTagsForResource",
+            &json!({ "ResourceARN": arn })
+        ),
         json!({"Tags": [{"Key": "a", "Value": "2"}]})
     );
     let many: Vec<Value> = (0..51)
@@ -454,10 +467,7 @@ fn insights_are_none_and_asked_for_as_the_model_says() {
         with(range(60), "GroupName", "Default"),
         with(range(60), "States", json!(["ACTIVE"])),
     ] {
-        assert_eq!(
-            call(&mut service, path, &body),
-            json!({"InsightSummaries": []})
-        );
+        assert_eq!(call(&mut service, path, &body), json!({"InsightSummaries": []}));
     }
     for (body, message) in [
         (json!({}), "StartTime is required"),
@@ -470,10 +480,7 @@ fn insights_are_none_and_asked_for_as_the_model_says() {
             with(range(60), "MaxResults", 101),
             "MaxResults is not between 1 and 100",
         ),
-        (
-            with(range(60), "GroupName", "gone"),
-            "There is no group \"gone\"",
-        ),
+        (with(range(60), "GroupName", "gone"), "There is no group \"gone\""),
     ] {
         assert_eq!(refused(&mut service, path, &body), invalid(message));
     }
@@ -506,7 +513,10 @@ fn settings_are_what_they_are_here() {
             .contains("no KMS here")
     );
     let here = json!({"Destination": "XRay", "Status": "ACTIVE"});
-    assert_eq!(call(&mut service, "/GetTraceSegmentDestination", &json!({})), here);
+    assert_eq!(
+        call(&mut service, "/GetTraceSegmentDestination", &json!({})),
+        here
+    );
     let logs = json!({"Destination": "CloudWatchLogs"});
     assert!(
         refused(&mut service, "/UpdateTraceSegmentDestination", &logs)
@@ -521,9 +531,7 @@ fn settings_are_what_they_are_here() {
         call(&mut service, "/GetIndexingRules", &json!({})),
         json!({"IndexingRules": [rule(1.0, 0.0)]})
     );
-    let update = |name: &str, percent: f64| {
-        json!({"Name": name, "Rule": {"Probabilistic": {"DesiredSamplingPercentage": percent}}})
-    };
+    let update = |name: &str, percent: f64| json!({"Name": name, "Rule": {"Probabilistic": {"DesiredSamplingPercentage": percent}}});
     assert_eq!(
         call(&mut service, "/UpdateIndexingRule", &update("Default", 5.0)),
         json!({"IndexingRule": rule(5.0, NOW as f64)})
@@ -679,7 +687,11 @@ fn retrievals_that_cannot_be_are_refused() {
         "/CancelTraceRetrieval",
     ] {
         let (status, code, _) = refused(&mut service, path, &json!({"RetrievalToken": "gone"}));
-        assert_eq!((status, code.as_str()), (404, "ResourceNotFoundException"), "{path}");
+        assert_eq!(
+            (status, code.as_str()),
+            (404, "ResourceNotFoundException"),
+            "{path}"
+        );
     }
     // The oldest is forgotten.
     for _ in 0..100 {
@@ -710,7 +722,11 @@ fn numbers_come_back_as_they_were_sent_and_subsegments_under_their_parents() {
     );
     let answer = call(&mut service, "/Traces", &json!({"TraceIds": [id(1)]}));
     let segments = answer["Traces"][0]["Segments"].as_array().unwrap();
-    assert_eq!(segments.len(), 1, "the parent never came, and still they are one tree");
+    assert_eq!(
+        segments.len(),
+        1,
+        "the parent never came, and still they are one tree"
+    );
     let document = segments[0]["Document"].as_str().unwrap();
     assert!(
         document.contains("12345678901234567890123") && document.contains("1.10"),

@@ -27,6 +27,7 @@ use xray_service::console::About;
 use xray_service::service::Service;
 
 use crate::api::{self, metrics::Source};
+use crate::ledger::RefusedDatagrams;
 use crate::ledger::http::Ending;
 use crate::net::server::body::Reader;
 use crate::net::server::guard::Guard;
@@ -59,7 +60,7 @@ impl Shared {
         }
     }
 
-    /// Hears of each change of the store.
+    /// Hears of each change of the store, and of each refusal and report.
     pub(super) fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
     }
@@ -74,14 +75,26 @@ impl Shared {
         let now = SystemTime::now();
         let (answer, has_changed) = {
             let mut service = self.service();
-            let before = service.traces().revision();
+            let before = service.news();
             let answer = service.handle("POST", path, body, now);
-            (answer, service.traces().revision() != before)
+            (answer, service.news() != before)
         };
         if has_changed {
             self.changed.send_replace(());
         }
         answer
+    }
+
+    /// Hears of datagrams that were no segments.
+    pub(super) fn refused_datagrams(&self) -> watch::Receiver<RefusedDatagrams> {
+        self.metrics.ledger().refused_datagrams()
+    }
+
+    /// Datagrams were refused before any was a document.
+    pub(super) fn note_refused(&self, datagrams: u64, example: &str) {
+        self.service()
+            .note_refused_datagrams(datagrams, example, SystemTime::now());
+        self.changed.send_replace(());
     }
 
     /// Forgets every trace.

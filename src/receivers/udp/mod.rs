@@ -151,7 +151,7 @@ impl Receiver {
                         armed = None;
                         let now = Instant::now();
                         intake.tick(now);
-                        rejects.say(now);
+                        rejects.say(now, &ledger);
                         if let Some(times) = faults.add(0, now) {
                             tracing::error!(times, "Receiving on UDP failed {times} more times");
                         }
@@ -199,7 +199,7 @@ impl Receiver {
                 Err(_) => break,
             }
         }
-        rejects.flush(Instant::now());
+        rejects.flush(Instant::now(), &ledger);
         intake.seal(Instant::now());
         // While the socket is still open: its count goes with it.
         if let Some(drops) = kernel_drops {
@@ -247,7 +247,7 @@ fn deliver(buffers: &Buffers, intake: &Intake, ledger: &Ledger, rejects: &mut Re
             }
         });
     intake.add(documents, now);
-    rejects.say(now);
+    rejects.say(now, ledger);
 }
 
 /// Refused datagrams, on their way into the log: at most one line a second, with the first as the example.
@@ -266,19 +266,20 @@ impl Rejects {
         }
     }
 
-    fn say(&mut self, now: Instant) {
+    fn say(&mut self, now: Instant, ledger: &Ledger) {
         let said = self.tally.add(mem::take(&mut self.new), now);
-        self.line(said);
+        self.line(said, ledger);
     }
 
-    fn flush(&mut self, now: Instant) {
+    fn flush(&mut self, now: Instant, ledger: &Ledger) {
         let said = self.tally.flush(mem::take(&mut self.new), now);
-        self.line(said);
+        self.line(said, ledger);
     }
 
-    fn line(&mut self, said: Option<u64>) {
+    fn line(&mut self, said: Option<u64>, ledger: &Ledger) {
         let Some(datagrams) = said else { return };
         let example = self.example.take().unwrap_or_default();
+        ledger.tell_refused(datagrams, &example);
         match datagrams {
             1 => tracing::warn!(datagrams, "{example}"),
             _ => tracing::warn!(

@@ -88,7 +88,11 @@ pub(super) fn thrown(text: &str) -> Vec<Thrown> {
         all.iter_mut().for_each(|thrown| thrown.frames.reverse());
     }
     if all.iter().all(|thrown| thrown.frames.is_empty()) {
-        let mut lines = text.lines().skip(1).map(str::trim).filter(|line| !line.is_empty());
+        let mut lines = text
+            .lines()
+            .skip(1)
+            .map(str::trim)
+            .filter(|line| !line.is_empty());
         let frames = lines.by_ref().take(MAX_FRAMES);
         let frames = frames.map(|line| Frame::new("", None, line)).collect();
         return vec![Thrown {
@@ -244,7 +248,10 @@ ValueError: no
                 json!({"path": "Native Method", "label": "sun.X.y"}),
             ]
         );
-        assert_eq!(all[1].cause.as_deref(), Some("java.io.IOException: gone: far away"));
+        assert_eq!(
+            all[1].cause.as_deref(),
+            Some("java.io.IOException: gone: far away")
+        );
         assert_eq!(
             all[1].frames[0].json(),
             json!({"path": "Net.java", "line": 7, "label": "com.example.Net.get"})
@@ -296,8 +303,7 @@ ValueError: no
 
     #[test]
     fn ruby() {
-        let text =
-            "/app/pay.rb:5:in `pay': no (RuntimeError)\n\tfrom /app/app.rb:12:in 'Shop#call'\n\tfrom -e:1:in `<main>'";
+        let text = "/app/pay.rb:5:in `pay': no (RuntimeError)\n\tfrom /app/app.rb:12:in 'Shop#call'\n\tfrom -e:1:in `<main>'";
         assert_eq!(
             frames(text),
             [

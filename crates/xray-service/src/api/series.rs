@@ -51,7 +51,8 @@ pub(crate) fn series(traces: &Traces, groups: &Groups, body: &[u8]) -> Result<Va
         None => None,
         Some(text) => {
             bounded(text, "EntitySelectorExpression", 1, 500)?;
-            let selector = EntitySelector::parse(text).map_err(|error| Answer::invalid(&error.to_string()))?;
+            let selector =
+                EntitySelector::parse(text).map_err(|error| Answer::invalid(&error.to_string()))?;
             Some(selector)
         }
     };

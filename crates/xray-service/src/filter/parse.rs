@@ -182,7 +182,9 @@ fn word_length(chars: &[char]) -> usize {
     let mut length = 0;
     loop {
         let goes_on = chars.get(length).is_some_and(is_part)
-            || (is_annotation && chars.get(length) == Some(&':') && chars.get(length + 1).is_some_and(is_part));
+            || (is_annotation
+                && chars.get(length) == Some(&':')
+                && chars.get(length + 1).is_some_and(is_part));
         if !goes_on {
             return length;
         }
@@ -334,14 +336,18 @@ impl<'a> Parser<'a> {
     }
 
     fn starts_expression(&self) -> bool {
-        self.is_sign("!") || self.is_sign("(") || (matches!(self.peek(), Kind::Word(_)) && !self.is_word("or"))
+        self.is_sign("!")
+            || self.is_sign("(")
+            || (matches!(self.peek(), Kind::Word(_)) && !self.is_word("or"))
     }
 
     /// Counts what the judge has to look at.
     fn add_terms(&mut self, terms: usize) -> Result<(), FilterError> {
         self.terms += terms;
         if self.terms > MAX_TERMS {
-            return Err(self.error(&format!("more than {MAX_TERMS} conditions, those of groups included")));
+            return Err(self.error(&format!(
+                "more than {MAX_TERMS} conditions, those of groups included"
+            )));
         }
         Ok(())
     }

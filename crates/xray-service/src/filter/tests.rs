@@ -146,7 +146,11 @@ fn the_examples_of_the_guide_are_read() {
         "annotation[aws:api_id] = \"a1b2c3d4e5\"",
         "annotation.aws:api_stage = \"dev\"",
     ] {
-        assert!(Filter::parse(expression).is_ok(), "{:?}", Filter::parse(expression));
+        assert!(
+            Filter::parse(expression).is_ok(),
+            "{:?}",
+            Filter::parse(expression)
+        );
     }
 }
 
@@ -169,7 +173,11 @@ fn what_of_the_guide_is_not_there_is_said_to_be_that() {
             "rootcause.fault.service",
             0,
         ),
-        ("rootcause.fault.service { index > 5 }", "rootcause.fault.service", 0),
+        (
+            "rootcause.fault.service { index > 5 }",
+            "rootcause.fault.service",
+            0,
+        ),
         (
             "rootcause.fault.exception { last and message = \"Access Denied for account_id: 1234567890\" ",
             "rootcause.fault.exception",
@@ -232,7 +240,9 @@ fn keywords_alone_ask_whether_they_are_set() {
 fn a_group_stands_for_its_filter() {
     let groups = |group: GroupRef<'_>| match group {
         GroupRef::Name("Default") => Some(Filter::everything()),
-        GroupRef::Name("slow") | GroupRef::Arn("arn:slow") => Some(Filter::parse("responsetime > 1").unwrap()),
+        GroupRef::Name("slow") | GroupRef::Arn("arn:slow") => {
+            Some(Filter::parse("responsetime > 1").unwrap())
+        }
         GroupRef::Name("fast") => Some(Filter::parse("responsetime < 1").unwrap()),
         GroupRef::Name("wide") => Some(Filter::parse(&vec!["ok"; 500].join(" OR ")).unwrap()),
         _ => None,
@@ -266,9 +276,12 @@ fn a_group_stands_for_its_filter() {
         let error = Filter::parse_with(expression, &groups).unwrap_err();
         assert_eq!((error.message.as_str(), error.position), (message, position));
     }
-    let wide = vec!["groupname = \"wide\""; 5].join(" OR ");
+    let wide = ["groupname = \"wide\""; 5].join(" OR ");
     let error = Filter::parse_with(&wide, &groups).unwrap_err();
-    assert_eq!(error.message, "more than 2000 conditions, those of groups included");
+    assert_eq!(
+        error.message,
+        "more than 2000 conditions, those of groups included"
+    );
 }
 
 #[test]

@@ -57,7 +57,10 @@ mod tests {
     #[test]
     fn each_kind_of_resource_is_read_with_its_name() {
         for (aws, wanted) in [
-            (json!({"table_name": "carts"}), Some(("AWS::DynamoDB::Table", "carts"))),
+            (
+                json!({"table_name": "carts"}),
+                Some(("AWS::DynamoDB::Table", "carts")),
+            ),
             (
                 json!({"table_names": ["carts", "users"]}),
                 Some(("AWS::DynamoDB::Table", "carts")),
@@ -78,7 +81,10 @@ mod tests {
                 json!({"function_name": "arn:aws:lambda:us-west-2:123456789012:function:random-name"}),
                 Some(("AWS::Lambda::Function", "random-name")),
             ),
-            (json!({"bucket_name": "images"}), Some(("AWS::S3::Bucket", "images"))),
+            (
+                json!({"bucket_name": "images"}),
+                Some(("AWS::S3::Bucket", "images")),
+            ),
             (json!({"operation": "ListTables", "table_names": []}), None),
             (json!({"table_name": 5, "queue_url": ""}), None),
         ] {

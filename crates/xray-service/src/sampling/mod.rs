@@ -141,6 +141,8 @@ pub(super) struct Sampling {
     summaries: VecDeque<Summary>,
     /// By rule: of the rules that there are, and of no others.
     reported: BTreeMap<String, Reported>,
+    /// Reports that were taken.
+    reports: u64,
 }
 
 /// A rule and its times.
@@ -276,12 +278,18 @@ impl Sampling {
             clients: BTreeMap::new(),
             summaries: VecDeque::new(),
             reported: BTreeMap::new(),
+            reports: 0,
         }
     }
 
     /// What SDKs have reported since the start, by rule.
     pub(super) fn reported(&self) -> &BTreeMap<String, Reported> {
         &self.reported
+    }
+
+    /// How many reports were taken, for whoever looks whether there are new ones.
+    pub(super) const fn reports(&self) -> u64 {
+        self.reports
     }
 
     /// Whether there is a rule with this ARN.
@@ -413,6 +421,7 @@ impl Sampling {
     }
 
     fn remember(&mut self, statistics: Statistics) {
+        self.reports += 1;
         let reported = self.reported.entry(statistics.rule_name.clone()).or_default();
         reported.requests += statistics.request_count;
         // Nobody traces more than comes; a report that says so would make the difference meaningless.
@@ -585,11 +594,7 @@ mod tests {
         let documents = |n: usize| json!({"SamplingStatisticsDocuments": vec![report("home", 'a'); n]});
         assert!(ask(documents(25)).is_ok());
         assert!(matches!(ask(documents(26)), Err(SamplingError::Invalid(text)) if text.contains("26")));
-        for broken in [
-            json!({}),
-            json!([1]),
-            json!({"SamplingStatisticsDocuments": {}}),
-        ] {
+        for broken in [json!({}), json!([1]), json!({"SamplingStatisticsDocuments": {}})] {
             assert!(matches!(ask(broken), Err(SamplingError::Serialization(_))));
         }
     }
@@ -614,7 +619,10 @@ mod tests {
             (with("RequestCount", json!("7")), "RequestCount is no count"),
             (with("RequestCount", json!(-1)), "RequestCount is no count"),
             (with("BorrowCount", json!(0.5)), "BorrowCount is no count"),
-            (with("ClientID", json!("abc")), "ClientID has 3 characters, not 24"),
+            (
+                with("ClientID", json!("abc")),
+                "ClientID has 3 characters, not 24",
+            ),
             (without("ClientID"), "ClientID is missing or no string"),
         ] {
             let answer = ask(&mut with_rule(1), &[odd, report("home", 'b')], NOW);
@@ -645,7 +653,11 @@ mod tests {
         assert_eq!(answer["UnprocessedStatistics"], json!([]));
         let summary = &sampling.summaries_answer()["SamplingStatisticSummaries"][0];
         assert_eq!(
-            (&summary["RequestCount"], &summary["SampledCount"], &summary["Timestamp"]),
+            (
+                &summary["RequestCount"],
+                &summary["SampledCount"],
+                &summary["Timestamp"]
+            ),
             (&json!(7), &json!(3), &json!(NOW as f64))
         );
     }

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use xray_document::cause::cause;
-use xray_document::segment::{self, Refusal};
+use xray_document::segment;
 use xray_document::{otlp, outline};
 
 use crate::answer::Answer;
@@ -30,6 +30,7 @@ use crate::traces::{Limits, Traces};
 use crate::{api, insights};
 
 pub use crate::operation::Operation;
+pub use xray_document::segment::Refusal;
 
 /// The most documents in one `PutTraceSegments` call; enforced by the service, not part of the model.
 pub const MAX_DOCUMENTS: usize = 50;
@@ -195,6 +196,12 @@ impl Service {
     #[must_use]
     pub fn reported(&self) -> &BTreeMap<String, Reported> {
         self.sampling.reported()
+    }
+
+    /// Goes up with every report, document and refusal, so that it tells whether there is anything new to show.
+    #[must_use]
+    pub fn news(&self) -> u64 {
+        self.traces.revision() + self.sampling.reports() + self.refused_count
     }
 
     fn create_group(&mut self, body: &[u8]) -> Result<Value, Answer> {
