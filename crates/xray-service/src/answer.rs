@@ -1,6 +1,7 @@
 //! What the service answers.
 
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
 
 /// One answer; the content type is always `application/json`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,11 +15,15 @@ pub struct Answer {
 }
 
 impl Answer {
-    pub(crate) fn ok(body: &Value) -> Self {
-        Self {
-            status: 200,
-            error_type: None,
-            body: body.to_string(),
+    pub(crate) fn ok(body: &impl Serialize) -> Self {
+        match serde_json::to_string(body) {
+            Ok(body) => Self {
+                status: 200,
+                error_type: None,
+                body,
+            },
+            // No map here has keys that are no texts, which is all that JSON cannot write.
+            Err(error) => Self::error(500, "InternalFailure", &error.to_string()),
         }
     }
 

@@ -12,6 +12,7 @@
 //! | `api` | the API's reading calls |
 //! | [`console`] | what the page of `xray dev` asks |
 //! | [`sampling`] | sampling rules, quotas, statistics |
+//! | [`work`] | what one question may cost |
 //! | [`telemetry`] | what daemons report about themselves |
 
 pub mod answer;
@@ -26,3 +27,4 @@ pub mod sampling;
 pub mod service;
 pub mod telemetry;
 pub mod traces;
+pub mod work;

@@ -13,6 +13,7 @@
 //! site nothing.
 
 mod body;
+mod query;
 mod routes;
 
 use std::convert::Infallible;
@@ -45,6 +46,7 @@ pub(super) struct Shared {
     changed: watch::Sender<()>,
     guard: Guard,
     about: About,
+    away: query::Away,
 }
 
 impl Shared {
@@ -54,6 +56,7 @@ impl Shared {
             changed: watch::Sender::new(()),
             guard,
             about,
+            away: query::Away::new(),
         }
     }
 

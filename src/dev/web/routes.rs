@@ -1,7 +1,7 @@
 //! Which request gets which answer.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE};
@@ -12,8 +12,10 @@ use hyper::body::Incoming;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use xray_service::answer::Answer;
-use xray_service::console::{self, Query, Wrong};
-use xray_service::service::Operation;
+use xray_service::console::{self, News, Query, Wrong};
+use xray_service::service::{self, Operation};
+use xray_service::traces::Snapshot;
+use xray_service::work::Work;
 
 use super::Shared;
 use super::body::AnswerBody;
@@ -43,10 +45,10 @@ pub(super) async fn answer(shared: &Arc<Shared>, request: Request<Incoming>) -> 
     let path = head.uri.path();
     match head.method {
         Method::POST => match read(body).await {
-            Ok(body) => api(shared, path, &body),
+            Ok(body) => api(shared, path, body).await,
             Err(reply) => last(reply),
         },
-        Method::GET | Method::HEAD if path.starts_with("/-/") => asked(shared, &head),
+        Method::GET | Method::HEAD if path.starts_with("/-/") => asked(shared, &head).await,
         Method::GET | Method::HEAD if path == "/healthz" => {
             json_reply(StatusCode::OK, &json!({"status": "ok"}))
         }
@@ -103,15 +105,25 @@ async fn read(body: Incoming) -> Result<Bytes, Reply> {
     }
 }
 
-fn api(shared: &Shared, path: &str, body: &[u8]) -> Reply {
-    if Operation::of("POST", path).is_none() {
+async fn api(shared: &Arc<Shared>, path: &str, body: Bytes) -> Reply {
+    let Some(operation) = Operation::of("POST", path) else {
         return unknown(path);
-    }
-    let Answer {
+    };
+    let answer = if operation.reads_traces() {
+        let now = SystemTime::now();
+        let read = move |traces: &Snapshot, work: &Work| service::read(operation, traces, &body, now, work);
+        shared.ask(read).await
+    } else {
+        Some(shared.handle(path, &body))
+    };
+    let Some(Answer {
         status,
         error_type,
         body,
-    } = shared.handle(path, body);
+    }) = answer
+    else {
+        return failed();
+    };
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut reply = json_text(status, body);
     if let Some(error_type) = error_type {
@@ -124,25 +136,28 @@ fn api(shared: &Shared, path: &str, body: &[u8]) -> Reply {
 }
 
 /// What the page asks.
-fn asked(shared: &Arc<Shared>, head: &Parts) -> Reply {
+async fn asked(shared: &Arc<Shared>, head: &Parts) -> Reply {
     let query = console::query(head.uri.query().unwrap_or_default());
     let path = head.uri.path();
     let answer = match path {
-        "/-/traces" => console::traces(&shared.service(), &query),
-        "/-/latency" => console::latency(&shared.service(), &query),
-        "/-/graph" => console::graph(&shared.service(), &query),
-        "/-/stats" => Ok(console::stats(&shared.service(), &shared.about)),
+        "/-/stats" => Ok(console::stats(&shared.service(), &shared.about).to_string()),
         "/-/events" => match events(shared, &query) {
             Ok(reply) => return reply,
             Err(wrong) => Err(wrong),
         },
-        _ => match path.strip_prefix("/-/trace/") {
-            Some(id) => console::trace(&shared.service(), &console::decoded(id)),
-            None => return unknown(path),
-        },
+        _ => {
+            let asked = path.to_owned();
+            let question =
+                move |traces: &Snapshot, work: &Work| console::answer(&asked, &query, traces, work);
+            match shared.ask(question).await {
+                None => return failed(),
+                Some(None) => return unknown(path),
+                Some(Some(answer)) => answer,
+            }
+        }
     };
     match answer {
-        Ok(value) => json_reply(StatusCode::OK, &value),
+        Ok(text) => json_text(StatusCode::OK, text),
         Err(Wrong::Missing) => json_reply(StatusCode::NOT_FOUND, &json!({"message": "not in the store"})),
         Err(Wrong::Request { message, position }) => json_reply(
             StatusCode::BAD_REQUEST,
@@ -153,11 +168,12 @@ fn asked(shared: &Arc<Shared>, head: &Parts) -> Reply {
 
 /// Server-sent events about what changes from now on, until the browser leaves.
 fn events(shared: &Arc<Shared>, query: &Query) -> Result<Reply, Wrong> {
-    let filter = console::filter(query)?;
+    let filter = Arc::new(console::filter(query)?);
     let only = query.get("trace").filter(|id| !id.is_empty()).cloned();
     let (pieces, stream) = mpsc::channel(PIECES);
     let mut changes = shared.changes();
     let mut revision = shared.service().traces().revision();
+    let away = shared.away.clone();
     let shared = Arc::downgrade(shared);
     // Makes the browser see the connection as open.
     let _ = pieces.try_send(Bytes::from_static(b": hello\n\n"));
@@ -171,8 +187,13 @@ fn events(shared: &Arc<Shared>, query: &Query) -> Result<Reply, Wrong> {
             changes.mark_unchanged();
             loop {
                 let Some(shared) = shared.upgrade() else { return };
-                let (text, reached) = console::events(&shared.service(), revision, &filter, only.as_deref());
+                let news = News::since(&shared.service(), revision, only.as_deref());
                 drop(shared);
+                let reached = news.revision();
+                let filter = Arc::clone(&filter);
+                let events = away.run(move |work| news.events(&filter, work)).await;
+                // A filter that is too much work for what changed tells nothing of it.
+                let text = events.and_then(Result::ok).unwrap_or_default();
                 let is_all = reached == revision;
                 revision = reached;
                 if !text.is_empty() && pieces.send(Bytes::from(text)).await.is_err() {
@@ -199,6 +220,15 @@ fn asset_reply(asset: &page::Asset) -> Reply {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
     reply
+}
+
+/// The work has panicked, which has shown itself.
+fn failed() -> Reply {
+    error(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "InternalFailure",
+        "this could not be answered",
+    )
 }
 
 fn unknown(path: &str) -> Reply {

@@ -5,13 +5,17 @@
 //!   id is not checked by the service, and W3C ids have none;
 //! - an end of the range without a fraction means the whole of that second, since SDKs cut the fraction off;
 //! - pages of 100; a trace is on the page of its start, newest first;
+//! - an answer of BatchGetTraces has no more than 16 MiB of documents: traces beyond are named as unprocessed, and the rest of
+//!   a trace that is larger alone is left out, with `LimitExceeded`;
 //! - `LimitExceeded` also when subsegments that were sent apart would be more than 63 deep in their segment's document:
 //!   they stand beside it then, with the `parent_id` they were sent with;
 //! - groups and insights do not exist here; `GroupName` is refused unless it is `Default`.
 
+use std::collections::HashSet;
+use std::hash::Hash;
 use std::time::SystemTime;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::answer::Answer;
@@ -20,13 +24,20 @@ use super::filter::Filter;
 use super::graph::{Graph, Statistics};
 use super::merge;
 use super::model::Scalar;
-use super::traces::{Cursor, Trace, Traces};
+use super::traces::{Cursor, Snapshot, Trace};
+use super::work::Work;
 
 /// Traces on one page of summaries.
 const PAGE: usize = 100;
 
 /// The most ids in one call, by the API's documentation.
 const MAX_IDS: usize = 5;
+
+/// The most text of documents in one answer. AWS's own bound of a trace is 500 KB.
+pub(super) const MAX_ANSWER_BYTES: usize = 16 << 20;
+
+/// The most names of one sort that a summary has; of services, that there are more is one of them.
+const MAX_NAMES: usize = 1_000;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -48,39 +59,69 @@ struct Range {
 }
 
 /// `POST /Traces`.
-pub(super) fn batch_get_traces(traces: &Traces, body: &[u8]) -> Answer {
+pub(super) fn batch_get_traces(traces: &Snapshot, body: &[u8], work: &Work) -> Answer {
     let ids = match ids(body) {
         Ok(ids) => ids,
         Err(answer) => return answer,
     };
-    let (mut found, mut unprocessed) = (Vec::new(), Vec::new());
+    let (mut found, mut unprocessed, mut room) = (Vec::new(), Vec::new(), MAX_ANSWER_BYTES);
     for id in ids {
+        if let Err(ended) = work.spend(1) {
+            return Answer::invalid(&ended.to_string());
+        }
         match traces.get(&id) {
-            Some(trace) => found.push(whole_trace(trace)),
-            None => unprocessed.push(id),
+            // The first one is answered as far as there is room; the others whole, or in a call of their own.
+            Some(trace) if found.is_empty() || trace.text_bytes() <= room => {
+                room = room.saturating_sub(trace.text_bytes());
+                found.push(whole_trace(trace));
+            }
+            _ => unprocessed.push(id),
         }
     }
-    Answer::ok(&json!({"Traces": found, "UnprocessedTraceIds": unprocessed}))
-}
-
-fn whole_trace(trace: &Trace) -> Value {
-    let documents: Vec<&str> = trace.documents.iter().map(|document| &*document.text).collect();
-    let merged = merge::merged(&documents);
-    let segments: Vec<Value> = merged
-        .segments
-        .into_iter()
-        .map(|(id, document)| json!({"Id": id, "Document": document}))
-        .collect();
-    json!({
-        "Id": trace.id,
-        "Duration": seconds(trace.digest().duration()),
-        "LimitExceeded": trace.limit_exceeded || merged.too_deep,
-        "Segments": segments,
+    Answer::ok(&BatchAnswer {
+        traces: found,
+        unprocessed_trace_ids: unprocessed,
     })
 }
 
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct BatchAnswer<'a> {
+    traces: Vec<WholeTrace<'a>>,
+    unprocessed_trace_ids: Vec<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct WholeTrace<'a> {
+    id: &'a str,
+    duration: f64,
+    limit_exceeded: bool,
+    segments: Vec<Segment>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Segment {
+    id: String,
+    document: String,
+}
+
+fn whole_trace(trace: &Trace) -> WholeTrace<'_> {
+    let documents = trace.first_documents(MAX_ANSWER_BYTES);
+    let texts: Vec<&str> = documents.iter().map(|document| &*document.text).collect();
+    let merged = merge::merged(&texts);
+    let segments = merged.segments.into_iter();
+    WholeTrace {
+        id: &trace.id,
+        duration: seconds(trace.digest().duration()),
+        limit_exceeded: trace.limit_exceeded || merged.too_deep || documents.len() < trace.documents.len(),
+        segments: segments.map(|(id, document)| Segment { id, document }).collect(),
+    }
+}
+
 /// `POST /TraceSummaries`.
-pub(super) fn get_trace_summaries(traces: &Traces, body: &[u8], now: SystemTime) -> Answer {
+pub(super) fn get_trace_summaries(traces: &Snapshot, body: &[u8], now: SystemTime, work: &Work) -> Answer {
     let range: Range = match read(body) {
         Ok(range) => range,
         Err(answer) => return answer,
@@ -105,6 +146,9 @@ pub(super) fn get_trace_summaries(traces: &Traces, body: &[u8], now: SystemTime)
     };
     let (mut page, mut examined, mut next) = (Vec::new(), 0, None);
     for trace in traces.newest_first(before.as_ref()) {
+        if let Err(ended) = work.spend(1) {
+            return Answer::invalid(&ended.to_string());
+        }
         let digest = trace.digest();
         if digest.start < start {
             break;
@@ -117,8 +161,10 @@ pub(super) fn get_trace_summaries(traces: &Traces, body: &[u8], now: SystemTime)
             break;
         }
         examined += 1;
-        if filter.matches(&digest) {
-            page.push((Cursor::of(&digest), summary(trace, &digest)));
+        match filter.judge(&digest, work) {
+            Ok(true) => page.push((trace.cursor(), summary(trace, &digest))),
+            Ok(false) => {}
+            Err(ended) => return Answer::invalid(&ended.to_string()),
         }
     }
     let page: Vec<Value> = page.into_iter().map(|(_, summary)| summary).collect();
@@ -135,7 +181,12 @@ pub(super) fn get_trace_summaries(traces: &Traces, body: &[u8], now: SystemTime)
 }
 
 fn summary(trace: &Trace, digest: &Digest) -> Value {
-    let services: Vec<&ServiceKey> = distinct(digest.parts.iter().map(|part| &part.service));
+    let mut services = distinct(digest.parts.iter().map(|part| &part.service));
+    let more = ServiceKey::more(services.len().saturating_sub(MAX_NAMES));
+    if services.len() > MAX_NAMES {
+        services.truncate(MAX_NAMES);
+        services.push(&more);
+    }
     let mut summary = json!({
         "Id": digest.id,
         "StartTime": digest.start,
@@ -186,8 +237,10 @@ fn http(digest: &Digest) -> Value {
 
 fn annotations(digest: &Digest) -> Value {
     let mut all: Map<String, Value> = Map::new();
+    let mut left = MAX_NAMES;
     for part in &digest.parts {
-        for (key, scalar) in &part.annotations {
+        for (key, scalar) in part.annotations.iter().take(left) {
+            left -= 1;
             let value = match scalar {
                 Scalar::Text(text) => json!({ "StringValue": text }),
                 Scalar::Number(number) => json!({ "NumberValue": number }),
@@ -207,24 +260,21 @@ fn users(digest: &Digest) -> Vec<Value> {
         let user = part.user.as_ref()?;
         Some(json!({"UserName": user, "ServiceIds": [service_id(&part.service)]}))
     });
-    users.collect()
+    users.take(MAX_NAMES).collect()
 }
 
 fn each(digest: &Digest, field: &str, of: impl Fn(&Part) -> Option<&str>) -> Vec<Value> {
     distinct(digest.parts.iter().filter_map(of))
         .into_iter()
+        .take(MAX_NAMES)
         .map(|text| json!({ field: text }))
         .collect()
 }
 
-fn distinct<T: PartialEq>(all: impl Iterator<Item = T>) -> Vec<T> {
-    let mut found = Vec::new();
-    for one in all {
-        if !found.contains(&one) {
-            found.push(one);
-        }
-    }
-    found
+/// Each once, in the order of the first of its kind.
+fn distinct<T: Eq + Hash + Copy>(all: impl Iterator<Item = T>) -> Vec<T> {
+    let mut seen = HashSet::new();
+    all.filter(|one| seen.insert(*one)).collect()
 }
 
 fn service_id(service: &ServiceKey) -> Value {
@@ -236,7 +286,7 @@ fn service_id(service: &ServiceKey) -> Value {
 }
 
 /// `POST /ServiceGraph`.
-pub(super) fn get_service_graph(traces: &Traces, body: &[u8]) -> Answer {
+pub(super) fn get_service_graph(traces: &Snapshot, body: &[u8], work: &Work) -> Answer {
     let range: Range = match read(body) {
         Ok(range) => range,
         Err(answer) => return answer,
@@ -248,11 +298,15 @@ pub(super) fn get_service_graph(traces: &Traces, body: &[u8]) -> Answer {
     if range.group_arn.is_some() || range.group_name.is_some_and(|name| name != "Default") {
         return Answer::invalid("There are no groups here");
     }
-    let digests: Vec<_> = traces
-        .newest_first(None)
-        .map(Trace::digest)
-        .filter(|digest| (start..=end).contains(&digest.start))
-        .collect();
+    let mut digests = Vec::new();
+    for digest in traces.newest_first(None).map(Trace::digest) {
+        if let Err(ended) = work.spend(digest.size()) {
+            return Answer::invalid(&ended.to_string());
+        }
+        if (start..=end).contains(&digest.start) {
+            digests.push(digest);
+        }
+    }
     let graph = Graph::of(digests.iter().map(AsRef::as_ref));
     Answer::ok(&json!({
         "StartTime": range.start_time,
@@ -263,7 +317,7 @@ pub(super) fn get_service_graph(traces: &Traces, body: &[u8]) -> Answer {
 }
 
 /// `POST /TraceGraph`.
-pub(super) fn get_trace_graph(traces: &Traces, body: &[u8]) -> Answer {
+pub(super) fn get_trace_graph(traces: &Snapshot, body: &[u8], work: &Work) -> Answer {
     let ids = match ids(body) {
         Ok(ids) => ids,
         Err(answer) => return answer,
@@ -273,6 +327,10 @@ pub(super) fn get_trace_graph(traces: &Traces, body: &[u8]) -> Answer {
         .filter_map(|id| traces.get(id))
         .map(Trace::digest)
         .collect();
+    let size = digests.iter().map(|digest| digest.size()).sum();
+    if let Err(ended) = work.spend(size) {
+        return Answer::invalid(&ended.to_string());
+    }
     let graph = Graph::of(digests.iter().map(AsRef::as_ref));
     Answer::ok(&json!({ "Services": services(&graph) }))
 }
@@ -280,9 +338,7 @@ pub(super) fn get_trace_graph(traces: &Traces, body: &[u8]) -> Answer {
 fn services(graph: &Graph) -> Vec<Value> {
     let services = graph.nodes.iter().enumerate().map(|(at, node)| {
         let edges: Vec<Value> = graph
-            .edges
-            .iter()
-            .filter(|edge| edge.from == at)
+            .edges_of(at)
             .map(|edge| {
                 json!({
                     "ReferenceId": edge.to,

@@ -16,7 +16,8 @@
 //!
 //! In the braces the same words are meant of that service or call alone. What is compared and not there is not equal,
 //! not unequal, and not less. `group`, `json`, `coverage` and root causes are not supported; what is not is refused
-//! with its position.
+//! with its position. So is `service` or `edge` in the braces of either, which keeps the work of judging a trace inside
+//! the product of the expression's length and the trace's.
 
 mod judge;
 mod parse;
@@ -46,6 +47,14 @@ pub struct Filter {
     expression: Option<Expression>,
 }
 
+impl Filter {
+    /// The most comparisons that judging one service or call may take, for a budget of work.
+    #[must_use]
+    pub fn weight(&self) -> u64 {
+        self.expression.as_ref().map_or(1, Expression::weight)
+    }
+}
+
 #[derive(Debug, Clone, PartialEq)]
 enum Expression {
     Any(Vec<Expression>),
@@ -57,6 +66,24 @@ enum Expression {
     Compare(Field, Sign, Literal),
     Service(Selector, Option<Box<Expression>>),
     Edge(Selector, Selector, Option<Box<Expression>>),
+}
+
+impl Expression {
+    /// [`MAX_DEPTH`] bounds the recursion.
+    fn weight(&self) -> u64 {
+        1 + match self {
+            Self::Any(inner) | Self::All(inner) => inner.iter().map(Self::weight).sum(),
+            Self::Not(inner) | Self::Service(_, Some(inner)) | Self::Edge(_, _, Some(inner)) => {
+                inner.weight()
+            }
+            Self::Flag(_)
+            | Self::FlagIs(..)
+            | Self::HasAnnotation(_)
+            | Self::Compare(..)
+            | Self::Service(_, None)
+            | Self::Edge(_, _, None) => 0,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

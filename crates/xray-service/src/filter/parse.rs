@@ -44,6 +44,7 @@ impl Filter {
             tokens,
             next: 0,
             depth: 0,
+            in_braces: false,
         };
         let expression = parser.any()?;
         match parser.peek() {
@@ -164,6 +165,8 @@ struct Parser {
     tokens: Vec<Token>,
     next: usize,
     depth: usize,
+    /// In those of `service()` or `edge()`.
+    in_braces: bool,
 }
 
 impl Parser {
@@ -263,6 +266,13 @@ impl Parser {
         };
         let lower = word.to_ascii_lowercase();
         match lower.as_str() {
+            // It would mean any service of the trace again, not one of the service that is meant: nobody wants that, and
+            // it would be judged once for each, at each level.
+            "service" | "edge" if self.in_braces => {
+                return Err(self.error(&format!(
+                    "{lower}() cannot stand in the braces of service() or edge()"
+                )));
+            }
             "service" => {
                 self.next += 1;
                 self.take_sign("(")?;
@@ -428,7 +438,9 @@ impl Parser {
             return Ok(None);
         }
         self.next += 1;
+        self.in_braces = true;
         let inner = self.any()?;
+        self.in_braces = false;
         self.take_sign("}")?;
         Ok(Some(Box::new(inner)))
     }

@@ -4,6 +4,7 @@ use serde_json::json;
 use super::*;
 use crate::digest::Digest;
 use crate::model::Tree;
+use crate::work::{Ended, MAX_STEPS, Work};
 
 fn digest() -> Digest {
     let documents = [
@@ -141,6 +142,16 @@ fn what_is_wrong_is_said_with_its_place() {
         ("annotation[5] = 1", "the annotation's key expected, found 5", 11),
         ("fault = 1", "true or false expected, found 1", 8),
         ("annotation.", "unknown keyword annotation.", 0),
+        (
+            "service() { ok OR service() }",
+            "service() cannot stand in the braces of service() or edge()",
+            18,
+        ),
+        (
+            "edge(\"a\", \"b\") { !edge(\"a\", \"b\") }",
+            "edge() cannot stand in the braces of service() or edge()",
+            18,
+        ),
     ] {
         let error = Filter::parse(expression).unwrap_err();
         assert_eq!(
@@ -163,6 +174,27 @@ fn depth_and_length_are_bounded() {
     let wide = vec!["ok"; 500].join(" OR ");
     assert!(Filter::parse(&wide).is_ok(), "length is not depth");
     assert!(Filter::parse(&"x".repeat(4_001)).is_err());
+}
+
+/// A trace of ten parts and an expression twelve deep were ten to the twelfth comparisons.
+#[test]
+fn the_work_is_the_product_of_expression_and_trace_and_inside_a_budget() {
+    let nested = |depth: usize| format!("{}ok{}", "service(){".repeat(depth), "}".repeat(depth));
+    assert!(Filter::parse(&nested(1)).is_ok());
+    assert!(Filter::parse(&nested(2)).is_err() && Filter::parse(&nested(12)).is_err());
+    assert!(Filter::parse("service() { ok } AND service() { fault }").is_ok());
+
+    let wide = Filter::parse(&vec!["service(){ok}"; 200].join(" OR ")).unwrap();
+    assert_eq!(wide.weight(), 1 + 200 * 2);
+    // Itself, three services that are told of and one that called, and three calls; four annotations.
+    assert_eq!(digest().size(), 1 + 4 + 3 + 4);
+    let work = Work::new();
+    let judged = (0..).take_while(|_| wide.judge(&digest(), &work).is_ok()).count() as u64;
+    assert_eq!(judged, MAX_STEPS / (wide.weight() * digest().size()));
+    assert_eq!(wide.judge(&digest(), &work), Err(Ended::TooMuch));
+    let (work, asker) = Work::asked();
+    drop(asker);
+    assert_eq!(wide.judge(&digest(), &work), Err(Ended::Gone));
 }
 
 /// Expressions that are well-formed, as text.

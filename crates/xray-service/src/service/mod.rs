@@ -7,10 +7,12 @@
 //! - 404 `UnknownOperationException` for every path and method outside the API.
 
 use std::collections::VecDeque;
+use std::fmt;
+use std::marker::PhantomData;
 use std::time::SystemTime;
 
-use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::de::{IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 use xray_document::segment::{self, Refusal};
 use xray_document::{otlp, outline};
@@ -19,13 +21,11 @@ use crate::answer::Answer;
 use crate::api;
 use crate::sampling::{Sampling, SamplingError, SamplingRule};
 use crate::telemetry::TelemetryReport;
-use crate::traces::{Limits, Traces};
+use crate::traces::{Limits, Snapshot, Traces};
+use crate::work::Work;
 
 /// The most documents in one `PutTraceSegments` call; enforced by the service, not part of the model.
 pub const MAX_DOCUMENTS: usize = 50;
-
-/// Telemetry reports that are kept; the oldest are forgotten.
-const MAX_TELEMETRY: usize = 1_000;
 
 /// The operations that are served, each `POST` on its own path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -57,6 +57,15 @@ pub enum Operation {
 }
 
 impl Operation {
+    /// Whether it only asks about traces, which can take long: it is answered of a snapshot ([`read`]).
+    #[must_use]
+    pub const fn reads_traces(self) -> bool {
+        matches!(
+            self,
+            Self::BatchGetTraces | Self::GetTraceSummaries | Self::GetServiceGraph | Self::GetTraceGraph
+        )
+    }
+
     /// All of them.
     pub const ALL: [Self; 12] = [
         Self::PutTraceSegments,
@@ -110,6 +119,9 @@ pub trait Overseer {
 
     /// The document was taken, as it was sent.
     fn taken(&mut self, document: String);
+
+    /// A daemon's report about itself was taken. The service keeps none: nobody asks for them.
+    fn reported(&mut self, _report: TelemetryReport) {}
 }
 
 /// Nobody.
@@ -125,6 +137,9 @@ impl Overseer for Unseen {
 
 /// Refusals that are remembered for people to look at; the oldest are forgotten.
 const MAX_REFUSED: usize = 100;
+
+/// The most characters of a refused document's id, name and reason that are remembered: they may be all of it.
+const SHOWN_CHARS: usize = 500;
 
 /// A document that was not taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,13 +159,47 @@ pub struct Service {
     refused: VecDeque<Refused>,
     refused_count: u64,
     sampling: Sampling,
-    telemetry: VecDeque<TelemetryReport>,
 }
 
 #[derive(Deserialize)]
 struct PutTraceSegments<T> {
-    #[serde(rename = "TraceSegmentDocuments")]
-    documents: Option<Vec<T>>,
+    #[serde(rename = "TraceSegmentDocuments", default = "Option::default")]
+    documents: Option<Documents<T>>,
+}
+
+/// The documents of a call. Those beyond [`MAX_DOCUMENTS`] are counted, not kept: nobody reads them.
+struct Documents<T> {
+    first: Vec<T>,
+    count: usize,
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Documents<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Counting<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Counting<T> {
+            type Value = Documents<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of documents")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Documents<T>, A::Error> {
+                let (mut first, mut count) = (Vec::new(), 0);
+                while count < MAX_DOCUMENTS {
+                    let Some(document) = list.next_element()? else {
+                        return Ok(Documents { first, count });
+                    };
+                    first.push(document);
+                    count += 1;
+                }
+                while list.next_element::<IgnoredAny>()?.is_some() {
+                    count += 1;
+                }
+                Ok(Documents { first, count })
+            }
+        }
+        deserializer.deserialize_seq(Counting(PhantomData))
+    }
 }
 
 impl Service {
@@ -162,7 +211,6 @@ impl Service {
             refused: VecDeque::new(),
             refused_count: 0,
             sampling: Sampling::new(),
-            telemetry: VecDeque::new(),
         }
     }
 
@@ -182,17 +230,19 @@ impl Service {
     ) -> Answer {
         match Operation::of(method, path) {
             Some(Operation::PutTraceSegments) => self.put_trace_segments(body, overseer, now),
-            Some(Operation::PutTelemetryRecords) => self.put_telemetry_records(body),
+            Some(Operation::PutTelemetryRecords) => Self::put_telemetry_records(body, overseer),
             Some(Operation::GetSamplingRules) => Answer::ok(&self.sampling.rules_answer()),
             Some(Operation::GetSamplingTargets) => sampled(self.sampling.targets_answer(body, now)),
             Some(Operation::GetSamplingStatisticSummaries) => Answer::ok(&self.sampling.summaries_answer()),
             Some(Operation::CreateSamplingRule) => sampled(self.sampling.create(body, now)),
             Some(Operation::UpdateSamplingRule) => sampled(self.sampling.update(body, now)),
             Some(Operation::DeleteSamplingRule) => sampled(self.sampling.delete(body, now)),
-            Some(Operation::BatchGetTraces) => api::batch_get_traces(&self.traces, body),
-            Some(Operation::GetTraceSummaries) => api::get_trace_summaries(&self.traces, body, now),
-            Some(Operation::GetServiceGraph) => api::get_service_graph(&self.traces, body),
-            Some(Operation::GetTraceGraph) => api::get_trace_graph(&self.traces, body),
+            Some(
+                operation @ (Operation::BatchGetTraces
+                | Operation::GetTraceSummaries
+                | Operation::GetServiceGraph
+                | Operation::GetTraceGraph),
+            ) => read(operation, &self.traces.snapshot(), body, now, &Work::new()),
             None => Answer::error(404, "UnknownOperationException", "Unknown operation"),
         }
     }
@@ -218,11 +268,6 @@ impl Service {
         if let Some(outline) = outline::outline(text) {
             self.traces.restore(key, outline, text, otlp, at);
         }
-    }
-
-    /// The telemetry reports that were accepted, oldest first.
-    pub fn telemetry(&self) -> impl ExactSizeIterator<Item = &TelemetryReport> {
-        self.telemetry.iter()
     }
 
     /// Replaces the sampling rules; the default rule stays unless `rules` has one of that name.
@@ -281,11 +326,16 @@ impl Service {
         if self.refused.len() == MAX_REFUSED {
             self.refused.pop_front();
         }
-        let name = segment::name_of(document);
+        let name = segment::name_of(document).map(shown);
+        let refusal = Refusal {
+            id: refusal.id.map(shown),
+            message: shown(refusal.message),
+            ..refusal
+        };
         self.refused.push_back(Refused { at, refusal, name });
     }
 
-    fn put_telemetry_records(&mut self, body: &[u8]) -> Answer {
+    fn put_telemetry_records(body: &[u8], overseer: &mut dyn Overseer) -> Answer {
         let report: TelemetryReport = match serde_json::from_slice(body) {
             Ok(report) => report,
             Err(error) => return Answer::malformed(&error.to_string()),
@@ -293,11 +343,20 @@ impl Service {
         if let Some(broken) = report.broken_limit() {
             return Answer::invalid(&broken);
         }
-        if self.telemetry.len() == MAX_TELEMETRY {
-            self.telemetry.pop_front();
-        }
-        self.telemetry.push_back(report);
+        overseer.reported(report);
         Answer::ok(&json!({}))
+    }
+}
+
+/// Answers an operation that only asks about traces ([`Operation::reads_traces`]); `now` is the answer's time.
+#[must_use]
+pub fn read(operation: Operation, traces: &Snapshot, body: &[u8], now: SystemTime, work: &Work) -> Answer {
+    match operation {
+        Operation::BatchGetTraces => api::batch_get_traces(traces, body, work),
+        Operation::GetTraceSummaries => api::get_trace_summaries(traces, body, now, work),
+        Operation::GetServiceGraph => api::get_service_graph(traces, body, work),
+        Operation::GetTraceGraph => api::get_trace_graph(traces, body, work),
+        _ => Answer::error(404, "UnknownOperationException", "Unknown operation"),
     }
 }
 
@@ -308,6 +367,16 @@ fn sampled(answer: Result<Value, SamplingError>) -> Answer {
         Err(SamplingError::Invalid(message)) => Answer::invalid(&message),
         Err(SamplingError::TooMany(message)) => Answer::error(400, "RuleLimitExceededException", &message),
     }
+}
+
+/// As much of a text as is remembered.
+fn shown(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(SHOWN_CHARS) {
+        text.truncate(end);
+        text.push('…');
+        text.shrink_to_fit();
+    }
+    text
 }
 
 /// How many documents are in a body of `PutTraceSegments`; they are not looked at.
@@ -325,12 +394,12 @@ fn parse_documents<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<Vec<T>, Ans
     let documents = call
         .documents
         .ok_or_else(|| Answer::invalid("TraceSegmentDocuments is required"))?;
-    if documents.len() > MAX_DOCUMENTS {
+    if documents.count > MAX_DOCUMENTS {
         return Err(Answer::invalid(&format!(
             "Exceeding maximum segment count: {MAX_DOCUMENTS}"
         )));
     }
-    Ok(documents)
+    Ok(documents.first)
 }
 
 /// One entry of `UnprocessedTraceSegments`; without `Id` when the document shows none.
