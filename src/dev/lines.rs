@@ -106,6 +106,9 @@ pub fn line(digest: &Digest, known: Option<usize>, style: Style) -> String {
     for mark in marks(digest.marks) {
         let _ = write!(line, "  {}", style.marked(digest.marks, &mark.to_uppercase()));
     }
+    if let Some(note) = digest.note() {
+        let _ = write!(line, "  ({note})");
+    }
     let _ = write!(line, "  {}", style.paint(Paint::Dim, &shown(&digest.id)));
     line
 }

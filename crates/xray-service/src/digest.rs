@@ -17,8 +17,11 @@ const CLIENTS: &str = "Clients";
 /// The name of a segment that has not come, where all that is known of it are calls.
 const UNSEEN: &str = "(segment not received)";
 
+/// Text that is compared as fast as anything else.
+const TEXT_BYTES_A_STEP: usize = 64;
+
 /// A node of the service map: what tells services apart.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct ServiceKey {
     /// The segment's name, or the called service's.
     pub name: String,
@@ -27,6 +30,15 @@ pub struct ServiceKey {
 }
 
 impl ServiceKey {
+    /// Stands for so many that are not shown one by one.
+    #[must_use]
+    pub fn more(count: usize) -> Self {
+        Self {
+            name: format!("{count} more"),
+            kind: String::new(),
+        }
+    }
+
     /// One text for both, as the page's ids.
     #[must_use]
     pub fn id(&self) -> String {
@@ -119,6 +131,7 @@ pub struct Digest {
     pub services: Vec<String>,
     /// The unit in which some of its times came, where they are no seconds.
     pub unit: Option<Unit>,
+    size: u64,
 }
 
 impl Digest {
@@ -144,6 +157,7 @@ impl Digest {
                 .map_or_else(String::new, |entry| tree.entities[entry].name.clone()),
             services: Vec::new(),
             unit: tree.unit,
+            size: 0,
         };
         let mut named = HashSet::new();
         let mut part_of = vec![usize::MAX; tree.entities.len()];
@@ -184,6 +198,7 @@ impl Digest {
                 Kind::Subsegment => digest.add_inferred(tree, at, &part_of),
             }
         }
+        digest.settle();
         digest
     }
 
@@ -192,6 +207,45 @@ impl Digest {
     #[must_use]
     pub fn root_marks(&self) -> Marks {
         self.entry_part().map_or(self.marks, |entry| entry.marks)
+    }
+
+    /// Gives back what was reserved and not used: it is kept for long. And measures it.
+    fn settle(&mut self) {
+        let mut size = 1 + self.parts.len() + self.calls.len();
+        for part in &mut self.parts {
+            part.annotations.shrink_to_fit();
+            size += part.annotations.len();
+            let texts = [
+                &part.http.url,
+                &part.http.user_agent,
+                &part.user,
+                &part.resource_arn,
+            ];
+            let of_text = |text: &String| text.len() / TEXT_BYTES_A_STEP;
+            size += texts.into_iter().flatten().map(of_text).sum::<usize>();
+            let of_scalar = |(_, value): &(String, Scalar)| match value {
+                Scalar::Text(text) => of_text(text),
+                Scalar::Number(_) | Scalar::Bool(_) => 0,
+            };
+            size += part.annotations.iter().map(of_scalar).sum::<usize>();
+        }
+        self.parts.shrink_to_fit();
+        self.calls.shrink_to_fit();
+        self.services.shrink_to_fit();
+        self.size = size as u64;
+    }
+
+    /// What is odd about its times, for people.
+    #[must_use]
+    pub fn note(&self) -> Option<String> {
+        self.unit
+            .map(|unit| format!("start_time looks like {}", unit.name()))
+    }
+
+    /// How many comparisons it takes to look at all of it once, for a budget of work.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size
     }
 
     /// From the start to the latest end, in seconds.

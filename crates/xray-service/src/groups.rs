@@ -18,14 +18,14 @@ const DEFAULT: &str = "Default";
 const MAX_GROUPS: usize = 25;
 
 /// All groups, in the order they were made.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Groups {
     groups: Vec<Group>,
     /// How many were ever made: what tells the ARNs of two of one name apart.
     made: u64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Group {
     name: String,
     arn: String,

@@ -14,6 +14,7 @@
 //! | `groups`, `tags`, `policies`, `settings`, `insights` | the rest of the API |
 //! | [`console`] | what the page of `xray dev` asks |
 //! | [`sampling`] | sampling rules, quotas, statistics |
+//! | [`work`] | what one question may cost |
 //! | [`telemetry`] | what daemons report about themselves |
 
 pub mod answer;
@@ -36,3 +37,4 @@ mod settings;
 mod tags;
 pub mod telemetry;
 pub mod traces;
+pub mod work;

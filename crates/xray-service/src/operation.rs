@@ -65,6 +65,22 @@ operations! {
 }
 
 impl Operation {
+    /// Whether it only asks about traces, which can take long: it is answered of a
+    /// [`View`](crate::service::View).
+    #[must_use]
+    pub const fn reads_traces(self) -> bool {
+        matches!(
+            self,
+            Self::BatchGetTraces
+                | Self::GetTraceSummaries
+                | Self::GetServiceGraph
+                | Self::GetTraceGraph
+                | Self::GetTimeSeriesServiceStatistics
+                | Self::ListRetrievedTraces
+                | Self::GetRetrievedTracesGraph
+        )
+    }
+
     /// The operation of a request, if it is one.
     #[must_use]
     pub fn of(method: &str, path: &str) -> Option<Self> {

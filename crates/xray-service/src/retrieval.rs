@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use crate::answer::Answer;
 use crate::api;
 use crate::request::{bounded, missing, read, required, unknown_token};
-use crate::traces::{Trace, Traces};
+use crate::traces::{Snapshot, Trace};
+use crate::work::Work;
 
 /// Retrievals that are remembered; the oldest are forgotten.
 const MAX_RETRIEVALS: usize = 100;
@@ -26,13 +27,13 @@ const PAGE: usize = 5;
 const SPANS: usize = 100;
 
 /// What was asked for, by token.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Retrievals {
     retrievals: VecDeque<Retrieval>,
     made: u64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Retrieval {
     token: String,
     ids: Vec<String>,
@@ -63,7 +64,7 @@ impl Retrieval {
         if self.cancelled { "CANCELLED" } else { "COMPLETE" }
     }
 
-    fn traces<'a>(&'a self, traces: &'a Traces) -> impl Iterator<Item = &'a Trace> {
+    fn traces<'a>(&'a self, traces: &'a Snapshot) -> impl Iterator<Item = &'a Trace> {
         let ids = self.ids.iter().filter(|_| !self.cancelled);
         ids.filter_map(|id| traces.get(id)).filter(|trace| {
             let digest = trace.digest();
@@ -110,7 +111,7 @@ impl Retrievals {
     }
 
     /// `ListRetrievedTraces`.
-    pub(crate) fn list(&self, traces: &Traces, body: &[u8]) -> Result<Value, Answer> {
+    pub(crate) fn list(&self, traces: &Snapshot, body: &[u8], work: &Work) -> Result<Value, Answer> {
         let request: Retrieved = read(body)?;
         let retrieval = self.find(&request)?;
         match request.trace_format.as_deref() {
@@ -122,28 +123,47 @@ impl Retrievals {
             None | Some("") => 0,
             Some(token) => token.parse().map_err(|_| unknown_token())?,
         };
-        let mut pieces = retrieval.traces(traces).flat_map(pieces).skip(from);
-        let page: Vec<Value> = pieces.by_ref().take(PAGE).collect();
+        let (mut page, mut number, mut room, mut more) = (Vec::new(), 0, api::MAX_ANSWER_BYTES, false);
+        for trace in retrieval.traces(traces) {
+            work.spend(trace.documents.len() as u64)?;
+            for (piece, bytes) in pieces(trace) {
+                number += 1;
+                if number <= from {
+                    continue;
+                }
+                // The first one has as much room as there is anywhere.
+                more = page.len() == PAGE || (!page.is_empty() && bytes > room);
+                if more {
+                    break;
+                }
+                room = room.saturating_sub(bytes);
+                page.push(piece);
+            }
+            if more {
+                break;
+            }
+        }
         if from > 0 && page.is_empty() {
             return Err(unknown_token());
         }
+        let next = from + page.len();
         let mut answer = json!({
             "RetrievalStatus": retrieval.status(),
             "TraceFormat": "XRAY",
             "Traces": page,
         });
-        if pieces.next().is_some() {
-            answer["NextToken"] = json!((from + PAGE).to_string());
+        if more {
+            answer["NextToken"] = json!(next.to_string());
         }
         Ok(answer)
     }
 
     /// `GetRetrievedTracesGraph`, on one page.
-    pub(crate) fn graph(&self, traces: &Traces, body: &[u8]) -> Result<Value, Answer> {
+    pub(crate) fn graph(&self, traces: &Snapshot, body: &[u8], work: &Work) -> Result<Value, Answer> {
         let request: Retrieved = read(body)?;
         let retrieval = self.find(&request)?;
         crate::request::first_page(request.next_token.as_deref())?;
-        let services: Vec<Value> = api::services_of(retrieval.traces(traces))
+        let services: Vec<Value> = api::services_of(retrieval.traces(traces), work)?
             .into_iter()
             .map(|service| json!({"Service": service, "Links": []}))
             .collect();
@@ -168,11 +188,18 @@ impl Retrievals {
     }
 }
 
-/// A trace in pieces of as many spans as a page takes.
-fn pieces(trace: &Trace) -> Vec<Value> {
+/// A trace in pieces of as many spans as a page takes, each with the length of its documents.
+fn pieces(trace: &Trace) -> Vec<(Value, usize)> {
     let duration = api::seconds(trace.digest().duration());
-    api::segments(trace)
+    let (segments, _) = api::segments(trace);
+    segments
         .chunks(SPANS)
-        .map(|spans| json!({"Id": trace.id, "Duration": duration, "Spans": spans}))
+        .map(|spans| {
+            let bytes = spans.iter().map(|span| span.document.len()).sum();
+            (
+                json!({"Id": trace.id, "Duration": duration, "Spans": spans}),
+                bytes,
+            )
+        })
         .collect()
 }

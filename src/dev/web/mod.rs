@@ -16,6 +16,7 @@
 //! What it may be asked for at one time is in [`limits`].
 
 mod limits;
+mod query;
 mod routes;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -44,6 +45,7 @@ pub(super) struct Shared {
     /// Reads calls of the API.
     calls: Reader,
     refused: Bounded,
+    away: query::Away,
 }
 
 impl Shared {
@@ -57,6 +59,7 @@ impl Shared {
             metrics,
             calls: Reader::new(limits::CALLS),
             refused: Bounded::default(),
+            away: query::Away::new(),
         }
     }
 

@@ -10,6 +10,8 @@
 //! - a range is 24 hours at most for summaries and 6 for maps and statistics;
 //! - an end of the range without a fraction means the whole of that second, since SDKs cut the fraction off;
 //! - pages of 100; a trace is on the page of its start, newest first;
+//! - an answer of BatchGetTraces has no more than 16 MiB of documents: traces beyond are named as unprocessed, and the rest of
+//!   a trace that is larger alone is left out, with `LimitExceeded`;
 //! - `LimitExceeded` also when subsegments that were sent apart would be more than 63 deep in their segment's document:
 //!   they stand beside it then, with the `parent_id` they were sent with;
 //! - `Sampling` with the strategy `FixedRate` gives that share of the traces, always the same ones;
@@ -20,9 +22,11 @@
 
 mod series;
 
+use std::collections::HashSet;
+use std::hash::Hash;
 use std::time::SystemTime;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 pub(super) use series::series;
@@ -34,7 +38,8 @@ use super::groups::Groups;
 use super::merge;
 use super::model::Scalar;
 use super::request::{first_page, read, unknown_token};
-use super::traces::{Cursor, Trace, Traces};
+use super::traces::{Cursor, Snapshot, Trace};
+use super::work::{Ended, Work};
 
 /// Traces on one page of summaries.
 const PAGE: usize = 100;
@@ -47,6 +52,12 @@ const MAX_SUMMARIES_HOURS: u32 = 24;
 
 /// The longest range of a map or of statistics.
 const MAX_GRAPH_HOURS: u32 = 6;
+
+/// The most text of documents in one answer. AWS's own bound of a trace is 500 KB.
+pub(super) const MAX_ANSWER_BYTES: usize = 16 << 20;
+
+/// The most names of one sort that a summary has; of services, that there are more is one of them.
+const MAX_NAMES: usize = 1_000;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -78,48 +89,84 @@ struct Strategy {
 }
 
 /// `POST /Traces`.
-pub(super) fn batch_get_traces(traces: &Traces, body: &[u8]) -> Answer {
+pub(super) fn batch_get_traces(traces: &Snapshot, body: &[u8], work: &Work) -> Answer {
     let ids = match ids(body) {
         Ok(ids) => ids,
         Err(answer) => return answer,
     };
-    let (mut found, mut unprocessed) = (Vec::new(), Vec::new());
+    let (mut found, mut unprocessed, mut room) = (Vec::new(), Vec::new(), MAX_ANSWER_BYTES);
     for id in ids {
+        if let Err(ended) = work.spend(1) {
+            return Answer::invalid(&ended.to_string());
+        }
         match traces.get(&id) {
-            Some(trace) => found.push(whole_trace(trace)),
-            None => unprocessed.push(id),
+            // The first one is answered as far as there is room; the others whole, or in a call of their own.
+            Some(trace) if found.is_empty() || trace.text_bytes() <= room => {
+                room = room.saturating_sub(trace.text_bytes());
+                found.push(whole_trace(trace));
+            }
+            _ => unprocessed.push(id),
         }
     }
-    Answer::ok(&json!({"Traces": found, "UnprocessedTraceIds": unprocessed}))
-}
-
-fn whole_trace(trace: &Trace) -> Value {
-    let documents: Vec<&str> = trace.documents.iter().map(|document| &*document.text).collect();
-    let merged = merge::merged(&documents);
-    let segments = as_segments(merged.segments);
-    json!({
-        "Id": trace.id,
-        "Duration": seconds(trace.digest().duration()),
-        "LimitExceeded": trace.limit_exceeded || merged.too_deep,
-        "Segments": segments,
+    Answer::ok(&BatchAnswer {
+        traces: found,
+        unprocessed_trace_ids: unprocessed,
     })
 }
 
-/// The segments of a trace, each with its id and its document.
-pub(super) fn segments(trace: &Trace) -> Vec<Value> {
-    let documents: Vec<&str> = trace.documents.iter().map(|document| &*document.text).collect();
-    as_segments(merge::merged(&documents).segments)
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct BatchAnswer<'a> {
+    traces: Vec<WholeTrace<'a>>,
+    unprocessed_trace_ids: Vec<String>,
 }
 
-fn as_segments(segments: Vec<(String, String)>) -> Vec<Value> {
-    segments
-        .into_iter()
-        .map(|(id, document)| json!({"Id": id, "Document": document}))
-        .collect()
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct WholeTrace<'a> {
+    id: &'a str,
+    duration: f64,
+    limit_exceeded: bool,
+    segments: Vec<Segment>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Segment {
+    pub(super) id: String,
+    pub(super) document: String,
+}
+
+fn whole_trace(trace: &Trace) -> WholeTrace<'_> {
+    let (segments, is_cut) = segments(trace);
+    WholeTrace {
+        id: &trace.id,
+        duration: seconds(trace.digest().duration()),
+        limit_exceeded: trace.limit_exceeded || is_cut,
+        segments,
+    }
+}
+
+/// The segments of a trace, and whether they are not all of it, or not all where they belong.
+pub(super) fn segments(trace: &Trace) -> (Vec<Segment>, bool) {
+    let documents = trace.first_documents(MAX_ANSWER_BYTES);
+    let texts: Vec<&str> = documents.iter().map(|document| &*document.text).collect();
+    let merged = merge::merged(&texts);
+    let segments = merged.segments.into_iter();
+    (
+        segments.map(|(id, document)| Segment { id, document }).collect(),
+        merged.too_deep || documents.len() < trace.documents.len(),
+    )
 }
 
 /// `POST /TraceSummaries`.
-pub(super) fn get_trace_summaries(traces: &Traces, groups: &Groups, body: &[u8], now: SystemTime) -> Answer {
+pub(super) fn get_trace_summaries(
+    traces: &Snapshot,
+    groups: &Groups,
+    body: &[u8],
+    now: SystemTime,
+    work: &Work,
+) -> Answer {
     let range: Range = match read(body) {
         Ok(range) => range,
         Err(answer) => return answer,
@@ -148,6 +195,9 @@ pub(super) fn get_trace_summaries(traces: &Traces, groups: &Groups, body: &[u8],
     };
     let (mut page, mut examined, mut next) = (Vec::new(), 0, None);
     for trace in traces.newest_first(before.as_ref()) {
+        if let Err(ended) = work.spend(1) {
+            return Answer::invalid(&ended.to_string());
+        }
         let digest = trace.digest();
         if digest.start < start && !by_event {
             break;
@@ -160,12 +210,16 @@ pub(super) fn get_trace_summaries(traces: &Traces, groups: &Groups, body: &[u8],
             break;
         }
         examined += 1;
-        if filter.matches(&digest) {
-            let mut summary = summary(trace, &digest);
-            if by_event {
-                summary["MatchedEventTime"] = json!(digest.start.max(start));
+        match filter.judge(&digest, work) {
+            Ok(true) => {
+                let mut summary = summary(trace, &digest);
+                if by_event {
+                    summary["MatchedEventTime"] = json!(digest.start.max(start));
+                }
+                page.push((trace.cursor(), summary));
             }
-            page.push((Cursor::of(&digest), summary));
+            Ok(false) => {}
+            Err(ended) => return Answer::invalid(&ended.to_string()),
         }
     }
     let page: Vec<Value> = page.into_iter().map(|(_, summary)| summary).collect();
@@ -182,7 +236,12 @@ pub(super) fn get_trace_summaries(traces: &Traces, groups: &Groups, body: &[u8],
 }
 
 fn summary(trace: &Trace, digest: &Digest) -> Value {
-    let services: Vec<&ServiceKey> = distinct(digest.parts.iter().map(|part| &part.service));
+    let mut services = distinct(digest.parts.iter().map(|part| &part.service));
+    let more = ServiceKey::more(services.len().saturating_sub(MAX_NAMES));
+    if services.len() > MAX_NAMES {
+        services.truncate(MAX_NAMES);
+        services.push(&more);
+    }
     let root = digest.root_marks();
     let mut summary = json!({
         "Id": digest.id,
@@ -234,8 +293,10 @@ fn http(digest: &Digest) -> Value {
 
 fn annotations(digest: &Digest) -> Value {
     let mut all: Map<String, Value> = Map::new();
+    let mut left = MAX_NAMES;
     for part in &digest.parts {
-        for (key, scalar) in &part.annotations {
+        for (key, scalar) in part.annotations.iter().take(left) {
+            left -= 1;
             let value = match scalar {
                 Scalar::Text(text) => json!({ "StringValue": text }),
                 Scalar::Number(number) => json!({ "NumberValue": number }),
@@ -255,24 +316,21 @@ fn users(digest: &Digest) -> Vec<Value> {
         let user = part.user.as_ref()?;
         Some(json!({"UserName": user, "ServiceIds": [service_id(&part.service)]}))
     });
-    users.collect()
+    users.take(MAX_NAMES).collect()
 }
 
 fn each(digest: &Digest, field: &str, of: impl Fn(&Part) -> Option<&str>) -> Vec<Value> {
     distinct(digest.parts.iter().filter_map(of))
         .into_iter()
+        .take(MAX_NAMES)
         .map(|text| json!({ field: text }))
         .collect()
 }
 
-fn distinct<T: PartialEq>(all: impl Iterator<Item = T>) -> Vec<T> {
-    let mut found = Vec::new();
-    for one in all {
-        if !found.contains(&one) {
-            found.push(one);
-        }
-    }
-    found
+/// Each once, in the order of the first of its kind.
+fn distinct<T: Eq + Hash + Copy>(all: impl Iterator<Item = T>) -> Vec<T> {
+    let mut seen = HashSet::new();
+    all.filter(|one| seen.insert(*one)).collect()
 }
 
 fn service_id(service: &ServiceKey) -> Value {
@@ -284,7 +342,7 @@ fn service_id(service: &ServiceKey) -> Value {
 }
 
 /// `POST /ServiceGraph`.
-pub(super) fn get_service_graph(traces: &Traces, groups: &Groups, body: &[u8]) -> Answer {
+pub(super) fn get_service_graph(traces: &Snapshot, groups: &Groups, body: &[u8], work: &Work) -> Answer {
     let range: Range = match read(body) {
         Ok(range) => range,
         Err(answer) => return answer,
@@ -298,11 +356,20 @@ pub(super) fn get_service_graph(traces: &Traces, groups: &Groups, body: &[u8]) -
         Ok(filter) => filter,
         Err(answer) => return answer,
     };
-    let digests: Vec<_> = traces
-        .newest_first(None)
-        .map(Trace::digest)
-        .filter(|digest| (start..=end).contains(&digest.start) && filter.matches(digest))
-        .collect();
+    let mut digests = Vec::new();
+    for digest in traces.newest_first(None).map(Trace::digest) {
+        if let Err(ended) = work.spend(digest.size()) {
+            return Answer::invalid(&ended.to_string());
+        }
+        if !(start..=end).contains(&digest.start) {
+            continue;
+        }
+        match filter.judge(&digest, work) {
+            Ok(true) => digests.push(digest),
+            Ok(false) => {}
+            Err(ended) => return Answer::invalid(&ended.to_string()),
+        }
+    }
     let graph = Graph::of(digests.iter().map(AsRef::as_ref));
     Answer::ok(&json!({
         "StartTime": range.start_time,
@@ -313,27 +380,32 @@ pub(super) fn get_service_graph(traces: &Traces, groups: &Groups, body: &[u8]) -
 }
 
 /// `POST /TraceGraph`.
-pub(super) fn get_trace_graph(traces: &Traces, body: &[u8]) -> Answer {
+pub(super) fn get_trace_graph(traces: &Snapshot, body: &[u8], work: &Work) -> Answer {
     let ids = match ids(body) {
         Ok(ids) => ids,
         Err(answer) => return answer,
     };
     let found = distinct(ids.iter()).into_iter().filter_map(|id| traces.get(id));
-    Answer::ok(&json!({ "Services": services_of(found) }))
+    match services_of(found, work) {
+        Ok(services) => Answer::ok(&json!({ "Services": services })),
+        Err(ended) => Answer::invalid(&ended.to_string()),
+    }
 }
 
 /// The nodes of the map of these traces.
-pub(super) fn services_of<'a>(traces: impl Iterator<Item = &'a Trace>) -> Vec<Value> {
+pub(super) fn services_of<'a>(
+    traces: impl Iterator<Item = &'a Trace>,
+    work: &Work,
+) -> Result<Vec<Value>, Ended> {
     let digests: Vec<_> = traces.map(Trace::digest).collect();
-    services(&Graph::of(digests.iter().map(AsRef::as_ref)))
+    work.spend(digests.iter().map(|digest| digest.size()).sum())?;
+    Ok(services(&Graph::of(digests.iter().map(AsRef::as_ref))))
 }
 
 fn services(graph: &Graph) -> Vec<Value> {
     let services = graph.nodes.iter().enumerate().map(|(at, node)| {
         let edges: Vec<Value> = graph
-            .edges
-            .iter()
-            .filter(|edge| edge.from == at)
+            .edges_of(at)
             .map(|edge| {
                 json!({
                     "ReferenceId": edge.to,

@@ -13,7 +13,8 @@ use crate::graph::Statistics;
 use crate::groups::Groups;
 use crate::model::Marks;
 use crate::request::{bounded, first_page, read};
-use crate::traces::{Trace, Traces};
+use crate::traces::{Snapshot, Trace};
+use crate::work::Work;
 
 /// The length of a period when the request has none, in seconds.
 const PERIOD_S: u32 = 60;
@@ -37,7 +38,7 @@ struct Piece {
 }
 
 /// `POST /TimeSeriesServiceStatistics`.
-pub(crate) fn series(traces: &Traces, groups: &Groups, body: &[u8]) -> Result<Value, Answer> {
+pub(crate) fn series(traces: &Snapshot, groups: &Groups, body: &[u8], work: &Work) -> Result<Value, Answer> {
     let request: Request = read(body)?;
     let range = &request.range;
     first_page(range.next_token.as_deref())?;
@@ -63,16 +64,19 @@ pub(crate) fn series(traces: &Traces, groups: &Groups, body: &[u8]) -> Result<Va
     }
     let mut periods: BTreeMap<i64, Statistics> = BTreeMap::new();
     for digest in traces.newest_first(None).map(Trace::digest) {
-        if digest.start > end || digest.end < start || !group.matches(&digest) {
+        work.spend(digest.size())?;
+        if digest.start > end || digest.end < start || !group.judge(&digest, work)? {
             continue;
         }
-        for work in selected(&digest, selector.as_ref()) {
-            if (start..=end).contains(&work.start) {
-                let period = (work.start / f64::from(period_s)).floor() as i64;
-                periods
-                    .entry(period)
-                    .or_default()
-                    .add(work.start, work.end, work.in_progress, work.marks);
+        for piece in selected(&digest, selector.as_ref()) {
+            if (start..=end).contains(&piece.start) {
+                let period = (piece.start / f64::from(period_s)).floor() as i64;
+                periods.entry(period).or_default().add(
+                    piece.start,
+                    piece.end,
+                    piece.in_progress,
+                    piece.marks,
+                );
             }
         }
     }

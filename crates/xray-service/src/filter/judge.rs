@@ -3,6 +3,7 @@
 use super::{Expression, Field, Filter, Flag, Literal, Selector, Sign};
 use crate::digest::{Call, Digest, Part, ServiceKey};
 use crate::model::{Marks, Scalar};
+use crate::work::{Ended, Work};
 
 /// What an expression is about.
 #[derive(Clone, Copy)]
@@ -13,6 +14,15 @@ enum Scope<'a> {
 }
 
 impl Filter {
+    /// Whether the trace matches, and what it takes to find out is taken from the budget before.
+    ///
+    /// # Errors
+    /// When the budget is spent, or nobody waits.
+    pub fn judge(&self, digest: &Digest, work: &Work) -> Result<bool, Ended> {
+        work.spend(self.weight().saturating_mul(digest.size()))?;
+        Ok(self.matches(digest))
+    }
+
     /// Whether the trace matches.
     #[must_use]
     pub fn matches(&self, digest: &Digest) -> bool {

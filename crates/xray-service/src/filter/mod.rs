@@ -18,7 +18,9 @@
 //! A keyword alone asks whether it is set; an annotation that is `false` counts as one that is not. In the braces the
 //! same words are meant of that service or call alone. What is compared and not there is not equal, not unequal, and not
 //! less. Root causes (`rootcause.…`, with `message`, `first`, `last`, `remote`, `index`, `coverage` and `json` in them)
-//! and `account.id` are not supported; what is not is refused with its position, and told from what nobody knows.
+//! and `account.id` are not supported; what is not is refused with its position, and told from what nobody knows. So
+//! is `service` or `edge` in the braces of either, which keeps the work of judging a trace inside the product of the
+//! expression's length and the trace's.
 
 mod judge;
 mod parse;
@@ -65,6 +67,13 @@ pub struct Filter {
 }
 
 impl Filter {
+    /// Whether `service` or `edge` is in it.
+    fn asks_for_entities(&self) -> bool {
+        self.expression
+            .as_ref()
+            .is_some_and(Expression::asks_for_entities)
+    }
+
     /// What an empty expression is: it takes everything.
     #[must_use]
     pub const fn everything() -> Self {
@@ -104,6 +113,14 @@ impl EntitySelector {
     }
 }
 
+impl Filter {
+    /// The most comparisons that judging one service or call may take, for a budget of work.
+    #[must_use]
+    pub fn weight(&self) -> u64 {
+        self.expression.as_ref().map_or(1, Expression::weight)
+    }
+}
+
 #[derive(Debug, Clone, PartialEq)]
 enum Expression {
     Any(Vec<Expression>),
@@ -115,6 +132,34 @@ enum Expression {
     Compare(Field, Sign, Literal),
     Service(Selector, Option<Box<Expression>>),
     Edge(Selector, Selector, Option<Box<Expression>>),
+}
+
+impl Expression {
+    /// [`MAX_DEPTH`] bounds the recursion.
+    fn asks_for_entities(&self) -> bool {
+        match self {
+            Self::Any(inner) | Self::All(inner) => inner.iter().any(Self::asks_for_entities),
+            Self::Not(inner) => inner.asks_for_entities(),
+            Self::Service(..) | Self::Edge(..) => true,
+            Self::Flag(_) | Self::FlagIs(..) | Self::HasAnnotation(_) | Self::Compare(..) => false,
+        }
+    }
+
+    /// [`MAX_DEPTH`] bounds the recursion.
+    fn weight(&self) -> u64 {
+        1 + match self {
+            Self::Any(inner) | Self::All(inner) => inner.iter().map(Self::weight).sum(),
+            Self::Not(inner) | Self::Service(_, Some(inner)) | Self::Edge(_, _, Some(inner)) => {
+                inner.weight()
+            }
+            Self::Flag(_)
+            | Self::FlagIs(..)
+            | Self::HasAnnotation(_)
+            | Self::Compare(..)
+            | Self::Service(_, None)
+            | Self::Edge(_, _, None) => 0,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

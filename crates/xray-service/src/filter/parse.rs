@@ -248,6 +248,8 @@ struct Parser<'a> {
     depth: usize,
     terms: usize,
     groups: Option<&'a GroupFilters<'a>>,
+    /// In those of `service()` or `edge()`.
+    in_braces: bool,
 }
 
 impl<'a> Parser<'a> {
@@ -258,6 +260,7 @@ impl<'a> Parser<'a> {
             depth: 0,
             terms: 0,
             groups,
+            in_braces: false,
         })
     }
 
@@ -379,6 +382,13 @@ impl<'a> Parser<'a> {
         self.add_terms(1)?;
         let lower = word.to_ascii_lowercase();
         match lower.as_str() {
+            // It would mean any service of the trace again, not one of the service that is meant: nobody wants that, and
+            // it would be judged once for each, at each level.
+            "service" | "edge" if self.in_braces => {
+                return Err(self.error(&format!(
+                    "{lower}() cannot stand in the braces of service() or edge()"
+                )));
+            }
             "group.name" | "groupname" | "group.arn" | "grouparn" => {
                 let Some(groups) = self.groups else {
                     return Err(self.unknown(&word));
@@ -441,6 +451,11 @@ impl<'a> Parser<'a> {
         let Some(filter) = groups(reference) else {
             return Err(self.error(&format!("there is no group {named:?}")));
         };
+        if self.in_braces && filter.asks_for_entities() {
+            return Err(self.error(
+                "this group's filter has service() or edge(), which cannot stand in the braces of either",
+            ));
+        }
         self.add_terms(filter.terms)?;
         self.next += 1;
         // All of nothing is true.
@@ -591,7 +606,9 @@ impl<'a> Parser<'a> {
             return Ok(None);
         }
         self.next += 1;
+        self.in_braces = true;
         let inner = self.any()?;
+        self.in_braces = false;
         self.take_sign("}")?;
         Ok(Some(Box::new(inner)))
     }

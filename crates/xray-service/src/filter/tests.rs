@@ -4,6 +4,7 @@ use serde_json::json;
 use super::*;
 use crate::digest::Digest;
 use crate::model::Tree;
+use crate::work::{Ended, MAX_STEPS, Work};
 
 fn digest() -> Digest {
     let documents = [
@@ -243,6 +244,7 @@ fn a_group_stands_for_its_filter() {
         GroupRef::Name("slow") | GroupRef::Arn("arn:slow") => {
             Some(Filter::parse("responsetime > 1").unwrap())
         }
+        GroupRef::Name("via pay") => Some(Filter::parse("service(\"pay\")").unwrap()),
         GroupRef::Name("fast") => Some(Filter::parse("responsetime < 1").unwrap()),
         GroupRef::Name("wide") => Some(Filter::parse(&vec!["ok"; 500].join(" OR ")).unwrap()),
         _ => None,
@@ -256,6 +258,8 @@ fn a_group_stands_for_its_filter() {
         "groupname = \"Default\"",
         "group.name = \"slow\" AND user = \"ada\"",
         "group.arn = \"arn:slow\"",
+        "service(\"shop\") { groupname = \"slow\" }",
+        "groupname = \"via pay\"",
         "GroupName != \"fast\"",
         "!group.name = \"fast\"",
     ] {
@@ -271,6 +275,11 @@ fn a_group_stands_for_its_filter() {
     for (expression, message, position) in [
         ("groupname = \"gone\"", "there is no group \"gone\"", 12),
         ("groupname", "= or != expected, found the end", 9),
+        (
+            "service() { groupname = \"via pay\" }",
+            "this group's filter has service() or edge(), which cannot stand in the braces of either",
+            24,
+        ),
         ("groupname = 5", "a string in quotes expected, found 5", 12),
     ] {
         let error = Filter::parse_with(expression, &groups).unwrap_err();
@@ -347,6 +356,16 @@ fn what_is_wrong_is_said_with_its_place() {
         ("annotation[5] = 1", "the annotation's key expected, found 5", 11),
         ("fault = 1", "true or false expected, found 1", 8),
         ("annotation.", "unknown keyword annotation.", 0),
+        (
+            "service() { ok OR service() }",
+            "service() cannot stand in the braces of service() or edge()",
+            18,
+        ),
+        (
+            "edge(\"a\", \"b\") { !edge(\"a\", \"b\") }",
+            "edge() cannot stand in the braces of service() or edge()",
+            18,
+        ),
     ] {
         let error = Filter::parse(expression).unwrap_err();
         assert_eq!(
@@ -369,6 +388,27 @@ fn depth_and_length_are_bounded() {
     let wide = vec!["ok"; 500].join(" OR ");
     assert!(Filter::parse(&wide).is_ok(), "length is not depth");
     assert!(Filter::parse(&"x".repeat(4_001)).is_err());
+}
+
+/// A trace of ten parts and an expression twelve deep were ten to the twelfth comparisons.
+#[test]
+fn the_work_is_the_product_of_expression_and_trace_and_inside_a_budget() {
+    let nested = |depth: usize| format!("{}ok{}", "service(){".repeat(depth), "}".repeat(depth));
+    assert!(Filter::parse(&nested(1)).is_ok());
+    assert!(Filter::parse(&nested(2)).is_err() && Filter::parse(&nested(12)).is_err());
+    assert!(Filter::parse("service() { ok } AND service() { fault }").is_ok());
+
+    let wide = Filter::parse(&vec!["service(){ok}"; 200].join(" OR ")).unwrap();
+    assert_eq!(wide.weight(), 1 + 200 * 2);
+    // Itself, three services that are told of and one that called, and three calls; eight annotations.
+    assert_eq!(digest().size(), 1 + 4 + 3 + 8);
+    let work = Work::new();
+    let judged = (0..).take_while(|_| wide.judge(&digest(), &work).is_ok()).count() as u64;
+    assert_eq!(judged, MAX_STEPS / (wide.weight() * digest().size()));
+    assert_eq!(wide.judge(&digest(), &work), Err(Ended::TooMuch));
+    let (work, asker) = Work::asked();
+    drop(asker);
+    assert_eq!(wide.judge(&digest(), &work), Err(Ended::Gone));
 }
 
 /// Expressions that are well-formed, as text.

@@ -80,7 +80,17 @@ pub struct SamplingRule {
     pub attributes: BTreeMap<String, String>,
     /// Passed on as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sampling_rate_boost: Option<Value>,
+    pub sampling_rate_boost: Option<SamplingRateBoost>,
+}
+
+/// By how much a rule's rate may rise on its own, by the model.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct SamplingRateBoost {
+    /// 0 to 1.
+    pub max_rate: f64,
+    /// Minutes until it may rise again.
+    pub cooldown_window_minutes: u32,
 }
 
 fn any() -> String {

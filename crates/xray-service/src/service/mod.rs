@@ -7,10 +7,13 @@
 //! - 404 `UnknownOperationException` for every path and method outside the API.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
 use std::time::SystemTime;
 
-use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::de::{IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 use xray_document::cause::cause;
 use xray_document::segment;
@@ -19,6 +22,7 @@ use xray_document::{otlp, outline};
 use crate::answer::Answer;
 use crate::filter::{Filter, FilterError};
 use crate::groups::Groups;
+use crate::insights;
 use crate::policies::Policies;
 use crate::request::first_page_of;
 use crate::retrieval::Retrievals;
@@ -27,16 +31,14 @@ use crate::settings::Settings;
 use crate::tags::{self, Tags};
 use crate::telemetry::TelemetryReport;
 use crate::traces::{Limits, Traces};
-use crate::{api, insights};
+use crate::work::Work;
 
+pub use self::view::View;
 pub use crate::operation::Operation;
 pub use xray_document::segment::Refusal;
 
 /// The most documents in one `PutTraceSegments` call; enforced by the service, not part of the model.
 pub const MAX_DOCUMENTS: usize = 50;
-
-/// Telemetry reports that are kept; the oldest are forgotten.
-const MAX_TELEMETRY: usize = 1_000;
 
 /// Whoever has a say about the documents of a call, besides the service, and sees which it takes.
 pub trait Overseer {
@@ -46,6 +48,9 @@ pub trait Overseer {
 
     /// The document was taken, as it was sent.
     fn taken(&mut self, document: String);
+
+    /// A daemon's report about itself was taken. The service keeps none: nobody asks for them.
+    fn reported(&mut self, _report: TelemetryReport) {}
 }
 
 /// Nobody.
@@ -61,6 +66,9 @@ impl Overseer for Unseen {
 
 /// Refusals that are remembered for people to look at; the oldest are forgotten.
 const MAX_REFUSED: usize = 100;
+
+/// The most characters of a refused document's id, name and reason that are remembered: they may be all of it.
+const SHOWN_CHARS: usize = 500;
 
 /// A document that was not taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,19 +88,53 @@ pub struct Service {
     refused: VecDeque<Refused>,
     refused_count: u64,
     sampling: Sampling,
-    telemetry: VecDeque<TelemetryReport>,
-    groups: Groups,
+    groups: Arc<Groups>,
     tags: Tags,
     policies: Policies,
     settings: Settings,
-    retrievals: Retrievals,
+    retrievals: Arc<Retrievals>,
     tells_causes: bool,
 }
 
 #[derive(Deserialize)]
 struct PutTraceSegments<T> {
-    #[serde(rename = "TraceSegmentDocuments")]
-    documents: Option<Vec<T>>,
+    #[serde(rename = "TraceSegmentDocuments", default = "Option::default")]
+    documents: Option<Documents<T>>,
+}
+
+/// The documents of a call. Those beyond [`MAX_DOCUMENTS`] are counted, not kept: nobody reads them.
+struct Documents<T> {
+    first: Vec<T>,
+    count: usize,
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Documents<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Counting<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Counting<T> {
+            type Value = Documents<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of documents")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Documents<T>, A::Error> {
+                let (mut first, mut count) = (Vec::new(), 0);
+                while count < MAX_DOCUMENTS {
+                    let Some(document) = list.next_element()? else {
+                        return Ok(Documents { first, count });
+                    };
+                    first.push(document);
+                    count += 1;
+                }
+                while list.next_element::<IgnoredAny>()?.is_some() {
+                    count += 1;
+                }
+                Ok(Documents { first, count })
+            }
+        }
+        deserializer.deserialize_seq(Counting(PhantomData))
+    }
 }
 
 impl Service {
@@ -104,12 +146,11 @@ impl Service {
             refused: VecDeque::new(),
             refused_count: 0,
             sampling: Sampling::new(),
-            telemetry: VecDeque::new(),
-            groups: Groups::new(),
+            groups: Arc::new(Groups::new()),
             tags: Tags::default(),
             policies: Policies::default(),
             settings: Settings::new(),
-            retrievals: Retrievals::default(),
+            retrievals: Arc::default(),
             tells_causes: false,
         }
     }
@@ -135,18 +176,14 @@ impl Service {
         now: SystemTime,
     ) -> Answer {
         let Some(operation) = Operation::of(method, path) else {
-            return Answer::error(404, "UnknownOperationException", "Unknown operation");
+            return Answer::unknown_operation();
         };
+        if operation.reads_traces() {
+            return self.view().read(operation, body, now, &Work::new());
+        }
         let answer = match operation {
             Operation::PutTraceSegments => return self.put_trace_segments(body, overseer, now),
-            Operation::PutTelemetryRecords => return self.put_telemetry_records(body),
-            Operation::BatchGetTraces => return api::batch_get_traces(&self.traces, body),
-            Operation::GetTraceSummaries => {
-                return api::get_trace_summaries(&self.traces, &self.groups, body, now);
-            }
-            Operation::GetServiceGraph => return api::get_service_graph(&self.traces, &self.groups, body),
-            Operation::GetTraceGraph => return api::get_trace_graph(&self.traces, body),
-            Operation::GetTimeSeriesServiceStatistics => api::series(&self.traces, &self.groups, body),
+            Operation::PutTelemetryRecords => return Self::put_telemetry_records(body, overseer),
             Operation::GetSamplingRules => first_page_of(body).map(|()| self.sampling.rules_answer()),
             Operation::GetSamplingTargets => self.sampling.targets_answer(body, now).map_err(Answer::from),
             Operation::GetSamplingStatisticSummaries => {
@@ -158,7 +195,7 @@ impl Service {
             Operation::GetGroups => self.groups.all(body),
             Operation::GetGroup => self.groups.get(body),
             Operation::CreateGroup => self.create_group(body),
-            Operation::UpdateGroup => self.groups.update(body),
+            Operation::UpdateGroup => Arc::make_mut(&mut self.groups).update(body),
             Operation::DeleteGroup => self.delete_group(body),
             Operation::GetInsightSummaries => insights::summaries(&self.groups, body, now),
             Operation::GetInsight | Operation::GetInsightEvents | Operation::GetInsightImpactGraph => {
@@ -176,12 +213,27 @@ impl Service {
             Operation::ListTagsForResource => self.tags.list(body, exists(&self.groups, &self.sampling)),
             Operation::TagResource => self.tags.tag(body, exists(&self.groups, &self.sampling)),
             Operation::UntagResource => self.tags.untag(body, exists(&self.groups, &self.sampling)),
-            Operation::StartTraceRetrieval => self.retrievals.start(body),
-            Operation::ListRetrievedTraces => self.retrievals.list(&self.traces, body),
-            Operation::GetRetrievedTracesGraph => self.retrievals.graph(&self.traces, body),
-            Operation::CancelTraceRetrieval => self.retrievals.cancel(body),
+            Operation::StartTraceRetrieval => Arc::make_mut(&mut self.retrievals).start(body),
+            Operation::CancelTraceRetrieval => Arc::make_mut(&mut self.retrievals).cancel(body),
+            Operation::BatchGetTraces
+            | Operation::GetTraceSummaries
+            | Operation::GetServiceGraph
+            | Operation::GetTraceGraph
+            | Operation::GetTimeSeriesServiceStatistics
+            | Operation::ListRetrievedTraces
+            | Operation::GetRetrievedTracesGraph => Err(Answer::unknown_operation()),
         };
         answer.map_or_else(|refusal| refusal, |answer| Answer::ok(&answer))
+    }
+
+    /// What questions are asked of, as it is at this moment. Takes time with the number of traces, not with their size.
+    #[must_use]
+    pub fn view(&self) -> View {
+        View {
+            traces: self.traces.snapshot(),
+            groups: Arc::clone(&self.groups),
+            retrievals: Arc::clone(&self.retrievals),
+        }
     }
 
     /// Reads a filter expression in which groups may be named.
@@ -206,13 +258,13 @@ impl Service {
 
     fn create_group(&mut self, body: &[u8]) -> Result<Value, Answer> {
         let tags = tags::of_new(body)?;
-        let (answer, arn) = self.groups.create(body)?;
+        let (answer, arn) = Arc::make_mut(&mut self.groups).create(body)?;
         self.tags.set(arn, tags);
         Ok(answer)
     }
 
     fn delete_group(&mut self, body: &[u8]) -> Result<Value, Answer> {
-        let (answer, arn) = self.groups.delete(body)?;
+        let (answer, arn) = Arc::make_mut(&mut self.groups).delete(body)?;
         self.tags.forget(&arn);
         Ok(answer)
     }
@@ -251,11 +303,6 @@ impl Service {
         if let Some(outline) = outline::outline(text) {
             self.traces.restore(key, outline, text, otlp, at);
         }
-    }
-
-    /// The telemetry reports that were accepted, oldest first.
-    pub fn telemetry(&self) -> impl ExactSizeIterator<Item = &TelemetryReport> {
-        self.telemetry.iter()
     }
 
     /// Replaces the sampling rules; the default rule stays unless `rules` has one of that name.
@@ -334,10 +381,19 @@ impl Service {
         if self.refused.len() == MAX_REFUSED {
             self.refused.pop_front();
         }
-        self.refused.push_back(latest);
+        let Refused { at, refusal, name } = latest;
+        self.refused.push_back(Refused {
+            at,
+            refusal: Refusal {
+                id: refusal.id.map(shown),
+                message: shown(refusal.message),
+                ..refusal
+            },
+            name: name.map(shown),
+        });
     }
 
-    fn put_telemetry_records(&mut self, body: &[u8]) -> Answer {
+    fn put_telemetry_records(body: &[u8], overseer: &mut dyn Overseer) -> Answer {
         let report: TelemetryReport = match serde_json::from_slice(body) {
             Ok(report) => report,
             Err(error) => return Answer::malformed(&error.to_string()),
@@ -345,10 +401,7 @@ impl Service {
         if let Some(broken) = report.broken_limit() {
             return Answer::invalid(&broken);
         }
-        if self.telemetry.len() == MAX_TELEMETRY {
-            self.telemetry.pop_front();
-        }
-        self.telemetry.push_back(report);
+        overseer.reported(report);
         Answer::ok(&json!({}))
     }
 }
@@ -382,6 +435,16 @@ impl From<SamplingError> for Answer {
     }
 }
 
+/// As much of a text as is remembered.
+fn shown(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(SHOWN_CHARS) {
+        text.truncate(end);
+        text.push('…');
+        text.shrink_to_fit();
+    }
+    text
+}
+
 /// How many documents are in a body of `PutTraceSegments`; they are not looked at.
 ///
 /// # Errors
@@ -397,12 +460,12 @@ fn parse_documents<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<Vec<T>, Ans
     let documents = call
         .documents
         .ok_or_else(|| Answer::invalid("TraceSegmentDocuments is required"))?;
-    if documents.len() > MAX_DOCUMENTS {
+    if documents.count > MAX_DOCUMENTS {
         return Err(Answer::invalid(&format!(
             "Exceeding maximum segment count: {MAX_DOCUMENTS}"
         )));
     }
-    Ok(documents)
+    Ok(documents.first)
 }
 
 /// One entry of `UnprocessedTraceSegments`; without `Id` when the document shows none.
@@ -416,3 +479,4 @@ fn entry(refusal: &Refusal) -> Value {
 
 #[cfg(test)]
 mod tests;
+mod view;

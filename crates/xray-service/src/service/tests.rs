@@ -18,6 +18,7 @@ fn service() -> Service {
 struct Witness {
     refuses_from: usize,
     taken: Vec<String>,
+    reports: Vec<TelemetryReport>,
 }
 
 impl Witness {
@@ -25,6 +26,7 @@ impl Witness {
         Self {
             refuses_from: position,
             taken: Vec::new(),
+            reports: Vec::new(),
         }
     }
 
@@ -45,6 +47,10 @@ impl Overseer for Witness {
 
     fn taken(&mut self, document: String) {
         self.taken.push(document);
+    }
+
+    fn reported(&mut self, report: TelemetryReport) {
+        self.reports.push(report);
     }
 }
 
@@ -227,9 +233,11 @@ fn telemetry_of_the_official_daemon_is_taken() {
             "SegmentsSpilloverCount": 1, "Timestamp": 1_795_227_595.5
         }]
     });
-    let answer = post(&mut service, "/TelemetryRecords", body.to_string().as_bytes());
+    let body = body.to_string();
+    let mut witness = Witness::new();
+    let answer = service.handle_overseen("POST", "/TelemetryRecords", body.as_bytes(), &mut witness, now());
     assert_eq!((answer.status, answer.body.as_str()), (200, "{}"));
-    let report = service.telemetry().next().unwrap();
+    let report = &witness.reports[0];
     let record = &report.records[0];
     assert_eq!(record.segments_sent_count, Some(8));
     let errors = record.backend_connection_errors.unwrap();
@@ -294,4 +302,30 @@ proptest! {
         witness.put(&mut service(), &[&document]);
         prop_assert_eq!(witness.taken, [document.as_str()]);
     }
+}
+
+#[test]
+fn what_is_remembered_of_a_refusal_is_short() {
+    let (mut service, mut witness) = (service(), Witness::new());
+    let long = "é".repeat(20_000);
+    let document = json!({"id": long, "name": long, "trace_id": "1"}).to_string();
+    let answer = witness.put(&mut service, &[&document]);
+    assert_eq!(unprocessed(&answer)[0]["Id"], json!(long));
+    let (count, mut latest) = service.refused();
+    let refused = latest.next().unwrap();
+    let shown = format!("{}…", "é".repeat(500));
+    assert_eq!((count, refused.name.as_ref()), (1, Some(&shown)));
+    assert_eq!(refused.refusal.id.as_ref(), Some(&shown));
+}
+
+#[test]
+fn a_call_with_a_million_documents_is_counted_and_not_kept() {
+    let body = format!(
+        "{{\"TraceSegmentDocuments\":[{}\"\"]}}",
+        "\"\",".repeat(1_000_000)
+    );
+    let documents = serde_json::from_str::<PutTraceSegments<String>>(&body).unwrap();
+    let documents = documents.documents.unwrap();
+    assert_eq!((documents.first.len(), documents.count), (50, 1_000_001));
+    assert_eq!(count_documents(body.as_bytes()).unwrap_err().status, 400);
 }
