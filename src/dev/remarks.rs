@@ -21,7 +21,7 @@ const MAX_REFUSALS: usize = 5;
 
 /// What has been said.
 #[derive(Debug, Default)]
-pub struct Remarks {
+pub(crate) struct Remarks {
     reported: BTreeMap<String, Reported>,
     refused: u64,
     said_at: Option<Instant>,
@@ -31,7 +31,7 @@ pub struct Remarks {
 
 /// How it is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
+pub(crate) enum Form {
     /// Lines for people.
     Text(Style),
     /// One JSON object a line.
@@ -40,7 +40,7 @@ pub enum Form {
 
 impl Remarks {
     /// The lines about what is new, each with its end. `refusals`: also those, since nothing else says them.
-    pub fn say(&mut self, service: &Service, refusals: bool, form: Form, now: Instant) -> String {
+    pub(crate) fn say(&mut self, service: &Service, refusals: bool, form: Form, now: Instant) -> String {
         let mut text = String::new();
         if refusals {
             self.say_refused(service, form, &mut text);
@@ -73,7 +73,7 @@ impl Remarks {
 
     /// When to ask again without anything new; `None`: not at all.
     #[must_use]
-    pub fn next_due(&self) -> Option<Instant> {
+    pub(crate) fn next_due(&self) -> Option<Instant> {
         self.said_at.filter(|_| self.waits).map(|said_at| said_at + PAUSE)
     }
 

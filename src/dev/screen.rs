@@ -14,7 +14,7 @@ use xray_service::traces::Trace;
 use super::finished::{PATIENCE, Waiting};
 use super::lines::{self, Style};
 use super::remarks::{Form, Remarks};
-use super::web::Shared;
+use super::web::Site;
 use crate::config::LogFormat;
 
 /// Texts that may wait for a terminal that does not read (a paused one, say); more are counted and left out.
@@ -25,7 +25,7 @@ const AT_ONCE: usize = 200;
 
 /// How traces are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct View {
+pub(crate) struct View {
     /// Each as a tree.
     pub tree: bool,
     /// Lines for people, or JSON.
@@ -39,7 +39,7 @@ pub struct View {
 impl View {
     /// For the stdout of this process: coloured when it is a terminal and `NO_COLOR` is not set.
     #[must_use]
-    pub fn of_process(tree: bool, format: LogFormat, refusals: bool) -> Self {
+    pub(crate) fn of_process(tree: bool, format: LogFormat, refusals: bool) -> Self {
         let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let style = if io::stdout().is_terminal() && !plain {
             Style::Coloured
@@ -57,7 +57,7 @@ impl View {
 
 /// Writes texts on a thread of its own, so that a terminal that does not read holds up nobody.
 #[derive(Debug)]
-pub struct Screen {
+pub(crate) struct Screen {
     texts: Option<SyncSender<String>>,
     writer: Option<JoinHandle<()>>,
     left_out: u64,
@@ -68,7 +68,7 @@ impl Screen {
     ///
     /// # Errors
     /// When the system refuses a thread.
-    pub fn new(mut target: impl Write + Send + 'static) -> io::Result<Self> {
+    pub(crate) fn new(mut target: impl Write + Send + 'static) -> io::Result<Self> {
         let (texts, waiting) = sync_channel::<String>(QUEUE);
         let writer = std::thread::Builder::new()
             .name("xray-screen".to_owned())
@@ -86,7 +86,7 @@ impl Screen {
     }
 
     /// Shows a text, which has the end of its last line.
-    pub fn say(&mut self, mut text: String) {
+    pub(crate) fn say(&mut self, mut text: String) {
         let Some(texts) = &self.texts else { return };
         if self.left_out > 0 {
             text = format!("… {} traces were not shown here\n{text}", self.left_out);
@@ -98,7 +98,7 @@ impl Screen {
     }
 
     /// Waits until all is written; not on a runtime that has other work.
-    pub fn finish(mut self) {
+    pub(crate) fn finish(mut self) {
         drop(self.texts.take());
         if let Some(writer) = self.writer.take() {
             // A panic of it has shown itself.
@@ -110,7 +110,7 @@ impl Screen {
 /// Shows traces as they are finished, until `stop`; then those that only their quiet time holds back. Sleeps without a
 /// timer while none is on its way.
 pub(super) async fn show(
-    shared: Arc<Shared>,
+    shared: Arc<Site>,
     view: View,
     mut screen: Screen,
     mut stop: oneshot::Receiver<()>,
@@ -159,7 +159,7 @@ pub(super) async fn show(
 }
 
 /// Digests are made on another thread than the one that receives: a large trace takes its time.
-async fn look(shared: &Shared, revision: &mut u64, waiting: &mut Waiting) {
+async fn look(shared: &Site, revision: &mut u64, waiting: &mut Waiting) {
     loop {
         let (changes, traces) = {
             let service = shared.service();
@@ -186,7 +186,7 @@ async fn look(shared: &Shared, revision: &mut u64, waiting: &mut Waiting) {
     }
 }
 
-async fn texts_of(shared: &Shared, ids: &[String], view: View, waiting: &mut Waiting) -> Vec<String> {
+async fn texts_of(shared: &Site, ids: &[String], view: View, waiting: &mut Waiting) -> Vec<String> {
     if ids.is_empty() {
         return Vec::new();
     }

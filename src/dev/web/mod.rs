@@ -36,7 +36,7 @@ use crate::net::server::refusals::{Bounded, and_more};
 use crate::net::server::{self, Function, Watch};
 
 /// What all connections share.
-pub(super) struct Shared {
+pub(super) struct Site {
     service: Arc<Mutex<Service>>,
     changed: watch::Sender<()>,
     guard: Guard,
@@ -48,7 +48,7 @@ pub(super) struct Shared {
     away: query::Away,
 }
 
-impl Shared {
+impl Site {
     /// `metrics` are those of the daemon in this process; the port counts with it.
     pub(super) fn new(service: Arc<Mutex<Service>>, guard: Guard, about: About, metrics: Source) -> Self {
         Self {
@@ -109,7 +109,7 @@ impl Shared {
 
 /// Serves within [`limits::CONNECTIONS`] until `stop` fires or is dropped and what is being answered then is answered;
 /// dropping the future cuts the rest.
-pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: oneshot::Receiver<()>) {
+pub(super) async fn serve(listener: TcpListener, shared: Arc<Site>, stop: oneshot::Receiver<()>) {
     let watch = Counted {
         counted: api::Counted(Arc::clone(shared.metrics.ledger())),
         refused: Bounded::default(),

@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use xray_service::service::View;
 use xray_service::work::Work;
 
-use super::Shared;
+use super::Site;
 
 /// Questions that are answered at once: so many processors they may take.
 const AT_ONCE: usize = 2;
@@ -46,7 +46,7 @@ impl Away {
     }
 }
 
-impl Shared {
+impl Site {
     /// Answers a question about this moment, as [`Away::run`].
     pub(super) async fn ask<T: Send + 'static>(
         self: &Arc<Self>,

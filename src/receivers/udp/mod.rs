@@ -20,7 +20,7 @@ use tokio::net::UdpSocket;
 use tokio::sync::oneshot::{self, error::TryRecvError};
 
 use self::datagram::Reject;
-use crate::config::{Disk, Sourced};
+use crate::config::{Sourced, SystemFiles};
 use crate::ledger::Ledger;
 use crate::logs::Tally;
 use crate::net::listen::{self, BindError, Port};
@@ -75,19 +75,19 @@ pub fn receive_buffer_advice(granted_bytes: usize) -> Option<String> {
 
 /// The receive loop and what it needs.
 #[derive(Debug)]
-pub struct Receiver {
+pub struct Receiver<I> {
     socket: std::net::UdpSocket,
-    intake: Arc<Intake>,
+    intake: Arc<I>,
     ledger: Arc<Ledger>,
     kernel_drops: Option<Arc<KernelDrops>>,
 }
 
-impl Receiver {
+impl<I: Intake> Receiver<I> {
     /// Reads from `socket` into `intake`, counting in `ledger`; `kernel_drops` is read a last time at the end.
     #[must_use]
     pub fn new(
         socket: std::net::UdpSocket,
-        intake: Arc<Intake>,
+        intake: Arc<I>,
         ledger: Arc<Ledger>,
         kernel_drops: Option<Arc<KernelDrops>>,
     ) -> Self {
@@ -177,7 +177,7 @@ impl Receiver {
             if buffers.count == 0 {
                 continue;
             }
-            deliver(&buffers, &intake, &ledger, &mut rejects);
+            deliver(&buffers, &*intake, &ledger, &mut rejects);
             gather.received(buffers.count, buffers.bytes());
             more = buffers.count == BATCH_SIZE;
             if !more {
@@ -193,7 +193,7 @@ impl Receiver {
             match buffers.fill(&socket, &state) {
                 Ok(()) => {
                     taken_bytes += buffers.kernel_bytes_min();
-                    deliver(&buffers, &intake, &ledger, &mut rejects);
+                    deliver(&buffers, &*intake, &ledger, &mut rejects);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => break,
@@ -203,7 +203,7 @@ impl Receiver {
         intake.seal(Instant::now());
         // While the socket is still open: its count goes with it.
         if let Some(drops) = kernel_drops {
-            drops.read(&Disk);
+            drops.read(&SystemFiles);
         }
         Ok(())
     }
@@ -229,7 +229,7 @@ fn receive(socket: &UdpSocket, state: &UdpSocketState, buffers: &mut Buffers) ->
 }
 
 /// Hands the documents on and counts everything. Empty datagrams count for nothing, as with the official daemon.
-fn deliver(buffers: &Buffers, intake: &Intake, ledger: &Ledger, rejects: &mut Rejects) {
+fn deliver(buffers: &Buffers, intake: &impl Intake, ledger: &Ledger, rejects: &mut Rejects) {
     let received = buffers.datagrams().count();
     if received == 0 {
         return;
@@ -295,17 +295,24 @@ impl Rejects {
 mod tests {
     use super::buffers::KERNEL_OVERHEAD_MIN_BYTES;
     use super::*;
+    use crate::pipeline::batch::testing::Strings;
     use crate::pipeline::budget::Budget;
+    use crate::pipeline::lane::Lane;
 
     /// A small datagram: one that costs the kernel many times its bytes.
     const SMALL: &[u8] = b"{\"format\":\"json\",\"version\":1}\n{}";
 
     /// A socket, a receiver on it that was told to stop already, and what it counts in.
-    fn stopped() -> (std::net::UdpSocket, Receiver, Arc<Ledger>, oneshot::Receiver<()>) {
+    fn stopped() -> (
+        std::net::UdpSocket,
+        Receiver<Lane<Strings>>,
+        Arc<Ledger>,
+        oneshot::Receiver<()>,
+    ) {
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.set_nonblocking(true).unwrap();
         let ledger = Arc::new(Ledger::default());
-        let intake = Arc::new(Intake::new(Budget::of_mb(64), Arc::clone(&ledger)));
+        let intake = Arc::new(Lane::new(Budget::of_mb(64), Arc::clone(&ledger)));
         let receiver = Receiver::new(socket.try_clone().unwrap(), intake, Arc::clone(&ledger), None);
         let (stop, stopped) = oneshot::channel();
         drop(stop);
@@ -317,7 +324,7 @@ mod tests {
     async fn all_that_a_full_socket_holds_is_taken_at_the_end_whatever_its_size() {
         for (bytes, datagrams) in [(SMALL.len(), 3000), (1_000, 1500), (60_000, 100)] {
             let (socket, receiver, ledger, stopped) = stopped();
-            let drops = KernelDrops::of_socket(&socket, &Disk).unwrap();
+            let drops = KernelDrops::of_socket(&socket, &SystemFiles).unwrap();
             let datagram = [SMALL, &vec![b' '; bytes - SMALL.len()]].concat();
             let sender = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
             for _ in 0..datagrams {
@@ -325,7 +332,7 @@ mod tests {
             }
             receiver.run(stopped).await.unwrap();
             let received = ledger.snapshot().received;
-            assert_eq!(received, datagrams - drops.read(&Disk), "{bytes} bytes");
+            assert_eq!(received, datagrams - drops.read(&SystemFiles), "{bytes} bytes");
         }
     }
 
