@@ -29,17 +29,18 @@ pub mod fuzzing {
 
     use crate::api::limits::CONNECTIONS;
     use crate::api::{App, Upstream};
-    use crate::net::server::connection::{self, Shared};
+    use crate::net::server::connection::{self, Clocked};
 
     /// Serves one connection of the TCP port, as its server does, until the client or a time limit ends it.
+    #[expect(clippy::disallowed_methods, reason = "each stage of a connection has a deadline")]
     pub async fn serve_http<S, U>(stream: S, app: &App<U>)
     where
         S: AsyncRead + AsyncWrite + Unpin,
         U: Upstream,
     {
-        let shared = Arc::new(Shared::new(Instant::now().into_std()));
+        let clocked = Arc::new(Clocked::new(Instant::now().into_std()));
         let (_stop, stopped) = watch::channel(false);
         let answer = |request| app.answer(request);
-        let _ending = connection::serve(stream, shared, CONNECTIONS, stopped, answer).await;
+        let _ending = connection::serve(stream, clocked, CONNECTIONS, stopped, answer).await;
     }
 }

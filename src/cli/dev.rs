@@ -254,11 +254,11 @@ mod tests {
     #[test]
     fn flags_are_read_in_the_daemons_spellings() {
         let flags =
-            dev("--tree -b=:1 --bind-tcp 127.0.0.1:2 -store x.redb -max-traces 0x10 --log-format json");
+            dev("--tree -b=:1 --bind-tcp 127.0.0.1:2 -store x.traces -max-traces 0x10 --log-format json");
         assert!(flags.tree);
         assert_eq!(flags.udp_address.unwrap().value, ":1");
         assert_eq!(flags.tcp_address.unwrap().value, "127.0.0.1:2");
-        assert_eq!(flags.store, Some(PathBuf::from("x.redb")));
+        assert_eq!(flags.store, Some(PathBuf::from("x.traces")));
         assert_eq!(flags.max_traces.unwrap().value, 16);
         assert_eq!(flags.log_format, Some(LogFormat::Json));
         assert_eq!(dev(""), DevFlags::default());
