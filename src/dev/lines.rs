@@ -186,7 +186,7 @@ fn entity_line(entity: &Entity, style: Style) -> String {
 #[must_use]
 pub fn json_line(digest: &Digest) -> String {
     let http = digest.entry_part().map(|entry| &entry.http);
-    json!({
+    let mut line = json!({
         "time": date_time(digest.start),
         "trace_id": digest.id,
         "name": digest.name,
@@ -199,8 +199,11 @@ pub fn json_line(digest: &Digest) -> String {
         "error": digest.marks.error,
         "throttle": digest.marks.throttle,
         "in_progress": digest.in_progress,
-    })
-    .to_string()
+    });
+    if let Some(note) = digest.note() {
+        line["note"] = json!(note);
+    }
+    line.to_string()
 }
 
 fn marks(marks: Marks) -> impl Iterator<Item = &'static str> {

@@ -231,6 +231,10 @@ mod memory {
     }
 
     /// Grown by these documents, more than the store has room for, and by questions about them.
+    #[expect(
+        clippy::print_stdout,
+        reason = "the figure beside the setting, with --nocapture"
+    )]
     fn grown(shape: &str, document: impl Fn(usize) -> String) {
         let setting = MAX_STORE_MB.to_string();
         let dev = Dev::start(&["--max-store-mb", &setting, "--max-traces", "1000000"]);

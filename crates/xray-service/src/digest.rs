@@ -337,7 +337,9 @@ impl Digest {
 
 /// The same in a place of its own size. `shrink_to_fit` leaves the allocator the choice to keep twice as much.
 fn exact<T>(all: &mut Vec<T>) -> Vec<T> {
-    all.drain(..).collect()
+    let mut exact = Vec::with_capacity(all.len());
+    exact.append(all);
+    exact
 }
 
 fn part(entity: &Entity, service: ServiceKey, inferred: bool) -> Part {
