@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::config::Disk;
+use crate::config::SystemFiles;
 use crate::exporters::xray::encoding::Segments;
 use crate::ledger::{DropReason, Ledger, RejectReason, Snapshot};
 use crate::pipeline::lane::Lane;
@@ -39,12 +39,16 @@ impl Summary {
     pub fn totals(&self) -> Totals {
         Totals {
             counts: self.ledger.snapshot(),
-            kernel_dropped: self.kernel_drops.as_ref().map(|drops| drops.read(&Disk)),
+            kernel_dropped: self.kernel_drops.as_ref().map(|drops| drops.read(&SystemFiles)),
         }
     }
 
     /// Logs a line a minute after each first document, and so on while documents come or wait. Sleeps without a timer
     /// otherwise. Never ends.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "says each minute what came since the last"
+    )]
     pub async fn run(&self) {
         let mut before = self.totals();
         loop {

@@ -116,7 +116,7 @@ impl Bench {
     /// Sends `request` as it is, and reads until the port closes.
     async fn raw(&self, request: &[u8]) -> Answered {
         let (mut client, stream) = tokio::io::duplex(1 << 16);
-        let shared = Arc::new(connection::Shared::new(tokio::time::Instant::now().into_std()));
+        let shared = Arc::new(connection::Clocked::new(tokio::time::Instant::now().into_std()));
         let (_stop, stopped) = watch::channel(false);
         let app = Arc::clone(&self.app);
         let serving = connection::serve(stream, shared, limits::CONNECTIONS, stopped, |request| {
@@ -411,7 +411,7 @@ async fn a_body_that_does_not_come_is_answered_408() {
     let bench = Bench::new(16, &[], rules);
     for path in ["/GetSamplingRules", "/TraceSegments"] {
         let (mut client, stream) = tokio::io::duplex(1 << 16);
-        let shared = Arc::new(connection::Shared::new(tokio::time::Instant::now().into_std()));
+        let shared = Arc::new(connection::Clocked::new(tokio::time::Instant::now().into_std()));
         let (_stop, stopped) = watch::channel(false);
         let app = Arc::clone(&bench.app);
         let started = tokio::time::Instant::now();

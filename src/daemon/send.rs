@@ -26,18 +26,18 @@ pub(super) async fn send(
     app: &App<XRay>,
     health: &Arc<Health>,
 ) -> Result<(), StartError> {
-    let region = aws::region::resolve(config, environment, &aws::metadata_client())
+    let region = aws::region::resolve(&config.xray, environment, &aws::metadata_client())
         .await
         .map_err(StartError::Region)?;
     tracing::info!("Using region: {} (from {})", region.region, region.source);
-    let client = XRay::connect(config, environment, &region.region)
+    let client = XRay::connect(&config.xray, environment, &region.region)
         .await
         .map_err(StartError::Aws)?;
     for warning in client.warnings() {
         tracing::warn!("{warning}");
     }
     tracing::info!("Using endpoint: {}", client.endpoint_description());
-    if !config.no_tcp {
+    if !config.tcp.closed {
         tracing::info!(
             "HTTP Proxy server using X-Ray Endpoint : {}",
             client.endpoint_description()
@@ -62,9 +62,9 @@ pub(super) async fn send(
     });
     let (stop_telemetry, telemetry_stopped) = oneshot::channel();
     let telemetry = async {
-        if !config.no_telemetry {
+        if !config.xray.no_telemetry {
             Telemetry::new(client.clone(), Arc::clone(ledger))
-                .run(telemetry::identity(config, environment), telemetry_stopped)
+                .run(telemetry::identity(&config.xray, environment), telemetry_stopped)
                 .await;
         }
     };
@@ -73,7 +73,7 @@ pub(super) async fn send(
             client.clone(),
             Arc::clone(lane),
             Arc::clone(ledger),
-            config.concurrency,
+            config.xray.concurrency,
         )
         .run(phases)
         .await;

@@ -42,13 +42,17 @@ pub enum Stop {
 /// # Errors
 /// When the system refuses a handler.
 #[cfg(unix)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a second order counts from a second after the first"
+)]
 pub fn listen(
     stop: watch::Sender<Stop>,
     reopen_log: Option<Box<dyn Fn() + Send>>,
 ) -> io::Result<impl Future<Output = ()> + Send + 'static> {
     use tokio::signal::unix::{Signal, SignalKind, signal};
 
-    use crate::config::Disk;
+    use crate::config::SystemFiles;
 
     /// For ever pending for one that is not listened to.
     async fn next(signal: &mut Option<Signal>) {
@@ -59,7 +63,7 @@ pub fn listen(
     }
 
     // Before the first handler, which takes its signal out of the mask.
-    let ignored = Ignored::at_start(&Disk);
+    let ignored = Ignored::at_start(&SystemFiles);
     let unless_ignored = |kind: SignalKind| match ignored.has(kind.as_raw_value()) {
         true => Ok(None),
         false => signal(kind).map(Some),
@@ -108,6 +112,10 @@ pub fn listen(
 /// # Errors
 /// None on this platform.
 #[cfg(not(unix))]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a second order counts from a second after the first"
+)]
 pub fn listen(
     stop: watch::Sender<Stop>,
     reopen_log: Option<Box<dyn Fn() + Send>>,

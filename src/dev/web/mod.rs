@@ -16,6 +16,7 @@
 //! What it may be asked for at one time is in [`limits`].
 
 mod limits;
+mod query;
 mod routes;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,6 +28,7 @@ use xray_service::console::About;
 use xray_service::service::Service;
 
 use crate::api::{self, metrics::Source};
+use crate::ledger::RefusedDatagrams;
 use crate::ledger::http::Ending;
 use crate::net::server::body::Reader;
 use crate::net::server::guard::Guard;
@@ -34,7 +36,7 @@ use crate::net::server::refusals::{Bounded, and_more};
 use crate::net::server::{self, Function, Watch};
 
 /// What all connections share.
-pub(super) struct Shared {
+pub(super) struct Site {
     service: Arc<Mutex<Service>>,
     changed: watch::Sender<()>,
     guard: Guard,
@@ -43,9 +45,10 @@ pub(super) struct Shared {
     /// Reads calls of the API.
     calls: Reader,
     refused: Bounded,
+    away: query::Away,
 }
 
-impl Shared {
+impl Site {
     /// `metrics` are those of the daemon in this process; the port counts with it.
     pub(super) fn new(service: Arc<Mutex<Service>>, guard: Guard, about: About, metrics: Source) -> Self {
         Self {
@@ -56,10 +59,11 @@ impl Shared {
             metrics,
             calls: Reader::new(limits::CALLS),
             refused: Bounded::default(),
+            away: query::Away::new(),
         }
     }
 
-    /// Hears of each change of the store.
+    /// Hears of each change of the store, and of each refusal and report.
     pub(super) fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
     }
@@ -74,14 +78,26 @@ impl Shared {
         let now = SystemTime::now();
         let (answer, has_changed) = {
             let mut service = self.service();
-            let before = service.traces().revision();
+            let before = service.news();
             let answer = service.handle("POST", path, body, now);
-            (answer, service.traces().revision() != before)
+            (answer, service.news() != before)
         };
         if has_changed {
             self.changed.send_replace(());
         }
         answer
+    }
+
+    /// Hears of datagrams that were no segments.
+    pub(super) fn refused_datagrams(&self) -> watch::Receiver<RefusedDatagrams> {
+        self.metrics.ledger().refused_datagrams()
+    }
+
+    /// Datagrams were refused before any was a document.
+    pub(super) fn note_refused(&self, datagrams: u64, example: &str) {
+        self.service()
+            .note_refused_datagrams(datagrams, example, SystemTime::now());
+        self.changed.send_replace(());
     }
 
     /// Forgets every trace.
@@ -93,7 +109,7 @@ impl Shared {
 
 /// Serves within [`limits::CONNECTIONS`] until `stop` fires or is dropped and what is being answered then is answered;
 /// dropping the future cuts the rest.
-pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: oneshot::Receiver<()>) {
+pub(super) async fn serve(listener: TcpListener, shared: Arc<Site>, stop: oneshot::Receiver<()>) {
     let watch = Counted {
         counted: api::Counted(Arc::clone(shared.metrics.ledger())),
         refused: Bounded::default(),

@@ -19,15 +19,12 @@ use crate::exporters::pacer::{DEFAULT_MAX_CONCURRENCY, Outage, Pacer, Start};
 use crate::ledger::calls::{Ended, Failure};
 use crate::ledger::{DropReason, Ledger};
 use crate::logs;
-use crate::logs::LineBudget;
+use crate::logs::{LineBudget, Reminder};
 use crate::pipeline::batch::Batch;
 use crate::pipeline::batch::encoding::{Description, Encoding as _};
 use crate::pipeline::lane::Lane;
 use crate::pipeline::queue::{Flight, Next};
 use crate::pipeline::spool::DRAIN_INTERVAL;
-
-/// The least time between two lines about failing calls.
-const OUTAGE_REMINDER: Duration = Duration::from_secs(60);
 
 /// An outage that comes sooner after the last line is said once it has lasted this long: an endpoint that fails every
 /// tenth call would fill the log otherwise.
@@ -59,7 +56,7 @@ pub struct Sender<X: Exporter> {
     calls: JoinSet<Result<Answer, PutError>>,
     /// What each of them is for. Not in the call, so that one that panics takes nothing with it.
     flights: HashMap<task::Id, Started>,
-    outage_said_at: Option<Instant>,
+    outage_reminder: Reminder,
     outage_said: bool,
     splits_left: usize,
     refused_lines: LineBudget,
@@ -93,7 +90,7 @@ impl<X: Exporter> Sender<X> {
             pacer: Pacer::new(max),
             calls: JoinSet::new(),
             flights: HashMap::new(),
-            outage_said_at: None,
+            outage_reminder: Reminder::default(),
             outage_said: false,
             splits_left: MAX_SPLITS,
             refused_lines: LineBudget::default(),
@@ -344,12 +341,12 @@ impl<X: Exporter> Sender<X> {
         self.put_back(flight, started, error.retry_after, now);
         let Some(outage) = self.pacer.outage() else { return };
         let lasts = now.duration_since(outage.since);
-        let said_lately = self.outage_said_at.is_some_and(|at| now < at + OUTAGE_REMINDER);
+        let said_lately = self.outage_reminder.was_said_lately(now);
         if said_lately && (self.outage_said || lasts < OUTAGE_CERTAIN) {
             tracing::debug!("Sending segment batch failed with: {}", error.message);
             return;
         }
-        self.outage_said_at = Some(now);
+        self.outage_reminder = Reminder::said(now);
         self.outage_said = true;
         let counts = self.ledger.snapshot();
         let (waiting, spooled) = (counts.pending(), counts.spooled);

@@ -22,8 +22,9 @@ use crate::aws::credentials::CredentialsFailure;
 use crate::exporters::answer::{Answer, Unprocessed};
 use crate::exporters::error::{PutError, RETRY_AFTER_MAX};
 use crate::ledger::outcome::ErrorClass;
+use crate::logs::sanitize_lines;
 use crate::net::client::connector::{ConnectError, io_class};
-use crate::net::client::error::{find_cause, quoted, told};
+use crate::net::client::error::{find_cause, told};
 
 /// The longest part of an unexpected body that a message shows, in characters.
 const SHOWN_BODY_MAX_CHARS: usize = 120;
@@ -51,6 +52,10 @@ pub(super) struct Raw {
 
 impl Raw {
     /// `None` when the body was not read to its end.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "Retry-After counts from when the answer came"
+    )]
     pub(super) fn of(response: &HttpResponse) -> Option<Self> {
         let header = |name: &str| response.headers().get(name).map(str::to_owned);
         Some(Self {
@@ -66,6 +71,10 @@ impl Raw {
     }
 
     /// An answer that came outside of the SDK.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "Retry-After counts from when the answer came"
+    )]
     pub(super) fn of_http(response: &http::Response<Bytes>) -> Self {
         let header = |name: &str| {
             let value = response.headers().get(name)?;
@@ -211,12 +220,12 @@ impl Raw {
     }
 
     fn shown_body(&self) -> String {
-        quoted(&String::from_utf8_lossy(&self.body), SHOWN_BODY_MAX_CHARS)
+        sanitize_lines(&String::from_utf8_lossy(&self.body), SHOWN_BODY_MAX_CHARS)
     }
 }
 
 fn taken(text: &str) -> String {
-    quoted(text, TAKEN_TEXT_MAX_CHARS)
+    sanitize_lines(text, TAKEN_TEXT_MAX_CHARS)
 }
 
 /// The documents that `json` names, or `None` when it is not `PutTraceSegments`' answer.

@@ -18,7 +18,7 @@ use http_body_util::BodyExt as _;
 use tokio::time::{Instant, timeout_at};
 
 use super::answer::{self, Raw};
-use super::{Shared, XRay};
+use super::{Connected, XRay};
 use crate::exporters::error::PutError;
 use crate::ledger::outcome::ErrorClass;
 use crate::net::client::error::told;
@@ -34,6 +34,10 @@ impl XRay {
     ///
     /// # Errors
     /// Why there is no answer. Without credentials nothing is sent.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a call has a deadline, and a signature its time"
+    )]
     pub async fn post(&self, path: &str, body: Bytes, limit: Duration) -> Result<Response<Bytes>, PutError> {
         let deadline = Instant::now() + limit;
         let credentials = self.credentials_before(deadline, limit).await?;
@@ -89,7 +93,7 @@ impl XRay {
     }
 }
 
-impl Shared {
+impl Connected {
     fn signed(
         &self,
         path: &str,

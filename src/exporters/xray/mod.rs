@@ -32,7 +32,7 @@ use self::encoding::Segments;
 use self::request::{FinishedBody, RequestForm};
 use crate::aws::credentials::{CachedCredentials, CredentialsSource};
 use crate::aws::{Endpoint, Limits, endpoint};
-use crate::config::{Config, Environment};
+use crate::config::{Environment, XRayConfig};
 use crate::exporters::Exporter;
 use crate::exporters::answer::Answer;
 use crate::exporters::error::PutError;
@@ -45,11 +45,11 @@ use crate::net::client::tls::{Tls, Trust};
 /// X-Ray as this run sees it. Cheap to clone; all clones share connections and credentials.
 #[derive(Debug, Clone)]
 pub struct XRay {
-    shared: Arc<Shared>,
+    shared: Arc<Connected>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct Connected {
     xray: aws_sdk_xray::Client,
     endpoint: Endpoint,
     credentials: CachedCredentials,
@@ -70,7 +70,7 @@ impl XRay {
     /// # Errors
     /// A setting with which no call could succeed.
     pub async fn connect(
-        config: &Config,
+        config: &XRayConfig,
         environment: &Environment,
         region: &str,
     ) -> Result<Self, SettingError> {
@@ -87,7 +87,7 @@ impl XRay {
     /// # Errors
     /// A setting with which no call could succeed.
     pub async fn connect_within(
-        config: &Config,
+        config: &XRayConfig,
         environment: &Environment,
         region: &str,
         limits: Limits,
@@ -153,7 +153,7 @@ impl XRay {
             .interceptor(FinishedBody)
             .build();
         Ok(Self {
-            shared: Arc::new(Shared {
+            shared: Arc::new(Connected {
                 xray: aws_sdk_xray::Client::from_conf(xray),
                 endpoint,
                 credentials,

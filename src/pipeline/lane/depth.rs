@@ -161,7 +161,7 @@ mod tests {
                 Depth {
                     open: Amount {
                         documents: 3,
-                        bytes: "{\"TraceSegmentDocuments\":[\"xy\",\"xy\",\"xy\"".len(),
+                        bytes: "[\"xy\",\"xy\",\"xy\"".len(),
                     },
                     waiting: sealed,
                     in_flight: sealed,

@@ -56,10 +56,15 @@
 
 pub mod disk;
 pub mod index;
+mod log;
 pub mod name;
 pub mod settings;
+#[allow(
+    clippy::disallowed_methods,
+    reason = "takes the spool's time: the worker asks it for the moment"
+)]
 pub mod store;
-mod voice;
+#[allow(clippy::disallowed_methods, reason = "waits for the disk or for what is due")]
 pub mod worker;
 
 use std::marker::PhantomData;
@@ -114,7 +119,7 @@ enum Command {
 
 /// What both sides count.
 #[derive(Debug, Default)]
-struct Shared {
+struct SpoolCounts {
     /// Memory of batches that wait to be written.
     to_write_bytes: AtomicUsize,
     /// Documents that were handed over and are in no count of the ledger yet. Changed together with the ledger, under the
@@ -134,7 +139,7 @@ struct Shared {
 #[derive(Debug)]
 pub struct Spool<E> {
     commands: mpsc::Sender<Command>,
-    shared: Arc<Shared>,
+    shared: Arc<SpoolCounts>,
     write_limit_bytes: usize,
     limit_bytes: u64,
     encoding: PhantomData<E>,
@@ -164,7 +169,7 @@ impl<E: Encoding> Spool<E> {
         ledger: Arc<Ledger>,
     ) -> (Self, Worker<D, E>) {
         let (commands, receiver) = mpsc::channel();
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(SpoolCounts::default());
         let limit_bytes = config.limit_bytes;
         let worker = Worker::new(disk, config, receiver, Arc::clone(&shared), ledger);
         let spool = Self {
@@ -322,7 +327,7 @@ impl<E: Encoding> Spool<E> {
     }
 }
 
-impl Shared {
+impl SpoolCounts {
     fn lock_account(&self) -> MutexGuard<'_, bool> {
         self.account_closed.lock().unwrap_or_else(PoisonError::into_inner)
     }

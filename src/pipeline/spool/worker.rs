@@ -7,11 +7,11 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Instant;
 
 use super::disk::Disk;
+use super::log::SpoolLog;
 use super::name::FileName;
 use super::settings::{RETRY, WorkerConfig};
 use super::store::{Moment, Store, Taken};
-use super::voice::Voice;
-use super::{Command, Shared, TakesBack};
+use super::{Command, SpoolCounts, TakesBack};
 use crate::ledger::{DropReason, Ledger};
 use crate::pipeline::batch::Batch;
 use crate::pipeline::batch::encoding::Encoding;
@@ -26,7 +26,7 @@ pub struct Worker<D, E> {
     commands: Receiver<Command>,
     /// Taken out of `commands` and not obeyed yet.
     pulled: Option<Command>,
-    shared: Arc<Shared>,
+    shared: Arc<SpoolCounts>,
     ledger: Arc<Ledger>,
     limit_bytes: u64,
     files: Files<D, E>,
@@ -36,7 +36,7 @@ pub struct Worker<D, E> {
     sweep_at: Option<Instant>,
     /// Nothing is read before.
     read_again_at: Option<Instant>,
-    voice: Voice,
+    log: SpoolLog,
 }
 
 #[derive(Debug)]
@@ -52,7 +52,7 @@ impl<D: Disk, E: Encoding> Worker<D, E> {
         disk: D,
         config: WorkerConfig,
         commands: Receiver<Command>,
-        shared: Arc<Shared>,
+        shared: Arc<SpoolCounts>,
         ledger: Arc<Ledger>,
     ) -> Self {
         Self {
@@ -65,7 +65,7 @@ impl<D: Disk, E: Encoding> Worker<D, E> {
             retry_at: None,
             sweep_at: None,
             read_again_at: None,
-            voice: Voice::new(config),
+            log: SpoolLog::new(config),
         }
     }
 
@@ -117,7 +117,7 @@ impl<D: Disk, E: Encoding> Worker<D, E> {
                     ledger.add_dropped(DropReason::SpoolDamaged, damaged);
                     ledger.add_dropped(DropReason::SpoolFull, evicted);
                 });
-                self.voice.opened(&found, at.instant);
+                self.log.opened(&found, at.instant);
                 self.publish(at.instant);
                 Ok(())
             }
@@ -175,7 +175,7 @@ impl<D: Disk, E: Encoding> Worker<D, E> {
             Files::Open(_) => None,
             Files::Closed(_) | Files::Opening => self.retry_at,
         };
-        [reopen_at, self.sweep_at, self.read_again_at, self.voice.due()]
+        [reopen_at, self.sweep_at, self.read_again_at, self.log.due()]
             .into_iter()
             .flatten()
             .min()
@@ -197,7 +197,7 @@ impl<D: Disk, E: Encoding> Worker<D, E> {
             self.publish(at.instant);
             taker.wake();
         }
-        self.voice.speak(at.instant);
+        self.log.speak(at.instant);
     }
 
     /// False when it was the last one.
@@ -220,7 +220,7 @@ impl<D: Disk, E: Encoding> Worker<D, E> {
             Command::Settled(file) => self.settled(file, at),
             Command::Hurry => self.retry_at = None,
             Command::Close(done) => {
-                self.voice.flush(at.instant);
+                self.log.flush(at.instant);
                 // Nobody waits any more when the deadline has passed.
                 let _: Result<(), ()> = done.send(());
                 return false;
@@ -277,19 +277,19 @@ impl<D: Disk, E: Encoding> Worker<D, E> {
                     ledger.add_dropped(DropReason::SpoolFull, full + evicted);
                     ledger.add_dropped(DropReason::SpoolFailed, failed);
                 });
-                self.voice.full(full + evicted, at.instant);
+                self.log.full(full + evicted, at.instant);
                 match &written.error {
                     Some(error) => {
                         self.retry_at = Some(at.instant + RETRY);
-                        self.voice.failed(error, failed, at.instant);
+                        self.log.failed(error, failed, at.instant);
                     }
                     None => {
                         self.retry_at = None;
-                        self.voice.writes_again();
+                        self.log.writes_again();
                     }
                 }
                 if let Some(error) = &written.names_unsafe {
-                    self.voice.names_unsafe(error);
+                    self.log.names_unsafe(error);
                 }
                 for batch in [written.stored, written.full, written.failed].iter().flatten() {
                     self.end_origin(batch, at);
@@ -301,9 +301,9 @@ impl<D: Disk, E: Encoding> Worker<D, E> {
                     ledger.add_dropped(DropReason::SpoolFailed, failed)
                 });
                 match refused.filter(|_| matches!(self.files, Files::Open(_))) {
-                    Some(error) => self.voice.failed(&error, failed, at.instant),
+                    Some(error) => self.log.failed(&error, failed, at.instant),
                     // Why was said before.
-                    None => self.voice.dropped(failed, at.instant),
+                    None => self.log.dropped(failed, at.instant),
                 }
                 for batch in &batches {
                     self.end_origin(batch, at);
@@ -335,7 +335,7 @@ impl<D: Disk, E: Encoding> Worker<D, E> {
                     ledger.sub_spooled(lost);
                     ledger.add_dropped(DropReason::SpoolDamaged, lost);
                 });
-                self.voice.taken_over(error, lost);
+                self.log.taken_over(error, lost);
                 self.files = Files::Closed(store.into_disk());
             }
             other => self.files = other,
@@ -343,7 +343,7 @@ impl<D: Disk, E: Encoding> Worker<D, E> {
         (self.sweep_at, self.read_again_at) = (None, None);
         self.shared.file_bytes.store(0, Relaxed);
         self.shared.waiting_files.store(0, Release);
-        self.voice.holds(0, at.instant);
+        self.log.holds(0, at.instant);
     }
 
     fn next(&mut self, taker: &impl TakesBack, at: Moment) {
@@ -379,15 +379,15 @@ impl<D: Disk, E: Encoding> Worker<D, E> {
             Taken::Nothing => {}
             Taken::Damaged(name) => {
                 lost(self, &name);
-                self.voice.damaged(&name, at.instant);
+                self.log.damaged(&name, at.instant);
             }
             Taken::Missing(name) => {
                 lost(self, &name);
-                self.voice.missing(&name, at.instant);
+                self.log.missing(&name, at.instant);
             }
             Taken::Failed(error) => {
                 self.read_again_at = Some(at.instant + RETRY);
-                self.voice.unreadable(&error, at.instant);
+                self.log.unreadable(&error, at.instant);
             }
         }
         self.shared.out.fetch_sub(1, AcqRel);
@@ -404,7 +404,7 @@ impl<D: Disk, E: Encoding> Worker<D, E> {
             if self.sweep_at.is_none() {
                 self.sweep_at = Some(at.instant + RETRY);
             }
-            self.voice.not_removed(&error, at.instant);
+            self.log.not_removed(&error, at.instant);
         }
     }
 
@@ -418,7 +418,7 @@ impl<D: Disk, E: Encoding> Worker<D, E> {
 
     fn open_or_say(&mut self, at: Moment) {
         if let Err(error) = self.open(at) {
-            self.voice.cannot_open(&error);
+            self.log.cannot_open(&error);
         }
     }
 
@@ -455,7 +455,7 @@ impl<D: Disk, E: Encoding> Worker<D, E> {
             0
         };
         self.shared.waiting_files.store(readable, Release);
-        self.voice.holds(index.files(), now);
+        self.log.holds(index.files(), now);
     }
 }
 

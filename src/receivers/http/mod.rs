@@ -86,6 +86,7 @@ impl<I: Intake> Ingest<I> {
         }
     }
 
+    #[expect(clippy::disallowed_methods, reason = "documents are as old as their arrival")]
     fn take(&self, documents: &[String]) -> Answer {
         let now = Instant::now().into_std();
         let mut unprocessed = Vec::new();
@@ -118,7 +119,7 @@ fn documents(body: &[u8]) -> Result<Vec<String>, Box<Answer>> {
     };
     let PutTraceSegments { documents } = serde_json::from_slice(body).map_err(|error| {
         // It may quote what was there.
-        let reason = sanitize(error.to_string().as_bytes(), REASON_MAX_CHARS);
+        let reason = sanitize(error.to_string(), REASON_MAX_CHARS);
         refused(format!(
             "The body must be {{\"TraceSegmentDocuments\": [\"...\", ...]}}, each document a string: {reason}"
         ))
