@@ -61,11 +61,12 @@ fn is_within_bounds(config: &Config) {
     let hour = Duration::from_secs(3600);
     assert!(
         config
-            .buffer_memory_mb
+            .buffer
+            .memory_mb
             .is_none_or(|mb| (3..=1 << 20).contains(&mb))
     );
-    assert!(config.concurrency.is_none_or(|calls| calls.get() <= 1_000));
-    for timeout in [config.connect_timeout, config.call_timeout] {
+    assert!(config.xray.concurrency.is_none_or(|calls| calls.get() <= 1_000));
+    for timeout in [config.xray.connect_timeout, config.xray.call_timeout] {
         assert!(!timeout.is_zero() && timeout <= hour);
     }
     assert!(config.shutdown_timeout <= hour);
@@ -74,20 +75,21 @@ fn is_within_bounds(config: &Config) {
         assert!(!spool.directory.value.as_os_str().is_empty());
     }
     // What is checked stays as it is when it is checked again.
-    if let Some(Sourced { value, .. }) = &config.endpoint {
+    if let Some(Sourced { value, .. }) = &config.xray.endpoint {
         assert_eq!(endpoint(value).as_ref(), Ok(value));
     }
-    if let Some(Sourced { value, .. }) = &config.proxy_address {
+    if let Some(Sourced { value, .. }) = &config.xray.proxy_address {
         assert_eq!(proxy(value).as_ref(), Ok(value));
     }
-    for path in &config.proxy_allow {
+    for path in &config.tcp.proxy_allow {
         assert_eq!(proxy_path(path).as_ref(), Ok(path));
     }
-    for host in &config.allow_host {
+    for host in &config.tcp.allow_host {
         assert_eq!(allowed_host(host).as_ref(), Ok(host));
     }
     assert!(
         config
+            .xray
             .region
             .as_ref()
             .is_none_or(|region| !region.value.is_empty())
@@ -98,12 +100,12 @@ fn is_within_bounds(config: &Config) {
 fn settings(config: &Config) -> Config {
     let mut config = config.clone();
     for setting in [
-        Some(&mut config.udp_address),
-        Some(&mut config.tcp_address),
-        config.region.as_mut(),
-        config.endpoint.as_mut(),
-        config.role_arn.as_mut(),
-        config.proxy_address.as_mut(),
+        Some(&mut config.udp.address),
+        Some(&mut config.tcp.address),
+        config.xray.region.as_mut(),
+        config.xray.endpoint.as_mut(),
+        config.xray.role_arn.as_mut(),
+        config.xray.proxy_address.as_mut(),
     ]
     .into_iter()
     .flatten()
