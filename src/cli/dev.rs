@@ -101,7 +101,7 @@ fn dev_command() -> Command {
             ),
             path_value("store", "FILE").help("Keep traces in this file over restarts [default: in memory only]"),
             value("max-traces", "N", int_value).help("The most traces to keep, oldest out first [default: 10000]"),
-            value("max-store-mb", "MB", int_value).help("The most memory for traces [default: 256]"),
+            value("max-store-mb", "MB", int_value).help("The most memory for traces, beyond what an idle process has [default: 256]"),
             text_value("bind", "ADDRESS")
                 .short('b')
                 .help("UDP address for segments [default: 127.0.0.1:2000]"),
@@ -254,11 +254,11 @@ mod tests {
     #[test]
     fn flags_are_read_in_the_daemons_spellings() {
         let flags =
-            dev("--tree -b=:1 --bind-tcp 127.0.0.1:2 -store x.redb -max-traces 0x10 --log-format json");
+            dev("--tree -b=:1 --bind-tcp 127.0.0.1:2 -store x.traces -max-traces 0x10 --log-format json");
         assert!(flags.tree);
         assert_eq!(flags.udp_address.unwrap().value, ":1");
         assert_eq!(flags.tcp_address.unwrap().value, "127.0.0.1:2");
-        assert_eq!(flags.store, Some(PathBuf::from("x.redb")));
+        assert_eq!(flags.store, Some(PathBuf::from("x.traces")));
         assert_eq!(flags.max_traces.unwrap().value, 16);
         assert_eq!(flags.log_format, Some(LogFormat::Json));
         assert_eq!(dev(""), DevFlags::default());

@@ -200,7 +200,7 @@ fn entity_line(entity: &Entity, style: Style) -> String {
 #[must_use]
 pub(crate) fn json_line(digest: &Digest) -> String {
     let http = digest.entry_part().map(|entry| &entry.http);
-    json!({
+    let mut line = json!({
         "time": date_time(digest.start),
         "trace_id": digest.id,
         "name": digest.name,
@@ -213,8 +213,11 @@ pub(crate) fn json_line(digest: &Digest) -> String {
         "error": digest.marks.error,
         "throttle": digest.marks.throttle,
         "in_progress": digest.in_progress,
-    })
-    .to_string()
+    });
+    if let Some(note) = digest.note() {
+        line["note"] = json!(note);
+    }
+    line.to_string()
 }
 
 /// What SDKs have reported about requests, without the end of the line.

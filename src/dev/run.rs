@@ -63,6 +63,9 @@ pub enum DevError {
 /// The region of the built-in service: SDKs need one, and this is what examples have.
 const REGION: &str = "us-east-1";
 
+/// How long a thread that answered a question waits for the next one: the allocator gives its memory back when it ends.
+const THREAD_KEEP_ALIVE: Duration = Duration::from_secs(1);
+
 /// How long the page and the terminal get at the end.
 const END: Duration = Duration::from_millis(500);
 
@@ -73,6 +76,7 @@ const END: Duration = Duration::from_millis(500);
 pub fn run(config: DevConfig, reopen_log: Option<Box<dyn Fn() + Send>>) -> Result<Stop, DevError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .thread_keep_alive(THREAD_KEEP_ALIVE)
         .build()
         .map_err(DevError::System)?;
     let result = runtime.block_on(async {

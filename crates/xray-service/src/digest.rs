@@ -213,7 +213,7 @@ impl Digest {
     fn settle(&mut self) {
         let mut size = 1 + self.parts.len() + self.calls.len();
         for part in &mut self.parts {
-            part.annotations.shrink_to_fit();
+            part.annotations = exact(&mut part.annotations);
             size += part.annotations.len();
             let texts = [
                 &part.http.url,
@@ -229,9 +229,9 @@ impl Digest {
             };
             size += part.annotations.iter().map(of_scalar).sum::<usize>();
         }
-        self.parts.shrink_to_fit();
-        self.calls.shrink_to_fit();
-        self.services.shrink_to_fit();
+        self.parts = exact(&mut self.parts);
+        self.calls = exact(&mut self.calls);
+        self.services = exact(&mut self.services);
         self.size = size as u64;
     }
 
@@ -430,6 +430,13 @@ impl Digest {
             in_progress: seen.in_progress,
         });
     }
+}
+
+/// The same in a place of its own size. `shrink_to_fit` leaves the allocator the choice to keep twice as much.
+fn exact<T>(all: &mut Vec<T>) -> Vec<T> {
+    let mut exact = Vec::with_capacity(all.len());
+    exact.append(all);
+    exact
 }
 
 fn part(entity: &Entity, service: ServiceKey, inferred: bool) -> Part {

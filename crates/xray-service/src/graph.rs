@@ -1,8 +1,8 @@
 //! The service map: what services did and what they called, over any number of traces, with counts and latencies.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashMap};
 
-use super::digest::{Digest, ServiceKey};
+use super::digest::{Digest, Part, ServiceKey};
 use super::model::Marks;
 
 /// The most services that are shown one by one; more are one node together. More cannot be drawn, and each has up to two
@@ -186,14 +186,6 @@ pub struct Node {
     pub statistics: Statistics,
 }
 
-/// A node on its way.
-#[derive(Default)]
-struct Tally {
-    root: bool,
-    active: bool,
-    statistics: Statistics,
-}
-
 /// The calls from one service to another.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Edge {
@@ -218,50 +210,38 @@ pub struct Graph {
 impl Graph {
     /// Of these traces.
     #[must_use]
-    pub fn of<'a>(digests: impl IntoIterator<Item = &'a Digest>) -> Self {
-        let mut nodes: BTreeMap<&ServiceKey, Tally> = BTreeMap::new();
-        let mut edges: BTreeMap<(&ServiceKey, &ServiceKey), Statistics> = BTreeMap::new();
+    pub fn of<'a>(digests: impl IntoIterator<Item = &'a Digest, IntoIter: Clone>) -> Self {
+        // Twice, so that only what is shown has statistics: of names there may be as many as of calls.
+        let digests = digests.into_iter();
+        let (places, more) = places(digests.clone());
+        let mut nodes = vec![Node::default(); places.len() + usize::from(more > 0)];
+        for (service, place) in &places {
+            nodes[*place].service = (*service).clone();
+        }
+        if more > 0 {
+            nodes[MAX_NODES].service = ServiceKey::more(more);
+        }
+        let place = |part: &Part| places.get(&part.service).copied().unwrap_or(MAX_NODES);
+        let mut edges: BTreeMap<(usize, usize), Statistics> = BTreeMap::new();
         for digest in digests {
             for part in &digest.parts {
-                let tally = nodes.entry(&part.service).or_default();
-                tally.root |= part.root;
-                tally.active |= !part.inferred;
-                tally
-                    .statistics
+                let node = &mut nodes[place(part)];
+                node.root |= part.root;
+                node.active |= !part.inferred;
+                node.statistics
                     .add(part.start, part.end, part.in_progress, part.marks);
             }
             for call in &digest.calls {
-                let key = (&digest.parts[call.from].service, &digest.parts[call.to].service);
-                edges
-                    .entry(key)
-                    .or_default()
-                    .add(call.start, call.end, call.in_progress, call.marks);
+                let key = (place(&digest.parts[call.from]), place(&digest.parts[call.to]));
+                let statistics = edges.entry(key).or_default();
+                statistics.add(call.start, call.end, call.in_progress, call.marks);
             }
         }
-        let places = places(&nodes);
-        let mut all = vec![Node::default(); places.values().max().map_or(0, |last| last + 1)];
-        for (service, tally) in nodes {
-            let node = &mut all[places[service]];
-            if node.statistics.count() == 0 {
-                node.service = service.clone();
-            }
-            node.root |= tally.root;
-            node.active |= tally.active;
-            node.statistics.join(tally.statistics);
-        }
-        if let Some(more) = places.len().checked_sub(MAX_NODES).filter(|more| *more > 0) {
-            all[MAX_NODES].service = ServiceKey::more(more);
-        }
-        let mut joined: BTreeMap<(usize, usize), Statistics> = BTreeMap::new();
-        for ((from, to), statistics) in edges {
-            let key = (places[from], places[to]);
-            joined.entry(key).or_default().join(statistics);
-        }
-        let edges = joined
+        let edges = edges
             .into_iter()
             .map(|((from, to), statistics)| Edge { from, to, statistics });
         let mut graph = Self {
-            nodes: all,
+            nodes,
             edges: edges.collect(),
         };
         graph.join_edges();
@@ -304,35 +284,31 @@ impl Graph {
     }
 }
 
-/// Where each service is shown: in the order of their names, and those with the least work at one place after them when
-/// there are more than [`MAX_NODES`].
-fn places<'a>(nodes: &BTreeMap<&'a ServiceKey, Tally>) -> BTreeMap<&'a ServiceKey, usize> {
-    let work = |tally: &Tally| match tally.root {
-        true => u64::MAX,
-        false => tally.statistics.count(),
-    };
-    let mut by_work: Vec<(&ServiceKey, u64)> = nodes
-        .iter()
-        .map(|(service, tally)| (*service, work(tally)))
-        .collect();
-    // Stable: among those with as much work the names decide.
-    by_work.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    let shown: BTreeSet<&ServiceKey> = by_work
-        .iter()
-        .take(MAX_NODES)
-        .map(|(service, _)| *service)
-        .collect();
-    let mut place = 0;
-    nodes
-        .keys()
-        .map(|service| {
-            if !shown.contains(service) {
-                return (*service, MAX_NODES);
-            }
-            place += 1;
-            (*service, place - 1)
-        })
-        .collect()
+/// Where each service is shown, in the order of their names: all of them, or the [`MAX_NODES`] with the most work, where
+/// requests come in before all others; and how many are not.
+fn places<'a>(digests: impl Iterator<Item = &'a Digest>) -> (BTreeMap<&'a ServiceKey, usize>, usize) {
+    let mut work: HashMap<&ServiceKey, u32> = HashMap::new();
+    for part in digests.flat_map(|digest| &digest.parts) {
+        let count = work.entry(&part.service).or_default();
+        *count = if part.root {
+            u32::MAX
+        } else {
+            count.saturating_add(1)
+        };
+    }
+    let more = work.len().saturating_sub(MAX_NODES);
+    let mut shown: Vec<(&ServiceKey, u32)> = work.into_iter().collect();
+    if more > 0 {
+        // Among those with as much work the names decide.
+        shown.select_nth_unstable_by(MAX_NODES, |a, b| (b.1, a.0).cmp(&(a.1, b.0)));
+        shown.truncate(MAX_NODES);
+    }
+    shown.sort_unstable();
+    let places = shown.into_iter().enumerate();
+    (
+        places.map(|(place, (service, _))| (service, place)).collect(),
+        more,
+    )
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Traces in a file, so that they are there after a restart.
 //!
-//! One file that grows at its end ([`journal`]) and is written anew when half of it is waste. A thread of its own writes
+//! One file that grows at its end (`journal`) and is written anew when half of it is waste. A thread of its own writes
 //! what the store has not written yet, with one sync for all that came meanwhile, so that neither a segment nor the page
 //! ever waits for the disk: what came more than a moment ago survives a crash of the machine.
 //!

@@ -7,7 +7,7 @@
 //! begin with `annotation.`, are annotations.
 //!
 //! A document becomes no more than some times its own length of text. What its spans share, the resource, is in the
-//! first of them of each trace; where they are of so many traces that even this is more than `RESOURCE_ROOM` times the
+//! first of them of each trace; where they are of so many traces that even this is more than four times the
 //! document, the rest say that it is left out.
 
 pub mod message;
@@ -45,7 +45,7 @@ pub fn is_otlp(document: &str) -> bool {
 }
 
 /// The spans of a `T1S` or `T1U` document, each as the outline and text of a document; `None` when it cannot be read, or
-/// is longer than [`MAX_DOCUMENT_BYTES`]. Spans without proper ids are left out, and those beyond `MAX_SPANS`.
+/// is longer than [`MAX_DOCUMENT_BYTES`]. Spans without proper ids are left out, and those beyond the first 2,000.
 #[must_use]
 pub fn documents(document: &str) -> Option<Vec<(Outline, String)>> {
     if document.len() > MAX_DOCUMENT_BYTES {
