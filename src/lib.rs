@@ -18,29 +18,29 @@ pub mod net;
 pub mod pipeline;
 pub mod receivers;
 
-/// What the targets in `fuzz/` reach beyond the public interface. Only there when they are built.
-#[cfg(fuzzing)]
+/// What the targets in `fuzz/` reach beyond the public interface. It is generic, so that nothing of it is in the daemon.
+#[doc(hidden)]
 pub mod fuzzing {
     use std::sync::Arc;
+    use std::time::Instant;
 
     use tokio::io::{AsyncRead, AsyncWrite};
     use tokio::sync::watch;
-    use tokio::time::Instant;
 
     use crate::api::limits::CONNECTIONS;
     use crate::api::{App, Upstream};
     use crate::net::server::connection::{self, Clocked};
 
-    /// Serves one connection of the TCP port, as its server does, until the client or a time limit ends it.
-    #[expect(clippy::disallowed_methods, reason = "each stage of a connection has a deadline")]
-    pub async fn serve_http<S, U>(stream: S, app: &App<U>)
+    /// Serves one connection of the TCP port that is made `now`, as its server does, until the client or a time limit ends
+    /// it.
+    pub async fn serve_http<S, U>(stream: S, app: &App<U>, now: Instant)
     where
         S: AsyncRead + AsyncWrite + Unpin,
         U: Upstream,
     {
-        let clocked = Arc::new(Clocked::new(Instant::now().into_std()));
+        let shared = Arc::new(Clocked::new(now));
         let (_stop, stopped) = watch::channel(false);
         let answer = |request| app.answer(request);
-        let _ending = connection::serve(stream, clocked, CONNECTIONS, stopped, answer).await;
+        let _ending = connection::serve(stream, shared, CONNECTIONS, stopped, answer).await;
     }
 }

@@ -114,7 +114,7 @@ async fn talk(input: &[u8], forwarded: &Arc<AtomicUsize>) -> Vec<u8> {
     };
     let started = Instant::now();
     // Moved in, so that the stream is closed when it ends.
-    let serving = async move { serve_http(stream, &app).await };
+    let serving = async move { serve_http(stream, &app, started.into_std()).await };
     let (answered, ()) = tokio::join!(asking, serving);
     // Nobody sends anything any more, so no stage can begin anew but once.
     let limit = HEAD_TIMEOUT + EXCHANGE_TIMEOUT;

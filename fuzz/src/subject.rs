@@ -22,7 +22,7 @@ pub(crate) mod datagram {
 }
 
 pub(crate) mod filter {
-    pub(crate) use xray_service::filter::{Filter, MAX_CHARS};
+    pub(crate) use xray_service::filter::{Filter, FilterError, GroupRef, MAX_CHARS};
 }
 
 pub(crate) mod http {
