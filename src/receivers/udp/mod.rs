@@ -140,7 +140,7 @@ impl Receiver {
             if stopped {
                 break;
             }
-            let received = if mem::take(&mut more) && tick.is_none_or(|at| at > Instant::now()) {
+            let received = if mem::take(&mut more) && !is_due(tick, Instant::now()) {
                 buffers.fill(&socket, &state)
             } else {
                 tokio::select! {
@@ -178,26 +178,18 @@ impl Receiver {
                 continue;
             }
             deliver(&buffers, &intake, &ledger, &mut rejects);
-            gather.received(buffers.count, buffers.bytes());
-            more = buffers.count == BATCH_SIZE;
-            if !more {
-                let pause = gather.pause(Instant::now());
-                more = !pause.is_zero();
+            let all_room = buffers.count == BATCH_SIZE;
+            if let Some(pause) = gather.after(buffers.count, buffers.bytes(), all_room, Instant::now()) {
+                more = true;
                 thread::sleep(pause);
             }
         }
         // At most what the kernel could hold at the moment of the signal: a sender that goes on must not keep us here.
-        let mut taken_bytes = 0;
-        while taken_bytes <= granted_bytes {
-            match buffers.fill(&socket, &state) {
-                Ok(()) => {
-                    taken_bytes += buffers.bytes();
-                    deliver(&buffers, &intake, &ledger, &mut rejects);
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => break,
-            }
-        }
+        drain(granted_bytes, || {
+            buffers.fill(&socket, &state)?;
+            deliver(&buffers, &intake, &ledger, &mut rejects);
+            Ok(buffers.bytes())
+        });
         rejects.flush(Instant::now());
         intake.seal(Instant::now());
         // While the socket is still open: its count goes with it.
@@ -205,6 +197,23 @@ impl Receiver {
             drops.read(&Disk);
         }
         Ok(())
+    }
+}
+
+/// Whether the timer must have its turn: a flood, which always has more to be had, would keep it waiting for ever.
+fn is_due(tick: Option<Instant>, now: Instant) -> bool {
+    tick.is_some_and(|at| at <= now)
+}
+
+/// Calls `take`, which says how many bytes it took, until there is nothing more, or `limit_bytes` are exceeded.
+fn drain(limit_bytes: usize, mut take: impl FnMut() -> io::Result<usize>) {
+    let mut taken_bytes = 0;
+    while taken_bytes <= limit_bytes {
+        match take() {
+            Ok(bytes) => taken_bytes += bytes,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => break,
+        }
     }
 }
 
@@ -290,17 +299,4 @@ impl Rejects {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_receive_buffer_that_the_system_capped_is_told_with_what_to_set() {
-        assert_eq!(receive_buffer_advice(16 << 20), None);
-        assert_eq!(receive_buffer_advice(8 << 20), None);
-        assert_eq!(
-            receive_buffer_advice(425_984).unwrap(),
-            "The UDP receive buffer has 416 KB, capped by the system, and bursts beyond it are lost: `sysctl -w \
-             net.core.rmem_max=8388608` on the host gives it room"
-        );
-    }
-}
+mod tests;
