@@ -2,38 +2,32 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
-use bytes::Bytes;
-use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Response, StatusCode};
-use http_body_util::Full;
+use http::StatusCode;
 use serde_json::json;
 
-use super::metrics::{self, Observed};
+use super::metrics::Source;
 use super::sampling::Upstream;
 use crate::api::health::{Credentials, Health};
 use crate::api::summary::Summary;
 use crate::net::server::answer::{self, Answer};
-
-/// The text format's type; the version is that of the format.
-const METRICS_TYPE: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 
 /// Answers about the daemon itself.
 #[derive(Debug)]
 pub(super) struct Admin {
     summary: Arc<Summary>,
     health: Arc<Health>,
-    started_at: SystemTime,
+    metrics: Source,
     looking_for_credentials: Arc<AtomicBool>,
 }
 
 impl Admin {
     pub(super) fn new(summary: Arc<Summary>, health: Arc<Health>) -> Self {
         Self {
+            metrics: Source::new(Arc::clone(&summary), Arc::clone(&health)),
             summary,
             health,
-            started_at: SystemTime::now(),
             looking_for_credentials: Arc::default(),
         }
     }
@@ -76,22 +70,6 @@ impl Admin {
     }
 
     pub(super) fn metrics(&self) -> Answer {
-        let ledger = &self.summary.ledger;
-        let now = Instant::now();
-        let calls = ledger.calls();
-        let text = metrics::render(&Observed {
-            totals: self.summary.totals(),
-            unprocessed: ledger.unprocessed_by_code(),
-            depth: self.summary.intake.depth(),
-            http: ledger.http.snapshot(),
-            is_ready: self.health.unmet(&calls, now).is_empty(),
-            calls,
-            started_at: self.started_at,
-            now,
-            wall_clock: SystemTime::now(),
-        });
-        let mut answer = Response::new(Full::new(Bytes::from(text)));
-        answer.headers_mut().insert(CONTENT_TYPE, METRICS_TYPE);
-        answer
+        self.metrics.answer()
     }
 }

@@ -19,19 +19,19 @@
 //!
 //! Stop or slow the receiver of UDP, which runs on a thread of its own and shares with this port only the short lock
 //! on the open batch. Every stage is limited in bytes, in time and in number; the limits and their reasons are in
-//! [`limits`](crate::net::server::limits).
+//! [`limits`].
 
 mod admin;
 pub mod health;
 pub mod healthcheck;
+pub mod limits;
 pub mod metrics;
 mod routes;
 mod sampling;
-mod server;
 pub mod summary;
 #[cfg(test)]
 mod tests;
 
-pub use routes::App;
+pub(crate) use routes::Counted;
+pub use routes::{App, serve};
 pub use sampling::Upstream;
-pub use server::Server;

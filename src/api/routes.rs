@@ -1,24 +1,27 @@
 //! Which request goes where.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Instant;
+use std::io;
+use std::net::TcpListener;
+use std::sync::{Arc, OnceLock};
 
 use http::request::Parts;
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 use serde_json::json;
+use tokio::sync::oneshot;
 
 use super::admin::Admin;
+use super::limits;
 use super::sampling::{self, Upstream};
 use crate::api::health::Health;
 use crate::api::summary::Summary;
 use crate::exporters::error::PutError;
 use crate::ledger::Ledger;
-use crate::ledger::http::Route;
-use crate::logs::{Tally, sanitize};
+use crate::ledger::http::{Ending, Route};
 use crate::net::server::answer::{self, Answer};
-use crate::net::server::body;
 use crate::net::server::guard::Guard;
+use crate::net::server::refusals::{Bounded, and_more};
+use crate::net::server::{self, Function, Watch, body};
 use crate::receivers::http::Ingest;
 
 /// The paths that are forwarded without being asked for: what SDKs call.
@@ -36,9 +39,6 @@ const OWN: [(&str, Route); 4] = [
     ("/metrics", Route::Metrics),
 ];
 
-/// The longest path that a log line shows, in characters.
-const SHOWN_PATH_MAX_CHARS: usize = 100;
-
 /// Everything behind the port.
 #[derive(Debug)]
 pub struct App<U> {
@@ -49,8 +49,8 @@ pub struct App<U> {
     ledger: Arc<Ledger>,
     ingest: Ingest,
     admin: Admin,
-    refused: Mutex<Tally>,
-    failed: Mutex<Tally>,
+    refused: Bounded,
+    failed: Bounded,
 }
 
 impl<U: Upstream> App<U> {
@@ -62,10 +62,14 @@ impl<U: Upstream> App<U> {
             proxy_allow: proxy_allow.to_vec(),
             upstream: OnceLock::new(),
             ledger: Arc::clone(&summary.ledger),
-            ingest: Ingest::new(Arc::clone(&summary.intake), Arc::clone(&summary.ledger)),
+            ingest: Ingest::new(
+                Arc::clone(&summary.intake),
+                Arc::clone(&summary.ledger),
+                limits::INGEST,
+            ),
             admin: Admin::new(summary, health),
-            refused: Mutex::default(),
-            failed: Mutex::default(),
+            refused: Bounded::default(),
+            failed: Bounded::default(),
         }
     }
 
@@ -75,19 +79,13 @@ impl<U: Upstream> App<U> {
         let _: Result<(), Arc<U>> = self.upstream.set(Arc::new(upstream));
     }
 
-    /// The counters.
-    #[must_use]
-    pub fn ledger(&self) -> &Ledger {
-        &self.ledger
-    }
-
     pub(super) async fn answer(&self, request: Request<Incoming>) -> Answer {
         let (head, body) = request.into_parts();
         let route = self.route(head.uri.path());
         let answer = match self.guard.check(&head) {
             Ok(()) => self.answer_to(route, &head, body).await,
             Err(refusal) => {
-                self.say_refused(
+                self.refused.say_refused(
                     &head,
                     "web pages must not use this port; --allow-host NAME allows a host name",
                 );
@@ -104,7 +102,7 @@ impl<U: Upstream> App<U> {
             Route::Healthz | Route::Readyz | Route::Metrics => {
                 ("GET", matches!(head.method, Method::GET | Method::HEAD))
             }
-            Route::Unknown => ("", true),
+            Route::Page | Route::Api | Route::Unknown => ("", true),
             _ => ("POST", head.method == Method::POST),
         };
         if !is_allowed {
@@ -131,8 +129,9 @@ impl<U: Upstream> App<U> {
             Route::Healthz => self.admin.healthz(),
             Route::Readyz => self.admin.readyz(self.upstream.get()),
             Route::Metrics => self.admin.metrics(),
-            Route::Unknown => {
-                self.say_refused(
+            // The first two are there in `xray dev` only.
+            Route::Page | Route::Api | Route::Unknown => {
+                self.refused.say_refused(
                     head,
                     "this path is not forwarded; --proxy-allow PATH allows one more",
                 );
@@ -173,7 +172,7 @@ impl<U: Upstream> App<U> {
 
     /// One line a second at the most: every SDK in reach asks.
     fn say_failed(&self, head: &Parts, error: &PutError) {
-        if let Some(requests) = add_one(&self.failed) {
+        if let Some(requests) = self.failed.add() {
             tracing::warn!(
                 requests,
                 "Forwarding POST {} failed with: {}{}",
@@ -183,37 +182,45 @@ impl<U: Upstream> App<U> {
             );
         }
     }
+}
 
-    /// One line a second at the most, since anybody can cause them.
-    fn say_refused(&self, head: &Parts, why: &str) {
-        let Some(requests) = add_one(&self.refused) else {
-            return;
-        };
-        let path = sanitize(head.uri.path().as_bytes(), SHOWN_PATH_MAX_CHARS);
-        let method = sanitize(head.method.as_str().as_bytes(), 20);
-        let host = head
-            .headers
-            .get(http::header::HOST)
-            .map_or(&b"none"[..], |host| host.as_bytes());
-        let host = sanitize(host, SHOWN_PATH_MAX_CHARS);
-        let more = and_more(requests);
-        tracing::warn!(
-            requests,
-            "Refused {method} {path} on the TCP port, Host {host}: {why}{more}"
-        );
+/// Serves `app` on `listener`, which must be non-blocking, within [`limits::CONNECTIONS`], until `stop` resolves and all
+/// requests are over; dropping the future cuts those that are left.
+///
+/// # Errors
+/// When the listener can't be used at all.
+pub async fn serve<U: Upstream>(
+    listener: TcpListener,
+    app: Arc<App<U>>,
+    stop: oneshot::Receiver<()>,
+) -> io::Result<()> {
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let watch = Counted(Arc::clone(&app.ledger));
+    let handler = Function(move |request| {
+        let app = Arc::clone(&app);
+        async move { Ok(app.answer(request).await) }
+    });
+    server::serve(listener, limits::CONNECTIONS, watch, stop, handler).await;
+    Ok(())
+}
+
+/// Counts connections in the ledger.
+pub(crate) struct Counted(pub(crate) Arc<Ledger>);
+
+impl Watch for Counted {
+    fn opened(&self) {
+        self.0.http.add_connection();
     }
-}
 
-/// Counts one more; the number to say now, if it is time.
-fn add_one(tally: &Mutex<Tally>) -> Option<u64> {
-    let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
-    tally.add(1, Instant::now())
-}
+    fn ended(&self, why: Option<Ending>) {
+        self.0.http.remove_connection();
+        if let Some(ending) = why {
+            self.0.http.add_ending(ending);
+        }
+    }
 
-fn and_more(requests: u64) -> String {
-    match requests {
-        1 => String::new(),
-        _ => format!(" (and {} more such requests)", requests - 1),
+    fn refused(&self) {
+        self.0.http.add_ending(Ending::TooMany);
     }
 }
 

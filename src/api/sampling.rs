@@ -6,15 +6,14 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{HeaderName, Response, StatusCode};
-use http_body_util::Full;
 use hyper::body::Incoming;
 
+use super::limits::{BODY_TIMEOUT, FORWARD_BODY_MAX_BYTES, FORWARD_TIMEOUT};
 use crate::exporters::error::PutError;
 use crate::exporters::xray::XRay;
 use crate::ledger::outcome::ErrorClass;
 use crate::net::server::answer::{self, Answer};
-use crate::net::server::body;
-use crate::net::server::limits::{BODY_TIMEOUT, FORWARD_BODY_MAX_BYTES, FORWARD_TIMEOUT};
+use crate::net::server::body::{self, Body};
 
 /// What of an answer's headers goes back: what SDKs read.
 const PASSED_BACK: [HeaderName; 3] = [
@@ -76,7 +75,7 @@ pub(super) async fn forward<U: Upstream>(
 
 fn passed_back(response: Response<Bytes>) -> Answer {
     let (upstream, body) = response.into_parts();
-    let mut answer = Response::new(Full::new(body));
+    let mut answer = Response::new(Body::from(body));
     *answer.status_mut() = upstream.status;
     for name in PASSED_BACK {
         if let Some(value) = upstream.headers.get(&name) {

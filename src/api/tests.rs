@@ -17,8 +17,8 @@ use crate::exporters::error::PutError;
 use crate::ledger::http::Route;
 use crate::ledger::outcome::ErrorClass;
 use crate::ledger::{Ledger, RejectReason};
+use crate::net::server::connection;
 use crate::net::server::guard::Guard;
-use crate::net::server::{connection, limits};
 use crate::pipeline::budget::Budget;
 use crate::pipeline::intake::Intake;
 use crate::pipeline::queue::Next;
@@ -117,7 +117,9 @@ impl Bench {
         let shared = Arc::new(connection::Shared::new(tokio::time::Instant::now().into_std()));
         let (_stop, stopped) = watch::channel(false);
         let app = Arc::clone(&self.app);
-        let serving = connection::serve(stream, shared, stopped, |request| app.answer(request));
+        let serving = connection::serve(stream, shared, limits::CONNECTIONS, stopped, |request| {
+            app.answer(request)
+        });
         let asking = async {
             // The answer may come before all is sent.
             let _: std::io::Result<()> = client.write_all(request).await;
@@ -418,7 +420,9 @@ async fn a_body_that_does_not_come_is_answered_408() {
             client.read_to_string(&mut answer).await.unwrap();
             answer
         };
-        let serving = connection::serve(stream, shared, stopped, |request| app.answer(request));
+        let serving = connection::serve(stream, shared, limits::CONNECTIONS, stopped, |request| {
+            app.answer(request)
+        });
         let serving = async move {
             serving.await;
         };

@@ -23,7 +23,7 @@ use tokio::time::Instant;
 use self::signals::Stop;
 use crate::api::health::Health;
 use crate::api::summary::{Summary, Totals};
-use crate::api::{App, Server};
+use crate::api::{self, App, metrics};
 use crate::aws;
 use crate::config::{Config, Disk, Environment, LogLevel, Sourced};
 use crate::exporters::sender::Phase;
@@ -92,6 +92,7 @@ pub struct Daemon {
     udp_address: SocketAddr,
     tcp: Option<TcpListener>,
     summary: Arc<Summary>,
+    health: Arc<Health>,
     stop_receiving: oneshot::Sender<()>,
     receiving_ended: oneshot::Receiver<io::Result<()>>,
 }
@@ -164,6 +165,7 @@ impl Daemon {
             udp_address,
             tcp,
             summary,
+            health: Arc::default(),
             stop_receiving,
             receiving_ended,
         })
@@ -181,6 +183,12 @@ impl Daemon {
         self.udp_address
     }
 
+    /// Where its numbers come from, for a port that shows them in place of its own.
+    #[must_use]
+    pub fn metrics(&self) -> metrics::Source {
+        metrics::Source::new(Arc::clone(&self.summary), Arc::clone(&self.health))
+    }
+
     /// Finds region, credentials and endpoint, then sends until `stop` says otherwise. Returns the final counts.
     ///
     /// # Errors
@@ -191,12 +199,12 @@ impl Daemon {
             environment,
             tcp,
             summary,
+            health,
             stop_receiving,
             receiving_ended,
             ..
         } = self;
         let Summary { ledger, intake, .. } = &*summary;
-        let health = Arc::new(Health::default());
         let guard = Guard::new(
             &config.allow_host,
             environment.get("KUBERNETES_SERVICE_HOST").is_some(),
@@ -374,7 +382,7 @@ async fn serve(
     stop: oneshot::Receiver<()>,
 ) -> io::Result<()> {
     match listener {
-        Some(listener) => Server::new(listener, app).run(stop).await,
+        Some(listener) => api::serve(listener, app, stop).await,
         None => {
             // An error is a stop too: the daemon is gone.
             let _: Result<(), oneshot::error::RecvError> = stop.await;

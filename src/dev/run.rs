@@ -135,12 +135,12 @@ async fn run_until(config: DevConfig, stopped: watch::Receiver<Stop>) -> Result<
         tcp: tcp.to_string(),
         store_file: config.store.as_ref().map(|path| path.display().to_string()),
     };
-    let shared = Arc::new(Shared::new(service, guard, about));
+    let shared = Arc::new(Shared::new(service, guard, about, daemon.metrics()));
     let mut screen = Screen::new(io::stdout()).map_err(DevError::System)?;
     screen.say(welcome(tcp, udp, format));
     let (stop_serving, serving_stopped) = oneshot::channel();
     let (stop_showing, showing_stopped) = oneshot::channel();
-    let serving = tokio::spawn(web::serve(listener, Arc::clone(&shared), serving_stopped));
+    let mut serving = tokio::spawn(web::serve(listener, Arc::clone(&shared), serving_stopped));
     let view = View::of_process(config.tree, format);
     let showing = tokio::spawn(screen::show(Arc::clone(&shared), view, screen, showing_stopped));
     let saving = disk.map(|disk| {
@@ -164,8 +164,9 @@ async fn run_until(config: DevConfig, stopped: watch::Receiver<Stop>) -> Result<
         finish_within(END, move || screen.finish());
     }
     drop(stop_serving);
-    // It ends by being told to, or has panicked, which has shown itself.
-    let _ = serving.await;
+    // Who is still being answered after that is cut off. A panic has shown itself.
+    let _ = tokio::time::timeout(END, &mut serving).await;
+    serving.abort();
     if let Some((stop, task)) = saving {
         drop(stop);
         if let Ok(disk) = task.await {

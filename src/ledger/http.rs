@@ -22,6 +22,10 @@ pub enum Route {
     Readyz,
     /// `GET /metrics`.
     Metrics,
+    /// The page of `xray dev` and what it asks.
+    Page,
+    /// Any other call of the API that `xray dev` answers.
+    Api,
     /// Any other path.
     Unknown,
 }
@@ -39,6 +43,8 @@ impl Route {
             Self::Healthz => "healthz",
             Self::Readyz => "readyz",
             Self::Metrics => "metrics",
+            Self::Page => "page",
+            Self::Api => "api",
             Self::Unknown => "unknown",
         }
     }

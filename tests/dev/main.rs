@@ -5,6 +5,8 @@
 
 mod boto;
 mod compose;
+#[cfg(target_os = "linux")]
+mod crowd;
 mod hostile;
 mod http;
 mod otlp;

@@ -35,6 +35,8 @@
 //! | `xray_http_connections` | gauge | connections that are open on it |
 //! | `xray_http_connections_ended_total{reason}` | counter | those that ended in another way than by their client's will |
 
+mod source;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -46,6 +48,8 @@ use crate::ledger::http::{Ending, HttpCounts};
 use crate::ledger::outcome::ErrorClass;
 use crate::ledger::{DropReason, RejectReason};
 use crate::pipeline::intake::depth::{Depth, SpoolDepth};
+
+pub use source::Source;
 
 /// Everything that is shown, at one moment.
 #[derive(Debug, Clone)]

@@ -5,39 +5,33 @@
 //! | `POST` of a path of the API | the service; any signature, or none |
 //! | `GET /`, `/assets/…` | the page |
 //! | `GET /healthz`, `/readyz` | 200 while it serves: all it needs is in this process |
+//! | `GET /metrics` | the counters of the daemon in this process, and of this port |
 //! | `GET /-/…`, `DELETE /-/traces` | what the page asks ([`xray_service::console`]) |
 //! | anything else | 404 `UnknownOperationException` |
 //!
 //! A page that somebody visits must not reach it: [`Guard`] refuses foreign origins and hosts that could be rebound.
 //! Only a link to the page itself may be followed from elsewhere, which shows its reader the page and tells the other
 //! site nothing.
+//!
+//! What it may be asked for at one time is in [`limits`].
 
-mod body;
+mod limits;
 mod routes;
 
-use std::convert::Infallible;
-use std::future::Future;
-use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use socket2::SockRef;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, oneshot, watch};
-use tokio::task::JoinSet;
-use xray_service::answer::Answer;
+use tokio::net::TcpListener;
+use tokio::sync::{oneshot, watch};
 use xray_service::console::About;
 use xray_service::service::Service;
 
+use crate::api::{self, metrics::Source};
+use crate::ledger::http::Ending;
+use crate::net::server::body::Reader;
 use crate::net::server::guard::Guard;
-use crate::net::server::limits::{ACCEPT_PAUSE, IDLE_TIMEOUT, MAX_CONNECTIONS};
-
-/// The most bytes of a head: those of browsers are larger than those of SDKs, with the cookies of everything else on
-/// this host.
-const MAX_HEAD_BYTES: usize = 64 << 10;
+use crate::net::server::refusals::{Bounded, and_more};
+use crate::net::server::{self, Function, Watch};
 
 /// What all connections share.
 pub(super) struct Shared {
@@ -45,15 +39,23 @@ pub(super) struct Shared {
     changed: watch::Sender<()>,
     guard: Guard,
     about: About,
+    metrics: Source,
+    /// Reads calls of the API.
+    calls: Reader,
+    refused: Bounded,
 }
 
 impl Shared {
-    pub(super) fn new(service: Arc<Mutex<Service>>, guard: Guard, about: About) -> Self {
+    /// `metrics` are those of the daemon in this process; the port counts with it.
+    pub(super) fn new(service: Arc<Mutex<Service>>, guard: Guard, about: About, metrics: Source) -> Self {
         Self {
             service,
             changed: watch::Sender::new(()),
             guard,
             about,
+            metrics,
+            calls: Reader::new(limits::CALLS),
+            refused: Bounded::default(),
         }
     }
 
@@ -68,7 +70,7 @@ impl Shared {
     }
 
     /// Answers a call of the API and wakes those who watch.
-    fn handle(&self, path: &str, body: &[u8]) -> Answer {
+    fn handle(&self, path: &str, body: &[u8]) -> xray_service::answer::Answer {
         let now = SystemTime::now();
         let (answer, has_changed) = {
             let mut service = self.service();
@@ -89,48 +91,48 @@ impl Shared {
     }
 }
 
-/// Serves until `stop` fires or is dropped; connections end then, whatever they are at.
-pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>, mut stop: oneshot::Receiver<()>) {
-    let mut connections = JoinSet::new();
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    loop {
-        let accepted: io::Result<(TcpStream, _)> = tokio::select! {
-            biased;
-            _ = &mut stop => break,
-            Some(_) = connections.join_next(), if !connections.is_empty() => continue,
-            accepted = listener.accept() => accepted,
-        };
-        let Ok((stream, _)) = accepted else {
-            tokio::time::sleep(ACCEPT_PAUSE).await;
-            continue;
-        };
-        if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
-            let serving = connection(stream, Arc::clone(&shared));
-            connections.spawn(async move {
-                serving.await;
-                drop(place);
-            });
-        }
-    }
-    drop(listener);
-    connections.shutdown().await;
+/// Serves within [`limits::CONNECTIONS`] until `stop` fires or is dropped and what is being answered then is answered;
+/// dropping the future cuts the rest.
+pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: oneshot::Receiver<()>) {
+    let watch = Counted {
+        counted: api::Counted(Arc::clone(shared.metrics.ledger())),
+        refused: Bounded::default(),
+    };
+    let handler = Function(move |request| {
+        let shared = Arc::clone(&shared);
+        async move { Ok(routes::answer(&shared, request).await) }
+    });
+    server::serve(listener, limits::CONNECTIONS, watch, stop, handler).await;
 }
 
-fn connection(stream: TcpStream, shared: Arc<Shared>) -> impl Future<Output = ()> + Send {
-    // Neither failure keeps the connection from working. Keep-alive finds out about readers of events who are gone.
-    let _ = stream.set_nodelay(true);
-    let _ = SockRef::from(&stream).set_keepalive(true);
-    let service = service_fn(move |request| {
-        let shared = Arc::clone(&shared);
-        async move { Ok::<_, Infallible>(routes::answer(&shared, request).await) }
-    });
-    async move {
-        // What a client does wrong on the wire is its own affair.
-        let _ = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(IDLE_TIMEOUT)
-            .max_buf_size(MAX_HEAD_BYTES)
-            .serve_connection(TokioIo::new(stream), service)
-            .await;
+/// Counts connections in the daemon's ledger, and says when there are too many: whoever sits before this terminal can do
+/// something about it.
+struct Counted {
+    counted: api::Counted,
+    refused: Bounded,
+}
+
+impl Watch for Counted {
+    fn opened(&self) {
+        self.counted.opened();
+    }
+
+    fn ended(&self, why: Option<Ending>) {
+        self.counted.ended(why);
+    }
+
+    fn refused(&self) {
+        self.counted.refused();
+        if let Some(requests) = self.refused.add() {
+            tracing::warn!(
+                requests,
+                "Refused a connection on the TCP port: {} are in the middle of a request{}",
+                limits::CONNECTIONS.connections,
+                and_more(requests)
+            );
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,22 +4,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE};
+use http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
-use xray_service::answer::Answer;
 use xray_service::console::{self, Query, Wrong};
 use xray_service::service::Operation;
 
 use super::Shared;
-use super::body::AnswerBody;
+use super::limits::{CALLS, SMALL_CALL_MAX_BYTES};
 use crate::dev::page;
+use crate::ledger::http::Route;
+use crate::net::server::answer::{self, Answer};
+use crate::net::server::body::{self, Body};
 use crate::net::server::guard::Refusal;
-use crate::net::server::limits::{BODY_TIMEOUT, INGEST_BODY_MAX_BYTES as MAX_BODY_BYTES};
 
 /// How long changes gather before the page hears of them: faster than anyone reads, and few enough to draw.
 const GATHER: Duration = Duration::from_millis(100);
@@ -27,43 +27,71 @@ const GATHER: Duration = Duration::from_millis(100);
 /// Pieces of events that may wait for a browser that reads slowly; then it is the store that is asked less often.
 const PIECES: usize = 4;
 
-pub(super) type Reply = Response<AnswerBody>;
-
-pub(super) async fn answer(shared: &Arc<Shared>, request: Request<Incoming>) -> Reply {
+pub(super) async fn answer(shared: &Arc<Shared>, request: Request<Incoming>) -> Answer {
     let (head, body) = request.into_parts();
-    if let Err(refusal) = shared.guard.check(&head)
-        && !(refusal == Refusal::CrossSite && is_link_to_page(&head))
-    {
-        tracing::warn!(
-            "Refused {} on the TCP port: {refusal}",
-            crate::logs::sanitize(head.uri.path().as_bytes(), 100)
-        );
-        return last(error(StatusCode::FORBIDDEN, "Forbidden", &refusal.to_string()));
-    }
+    let route = route(&head);
+    let answer = match shared.guard.check(&head) {
+        Err(refusal) if !(refusal == Refusal::CrossSite && is_link_to_page(&head)) => {
+            shared.refused.say_refused(&head, refusal);
+            body::discard(&head, body).await;
+            error(StatusCode::FORBIDDEN, "Forbidden", &refusal.to_string())
+        }
+        _ => answer_to(shared, route, &head, body).await,
+    };
+    let counters = &shared.metrics.ledger().http;
+    counters.add_request(route, answer.status().as_u16());
+    answer
+}
+
+/// What a request is for, as the metrics have it.
+fn route(head: &Parts) -> Route {
     let path = head.uri.path();
     match head.method {
-        Method::POST => match read(body).await {
-            Ok(body) => api(shared, path, &body),
-            Err(reply) => last(reply),
+        Method::POST => match path {
+            "/GetSamplingRules" => Route::GetSamplingRules,
+            "/SamplingTargets" => Route::SamplingTargets,
+            "/SamplingStatisticSummaries" => Route::SamplingStatisticSummaries,
+            "/TraceSegments" => Route::TraceSegments,
+            _ if Operation::of("POST", path).is_some() => Route::Api,
+            _ => Route::Unknown,
         },
-        Method::GET | Method::HEAD if path.starts_with("/-/") => asked(shared, &head),
-        Method::GET | Method::HEAD if path == "/healthz" => {
-            json_reply(StatusCode::OK, &json!({"status": "ok"}))
-        }
-        Method::GET | Method::HEAD if path == "/readyz" => {
-            json_reply(StatusCode::OK, &json!({"status": "ready"}))
-        }
-        Method::GET | Method::HEAD => match page::asset(path) {
-            Some(asset) => asset_reply(&asset),
-            None => unknown(path),
+        Method::GET | Method::HEAD => match path {
+            "/healthz" => Route::Healthz,
+            "/readyz" => Route::Readyz,
+            "/metrics" => Route::Metrics,
+            _ if path.starts_with("/-/") || page::asset(path).is_some() => Route::Page,
+            _ => Route::Unknown,
         },
-        Method::DELETE if path == "/-/traces" => {
+        Method::DELETE if path == "/-/traces" => Route::Page,
+        _ => Route::Unknown,
+    }
+}
+
+async fn answer_to(shared: &Arc<Shared>, route: Route, head: &Parts, body: Incoming) -> Answer {
+    let path = head.uri.path();
+    match route {
+        Route::Healthz => json(StatusCode::OK, &json!({"status": "ok"})),
+        Route::Readyz => json(StatusCode::OK, &json!({"status": "ready"})),
+        Route::Metrics => shared.metrics.answer(),
+        Route::Page if head.method == Method::DELETE => {
             shared.clear();
-            let mut reply = Response::new(AnswerBody::Whole(Bytes::new()));
-            *reply.status_mut() = StatusCode::NO_CONTENT;
-            reply
+            let mut answer = Response::new(Body::from(Bytes::new()));
+            *answer.status_mut() = StatusCode::NO_CONTENT;
+            answer
         }
-        _ => unknown(path),
+        Route::Page => match page::asset(path) {
+            Some(asset) => asset_answer(&asset),
+            None => asked(shared, head),
+        },
+        Route::Unknown | Route::ProxyAllow => {
+            body::discard(head, body).await;
+            unknown(path)
+        }
+        Route::GetSamplingRules
+        | Route::SamplingTargets
+        | Route::SamplingStatisticSummaries
+        | Route::TraceSegments
+        | Route::Api => called(shared, head, body).await,
     }
 }
 
@@ -81,50 +109,38 @@ fn is_link_to_page(head: &Parts) -> bool {
         && is("sec-fetch-dest", "document")
 }
 
-async fn read(body: Incoming) -> Result<Bytes, Reply> {
-    let reading = Limited::new(body, MAX_BODY_BYTES).collect();
-    match tokio::time::timeout(BODY_TIMEOUT, reading).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(broken)) if broken.is::<LengthLimitError>() => Err(error(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "RequestEntityTooLargeException",
-            &format!("the body is longer than {MAX_BODY_BYTES} bytes"),
-        )),
-        Ok(Err(_)) => Err(error(
-            StatusCode::BAD_REQUEST,
-            "SerializationException",
-            "the body ended early",
-        )),
-        Err(_) => Err(error(
-            StatusCode::REQUEST_TIMEOUT,
-            "RequestTimeout",
-            "the body did not come in time",
-        )),
+/// A call of the API.
+async fn called(shared: &Shared, head: &Parts, body: Incoming) -> Answer {
+    let path = head.uri.path();
+    if (body.size_hint().upper()).is_some_and(|bytes| bytes <= SMALL_CALL_MAX_BYTES as u64) {
+        return match body::read(head, body, SMALL_CALL_MAX_BYTES, CALLS.time).await {
+            Ok(body) => api(shared, path, &body),
+            Err(refusal) => refusal,
+        };
+    }
+    let busy = || answer::try_again("Busy", "Too many large calls are being received.");
+    match shared.calls.read(head, body, busy).await {
+        Ok(body) => api(shared, path, &body),
+        Err(refusal) => refusal,
     }
 }
 
-fn api(shared: &Shared, path: &str, body: &[u8]) -> Reply {
-    if Operation::of("POST", path).is_none() {
-        return unknown(path);
-    }
-    let Answer {
+fn api(shared: &Shared, path: &str, body: &[u8]) -> Answer {
+    let xray_service::answer::Answer {
         status,
         error_type,
         body,
     } = shared.handle(path, body);
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut reply = json_text(status, body);
-    if let Some(error_type) = error_type {
-        let name = HeaderName::from_static("x-amzn-errortype");
-        reply
-            .headers_mut()
-            .insert(name, HeaderValue::from_static(error_type));
+    let answer = own(answer::json_text(status, body));
+    match error_type {
+        Some(error_type) => with_error_type(answer, error_type),
+        None => answer,
     }
-    reply
 }
 
 /// What the page asks.
-fn asked(shared: &Arc<Shared>, head: &Parts) -> Reply {
+fn asked(shared: &Arc<Shared>, head: &Parts) -> Answer {
     let query = console::query(head.uri.query().unwrap_or_default());
     let path = head.uri.path();
     let answer = match path {
@@ -133,7 +149,7 @@ fn asked(shared: &Arc<Shared>, head: &Parts) -> Reply {
         "/-/graph" => console::graph(&shared.service(), &query),
         "/-/stats" => Ok(console::stats(&shared.service(), &shared.about)),
         "/-/events" => match events(shared, &query) {
-            Ok(reply) => return reply,
+            Ok(answer) => return answer,
             Err(wrong) => Err(wrong),
         },
         _ => match path.strip_prefix("/-/trace/") {
@@ -142,9 +158,9 @@ fn asked(shared: &Arc<Shared>, head: &Parts) -> Reply {
         },
     };
     match answer {
-        Ok(value) => json_reply(StatusCode::OK, &value),
-        Err(Wrong::Missing) => json_reply(StatusCode::NOT_FOUND, &json!({"message": "not in the store"})),
-        Err(Wrong::Request { message, position }) => json_reply(
+        Ok(value) => json(StatusCode::OK, &value),
+        Err(Wrong::Missing) => json(StatusCode::NOT_FOUND, &json!({"message": "not in the store"})),
+        Err(Wrong::Request { message, position }) => json(
             StatusCode::BAD_REQUEST,
             &json!({"message": message, "position": position}),
         ),
@@ -152,7 +168,7 @@ fn asked(shared: &Arc<Shared>, head: &Parts) -> Reply {
 }
 
 /// Server-sent events about what changes from now on, until the browser leaves.
-fn events(shared: &Arc<Shared>, query: &Query) -> Result<Reply, Wrong> {
+fn events(shared: &Arc<Shared>, query: &Query) -> Result<Answer, Wrong> {
     let filter = console::filter(query)?;
     let only = query.get("trace").filter(|id| !id.is_empty()).cloned();
     let (pieces, stream) = mpsc::channel(PIECES);
@@ -184,24 +200,24 @@ fn events(shared: &Arc<Shared>, query: &Query) -> Result<Reply, Wrong> {
             }
         }
     });
-    let mut reply = Response::new(AnswerBody::Stream(stream));
-    let headers = reply.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(reply)
+    let mut answer = answer::of_type("text/event-stream", Body::Stream(stream));
+    answer
+        .headers_mut()
+        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(answer)
 }
 
-fn asset_reply(asset: &page::Asset) -> Reply {
-    let mut reply = Response::new(AnswerBody::Whole(Bytes::from_static(asset.body)));
-    let headers = reply.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(asset.content_type));
+fn asset_answer(asset: &page::Asset) -> Answer {
+    let mut answer = answer::of_type(asset.content_type, asset.body);
     for (name, value) in page::HEADERS {
-        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        answer
+            .headers_mut()
+            .insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
-    reply
+    answer
 }
 
-fn unknown(path: &str) -> Reply {
+fn unknown(path: &str) -> Answer {
     let paths: Vec<&str> = Operation::ALL.iter().map(|operation| operation.path()).collect();
     error(
         StatusCode::NOT_FOUND,
@@ -214,32 +230,25 @@ fn unknown(path: &str) -> Reply {
     )
 }
 
-fn error(status: StatusCode, code: &'static str, message: &str) -> Reply {
-    let mut reply = json_reply(status, &json!({"__type": code, "message": message}));
+fn error(status: StatusCode, code: &'static str, message: &str) -> Answer {
+    with_error_type(own(answer::error(status, code, message)), code)
+}
+
+/// The error's code where SDKs look for it first.
+fn with_error_type(mut answer: Answer, code: &'static str) -> Answer {
     let name = HeaderName::from_static("x-amzn-errortype");
-    reply.headers_mut().insert(name, HeaderValue::from_static(code));
-    reply
+    answer.headers_mut().insert(name, HeaderValue::from_static(code));
+    answer
 }
 
-/// The last one on its connection: the rest of the request was not read.
-fn last(mut reply: Reply) -> Reply {
-    reply
-        .headers_mut()
-        .insert(CONNECTION, HeaderValue::from_static("close"));
-    reply
+fn json(status: StatusCode, value: &Value) -> Answer {
+    own(answer::json(status, value))
 }
 
-fn json_reply(status: StatusCode, value: &Value) -> Reply {
-    json_text(status, value.to_string())
-}
-
-fn json_text(status: StatusCode, text: String) -> Reply {
-    let mut reply = Response::new(AnswerBody::Whole(Bytes::from(text)));
-    *reply.status_mut() = status;
-    let headers = reply.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+/// An answer for a browser too: not to be kept, nor taken for anything else.
+fn own(mut answer: Answer) -> Answer {
+    let headers = answer.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    let nosniff = HeaderName::from_static("x-content-type-options");
-    headers.insert(nosniff, HeaderValue::from_static("nosniff"));
-    reply
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    answer
 }

@@ -1,24 +1,39 @@
 //! Answers of the port's own: JSON, and errors in the form that AWS SDKs read.
 
-use bytes::Bytes;
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
-use http_body_util::Full;
 use serde_json::{Value, json};
 
-use super::limits::RETRY_AFTER_SECONDS;
+use super::body::Body;
 
-/// A whole answer.
-pub(crate) type Answer = Response<Full<Bytes>>;
+/// What a client that is told to come back later is told to wait, in seconds: what is in the way (a batch, a body of
+/// somebody else's) is mostly gone by then.
+const RETRY_AFTER_SECONDS: &str = "1";
+
+/// An answer.
+pub(crate) type Answer = Response<Body>;
 
 /// `body` with `status`.
 #[must_use]
 pub(crate) fn json(status: StatusCode, body: &Value) -> Answer {
-    let mut answer = Response::new(Full::new(Bytes::from(body.to_string())));
+    json_text(status, body.to_string())
+}
+
+/// `body`, which is JSON, with `status`.
+#[must_use]
+pub(crate) fn json_text(status: StatusCode, body: String) -> Answer {
+    let mut answer = of_type("application/json", body);
     *answer.status_mut() = status;
     answer
+}
+
+/// 200 with a body of this type.
+#[must_use]
+pub(crate) fn of_type(content_type: &'static str, body: impl Into<Body>) -> Answer {
+    let mut answer = Response::new(body.into());
+    answer
         .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     answer
 }
 

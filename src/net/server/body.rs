@@ -1,5 +1,9 @@
-//! Reads bodies within limits of size and time.
+//! Bodies: those of answers, whole or streaming, and those of requests, read within limits of size, time and memory.
 
+use std::convert::Infallible;
+use std::ops::Deref;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -7,11 +11,130 @@ use http::StatusCode;
 use http::header::{CONTENT_ENCODING, EXPECT};
 use http::request::Parts;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use hyper::body::{Body, Incoming};
-use tokio::time::timeout;
+use hyper::body::{Body as _, Frame, Incoming, SizeHint};
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::answer::{self, Answer};
-use super::limits::{DISCARD_MAX_BYTES, DISCARD_TIMEOUT};
+use super::limits::BodyLimits;
+
+/// How long a client is listened to that sends a body nobody wants, so that it reads its answer and does not find its
+/// connection reset.
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How much of such a body is read.
+const DISCARD_MAX_BYTES: usize = 64 << 20;
+
+/// The body of an answer.
+#[derive(Debug)]
+pub(crate) enum Body {
+    /// In one piece.
+    Whole(Bytes),
+    /// As pieces come; ends when the sender is dropped. The sender's other end is gone when the client is.
+    Stream(mpsc::Receiver<Bytes>),
+}
+
+impl Body {
+    /// Whether it has no end of its own.
+    pub(crate) fn is_stream(&self) -> bool {
+        matches!(self, Self::Stream(_))
+    }
+}
+
+impl<B: Into<Bytes>> From<B> for Body {
+    fn from(bytes: B) -> Self {
+        Self::Whole(bytes.into())
+    }
+}
+
+impl hyper::body::Body for Body {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match &mut *self {
+            Self::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Self::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Self::Stream(pieces) => pieces
+                .poll_recv(cx)
+                .map(|piece| piece.map(|piece| Ok(Frame::data(piece)))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self, Self::Whole(bytes) if bytes.is_empty())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::Stream(_) => SizeHint::default(),
+        }
+    }
+}
+
+/// Reads bodies of one kind, which have a bound in memory together.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    limits: BodyLimits,
+    /// Bytes that may be in memory yet.
+    room: Semaphore,
+}
+
+/// A body that has been read, with its place in memory.
+#[derive(Debug)]
+pub(crate) struct Held<'r> {
+    bytes: Bytes,
+    _room: SemaphorePermit<'r>,
+}
+
+impl Deref for Held<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Reader {
+    pub(crate) fn new(limits: BodyLimits) -> Self {
+        Self {
+            limits,
+            room: Semaphore::new(limits.all_max_bytes),
+        }
+    }
+
+    /// The bounds.
+    pub(crate) fn limits(&self) -> &BodyLimits {
+        &self.limits
+    }
+
+    /// Reads `body` whole when there is room for what it announces, or for the most where it announces nothing.
+    ///
+    /// # Errors
+    /// The answer to give instead; `busy` when there was no room in time.
+    pub(crate) async fn read(
+        &self,
+        head: &Parts,
+        body: Incoming,
+        busy: impl FnOnce() -> Answer,
+    ) -> Result<Held<'_>, Answer> {
+        let BodyLimits { max_bytes, time, .. } = self.limits;
+        let deadline = Instant::now() + time;
+        let announced = body.size_hint().upper().unwrap_or(u64::MAX);
+        let bytes = u32::try_from(announced.min(max_bytes as u64)).unwrap_or(u32::MAX);
+        let Ok(Ok(room)) = timeout_at(deadline, self.room.acquire_many(bytes)).await else {
+            discard(head, body).await;
+            return Err(busy());
+        };
+        let left = deadline.saturating_duration_since(Instant::now());
+        let bytes = read(head, body, max_bytes, left).await?;
+        Ok(Held { bytes, _room: room })
+    }
+}
 
 /// Reads `body` whole, unless it is longer than `max_bytes` or not there in time.
 ///

@@ -1,7 +1,200 @@
-//! HTTP/1.1 for ports of this daemon: connections within limits, who may use them, bodies and answers.
+//! One HTTP/1.1 front for every port of this daemon: it is given a listener, [`Limits`], who is told what happens
+//! (`Watch`) and what answers, a tower service. It knows no route.
+//!
+//! | part | its one job |
+//! |---|---|
+//! | `serve` | accepts within limits, makes room, ends in order |
+//! | `connection` | one connection: a clock on each stage, refusals that can be read |
+//! | [`limits`] | the values that a port gives |
+//! | `body` | bodies of requests, read within bounds; bodies of answers, whole or streaming |
+//! | `answer` | answers in JSON, and errors as SDKs of AWS read them |
+//! | [`guard`] | keeps browsers out |
+//! | `refusals` | bounded log lines about who was refused |
+//!
+//! What answers has the shape of a tower service, [`tower_service::Service`], so that a stack that brings its own (gRPC)
+//! can be mounted as it is.
 
 pub(crate) mod answer;
 pub(crate) mod body;
 pub(crate) mod connection;
 pub mod guard;
 pub mod limits;
+mod places;
+pub(crate) mod refusals;
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::io;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::{Request, StatusCode};
+use hyper::body::Incoming;
+use socket2::SockRef;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinSet;
+use tower_service::Service;
+
+use self::answer::Answer;
+use self::limits::Limits;
+use self::places::{Place, Places};
+use crate::ledger::http::Ending;
+use crate::logs::Tally;
+
+/// The pause after an accept that failed for a reason of the system's (no descriptors left): it will not pass at once.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Is told what becomes of connections.
+pub(crate) trait Watch: Send + Sync + 'static {
+    /// One has begun.
+    fn opened(&self);
+
+    /// One that had begun is over; `None`: its client closed it, or the port does.
+    fn ended(&self, why: Option<Ending>);
+
+    /// One was not begun: all places were in the middle of a request. It was answered 503.
+    fn refused(&self);
+}
+
+/// What answers requests.
+pub(crate) trait Handler:
+    Service<Request<Incoming>, Response = Answer, Error = Infallible, Future: Send>
+    + Clone
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<H> Handler for H where
+    H: Service<Request<Incoming>, Response = Answer, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + Sync
+        + 'static
+{
+}
+
+/// A function as a [`Handler`].
+#[derive(Debug, Clone)]
+pub(crate) struct Function<F>(pub(crate) F);
+
+impl<F, A> Service<Request<Incoming>> for Function<F>
+where
+    F: Fn(Request<Incoming>) -> A,
+    A: Future<Output = Result<Answer, Infallible>>,
+{
+    type Response = Answer;
+    type Error = Infallible;
+    type Future = A;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Incoming>) -> A {
+        (self.0)(request)
+    }
+}
+
+/// Takes connections until `stop` resolves; then the port is closed, connections without a request and those with a
+/// stream are closed, and those with another request are told to close after their answer. Returns when all have
+/// ended; dropping the future cuts those that are left.
+pub(crate) async fn serve<H: Handler>(
+    listener: TcpListener,
+    limits: Limits,
+    watch: impl Watch,
+    mut stop: oneshot::Receiver<()>,
+    handler: H,
+) {
+    let watch = Arc::new(watch);
+    let (stopping, stopped) = watch::channel(false);
+    let places = Arc::new(Places::default());
+    let mut connections = JoinSet::new();
+    let mut faults = Tally::default();
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            _ = &mut stop => break,
+            Some(_) = connections.join_next(), if !connections.is_empty() => continue,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, _)) if places.has_room(limits.connections) => {
+                let (watch, handler) = (Arc::clone(&watch), handler.clone());
+                connections.spawn(one(
+                    stream,
+                    limits,
+                    watch,
+                    places.take(),
+                    stopped.clone(),
+                    handler,
+                ));
+            }
+            Ok((stream, _)) => {
+                watch.refused();
+                refuse(&stream);
+            }
+            Err(error) => {
+                if let Some(times) = faults.add(1, std::time::Instant::now()) {
+                    tracing::error!(times, "Accepting on TCP failed: {error}");
+                }
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    stopping.send_replace(true);
+    while connections.join_next().await.is_some() {}
+}
+
+async fn one<H: Handler>(
+    stream: TcpStream,
+    limits: Limits,
+    watch: Arc<impl Watch>,
+    place: Place,
+    stop: watch::Receiver<bool>,
+    handler: H,
+) {
+    // Answers are written whole. A failure makes them slower, not wrong.
+    let _: io::Result<()> = stream.set_nodelay(true);
+    if limits.streams > 0 {
+        // Finds out about readers of a stream that are gone without a word. Without it they go when there is news.
+        let _: io::Result<()> = SockRef::from(&stream).set_keepalive(true);
+    }
+    watch.opened();
+    let answer = |request| {
+        let mut handler = handler.clone();
+        let place = &place;
+        async move {
+            let Ok(()) = poll_fn(|cx| handler.poll_ready(cx)).await;
+            let Ok(answer) = handler.call(request).await;
+            if answer.body().is_stream() {
+                place.make_room_for_stream(limits.streams);
+            }
+            answer
+        }
+    };
+    let ending = connection::serve(stream, place.shared(), limits, stop, answer).await;
+    watch.ended(ending);
+    if let Some(ending) = ending {
+        tracing::debug!("A TCP connection ended: {}", ending.label());
+    }
+    drop(place);
+}
+
+/// Says that there are too many, as far as the kernel takes it at once, and closes.
+fn refuse(stream: &TcpStream) {
+    let answer = answer::raw_error(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "TooManyConnections",
+        "All connections of this port are in use.",
+    );
+    // Who does not get it sees the connection closed, which says as much.
+    let _: io::Result<usize> = stream.try_write(&answer);
+}
+
+#[cfg(test)]
+mod tests;

@@ -7,14 +7,13 @@ use http::request::Parts;
 use hyper::body::{Body as _, Incoming};
 use serde::Deserialize;
 use serde_json::json;
-use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use crate::ledger::{Ledger, RejectReason};
 use crate::logs::sanitize;
 use crate::net::server::answer::{self, Answer};
-use crate::net::server::body;
-use crate::net::server::limits::{BODY_TIMEOUT, INGEST_BODIES_MAX_BYTES, INGEST_BODY_MAX_BYTES};
+use crate::net::server::body::{self, Reader};
+use crate::net::server::limits::BodyLimits;
 use crate::pipeline::batch::MAX_DOCUMENTS;
 use crate::pipeline::intake::Intake;
 use crate::pipeline::intake::depth::Room;
@@ -27,8 +26,7 @@ const REASON_MAX_CHARS: usize = 200;
 pub(crate) struct Ingest {
     intake: Arc<Intake>,
     ledger: Arc<Ledger>,
-    /// Bytes of bodies that may be in memory.
-    bodies: Semaphore,
+    bodies: Reader,
 }
 
 #[derive(Deserialize)]
@@ -38,30 +36,23 @@ struct PutTraceSegments {
 }
 
 impl Ingest {
-    pub(crate) fn new(intake: Arc<Intake>, ledger: Arc<Ledger>) -> Self {
+    /// Takes request bodies within `limits`.
+    pub(crate) fn new(intake: Arc<Intake>, ledger: Arc<Ledger>, limits: BodyLimits) -> Self {
         Self {
             intake,
             ledger,
-            bodies: Semaphore::new(INGEST_BODIES_MAX_BYTES),
+            bodies: Reader::new(limits),
         }
     }
 
     pub(crate) async fn put(&self, head: &Parts, body: Incoming) -> Answer {
-        let deadline = Instant::now() + BODY_TIMEOUT;
-        // What is announced, or the most where nothing is.
-        let hint = body.size_hint();
-        let bytes = hint.upper().unwrap_or(u64::MAX).min(INGEST_BODY_MAX_BYTES as u64);
-        if let Some(refusal) = self.refusal(usize::try_from(hint.lower()).unwrap_or(usize::MAX)) {
+        let announced = body.size_hint().lower();
+        if let Some(refusal) = self.refusal(usize::try_from(announced).unwrap_or(usize::MAX)) {
             body::discard(head, body).await;
             return refusal;
         }
-        let permits = u32::try_from(bytes).unwrap_or(u32::MAX);
-        let Ok(Ok(_memory)) = timeout_at(deadline, self.bodies.acquire_many(permits)).await else {
-            body::discard(head, body).await;
-            return answer::try_again("Busy", "Too many segments are being received over TCP.");
-        };
-        let left = deadline.saturating_duration_since(Instant::now());
-        let body = match body::read(head, body, INGEST_BODY_MAX_BYTES, left).await {
+        let busy = || answer::try_again("Busy", "Too many segments are being received over TCP.");
+        let body = match self.bodies.read(head, body, busy).await {
             Ok(body) => body,
             Err(answer) => return answer,
         };
@@ -84,7 +75,7 @@ impl Ingest {
                 "BufferFull",
                 "The buffer memory of the daemon is full of segments that X-Ray has not taken yet.",
             )),
-            Room::TooLong if bytes <= INGEST_BODY_MAX_BYTES => Some(answer::last(answer::error(
+            Room::TooLong if bytes <= self.bodies.limits().max_bytes => Some(answer::last(answer::error(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "RequestEntityTooLargeException",
                 "The body is longer than the whole buffer memory of the daemon (-m).",

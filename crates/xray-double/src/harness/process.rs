@@ -79,6 +79,12 @@ impl Process {
         }
     }
 
+    /// The system's number of the process.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends the signal of that name, such as `TERM`.
     pub fn signal(&self, name: &str) {
         // The shell's own `kill`: the program of that name is not part of a minimal system.

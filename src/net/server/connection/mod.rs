@@ -1,5 +1,6 @@
 //! One connection: HTTP/1.1 by hyper, with a clock on each stage that a client could hold on to.
 
+use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
@@ -7,8 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use http::{Request, StatusCode};
-use hyper::body::Incoming;
+use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -16,7 +18,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{Notify, watch};
 
 use super::answer::{self, Answer};
-use super::limits::{EXCHANGE_TIMEOUT, HEAD_MAX_BYTES, HEAD_TIMEOUT, IDLE_TIMEOUT};
+use super::body::Body;
+use super::limits::Limits;
 use crate::ledger::http::Ending;
 
 /// What a connection is at.
@@ -30,6 +33,8 @@ pub(crate) enum Stage {
     Exchange,
     /// The answer is made and on its way.
     Answering,
+    /// The answer is on its way, and has no end of its own.
+    Streaming,
 }
 
 /// The stage and since when.
@@ -40,13 +45,15 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    fn deadline(self) -> Instant {
-        self.since
-            + match self.stage {
-                Stage::Idle => IDLE_TIMEOUT,
-                Stage::Head => HEAD_TIMEOUT,
-                Stage::Exchange | Stage::Answering => EXCHANGE_TIMEOUT,
-            }
+    /// When it has been at its stage for too long; `None` for a stage without a limit.
+    fn deadline(self, limits: &Limits) -> Option<Instant> {
+        let limit = match self.stage {
+            Stage::Idle => limits.idle,
+            Stage::Head => limits.head,
+            Stage::Exchange | Stage::Answering => limits.exchange,
+            Stage::Streaming => return None,
+        };
+        Some(self.since + limit)
     }
 
     /// Whether closing the connection now takes no request from anybody.
@@ -54,11 +61,20 @@ impl Progress {
         matches!(self.stage, Stage::Idle | Stage::Head)
     }
 
+    /// Whether its answer has no end of its own: it may be closed at any time, and its reader comes back.
+    pub(crate) fn is_streaming(self) -> bool {
+        self.stage == Stage::Streaming
+    }
+
+    fn may_go(self) -> bool {
+        self.is_without_request() || self.is_streaming()
+    }
+
     fn overdue(self) -> Ending {
         match self.stage {
             Stage::Idle => Ending::Idle,
             Stage::Head => Ending::HeadTimeout,
-            Stage::Exchange | Stage::Answering => Ending::ExchangeTimeout,
+            Stage::Exchange | Stage::Answering | Stage::Streaming => Ending::ExchangeTimeout,
         }
     }
 
@@ -75,6 +91,9 @@ impl Progress {
                     ..self
                 });
             }
+            (Stage::Exchange, Event::Stream) => Stage::Streaming,
+            // What is left of it is limited like any answer.
+            (Stage::Streaming, Event::StreamEnd) => Stage::Answering,
             (Stage::Answering, Event::Flushed) => Stage::Idle,
             (Stage::Answering, Event::Request) => Stage::Exchange,
             _ => return None,
@@ -88,6 +107,8 @@ enum Event {
     Bytes,
     Request,
     Answer,
+    Stream,
+    StreamEnd,
     Flushed,
 }
 
@@ -113,7 +134,7 @@ impl Shared {
         *self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks the connection to go, if it is still without a request when it hears of it.
+    /// Asks the connection to go, if it is still without a request, or streams, when it hears of it.
     pub(crate) fn evict(&self) {
         self.evict.notify_one();
     }
@@ -129,6 +150,12 @@ impl Shared {
         self.note(Event::Request);
     }
 
+    #[cfg(test)]
+    pub(crate) fn pretend_stream(&self) {
+        self.note(Event::Request);
+        self.note(Event::Stream);
+    }
+
     fn note(&self, event: Event) {
         let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(next) = progress.after(event, now()) {
@@ -137,10 +164,12 @@ impl Shared {
     }
 }
 
-/// Serves requests until the client, a time limit, an eviction or `stop` ends it. `None`: the client closed it.
+/// Serves requests until the client, a time limit, an eviction or `stop` ends it. `None`: the client closed it, or it was
+/// not at anything when `stop` came.
 pub(crate) async fn serve<S, H, F>(
     stream: S,
     shared: Arc<Shared>,
+    limits: Limits,
     mut stop: watch::Receiver<bool>,
     handler: H,
 ) -> Option<Ending>
@@ -155,21 +184,27 @@ where
         let shared = &shared;
         async move {
             let answer = answering.await;
-            shared.note(Event::Answer);
-            Ok::<_, std::convert::Infallible>(answer)
+            let is_stream = answer.body().is_stream();
+            shared.note(if is_stream { Event::Stream } else { Event::Answer });
+            let answer = answer.map(|body| Sent {
+                body,
+                stream_of: is_stream.then(|| Arc::clone(shared)),
+            });
+            Ok::<_, Infallible>(answer)
         }
     });
     let io = Watched {
         stream,
         shared: Arc::clone(&shared),
+        head_max_bytes: limits.head_max_bytes,
     };
     let mut http = pin!(
         http1::Builder::new()
             // The clock below also tells a slow head from a connection that is merely kept.
             .header_read_timeout(None)
-            .max_buf_size(HEAD_MAX_BYTES)
-            // A client that has sent all it will may still want its answer.
-            .half_close(true)
+            .max_buf_size(limits.head_max_bytes)
+            // A client that has sent all it will may still want its answer, unless that is how readers of streams leave.
+            .half_close(limits.streams == 0)
             .serve_connection(TokioIo::new(io), service)
     );
     let mut timer = pin!(tokio::time::sleep(Duration::ZERO));
@@ -177,12 +212,21 @@ where
     let mut stopping = false;
     loop {
         let ended = poll_fn(|cx| {
+            let was_streaming = shared.progress().is_streaming();
             if let Poll::Ready(result) = http.as_mut().poll(cx) {
-                return Poll::Ready(result.err().map(|error| ending(&error)));
+                // Only its reader can end a stream, and never does so politely.
+                let error = result.err().filter(|_| !was_streaming);
+                return Poll::Ready(error.map(|error| ending(&error)));
             }
             let progress = shared.progress();
+            if stopping && progress.is_streaming() {
+                return Poll::Ready(None);
+            }
+            let Some(deadline) = progress.deadline(&limits) else {
+                return Poll::Pending;
+            };
             if armed != Some(progress) {
-                timer.as_mut().reset(progress.deadline().into());
+                timer.as_mut().reset(deadline.into());
                 armed = Some(progress);
             }
             ready!(timer.as_mut().poll(cx));
@@ -192,12 +236,12 @@ where
             biased;
             ending = ended => return ending,
             () = shared.evict.notified() => {
-                if shared.progress().is_without_request() {
+                if shared.progress().may_go() {
                     return Some(Ending::Evicted);
                 }
             }
             _ = stop.wait_for(|stop| *stop), if !stopping => {
-                if shared.progress().is_without_request() {
+                if shared.progress().may_go() {
                     return None;
                 }
                 stopping = true;
@@ -224,6 +268,41 @@ fn now() -> Instant {
 struct Watched<S> {
     stream: S,
     shared: Arc<Shared>,
+    head_max_bytes: usize,
+}
+
+/// The body of an answer on its way; tells when a stream is over.
+struct Sent {
+    body: Body,
+    stream_of: Option<Arc<Shared>>,
+}
+
+impl hyper::body::Body for Sent {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Sent {
+    fn drop(&mut self) {
+        if let Some(shared) = &self.stream_of {
+            shared.note(Event::StreamEnd);
+        }
+    }
 }
 
 /// What hyper answers by itself to what is no request, without a body that would say so.
@@ -255,7 +334,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
                     StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
                     "RequestHeaderTooLarge",
                     &format!(
-                        "The head of the request is longer than {HEAD_MAX_BYTES} bytes or has over 100 headers."
+                        "The head of the request is longer than {} bytes or has over 100 headers.",
+                        self.head_max_bytes
                     ),
                 )
             } else {

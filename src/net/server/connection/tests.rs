@@ -1,13 +1,27 @@
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-use bytes::Bytes;
 use http::Response;
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::BodyExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant as TokioInstant;
 
 use super::*;
+
+const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(20);
+const HEAD_MAX_BYTES: usize = 16 << 10;
+
+const LIMITS: Limits = Limits {
+    head_max_bytes: HEAD_MAX_BYTES,
+    head: HEAD_TIMEOUT,
+    idle: IDLE_TIMEOUT,
+    exchange: EXCHANGE_TIMEOUT,
+    connections: 1,
+    streams: 0,
+};
 
 const REQUEST: &[u8] = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\nhi";
 
@@ -35,9 +49,9 @@ impl Bench {
                     let _body = request.into_body().collect().await;
                     tokio::time::sleep(work).await;
                     served.fetch_add(1, SeqCst);
-                    Response::new(Full::new(Bytes::from(vec![b'a'; answer_bytes])))
+                    Response::new(Body::from(vec![b'a'; answer_bytes]))
                 };
-                serve(stream, shared, stopped, handler).await
+                serve(stream, shared, LIMITS, stopped, handler).await
             }
         });
         Self {
@@ -237,4 +251,85 @@ async fn a_connection_goes_for_another_only_while_it_has_no_request() {
         bench.ending().await,
         (Some(Ending::Evicted), Duration::from_secs(3))
     );
+}
+
+/// A connection whose answers are what comes out of `pieces`.
+fn streaming(pieces: mpsc::Receiver<Bytes>) -> Bench {
+    let (client, stream) = tokio::io::duplex(1000);
+    let shared = Arc::new(Shared::new(now()));
+    let (stop, stopped) = watch::channel(false);
+    let server = tokio::spawn({
+        let shared = Arc::clone(&shared);
+        let pieces = Mutex::new(Some(pieces));
+        async move {
+            let handler = |request: Request<Incoming>| {
+                let pieces = pieces.lock().unwrap().take();
+                async move {
+                    let _body = request.into_body().collect().await;
+                    Response::new(pieces.map_or_else(|| Body::from("ok"), Body::Stream))
+                }
+            };
+            let limits = Limits { streams: 1, ..LIMITS };
+            serve(stream, shared, limits, stopped, handler).await
+        }
+    });
+    Bench {
+        client,
+        shared,
+        stop,
+        served: Arc::default(),
+        server,
+        started: TokioInstant::now(),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_lasts_as_long_as_both_sides_want_and_the_connection_is_idle_afterwards() {
+    let (news, pieces) = mpsc::channel(1);
+    let mut bench = streaming(pieces);
+    bench.client.write_all(REQUEST).await.unwrap();
+    tokio::time::sleep(EXCHANGE_TIMEOUT * 10).await;
+    assert_eq!(bench.shared.progress().stage, Stage::Streaming);
+    news.send(Bytes::from_static(b"hello")).await.unwrap();
+    drop(news);
+    let mut answer = String::new();
+    while !answer.ends_with("hello\r\n0\r\n\r\n") {
+        answer.push(char::from(bench.client.read_u8().await.unwrap()));
+    }
+    bench.client.write_all(REQUEST).await.unwrap();
+    let answer = bench.read_answer(2).await;
+    assert!(answer.ends_with("\r\n\r\nok"), "{answer}");
+    assert_eq!(
+        bench.ending().await,
+        (Some(Ending::Idle), EXCHANGE_TIMEOUT * 10 + IDLE_TIMEOUT)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_goes_when_its_place_is_wanted_and_at_the_end() {
+    for is_end in [false, true] {
+        let (news, pieces) = mpsc::channel(1);
+        let mut bench = streaming(pieces);
+        bench.client.write_all(REQUEST).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        if is_end {
+            bench.stop.send_replace(true);
+        } else {
+            bench.shared.evict();
+        }
+        let expected = (!is_end).then_some(Ending::Evicted);
+        assert_eq!(bench.ending().await, (expected, Duration::from_secs(1)));
+        assert!(news.is_closed(), "who makes it hears of it");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_leaves_its_stream_is_noticed_without_news_and_is_no_failure() {
+    let (news, pieces) = mpsc::channel(1);
+    let mut bench = streaming(pieces);
+    bench.client.write_all(REQUEST).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    bench.client.shutdown().await.unwrap();
+    news.closed().await;
+    assert_eq!(bench.ending().await, (None, Duration::from_secs(1)));
 }

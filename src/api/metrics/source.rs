@@ -1,0 +1,63 @@
+//! Where the numbers come from, for every port that shows them.
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use super::{Observed, render};
+use crate::api::health::Health;
+use crate::api::summary::Summary;
+use crate::ledger::Ledger;
+use crate::net::server::answer::{self, Answer};
+
+/// The text format's type; the version is that of the format.
+const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// What a daemon counts and knows of itself.
+#[derive(Debug, Clone)]
+pub struct Source {
+    summary: Arc<Summary>,
+    health: Arc<Health>,
+    started_at: SystemTime,
+}
+
+impl Source {
+    /// Of a daemon that starts now.
+    #[must_use]
+    pub fn new(summary: Arc<Summary>, health: Arc<Health>) -> Self {
+        Self {
+            summary,
+            health,
+            started_at: SystemTime::now(),
+        }
+    }
+
+    /// The counters, for the port to count on.
+    #[must_use]
+    pub fn ledger(&self) -> &Arc<Ledger> {
+        &self.summary.ledger
+    }
+
+    /// The page as of now.
+    #[must_use]
+    pub fn page(&self) -> String {
+        let ledger = self.ledger();
+        let now = Instant::now();
+        let calls = ledger.calls();
+        render(&Observed {
+            totals: self.summary.totals(),
+            unprocessed: ledger.unprocessed_by_code(),
+            depth: self.summary.intake.depth(),
+            http: ledger.http.snapshot(),
+            is_ready: self.health.unmet(&calls, now).is_empty(),
+            calls,
+            started_at: self.started_at,
+            now,
+            wall_clock: SystemTime::now(),
+        })
+    }
+
+    /// The answer to `GET /metrics`.
+    pub(crate) fn answer(&self) -> Answer {
+        answer::of_type(CONTENT_TYPE, self.page())
+    }
+}
