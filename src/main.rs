@@ -17,10 +17,10 @@ use xray::api::healthcheck;
 use xray::cli::{self, DevFlags, Invocation, SendFlags};
 use xray::config::{self, Config, Disk, Environment, Flags, LogConfig};
 use xray::daemon;
-use xray::daemon::signals::Stop;
+use xray::daemon::signals::{self, Stop};
 use xray::dev;
 use xray::dev::send::{self, SendConfig};
-use xray::logs::{self, SHUTDOWN_BOUND};
+use xray::logs;
 
 /// For the many small allocations of a call; the bodies of batches have memory of their own.
 #[global_allocator]
@@ -112,7 +112,7 @@ fn with_log<E: Display>(
     };
     let reopen = config.file.is_some().then(|| {
         let log = Arc::clone(&log);
-        Box::new(move || log.reopen()) as Box<dyn Fn() + Send>
+        Box::new(move || log.reopen(Some(signals::REOPENED))) as Box<dyn Fn() + Send>
     });
     let code = match run(reopen) {
         Ok(Stop::Run | Stop::Drain) => ExitCode::SUCCESS,
@@ -123,7 +123,7 @@ fn with_log<E: Display>(
         }
     };
     // The last lines are still on their way; a reader of the log that is stuck does not keep the process.
-    log.flush(SHUTDOWN_BOUND);
+    log.shutdown();
     code
 }
 

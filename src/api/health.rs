@@ -130,15 +130,29 @@ mod tests {
     use crate::ledger::outcome::ErrorClass;
 
     fn call(ledger: &Ledger, at: Instant, fails: bool) {
+        let failure = Failure {
+            class: ErrorClass::ServerError,
+            status: Some(500),
+            message: "status 500",
+        };
+        ended(ledger, at, fails.then_some(failure));
+    }
+
+    fn refused(ledger: &Ledger, at: Instant) {
+        let failure = Failure {
+            class: ErrorClass::Refused,
+            status: Some(400),
+            message: "status 400 InvalidRequestException",
+        };
+        ended(ledger, at, Some(failure));
+    }
+
+    fn ended(ledger: &Ledger, at: Instant, failure: Option<Failure<'_>>) {
         ledger.call_ended(Ended {
             at,
             duration: Duration::from_millis(10),
             body_bytes: 100,
-            failure: fails.then_some(Failure {
-                class: ErrorClass::ServerError,
-                status: Some(500),
-                message: "status 500",
-            }),
+            failure,
         });
     }
 
@@ -198,5 +212,22 @@ mod tests {
         );
         call(&ledger, at(31), false);
         assert!(checks(&health, &ledger, at(31)).is_empty());
+    }
+    #[test]
+    fn an_endpoint_that_refuses_documents_answers_so_the_daemon_is_ready() {
+        let (health, ledger, start) = (Health::default(), Ledger::default(), Instant::now());
+        health.set_region("us-east-1");
+        health.set_credentials(Ok(()));
+        let at = |seconds| start + Duration::from_secs(seconds);
+        for second in 0..3 {
+            refused(&ledger, at(second));
+        }
+        assert!(checks(&health, &ledger, at(3600)).is_empty(), "nothing more came");
+        for second in 0..3 {
+            call(&ledger, at(4000 + second), true);
+        }
+        assert_eq!(checks(&health, &ledger, at(4030)), ["calls"]);
+        refused(&ledger, at(4031));
+        assert!(checks(&health, &ledger, at(4100)).is_empty(), "it answers again");
     }
 }

@@ -12,7 +12,6 @@ use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
-use std::pin::pin;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -49,6 +48,10 @@ const SPOOL_BYTES_PER_S: f64 = 20e6;
 /// The part of the shutdown timeout that requests on the TCP port get, as a divisor: half. They take 1.8 s at the most
 /// when they are forwarded; what waits is sent meanwhile, and needs the rest when a slow client uses all of it.
 const SERVING_SHARE: u32 = 2;
+
+/// What the receiver gets beyond the deadline, at a stop that was too short for it, to read what the kernel holds: a
+/// full receive buffer takes some 50 ms.
+const COUNTING_MAX: Duration = Duration::from_millis(250);
 
 /// Why the daemon did not start.
 #[derive(Debug)]
@@ -201,7 +204,7 @@ impl Daemon {
             summary,
             health,
             stop_receiving,
-            receiving_ended,
+            mut receiving_ended,
             ..
         } = self;
         let Summary { ledger, intake, .. } = &*summary;
@@ -227,7 +230,6 @@ impl Daemon {
             &app,
             &health,
         ));
-        let mut receiving_ended = pin!(receiving_ended);
         let minutes = tokio::spawn({
             let summary = Arc::clone(&summary);
             async move { summary.run().await }
@@ -250,14 +252,14 @@ impl Daemon {
                 // What is there can't be sent.
                 Some(result) => {
                     if matches!(&result, Err(error) if !matches!(error, StartError::System(_))) {
-                        drop(tokio::time::timeout_at(deadline, receiving_ended).await);
+                        drop(tokio::time::timeout_at(deadline, &mut receiving_ended).await);
                     }
                     result
                 }
                 None => {
                     let until = deadline - spool_reserve(intake, config.shutdown_timeout);
                     let received = async {
-                        if let Ok(Err(error)) = receiving_ended.await {
+                        if let Ok(Err(error)) = (&mut receiving_ended).await {
                             tracing::error!("Receiving on UDP ended with: {error}");
                         }
                     };
@@ -294,6 +296,10 @@ impl Daemon {
             result = ended => result,
             () = told_to_end_now(&mut stop) => Ok(()),
         };
+        // Told to stop, it reads all the same what came before: what can't be sent any more is counted with the rest.
+        if !receiving_ended.is_terminated() {
+            drop(tokio::time::timeout(COUNTING_MAX, &mut receiving_ended).await);
+        }
         if let Some(spool) = intake.spool() {
             spool.close_account();
         }

@@ -5,11 +5,24 @@
 //! | SIGTERM, SIGINT | drain and end; a second one ends at once | drain and end; a second one changes nothing |
 //! | SIGQUIT | as SIGTERM | ends with a stack dump, losing what it holds |
 //! | SIGHUP | with a log file: open it anew; else as SIGTERM | ends at once, losing what it holds |
+//!
+//! A signal that was ignored when the process started stays ignored: that is how `nohup` and a shell's `&` say that it is
+//! not meant for this process. Linux alone tells; elsewhere every signal is listened to.
+//!
+//! A second signal is a second order only [`SECOND_ORDER_AFTER`] the first: a terminal that closes sends SIGHUP twice, and
+//! process managers send SIGTERM right behind the terminal's SIGINT. Nobody then means that segments may be lost.
 
 use std::future::Future;
 use std::io;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
+
+/// The least time from the order to end to the one to end at once.
+pub const SECOND_ORDER_AFTER: Duration = Duration::from_secs(1);
+
+/// What is said of a SIGHUP once the log file is open anew.
+pub const REOPENED: &str = "Got hangup signal: log file opened anew";
 
 /// What stops a daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -23,7 +36,8 @@ pub enum Stop {
     Now,
 }
 
-/// Listens from the moment of the call; the future passes signals on to `stop` for ever.
+/// Listens from the moment of the call; the future passes signals on to `stop` for ever. `reopen_log` opens the log file
+/// anew and says so with [`REOPENED`].
 ///
 /// # Errors
 /// When the system refuses a handler.
@@ -32,28 +46,59 @@ pub fn listen(
     stop: watch::Sender<Stop>,
     reopen_log: Option<Box<dyn Fn() + Send>>,
 ) -> io::Result<impl Future<Output = ()> + Send + 'static> {
-    use tokio::signal::unix::{SignalKind, signal};
+    use tokio::signal::unix::{Signal, SignalKind, signal};
 
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut quit = signal(SignalKind::quit())?;
-    let mut hangup = signal(SignalKind::hangup())?;
+    use crate::config::Disk;
+
+    /// For ever pending for one that is not listened to.
+    async fn next(signal: &mut Option<Signal>) {
+        match signal {
+            Some(signal) => drop(signal.recv().await),
+            None => std::future::pending().await,
+        }
+    }
+
+    // Before the first handler, which takes its signal out of the mask.
+    let ignored = Ignored::at_start(&Disk);
+    let unless_ignored = |kind: SignalKind| match ignored.has(kind.as_raw_value()) {
+        true => Ok(None),
+        false => signal(kind).map(Some),
+    };
+    let mut terminate = unless_ignored(SignalKind::terminate())?;
+    let mut interrupt = unless_ignored(SignalKind::interrupt())?;
+    let mut quit = unless_ignored(SignalKind::quit())?;
+    let mut hangup = unless_ignored(SignalKind::hangup())?;
     Ok(async move {
+        let names: Vec<&str> = [
+            ("SIGTERM", &terminate),
+            ("SIGINT", &interrupt),
+            ("SIGQUIT", &quit),
+            ("SIGHUP", &hangup),
+        ]
+        .into_iter()
+        .filter_map(|(name, signal)| signal.is_none().then_some(name))
+        .collect();
+        if !names.is_empty() {
+            tracing::info!(
+                "Ignored at the start, and so ignored for good: {}",
+                names.join(", ")
+            );
+        }
+        let mut orders = Orders::default();
         loop {
             let name = tokio::select! {
-                _ = terminate.recv() => "terminated",
-                _ = interrupt.recv() => "interrupt",
-                _ = quit.recv() => "quit",
-                _ = hangup.recv() => match &reopen_log {
+                () = next(&mut terminate) => "terminated",
+                () = next(&mut interrupt) => "interrupt",
+                () = next(&mut quit) => "quit",
+                () = next(&mut hangup) => match &reopen_log {
                     Some(reopen) => {
                         reopen();
-                        tracing::info!("Got hangup signal: log file opened anew");
                         continue;
                     }
                     None => "hangup",
                 },
             };
-            stop_further(&stop, name);
+            orders.pass_on(&stop, name, Instant::now());
         }
     })
 }
@@ -69,20 +114,112 @@ pub fn listen(
 ) -> io::Result<impl Future<Output = ()> + Send + 'static> {
     drop(reopen_log);
     Ok(async move {
+        let mut orders = Orders::default();
         while tokio::signal::ctrl_c().await.is_ok() {
-            stop_further(&stop, "interrupt");
+            orders.pass_on(&stop, "interrupt", Instant::now());
         }
     })
 }
 
-fn stop_further(stop: &watch::Sender<Stop>, name: &str) {
-    stop.send_modify(|stop| {
-        if *stop == Stop::Run {
-            tracing::info!("Got shutdown signal: {name}");
-            *stop = Stop::Drain;
-        } else {
-            tracing::warn!("Got a second shutdown signal: {name}; ending at once");
-            *stop = Stop::Now;
+/// The signals that the process was started with as ignored.
+#[cfg(unix)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Ignored(u64);
+
+#[cfg(unix)]
+impl Ignored {
+    /// As Linux tells; none where the system does not.
+    fn at_start(files: &dyn crate::config::Files) -> Self {
+        let status = files.read(std::path::Path::new("/proc/self/status"));
+        Self(status.ok().and_then(|status| Self::mask(&status)).unwrap_or(0))
+    }
+
+    /// The line `SigIgn:` of a process' status: a hexadecimal number, its lowest bit for signal 1.
+    fn mask(status: &[u8]) -> Option<u64> {
+        // A process may have any bytes for a name.
+        let line = status
+            .split(|&byte| byte == b'\n')
+            .find_map(|line| line.strip_prefix(b"SigIgn:"))?;
+        u64::from_str_radix(std::str::from_utf8(line).ok()?.trim(), 16).ok()
+    }
+
+    /// `signal` counts from 1.
+    fn has(self, signal: i32) -> bool {
+        (1..=64).contains(&signal) && self.0 & (1 << (signal - 1)) != 0
+    }
+}
+
+/// What was ordered so far.
+#[derive(Debug, Default)]
+struct Orders {
+    first_at: Option<Instant>,
+}
+
+impl Orders {
+    /// A signal came at `now`.
+    fn pass_on(&mut self, stop: &watch::Sender<Stop>, name: &str, now: Instant) {
+        match self.first_at {
+            None => {
+                tracing::info!("Got shutdown signal: {name}");
+                self.first_at = Some(now);
+                stop.send_replace(Stop::Drain);
+            }
+            Some(first_at) if now.saturating_duration_since(first_at) < SECOND_ORDER_AFTER => {
+                tracing::info!(
+                    "Got shutdown signal: {name}, less than 1 s after the first, so no second order"
+                );
+            }
+            Some(_) => {
+                tracing::warn!("Got a second shutdown signal: {name}; ending at once");
+                stop.send_replace(Stop::Now);
+            }
         }
-    });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_signal_is_a_second_order_from_one_second_on() {
+        let (stop, stopped) = watch::channel(Stop::Run);
+        let mut orders = Orders::default();
+        let start = Instant::now();
+        for (at_ms, expected) in [
+            (0, Stop::Drain),
+            (0, Stop::Drain),
+            (3, Stop::Drain),
+            (999, Stop::Drain),
+            (1000, Stop::Now),
+            (1001, Stop::Now),
+        ] {
+            orders.pass_on(&stop, "hangup", start + Duration::from_millis(at_ms));
+            assert_eq!(*stopped.borrow(), expected, "{at_ms} ms");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_ignored_signals_are_those_of_the_mask() {
+        let status = b"Name:\tx\xff\nSigBlk:\t0000000000000000\nSigIgn:\t8000000000001001\nSigCgt:\tffff\n";
+        let ignored = Ignored(Ignored::mask(status).unwrap());
+        let all: Vec<i32> = (-1..=100).filter(|&signal| ignored.has(signal)).collect();
+        assert_eq!(all, [1, 13, 64]);
+        for nothing in [&b""[..], b"SigIgn:", b"SigIgn:\tx\n", b"Name:\tSigIgn:\t1\n"] {
+            assert_eq!(Ignored::mask(nothing), None);
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn where_the_system_does_not_tell_no_signal_counts_as_ignored() {
+        struct NoFiles;
+        impl crate::config::Files for NoFiles {
+            fn read(&self, _: &std::path::Path) -> io::Result<Vec<u8>> {
+                Err(io::ErrorKind::NotFound.into())
+            }
+        }
+        assert_eq!(Ignored::at_start(&NoFiles), Ignored(0));
+    }
 }

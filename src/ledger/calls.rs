@@ -140,7 +140,9 @@ pub struct Calls {
     pub batch_segments: Histogram<{ BATCH_BOUNDS.len() }>,
     /// When the last `PutTraceSegments` succeeded.
     pub last_success: Option<Instant>,
-    /// The calls of `PutTraceSegments` that have failed since then.
+    /// The calls of `PutTraceSegments` that have failed since the last one that showed the endpoint to answer: a success,
+    /// or a body that it refused. By [`ErrorClass::is_retriable`], as for the sender: what it does not try again must not
+    /// stand here as an outage that nothing would end.
     pub failing: Option<Failing>,
 }
 
@@ -186,6 +188,7 @@ impl Calls {
                 self.last_success = Some(ended.at);
                 self.failing = None;
             }
+            Some(failure) if !failure.class.is_retriable() => self.failing = None,
             Some(failure) => {
                 let (since, calls) = match &self.failing {
                     Some(failing) => (failing.since, failing.calls + 1),

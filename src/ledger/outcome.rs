@@ -18,11 +18,12 @@ pub enum ErrorClass {
     Throttled,
     /// The service failed: 5xx.
     ServerError,
-    /// Something that is not X-Ray answered: a redirect, an answer without `PutTraceSegments`' form.
+    /// Something that is not X-Ray answered: a redirect, an answer without `PutTraceSegments`' form, a 4xx that is none of
+    /// X-Ray's own errors.
     NotAnAnswer,
     /// No credentials, or the service refused them: 401, 403, or a code that says so.
     Credentials,
-    /// The service refused this body for good: other 4xx.
+    /// The service refused this body for good, by an error of its model; or it is too long, by 413.
     Refused,
     /// None of these; also a fault of this program.
     Other,

@@ -54,6 +54,7 @@ pub use tally::Tally;
 
 use crate::config::{LogConfig, LogFormat, LogLevel};
 use file::{LogFile, ROTATE_BYTES};
+use format::Record;
 use layer::LineLayer;
 use queue::Queue;
 use sink::{Sink, Target};
@@ -61,9 +62,9 @@ use std::fmt;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime};
-use tracing::Dispatch;
+use tracing::{Dispatch, Level};
 use tracing_subscriber::layer::SubscriberExt as _;
 
 /// How much may wait for the writer: some 5,000 lines, ten seconds of a daemon under full load.
@@ -122,14 +123,25 @@ impl std::error::Error for LogError {
 pub struct LogHandle {
     queue: Arc<Queue>,
     failed: Arc<AtomicU64>,
-    ended: bool,
+    level: LogLevel,
+    format: LogFormat,
+    clock: layer::Clock,
+    ended: AtomicBool,
 }
 
 impl LogHandle {
     /// Opens the log file anew, behind the lines that were logged before: for SIGHUP, after another program moved the
-    /// file away. Does not wait. A failure becomes a line in the file opened before. Nothing to do for stdout.
-    pub fn reopen(&self) {
-        self.queue.push_reopen();
+    /// file away. Does not wait. Only when that went well, the first line of the new file is `said`, at Info; a failure
+    /// becomes a line in the file opened before. Nothing to do for stdout.
+    pub fn reopen(&self, said: Option<&str>) {
+        let said = said.filter(|_| self.level <= LogLevel::Info).map(|said| {
+            let record = Record {
+                message: said.to_owned(),
+                ..Record::default()
+            };
+            format::line(self.format, (self.clock)(), Level::INFO, &record)
+        });
+        self.queue.push_reopen(said);
     }
 
     /// Waits until everything logged so far is written, `bound` at most; `false` when it was not.
@@ -139,17 +151,12 @@ impl LogHandle {
         self.queue.flush(bound)
     }
 
-    /// Ends the log, as dropping the handle does; `false` when some of it could not be written in time. Call it before
-    /// [`std::process::exit`], which runs no destructors.
-    pub fn shutdown(mut self) -> bool {
-        self.end()
-    }
-
-    fn end(&mut self) -> bool {
-        if self.ended {
-            return true;
+    /// Ends the log, as dropping the handle does; `false` when some of it could not be written in time. A reader that is
+    /// stuck is waited for once: nothing is left to be done for whoever calls this again, or drops the handle.
+    pub fn shutdown(&self) -> bool {
+        if self.ended.swap(true, Relaxed) {
+            return self.flush(Duration::ZERO);
         }
-        self.ended = true;
         let written = self.flush(SHUTDOWN_BOUND);
         // The thread is not waited for: it may be stuck in a write, and all is written if it is not.
         self.queue.close();
@@ -165,7 +172,7 @@ impl LogHandle {
 
 impl Drop for LogHandle {
     fn drop(&mut self) {
-        self.end();
+        self.shutdown();
     }
 }
 
@@ -222,7 +229,10 @@ fn start(
     let handle = LogHandle {
         queue: Arc::clone(&queue),
         failed: Arc::clone(&failed),
-        ended: false,
+        level,
+        format,
+        clock,
+        ended: AtomicBool::new(false),
     };
     let layer = LineLayer {
         level,

@@ -15,8 +15,8 @@ pub(super) enum Item {
     Line(String),
     /// Say that this many lines were dropped here.
     Dropped(u64),
-    /// Open the log file anew.
-    Reopen,
+    /// Open the log file anew, and if that goes well, write this line.
+    Reopen(Option<String>),
 }
 
 /// Lines that wait for the writer, bounded in bytes.
@@ -116,11 +116,12 @@ impl Queue {
         }
     }
 
-    /// Queues the order to open the file anew, behind the lines that wait.
-    pub(super) fn push_reopen(&self) {
+    /// Queues the order to open the file anew, behind the lines that wait. `said` takes none of their room: of orders
+    /// that follow each other only one is kept.
+    pub(super) fn push_reopen(&self, said: Option<String>) {
         let mut state = self.lock();
-        if state.items.back() != Some(&Item::Reopen) {
-            state.items.push_back(Item::Reopen);
+        if !matches!(state.items.back(), Some(Item::Reopen(_))) {
+            state.items.push_back(Item::Reopen(said));
         }
         self.wake(state);
     }
@@ -252,13 +253,14 @@ mod tests {
     fn the_order_to_reopen_stays_between_the_lines_and_is_not_repeated() {
         let queue = Queue::new(2);
         queue.push("a".to_owned());
-        queue.push_reopen();
-        queue.push_reopen();
+        queue.push_reopen(Some("opened".to_owned()));
+        queue.push_reopen(Some("opened again".to_owned()));
         queue.push("b".to_owned());
-        queue.push_reopen();
+        queue.push_reopen(None);
         queue.close();
         let items: Vec<_> = std::iter::from_fn(|| queue.pop()).collect();
-        assert_eq!(items, [line("a"), Item::Reopen, line("b"), Item::Reopen]);
+        let opened = Item::Reopen(Some("opened".to_owned()));
+        assert_eq!(items, [line("a"), opened, line("b"), Item::Reopen(None)]);
     }
 
     #[test]

@@ -57,7 +57,7 @@ impl<'a> Sink<'a> {
             match item {
                 Item::Line(line) => self.line(&line),
                 Item::Dropped(lines) => self.notice(dropped_notice(lines)),
-                Item::Reopen => self.reopen(),
+                Item::Reopen(said) => self.reopen(said.as_deref()),
             }
         }
     }
@@ -109,10 +109,16 @@ impl<'a> Sink<'a> {
         format::line(self.format, (self.clock)(), Level::WARN, record)
     }
 
-    fn reopen(&mut self) {
+    /// `said` is for the new file: where there is none, it would not be true.
+    fn reopen(&mut self, said: Option<&str>) {
         if let Target::File(file) = &mut self.target {
             match file.reopen() {
-                Ok(()) => self.torn = false,
+                Ok(()) => {
+                    self.torn = false;
+                    if let Some(said) = said {
+                        self.line(said);
+                    }
+                }
                 Err(err) => {
                     let path = shown(file.path());
                     self.notice(Record::notice(

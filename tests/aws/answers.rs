@@ -164,6 +164,10 @@ async fn throttling_is_known_by_status_or_by_code() {
             400,
             "<Response><Error><Code>RequestLimitExceeded</Code></Error></Response>",
         ),
+        (400, r#"{"__type":"ThrottlingException"}"#),
+        (503, "<Error><Code>SlowDown</Code></Error>"),
+        (503, "<html><head><title>503 Slow Down</title></head></html>"),
+        (503, r#"{"message":"Please reduce your request rate."}"#),
     ] {
         assert_eq!(
             refused(status, &[], body).await.class,
@@ -183,6 +187,16 @@ async fn retry_after_is_bounded_and_nonsense_is_ignored() {
     assert_eq!(
         refused(503, &[("retry-after", "soon")], "").await.retry_after,
         None
+    );
+    let dated = [
+        ("date", "Wed, 25 Nov 2026 18:00:00 GMT"),
+        ("retry-after", "Wed, 25 Nov 2026 18:00:07 GMT"),
+    ];
+    let dated: &'static [(&str, &str)] = Box::leak(Box::new(dated));
+    assert_eq!(
+        refused(503, dated, "").await.retry_after,
+        Some(Duration::from_secs(7)),
+        "a date is as good as a number"
     );
 }
 
@@ -230,10 +244,44 @@ async fn refused_credentials_are_retriable_and_say_what_was_refused() {
 }
 
 #[tokio::test]
-async fn an_answer_about_the_address_is_not_blamed_on_the_documents() {
-    for status in [404, 405, 407, 421] {
-        let error = refused(status, &[], "<html>no such page</html>").await;
-        assert_eq!(error.class, ErrorClass::NotAnAnswer, "{status}");
+async fn a_4xx_that_is_none_of_xrays_own_errors_is_not_blamed_on_the_documents() {
+    let page = "<html><head><title>Bad Request</title></head></html>";
+    for status in [
+        400, 402, 404, 405, 406, 407, 409, 410, 411, 415, 417, 421, 422, 423, 425, 426, 431, 451, 460, 499,
+    ] {
+        for body in [page, "", "{}", r#"{"error":"no"}"#] {
+            let error = refused(status, &[], body).await;
+            assert_eq!(error.class, ErrorClass::NotAnAnswer, "{status} {body}");
+            assert!(error.class.is_retriable());
+        }
+    }
+    let xml = "<Response><Errors><Error><Code>InvalidRequest</Code></Error></Errors></Response>";
+    assert_eq!(refused(400, &[], xml).await.class, ErrorClass::NotAnAnswer);
+}
+
+#[tokio::test]
+async fn xrays_own_errors_about_a_body_refuse_it_wherever_the_code_stands() {
+    for code in [
+        "InvalidRequestException",
+        "ValidationException",
+        "SerializationException",
+        "RequestEntityTooLargeException",
+    ] {
+        let in_body: &'static str = Box::leak(format!(r#"{{"__type":"{code}"}}"#).into_boxed_str());
+        assert_eq!(
+            refused(400, &[], in_body).await.class,
+            ErrorClass::Refused,
+            "{code}"
+        );
+        let header: &'static [(&str, &str)] = Box::leak(Box::new([("x-amzn-errortype", code)]));
+        assert_eq!(
+            refused(400, header, "{}").await.class,
+            ErrorClass::Refused,
+            "{code}"
+        );
+    }
+    for page in ["", "<html>413 Request Entity Too Large</html>"] {
+        assert_eq!(refused(413, &[], page).await.class, ErrorClass::Refused);
     }
 }
 

@@ -110,6 +110,40 @@ async fn a_second_daemon_on_the_same_directory_takes_over_when_the_first_is_gone
     assert_eq!(account.get("recovered"), 70);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_whose_directory_is_another_ones_by_now_leaves_it_alone_and_says_so() {
+    let double = double().await;
+    double.stop().await;
+    let parent = TempDir::new().unwrap();
+    let spool = parent.path().join("spool");
+    let spooling = || {
+        let path = spool.to_str().unwrap().to_owned();
+        Setup::new(XRAY, &double.url()).args(&["-m", "3", "--spool-dir", &path, "--shutdown-timeout", "1s"])
+    };
+    let first = spooling().start();
+    send_large(&first, 0..500);
+    assert!(files(&spool) > 0);
+    std::fs::remove_dir_all(&spool).unwrap();
+    let second = spooling().start();
+    second.process.wait_for("that it has the directory", |line| {
+        line.contains("Using spool").then_some(())
+    });
+    send_large(&first, 500..800);
+    first.process.wait_for("that it has lost the directory", |line| {
+        line.contains(" is in use by another daemon; ").then_some(())
+    });
+    assert_eq!(files(&spool), 0, "it is the second one's");
+    let (_, lines) = first.stop();
+    let account = Account::of(&lines);
+    account.assert_balance();
+    assert_eq!((account.get("received"), account.get("spooled")), (800, 0));
+    second.send_segments(7);
+    let (_, lines) = second.stop();
+    let account = Account::of(&lines);
+    account.assert_balance();
+    assert_eq!((account.get("received"), account.get("spooled")), (7, 7));
+}
+
 #[test]
 fn a_spool_that_can_never_be_is_an_error_at_the_start() {
     let setup = Setup::new(XRAY, "http://127.0.0.1:9");

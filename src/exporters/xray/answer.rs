@@ -2,13 +2,19 @@
 //!
 //! Only a 200 with `PutTraceSegments`' own JSON is a success. The official daemon takes a redirect followed by
 //! anything, and a 200 without a body, for one, and so reports segments as sent that a proxy's error page swallowed.
+//!
+//! In the same way only X-Ray's own word refuses a body for good: an error of its model, in the model's form. Any other
+//! 4xx may be the page of a proxy, a firewall or a load balancer on the way, which says nothing about the segments.
+//! The one exception is 413: whoever says it, the same body is too long the next time too.
 
 use std::error::Error;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use aws_runtime::retries::classifiers::{THROTTLING_ERRORS, TRANSIENT_ERRORS};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::DateTime;
+use aws_smithy_types::date_time::Format;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
@@ -23,6 +29,9 @@ const SHOWN_BODY_MAX_CHARS: usize = 120;
 
 /// The longest error code, request id, document id or message taken from an answer, in characters.
 const TAKEN_TEXT_MAX_CHARS: usize = 300;
+
+/// How much of a 503's body is looked at for a word about slowing down, in bytes.
+const SLOW_DOWN_WITHIN_BYTES: usize = 4096;
 
 /// What the service said of a body it took.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +60,10 @@ pub(super) struct Answer {
     error_type: Option<String>,
     request_id: Option<String>,
     retry_after: Option<String>,
+    /// When the other side says that it answered.
+    date: Option<String>,
+    /// When the answer came, by our clock.
+    came_at: SystemTime,
     location: Option<String>,
     body: Bytes,
 }
@@ -64,6 +77,8 @@ impl Answer {
             error_type: header("x-amzn-errortype"),
             request_id: header("x-amzn-requestid").or_else(|| header("x-amz-request-id")),
             retry_after: header("retry-after"),
+            date: header("date"),
+            came_at: SystemTime::now(),
             location: header("location"),
             body: Bytes::copy_from_slice(response.body().bytes()?),
         })
@@ -80,6 +95,8 @@ impl Answer {
             error_type: header("x-amzn-errortype"),
             request_id: header("x-amzn-requestid"),
             retry_after: header("retry-after"),
+            date: header("date"),
+            came_at: SystemTime::now(),
             location: header("location"),
             body: response.body().clone(),
         }
@@ -117,8 +134,28 @@ impl Answer {
             .or_else(|| self.xml_element("Message"))
             .map(taken)
             .unwrap_or_else(|| self.shown_body());
-        let class = class_of(self.status, code.as_deref());
+        let class = if self.status == 503 && self.asks_to_slow_down() {
+            ErrorClass::Throttled
+        } else {
+            class_of(self.status, code.as_deref(), self.has_modelled_form(json))
+        };
         self.error(class, code, text)
+    }
+
+    /// Whether this has the form of the errors in X-Ray's model: a JSON object, or the code in the protocol's own header.
+    /// Not XML, which is what AWS's fronts and other services write, and not a page.
+    fn has_modelled_form(&self, json: Option<&Map<String, Value>>) -> bool {
+        json.is_some() || (self.error_type.is_some() && self.body.is_empty())
+    }
+
+    /// Whether the body asks for fewer calls without having the form of an error: AWS's fronts and the stores behind them
+    /// write `503 Slow Down` as a page or as XML.
+    fn asks_to_slow_down(&self) -> bool {
+        let looked_at = &self.body[..self.body.len().min(SLOW_DOWN_WITHIN_BYTES)];
+        let text = String::from_utf8_lossy(looked_at).to_ascii_lowercase();
+        ["slow down", "slowdown", "reduce your request rate"]
+            .iter()
+            .any(|words| text.contains(words))
     }
 
     /// `code` and `text` are fit for a log line.
@@ -163,8 +200,22 @@ impl Answer {
     }
 
     fn retry_after(&self) -> Option<Duration> {
-        let seconds: u64 = self.retry_after.as_deref()?.trim().parse().ok()?;
+        let asked = self.retry_after.as_deref()?.trim();
+        let seconds = match asked.parse() {
+            Ok(seconds) => seconds,
+            Err(_) => self.seconds_until(asked)?,
+        };
         Some(Duration::from_secs(seconds).min(RETRY_AFTER_MAX))
+    }
+
+    /// From the answer to `date`, an HTTP date; 0 when that is over. By the clock of whoever wrote both dates, where it
+    /// says its time: ours may be wrong.
+    fn seconds_until(&self, date: &str) -> Option<u64> {
+        let read = |date: &str| DateTime::from_str(date.trim(), Format::HttpDate).ok();
+        let until = read(date)?;
+        let answered = self.date.as_deref().and_then(read);
+        let answered = answered.unwrap_or_else(|| DateTime::from(self.came_at));
+        Some(u64::try_from(until.secs().saturating_sub(answered.secs())).unwrap_or(0))
     }
 
     fn not_an_answer(&self) -> String {
@@ -250,9 +301,43 @@ pub(super) fn says_bad_key(error: &PutError) -> bool {
             .is_some_and(|code| BAD_KEY_CODES.contains(&code))
 }
 
-fn class_of(status: u16, code: Option<&str>) -> ErrorClass {
+/// The errors of X-Ray's model, and those of AWS's JSON protocol, that are about the body itself; without the ending
+/// `Exception` or `Error`. The names for a body that is too long differ between services and versions.
+const REFUSALS: &[&str] = &[
+    "InvalidRequest",
+    "InvalidParameter",
+    "InvalidParameterValue",
+    "InvalidParameterCombination",
+    "MissingParameter",
+    "Validation",
+    "Serialization",
+    "RequestEntityTooLarge",
+    "RequestTooLarge",
+    "EntityTooLarge",
+    "PayloadTooLarge",
+    "ContentTooLarge",
+];
+
+fn is_refusal(code: &str) -> bool {
+    let word = code
+        .strip_suffix("Exception")
+        .or_else(|| code.strip_suffix("Error"))
+        .unwrap_or(code);
+    REFUSALS.contains(&word)
+}
+
+/// Whether a code asks for fewer calls: those of AWS's SDKs, and what is made of the same words.
+fn is_throttling(code: &str) -> bool {
+    THROTTLING_ERRORS.contains(&code)
+        || code.contains("Throttl")
+        || code.starts_with("SlowDown")
+        || code.starts_with("TooManyRequests")
+}
+
+/// `has_modelled_form`: the answer looks as X-Ray's own errors do.
+fn class_of(status: u16, code: Option<&str>, has_modelled_form: bool) -> ErrorClass {
     let code_is_in = |codes: &[&str]| code.is_some_and(|code| codes.contains(&code));
-    if status == 429 || code_is_in(THROTTLING_ERRORS) {
+    if status == 429 || code.is_some_and(is_throttling) {
         return ErrorClass::Throttled;
     }
     if status == 408 || code_is_in(TRANSIENT_ERRORS) {
@@ -263,11 +348,11 @@ fn class_of(status: u16, code: Option<&str>) -> ErrorClass {
     }
     match status {
         401 | 403 => ErrorClass::Credentials,
-        // About the way the request came, not about its documents: the path or a name is wrong, or a proxy refused.
-        // X-Ray gives no such answer to a body, so dropping the segments would lose them for somebody's typing error.
-        404 | 405 | 407 | 421 => ErrorClass::NotAnAnswer,
-        400..=499 => ErrorClass::Refused,
+        413 => ErrorClass::Refused,
+        400..=499 if has_modelled_form && code.is_some_and(is_refusal) => ErrorClass::Refused,
         500..=599 => ErrorClass::ServerError,
+        // Also every other 4xx: a proxy's, or X-Ray's about the way the request came. Dropping segments for it would
+        // lose them for somebody else's fault.
         _ => ErrorClass::NotAnAnswer,
     }
 }
@@ -349,6 +434,8 @@ mod tests {
             error_type: error_type.map(str::to_owned),
             request_id: None,
             retry_after: None,
+            date: None,
+            came_at: SystemTime::UNIX_EPOCH,
             location: None,
             body: Bytes::copy_from_slice(body.as_bytes()),
         }
@@ -356,26 +443,18 @@ mod tests {
 
     #[test]
     fn every_status_has_its_class() {
-        let classes = [
-            (100, ErrorClass::NotAnAnswer),
-            (400, ErrorClass::Refused),
-            (401, ErrorClass::Credentials),
-            (403, ErrorClass::Credentials),
-            (404, ErrorClass::NotAnAnswer),
-            (405, ErrorClass::NotAnAnswer),
-            (407, ErrorClass::NotAnAnswer),
-            (408, ErrorClass::Timeout),
-            (413, ErrorClass::Refused),
-            (421, ErrorClass::NotAnAnswer),
-            (422, ErrorClass::Refused),
-            (429, ErrorClass::Throttled),
-            (499, ErrorClass::Refused),
-            (500, ErrorClass::ServerError),
-            (599, ErrorClass::ServerError),
-            (600, ErrorClass::NotAnAnswer),
-        ];
-        for (status, class) in classes {
-            assert_eq!(class_of(status, None), class, "{status}");
+        for status in 100..=600 {
+            let class = match status {
+                401 | 403 => ErrorClass::Credentials,
+                408 => ErrorClass::Timeout,
+                413 => ErrorClass::Refused,
+                429 => ErrorClass::Throttled,
+                500..=599 => ErrorClass::ServerError,
+                _ => ErrorClass::NotAnAnswer,
+            };
+            for has_modelled_form in [false, true] {
+                assert_eq!(class_of(status, None, has_modelled_form), class, "{status}");
+            }
         }
     }
 
@@ -383,19 +462,97 @@ mod tests {
     fn a_telling_code_stands_over_the_status() {
         for (code, class) in [
             ("ThrottledException", ErrorClass::Throttled),
+            ("ThrottlingException", ErrorClass::Throttled),
+            ("SlowDown", ErrorClass::Throttled),
+            ("SlowDownRead", ErrorClass::Throttled),
+            ("TooManyRequestsException", ErrorClass::Throttled),
             ("RequestTimeout", ErrorClass::Timeout),
             ("UnrecognizedClientException", ErrorClass::Credentials),
             ("SignatureDoesNotMatch", ErrorClass::Credentials),
         ] {
-            for status in [400, 403, 500, 503] {
-                assert_eq!(class_of(status, Some(code)), class, "{status} {code}");
+            for status in [400, 403, 413, 500, 503] {
+                assert_eq!(class_of(status, Some(code), true), class, "{status} {code}");
             }
         }
         assert_eq!(
-            class_of(400, Some("InvalidRequestException")),
+            class_of(400, Some("InvalidRequestException"), true),
             ErrorClass::Refused
         );
-        assert_eq!(class_of(500, Some("InternalFailure")), ErrorClass::ServerError);
+        assert_eq!(
+            class_of(500, Some("InternalFailure"), true),
+            ErrorClass::ServerError
+        );
+    }
+
+    #[test]
+    fn only_errors_of_the_model_in_its_form_refuse_a_body() {
+        fn class(status: u16, error_type: Option<&str>, body: &str) -> ErrorClass {
+            answer(status, error_type, body).meaning().unwrap_err().class
+        }
+        for code in [
+            "InvalidRequestException",
+            "ValidationException",
+            "ValidationError",
+            "SerializationException",
+            "RequestEntityTooLargeException",
+            "RequestEntityTooLarge",
+            "PayloadTooLargeException",
+        ] {
+            for status in [400, 404, 422] {
+                let (in_json, in_xml) = (
+                    format!(r#"{{"__type":"com.amazonaws.xray#{code}"}}"#),
+                    format!("<Error><Code>{code}</Code></Error>"),
+                );
+                assert_eq!(class(status, None, &in_json), ErrorClass::Refused, "{code}");
+                assert_eq!(class(status, Some(code), "{}"), ErrorClass::Refused, "{code}");
+                assert_eq!(class(status, Some(code), ""), ErrorClass::Refused, "{code}");
+                assert_eq!(class(status, None, &in_xml), ErrorClass::NotAnAnswer, "{code}");
+                assert_eq!(
+                    class(status, Some(code), "<html>"),
+                    ErrorClass::NotAnAnswer,
+                    "{code}"
+                );
+            }
+            assert_eq!(class(500, Some(code), "{}"), ErrorClass::ServerError, "{code}");
+        }
+        for code in [
+            "UnknownOperationException",
+            "InternalFailure",
+            "Invalid",
+            "Exception",
+        ] {
+            assert_eq!(class(400, Some(code), "{}"), ErrorClass::NotAnAnswer, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_retry_after_is_a_number_of_seconds_or_a_date_by_the_clock_of_whoever_wrote_it() {
+        let asked = |retry_after: &str, date: Option<&str>| {
+            let answer = Answer {
+                retry_after: Some(retry_after.to_owned()),
+                date: date.map(str::to_owned),
+                // 2026-11-25T18:00:00Z
+                came_at: SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_629_600),
+                ..answer(503, None, "")
+            };
+            answer
+                .meaning()
+                .unwrap_err()
+                .retry_after
+                .map(|asked| asked.as_secs())
+        };
+        assert_eq!(asked("7", None), Some(7));
+        assert_eq!(asked("86400", None), Some(60));
+        assert_eq!(asked("Wed, 25 Nov 2026 18:00:09 GMT", None), Some(9));
+        assert_eq!(asked(" Wed, 25 Nov 2026 18:00:09 GMT ", None), Some(9));
+        assert_eq!(asked("Thu, 26 Nov 2026 18:00:00 GMT", None), Some(60), "bounded");
+        assert_eq!(asked("Tue, 24 Nov 2026 18:00:00 GMT", None), Some(0), "over");
+        let its_clock = Some("Wed, 25 Nov 2026 12:00:00 GMT");
+        assert_eq!(asked("Wed, 25 Nov 2026 12:00:04 GMT", its_clock), Some(4));
+        assert_eq!(asked("Wed, 25 Nov 2026 18:00:09 GMT", Some("yesterday")), Some(9));
+        for nonsense in ["soon", "", "-1", "1.5", "Wed, 99 Nov 2026 18:00:09 GMT"] {
+            assert_eq!(asked(nonsense, None), None, "{nonsense:?}");
+        }
     }
 
     #[test]

@@ -141,7 +141,7 @@ fn reopen_follows_a_file_that_was_moved_away() {
     log(&dispatch, &handle, || tracing::info!("a"));
     std::fs::rename(&path, &moved).unwrap();
     log(&dispatch, &handle, || tracing::info!("b"));
-    handle.reopen();
+    handle.reopen(None);
     log(&dispatch, &handle, || (0..2).for_each(|_| thirty()));
     assert_eq!(read(&moved), text(&["[Info] a", "[Info] b"]));
     assert_eq!(
@@ -158,11 +158,45 @@ fn a_reopen_that_fails_keeps_the_file_that_is_open() {
     let (dispatch, handle) = to_file(&path, None);
     std::fs::rename(&path, &moved).unwrap();
     std::fs::create_dir(&path).unwrap();
-    handle.reopen();
+    handle.reopen(None);
     log(&dispatch, &handle, || tracing::info!("a"));
     let written = read(&moved);
     assert!(written.contains("[Warn] Cannot reopen the log file"), "{written}");
     assert!(written.ends_with(&text(&["[Info] a"])), "{written}");
+}
+
+#[test]
+fn that_the_file_was_opened_anew_is_said_in_the_new_file_and_only_when_it_was() {
+    let directory = TempDir::new().unwrap();
+    let (path, moved) = (directory.path().join("xray.log"), directory.path().join("moved"));
+    let (dispatch, handle) = to_file(&path, None);
+    log(&dispatch, &handle, || tracing::info!("a"));
+    std::fs::rename(&path, &moved).unwrap();
+    handle.reopen(Some("opened anew"));
+    log(&dispatch, &handle, || tracing::info!("b"));
+    assert_eq!(read(&moved), text(&["[Info] a"]));
+    assert_eq!(read(&path), text(&["[Info] opened anew", "[Info] b"]));
+
+    let kept = directory.path().join("kept");
+    std::fs::rename(&path, &kept).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    handle.reopen(Some("opened anew"));
+    log(&dispatch, &handle, || tracing::info!("c"));
+    let written = read(&kept);
+    assert!(written.contains("[Warn] Cannot reopen the log file"), "{written}");
+    assert!(written.ends_with(&text(&["[Info] c"])), "{written}");
+    assert_eq!(written.matches("opened anew").count(), 1, "{written}");
+}
+
+#[test]
+fn that_the_file_was_opened_anew_is_not_said_when_only_warnings_are_asked_for() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("xray.log");
+    let target = Target::File(LogFile::open(&path, None).unwrap());
+    let (_, handle) = start(LogLevel::Warn, LogFormat::Text, clock, target, QUEUE_BYTES).unwrap();
+    handle.reopen(Some("opened anew"));
+    assert!(handle.shutdown());
+    assert_eq!(read(&path), "");
 }
 
 #[cfg(target_os = "linux")]

@@ -5,7 +5,7 @@ mod files;
 use super::*;
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::UNIX_EPOCH;
+use std::time::{Instant, UNIX_EPOCH};
 use tracing::dispatcher::with_default;
 
 /// Far more than any of these tests needs; reached only when one fails.
@@ -253,6 +253,10 @@ fn shutdown_waits_for_the_last_line_but_not_for_a_stuck_reader() {
     let (dispatch, handle) = to_writer(LogLevel::Info, LogFormat::Text, clock, stuck).unwrap();
     with_default(&dispatch, || tracing::info!("never read"));
     assert!(!handle.shutdown());
+    let waited = Instant::now();
+    assert!(!handle.shutdown());
+    drop(handle);
+    assert!(waited.elapsed() < SHUTDOWN_BOUND, "once is enough");
 }
 
 /// Answers each write call with the next of these; then takes everything.

@@ -127,7 +127,16 @@ impl Intake {
         if document.len() <= DATAGRAM_MAX_BYTES {
             self.add(std::iter::once(document), now);
         } else if let Some(batch) = OpenBatch::of_one(document, now) {
-            let evicted = self.lock().queue.push(batch);
+            let evicted = {
+                let mut state = self.lock();
+                // What is in the open batch came before.
+                let mut evicted = match state.open.seal() {
+                    Some(older) => state.queue.push(older),
+                    None => Evicted::default(),
+                };
+                evicted.0.append(&mut state.queue.push(batch).0);
+                evicted
+            };
             self.spill(evicted, now);
             self.sealed.notify_one();
         }

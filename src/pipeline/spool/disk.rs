@@ -17,7 +17,7 @@ pub trait Disk {
     type File;
 
     /// Makes the directory if need be and locks it against other processes, until dropped. Nothing to do when that was
-    /// done and still holds.
+    /// done and still holds: somebody may have removed the directory since, and another process made it anew.
     ///
     /// # Errors
     /// [`io::ErrorKind::WouldBlock`] when another process has it; otherwise what the file system says.
@@ -94,8 +94,10 @@ impl Disk for Directory {
     type File = File;
 
     fn lock(&mut self) -> io::Result<()> {
-        // The lock is worth nothing once somebody removed the file.
-        if self.lock.is_some() && self.of(LOCK).exists() {
+        // The lock is worth nothing once the file is another one than at the path, or none is there.
+        if let Some(lock) = &self.lock
+            && is_at(lock, &self.of(LOCK))
+        {
             return Ok(());
         }
         let mut directory = fs::DirBuilder::new();
@@ -193,6 +195,22 @@ impl Disk for Directory {
     }
 }
 
+/// Whether `file` is the one at `path`.
+fn is_at(file: &File, path: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+        let own = file.metadata().map(identity);
+        own.is_ok_and(|own| fs::metadata(path).map(identity).is_ok_and(|there| there == own))
+    }
+    #[cfg(not(unix))]
+    {
+        let _: &File = file;
+        path.exists()
+    }
+}
+
 fn sync_all(files: &[File]) -> Vec<io::Result<()>> {
     files.iter().map(File::sync_all).collect()
 }
@@ -250,6 +268,22 @@ mod tests {
         assert_eq!(second.lock().unwrap_err().kind(), io::ErrorKind::WouldBlock);
         drop(first);
         second.lock().unwrap();
+    }
+
+    #[test]
+    fn a_directory_that_was_replaced_is_locked_anew_unless_another_one_was_there_first() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("spool");
+        let mut first = Directory::new(&path);
+        first.lock().unwrap();
+        fs::remove_dir_all(&path).unwrap();
+        let mut second = Directory::new(&path);
+        second.lock().unwrap();
+        assert_eq!(first.lock().unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        fs::remove_dir_all(&path).unwrap();
+        first.lock().unwrap();
+        assert_eq!(second.lock().unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        first.lock().unwrap();
     }
 
     #[test]

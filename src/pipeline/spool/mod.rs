@@ -40,6 +40,9 @@
 //! that refuses is said once, and tried again every [`RETRY`]; meanwhile batches are dropped
 //! ([`DropReason::SpoolFailed`]).
 //!
+//! The lock is looked at before each group of files is written: somebody may have removed the directory, and another
+//! daemon made it anew. Then it is that one's, and what waited in ours is lost ([`DropReason::SpoolDamaged`]).
+//!
 //! # Parts
 //!
 //! [`name`] and [`index`] decide, without I/O; [`disk`] does file operations; [`store`] is the files as the index wants
@@ -48,6 +51,7 @@
 //! [`DropReason::SpoolFull`]: crate::ledger::DropReason::SpoolFull
 //! [`DropReason::SpoolSlow`]: crate::ledger::DropReason::SpoolSlow
 //! [`DropReason::SpoolFailed`]: crate::ledger::DropReason::SpoolFailed
+//! [`DropReason::SpoolDamaged`]: crate::ledger::DropReason::SpoolDamaged
 //! [`RETRY`]: settings::RETRY
 
 pub mod disk;
@@ -96,8 +100,8 @@ enum Command {
     Keep(Batch),
     /// Read the next one into memory.
     Next,
-    /// It is not in memory any more; it waits on disk again.
-    GiveBack(FileId),
+    /// The batch of so many documents is not in memory any more; it waits on disk again.
+    GiveBack(FileId, usize),
     /// Its documents are settled.
     Settled(FileId),
     /// The end: the disk gets its last chance now.
@@ -204,7 +208,7 @@ impl Spool {
 
     fn keep_within(&self, limit_bytes: usize, batch: Batch) -> Option<Batch> {
         let command = match batch.origin.as_ref().filter(|origin| origin.is_whole()) {
-            Some(origin) => Command::GiveBack(origin.file()),
+            Some(origin) => Command::GiveBack(origin.file(), batch.documents),
             None => {
                 let cost = batch.cost_bytes();
                 let room = |bytes: usize| bytes.checked_add(cost).filter(|bytes| *bytes <= limit_bytes);

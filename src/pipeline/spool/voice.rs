@@ -128,6 +128,21 @@ impl Voice {
         );
     }
 
+    /// Another process has the directory that was ours, and with it so many documents that waited there.
+    pub(super) fn taken_over(&mut self, error: &io::Error, documents: u64) {
+        self.cannot_open(error);
+        // Those that wait are no news here: they are not there.
+        self.spooling.said = false;
+        if documents > 0 {
+            tracing::error!(
+                segments = documents,
+                "{documents} segments that waited in the spool {} are lost: its files were removed, or are the other \
+                 daemon's now",
+                self.shown
+            );
+        }
+    }
+
     /// There are so many files that hold segments.
     pub(super) fn holds(&mut self, files: usize, now: Instant) {
         let before = std::mem::replace(&mut self.spooling.files, files > 0);

@@ -207,11 +207,14 @@ impl<D: Disk> Worker<D> {
                 self.keep(group, at);
             }
             Command::Next => self.next(taker, at),
-            Command::GiveBack(file) => {
-                if let Some(name) = self.store().and_then(|store| store.give_back(file)) {
-                    self.account(|ledger| ledger.add_spooled(name.documents));
-                    self.shared.out.fetch_sub(1, AcqRel);
-                }
+            Command::GiveBack(file, documents) => {
+                let name = self.store().and_then(|store| store.give_back(file));
+                self.account(|ledger| match name {
+                    Some(name) => ledger.add_spooled(name.documents),
+                    // The directory was lost since.
+                    None => ledger.add_dropped(DropReason::SpoolDamaged, documents as u64),
+                });
+                self.shared.out.fetch_sub(1, AcqRel);
             }
             Command::Settled(file) => self.settled(file, at),
             Command::Hurry => self.retry_at = None,
@@ -257,7 +260,9 @@ impl<D: Disk> Worker<D> {
         {
             self.open_or_say(at);
         }
-        let may_write = self.retry_at.is_none_or(|retry_at| retry_at <= at.instant);
+        let is_time = self.retry_at.is_none_or(|retry_at| retry_at <= at.instant);
+        let refused = if is_time { self.lock_again(at).err() } else { None };
+        let may_write = is_time && refused.is_none();
         match &mut self.files {
             Files::Open(store) if may_write => {
                 let written = store.write(batches, at);
@@ -275,10 +280,6 @@ impl<D: Disk> Worker<D> {
                     Some(error) => {
                         self.retry_at = Some(at.instant + RETRY);
                         self.voice.failed(error, failed, at.instant);
-                        if error.kind() == io::ErrorKind::NotFound {
-                            // Somebody removed the directory, and the lock with it.
-                            drop(store_disk(&mut self.files).map(Disk::lock));
-                        }
                     }
                     None => {
                         self.retry_at = None;
@@ -295,13 +296,50 @@ impl<D: Disk> Worker<D> {
             _ => {
                 let failed = documents(&batches);
                 self.account(|ledger| ledger.add_dropped(DropReason::SpoolFailed, failed));
-                self.voice.dropped(failed, at.instant);
+                match refused.filter(|_| matches!(self.files, Files::Open(_))) {
+                    Some(error) => self.voice.failed(&error, failed, at.instant),
+                    // Why was said before.
+                    None => self.voice.dropped(failed, at.instant),
+                }
                 for batch in &batches {
                     self.end_origin(batch, at);
                 }
             }
         }
         self.shared.to_write_bytes.fetch_sub(cost, AcqRel);
+    }
+
+    /// Makes sure that the open directory is still ours, and makes it anew if somebody removed it.
+    fn lock_again(&mut self, at: Moment) -> io::Result<()> {
+        let locked = self.store().map_or(Ok(()), |store| store.disk_mut().lock());
+        if let Err(error) = &locked {
+            self.retry_at = Some(at.instant + RETRY);
+            if error.kind() == io::ErrorKind::WouldBlock {
+                self.lose_directory(error, at);
+            }
+        }
+        locked
+    }
+
+    /// Another process has the directory that was ours: what waits in it is not ours any more. What is in memory is sent
+    /// from there.
+    fn lose_directory(&mut self, error: &io::Error, at: Moment) {
+        match std::mem::replace(&mut self.files, Files::Opening) {
+            Files::Open(store) => {
+                let lost = store.index().waiting_documents();
+                self.account(|ledger| {
+                    ledger.sub_spooled(lost);
+                    ledger.add_dropped(DropReason::SpoolDamaged, lost);
+                });
+                self.voice.taken_over(error, lost);
+                self.files = Files::Closed(store.into_disk());
+            }
+            other => self.files = other,
+        }
+        (self.sweep_at, self.read_again_at) = (None, None);
+        self.shared.file_bytes.store(0, Relaxed);
+        self.shared.waiting_files.store(0, Release);
+        self.voice.holds(0, at.instant);
     }
 
     fn next(&mut self, taker: &impl TakesBack, at: Moment) {
@@ -399,13 +437,6 @@ impl<D: Disk> Worker<D> {
         };
         self.shared.waiting_files.store(readable, Release);
         self.voice.holds(index.files(), now);
-    }
-}
-
-fn store_disk<D: Disk>(files: &mut Files<D>) -> Option<&mut D> {
-    match files {
-        Files::Open(store) => Some(store.disk_mut()),
-        Files::Closed(_) | Files::Opening => None,
     }
 }
 

@@ -4,6 +4,36 @@ use serde_json::Value;
 
 use super::*;
 use crate::logs::testing::cases;
+use crate::pipeline::batch;
+use crate::pipeline::budget::Budget;
+use crate::pipeline::queue::Next;
+
+#[test]
+fn a_document_too_large_for_a_datagram_goes_behind_those_that_came_before_it() {
+    let ledger = Arc::new(Ledger::default());
+    let intake = Arc::new(Intake::new(Budget::of_mb(64), Arc::clone(&ledger)));
+    let ingest = Ingest::new(
+        Arc::clone(&intake),
+        ledger,
+        BodyLimits {
+            max_bytes: 1 << 20,
+            all_max_bytes: 1 << 20,
+            time: std::time::Duration::from_secs(10),
+        },
+    );
+    let large = format!("\"{}\"", "x".repeat(70_000));
+    let came = ["1".to_owned(), "2".to_owned(), large, "4".to_owned()];
+    ingest.take(&came);
+    let now = Instant::now().into_std();
+    intake.seal(now);
+    let mut goes = Vec::new();
+    while let Next::Ready(batch) = intake.take(now) {
+        for document in batch::body::documents(&batch.body).unwrap() {
+            goes.push(serde_json::from_slice::<String>(document).unwrap());
+        }
+    }
+    assert_eq!(goes, came);
+}
 
 /// Pieces that come near to a request body.
 const PIECES: &[&str] = &[

@@ -12,6 +12,10 @@ const DATAGRAM_BYTES: usize = 1 << 16;
 /// places in the processor's caches and push each other out before they are read.
 const ROOM_BYTES: usize = DATAGRAM_BYTES + 17 * 64;
 
+/// What the kernel holds beside a datagram's bytes, at the least: the descriptions of a buffer and of what is shared in
+/// it, some 600 bytes on 64 bits.
+pub(super) const KERNEL_OVERHEAD_MIN_BYTES: usize = 512;
+
 /// Makes `socket` ready for [`Buffers::fill`].
 ///
 /// # Errors
@@ -70,6 +74,12 @@ impl Buffers {
 
     pub(super) fn bytes(&self) -> usize {
         self.meta[..self.count].iter().map(|meta| meta.len).sum()
+    }
+
+    /// What the last receive took out of the kernel's memory, at the least, as the kernel counts: what it joined it holds
+    /// as one.
+    pub(super) fn kernel_bytes_min(&self) -> usize {
+        self.bytes() + self.count * KERNEL_OVERHEAD_MIN_BYTES
     }
 
     /// The datagrams of the last receive. The kernel may join several of one sender; `stride` is then their size.

@@ -184,11 +184,12 @@ impl Receiver {
                 thread::sleep(pause);
             }
         }
-        // At most what the kernel could hold at the moment of the signal: a sender that goes on must not keep us here.
+        // At most what the kernel could hold at the moment of the signal, both in the kernel's way of counting: a sender
+        // that goes on must not keep us here.
         drain(granted_bytes, || {
             buffers.fill(&socket, &state)?;
             deliver(&buffers, &intake, &ledger, &mut rejects);
-            Ok(buffers.bytes())
+            Ok(buffers.kernel_bytes_min())
         });
         rejects.flush(Instant::now());
         intake.seal(Instant::now());

@@ -2,6 +2,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use tokio::task::JoinHandle;
 
+use super::buffers::KERNEL_OVERHEAD_MIN_BYTES;
 use super::*;
 use crate::logs::testing::LogLines;
 use crate::pipeline::batch::MAX_AGE;
@@ -300,4 +301,101 @@ fn refused_datagrams_are_said_once_a_second_with_the_first_as_the_example() {
     rejects.note(&datagram::document(b"55555").unwrap_err());
     rejects.flush(now + Duration::from_millis(2001));
     assert_eq!(log.take().len(), 1, "at the end without waiting");
+}
+
+/// A small datagram: one that costs the kernel many times its bytes.
+const SMALL: &[u8] = b"{\"format\":\"json\",\"version\":1}\n{}";
+
+/// A socket, a receiver on it that was told to stop already, and what it counts in.
+fn stopped() -> (std::net::UdpSocket, Receiver, Arc<Ledger>, oneshot::Receiver<()>) {
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_nonblocking(true).unwrap();
+    let ledger = Arc::new(Ledger::default());
+    let intake = Arc::new(Intake::new(Budget::of_mb(64), Arc::clone(&ledger)));
+    let receiver = Receiver::new(socket.try_clone().unwrap(), intake, Arc::clone(&ledger), None);
+    let (stop, stopped) = oneshot::channel();
+    drop(stop);
+    (socket, receiver, ledger, stopped)
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn all_that_a_full_socket_holds_is_taken_at_the_end_whatever_its_size() {
+    for (bytes, datagrams) in [(SMALL.len(), 3000), (1_000, 1500), (60_000, 100)] {
+        let (socket, receiver, ledger, stopped) = stopped();
+        let drops = KernelDrops::of_socket(&socket, &Disk).unwrap();
+        let datagram = [SMALL, &vec![b' '; bytes - SMALL.len()]].concat();
+        let sender = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        for _ in 0..datagrams {
+            sender.send_to(&datagram, socket.local_addr().unwrap()).unwrap();
+        }
+        receiver.run(stopped).await.unwrap();
+        let received = ledger.snapshot().received;
+        assert_eq!(received, datagrams - drops.read(&Disk), "{bytes} bytes");
+    }
+}
+
+/// What the kernel says that it holds for `socket`, by its own count.
+#[cfg(target_os = "linux")]
+fn held_by_kernel_bytes(socket: &std::net::UdpSocket) -> usize {
+    let port = format!(":{:04X}", socket.local_addr().unwrap().port());
+    let table = std::fs::read_to_string("/proc/net/udp").unwrap();
+    let line = table.lines().find(|line| {
+        line.split_whitespace()
+            .nth(1)
+            .is_some_and(|address| address.ends_with(&port))
+    });
+    let queues = line.unwrap().split_whitespace().nth(4).unwrap();
+    usize::from_str_radix(queues.split_once(':').unwrap().1, 16).unwrap()
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn what_was_taken_is_counted_as_the_kernel_counts_what_it_holds() {
+    for bytes in [SMALL.len(), 1_000, 8_000] {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let sender = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        for _ in 0..10 {
+            sender
+                .send_to(&vec![b' '; bytes], socket.local_addr().unwrap())
+                .unwrap();
+        }
+        let held = held_by_kernel_bytes(&socket);
+        let state = buffers::prepare(&socket).unwrap();
+        let socket = UdpSocket::from_std(socket).unwrap();
+        let mut buffers = Buffers::new();
+        buffers.fill(&socket, &state).unwrap();
+        assert_eq!(buffers.count, 10);
+        let counted = buffers.kernel_bytes_min();
+        assert!(
+            (held / 2..=held).contains(&counted),
+            "{bytes} bytes: {counted} of {held}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_sender_that_goes_on_does_not_keep_the_receiver_at_the_end() {
+    let (socket, receiver, ledger, stopped) = stopped();
+    let granted_bytes = receive_buffer_bytes(&socket).unwrap();
+    let (address, go_on) = (socket.local_addr().unwrap(), Arc::new(()));
+    let floods: Vec<_> = (0..2)
+        .map(|_| {
+            let go_on = Arc::downgrade(&go_on);
+            thread::spawn(move || {
+                let sender = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+                while go_on.strong_count() > 0 {
+                    drop(sender.send_to(SMALL, address));
+                }
+            })
+        })
+        .collect();
+    receiver.run(stopped).await.unwrap();
+    drop(go_on);
+    for flood in floods {
+        flood.join().unwrap();
+    }
+    let most = granted_bytes / (SMALL.len() + KERNEL_OVERHEAD_MIN_BYTES) + BATCH_SIZE;
+    let received = ledger.snapshot().received;
+    assert!(received <= most as u64, "{received} of {most}");
 }

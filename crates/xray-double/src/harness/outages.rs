@@ -45,6 +45,10 @@ pub fn all() -> Vec<(&'static str, Outage)> {
             "403",
             Fault::error(403, "ExpiredTokenException", "The security token is expired"),
         ),
+        fault(
+            "400 with a proxy's page",
+            Fault::answer(400, "<html><h1>400 Bad Request</h1></html>"),
+        ),
         fault("redirect", Fault::redirect(301, "http://127.0.0.1:9/elsewhere")),
         fault("200 with a page", Fault::html_ok()),
         fault("200 with nothing", Fault::empty_ok()),

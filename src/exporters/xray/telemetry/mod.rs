@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use serde::Serialize;
-use tokio::sync::oneshot;
+use tokio::sync::oneshot::{self, error::TryRecvError};
 
 use crate::aws;
 use crate::config::{Config, Environment};
@@ -214,7 +214,7 @@ impl<C: PutTelemetry> Telemetry<C> {
     /// Waits for the first segment without a timer, then sends a record each minute, and a last one when `stop`
     /// resolves. `identity` is asked with the first segment; reports do not wait for it.
     pub async fn run(mut self, identity: impl Future<Output = Identity>, mut stop: oneshot::Receiver<()>) {
-        let is_stopped = tokio::select! {
+        let mut is_stopped = tokio::select! {
             biased;
             () = self.ledger.first_received() => false,
             _ = &mut stop => true,
@@ -239,16 +239,23 @@ impl<C: PutTelemetry> Telemetry<C> {
                 }
                 _ = minutes.tick() => {
                     self.close_record(SystemTime::now());
-                    tokio::select! {
-                        biased;
-                        _ = &mut stop => break,
-                        () = self.send() => {}
+                    // A call that runs is never cut, at the stop neither: the service may have taken what it carries, and
+                    // the last call would carry it again. It takes two seconds at the most.
+                    loop {
+                        let is_more = self.send_some().await;
+                        is_stopped = !matches!(stop.try_recv(), Err(TryRecvError::Empty));
+                        if is_stopped || !is_more {
+                            break;
+                        }
+                    }
+                    if is_stopped {
+                        break;
                     }
                 }
             }
         }
         self.close_record(SystemTime::now());
-        self.send().await;
+        while self.send_some().await {}
     }
 
     /// Ends the current interval.
@@ -261,36 +268,39 @@ impl<C: PutTelemetry> Telemetry<C> {
         self.before = totals;
     }
 
-    /// Sends what there is, oldest first, until a call fails. What was not taken stays for the next time.
-    async fn send(&mut self) {
-        while !self.records.is_empty() {
-            let records = self.records.len().min(RECORDS_PER_CALL_MAX);
-            let report = Report {
-                records: self.records.iter().take(records).collect(),
-                identity: &self.identity,
-            };
-            // It has only numbers and strings in it.
-            let body = serde_json::to_vec(&report).unwrap_or_default();
-            tracing::debug!("Send {records} telemetry record(s)");
-            let result = self.client.put_telemetry(body.into(), CALL_TIMEOUT).await;
-            self.ledger
-                .telemetry_call_ended(result.as_ref().err().map(|error| Failure {
-                    class: error.class,
-                    status: error.status,
-                    message: &error.message,
-                }));
-            match result {
-                Ok(()) => self.failing = false,
-                Err(error) => {
-                    self.say_failed(&error);
-                    // Refused for good, so it would stand before all that come.
-                    if error.class != ErrorClass::Refused {
-                        return;
-                    }
+    /// One call with the oldest records there are. True when there are more and it may go on; what was not taken stays
+    /// for the next time.
+    async fn send_some(&mut self) -> bool {
+        if self.records.is_empty() {
+            return false;
+        }
+        let records = self.records.len().min(RECORDS_PER_CALL_MAX);
+        let report = Report {
+            records: self.records.iter().take(records).collect(),
+            identity: &self.identity,
+        };
+        // It has only numbers and strings in it.
+        let body = serde_json::to_vec(&report).unwrap_or_default();
+        tracing::debug!("Send {records} telemetry record(s)");
+        let result = self.client.put_telemetry(body.into(), CALL_TIMEOUT).await;
+        self.ledger
+            .telemetry_call_ended(result.as_ref().err().map(|error| Failure {
+                class: error.class,
+                status: error.status,
+                message: &error.message,
+            }));
+        match result {
+            Ok(()) => self.failing = false,
+            Err(error) => {
+                self.say_failed(&error);
+                // Refused for good, so it would stand before all that come.
+                if error.class != ErrorClass::Refused {
+                    return false;
                 }
             }
-            self.records.drain(..records);
         }
+        self.records.drain(..records);
+        !self.records.is_empty()
     }
 
     fn say_failed(&mut self, error: &PutError) {

@@ -16,15 +16,21 @@ type Outcome = Result<(), PutError>;
 #[derive(Clone)]
 struct Service {
     reports: Arc<Mutex<Vec<Value>>>,
+    /// What a call takes.
+    takes: Duration,
     script: Arc<dyn Fn(usize) -> Outcome + Send + Sync>,
 }
 
 impl PutTelemetry for Service {
     async fn put_telemetry(&self, body: Bytes, limit: Duration) -> Outcome {
         assert_eq!(limit, Duration::from_secs(2));
-        let mut reports = self.reports.lock().unwrap();
-        reports.push(serde_json::from_slice(&body).unwrap());
-        (self.script)(reports.len() - 1)
+        let call = {
+            let mut reports = self.reports.lock().unwrap();
+            reports.push(serde_json::from_slice(&body).unwrap());
+            reports.len() - 1
+        };
+        tokio::time::sleep(self.takes).await;
+        (self.script)(call)
     }
 }
 
@@ -47,9 +53,14 @@ struct Bench {
 
 impl Bench {
     fn start(script: impl Fn(usize) -> Outcome + Send + Sync + 'static) -> Self {
+        Self::start_slow(Duration::ZERO, script)
+    }
+
+    fn start_slow(takes: Duration, script: impl Fn(usize) -> Outcome + Send + Sync + 'static) -> Self {
         let ledger = Arc::new(Ledger::default());
         let service = Service {
             reports: Arc::default(),
+            takes,
             script: Arc::new(script),
         };
         let (stop, stopped) = oneshot::channel();
@@ -119,6 +130,43 @@ async fn a_record_is_sent_each_minute_after_the_first_segment_and_one_at_the_end
         })
         .collect();
     assert_eq!(counts, [(1, 10, 7), (1, 5, 0)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_runs_at_the_stop_is_waited_for_and_what_it_carried_is_not_sent_again() {
+    let bench = Bench::start_slow(Duration::from_secs(1), |_| Ok(()));
+    bench.ledger.add_received(10);
+    let mut ticks = tokio::time::interval(Duration::from_millis(100));
+    while bench.service.reports.lock().unwrap().is_empty() {
+        ticks.tick().await;
+    }
+    bench.ledger.add_received(5);
+    let told = tokio::time::Instant::now();
+    let reports = bench.end().await;
+    assert!(
+        told.elapsed() <= Duration::from_secs(2),
+        "one call is over, one is made"
+    );
+    let received: Vec<i64> = reports
+        .iter()
+        .flat_map(records)
+        .map(|record| record["SegmentsReceivedCount"].as_i64().unwrap())
+        .collect();
+    assert_eq!(received, [10, 5]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_runs_at_the_stop_and_fails_is_made_once_more_with_the_last_record() {
+    let bench = Bench::start_slow(Duration::from_secs(1), |call| match call {
+        0 => Err(failure(ErrorClass::ServerError, Some(500))),
+        _ => Ok(()),
+    });
+    bench.ledger.add_received(10);
+    tokio::time::sleep(Duration::from_millis(60_500)).await;
+    bench.ledger.add_received(5);
+    let reports = bench.end().await;
+    let sizes: Vec<_> = reports.iter().map(|report| records(report).len()).collect();
+    assert_eq!(sizes, [1, 2]);
 }
 
 #[tokio::test(start_paused = true)]

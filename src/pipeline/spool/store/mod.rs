@@ -275,6 +275,11 @@ impl<D: Disk> Store<D> {
         &self.index
     }
 
+    /// The directory alone, for when another process has it.
+    pub fn into_disk(self) -> D {
+        self.disk
+    }
+
     /// The directory.
     pub fn disk_mut(&mut self) -> &mut D {
         &mut self.disk

@@ -483,13 +483,13 @@ fn a_worker_that_is_gone_keeps_nothing() {
 }
 
 #[test]
-fn a_directory_that_somebody_removed_is_made_again() {
+fn a_directory_that_somebody_removed_is_made_again_and_nothing_is_lost() {
     let parent = tempfile::tempdir().unwrap();
     let path = parent.path().join("spool");
     let ledger = Arc::new(Ledger::default());
     let (spool, mut worker) = Spool::new(&path, 10 * MB, 1 << 20, Arc::clone(&ledger));
     let intake = Intake::new(Budget::of_mb(3), Arc::clone(&ledger));
-    let mut at = Moment::now();
+    let at = Moment::now();
     worker.claim().unwrap();
     worker.work(&intake, at);
     std::fs::remove_dir_all(&path).unwrap();
@@ -500,10 +500,72 @@ fn a_directory_that_somebody_removed_is_made_again() {
     };
     keep(&spool);
     worker.work(&intake, at);
-    at.instant += RETRY;
     keep(&spool);
     worker.work(&intake, at);
     let counts = ledger.snapshot();
-    assert_eq!((counts.dropped(DropReason::SpoolFailed), counts.spooled), (1, 1));
+    assert_eq!((counts.dropped_total(), counts.spooled), (0, 2));
     assert!(Directory::new(&path).lock().is_err(), "and has its lock again");
+}
+
+#[test]
+fn a_directory_that_another_daemon_has_by_now_is_given_up_and_said_and_every_segment_accounted_for() {
+    let log = LogLines::collect();
+    let disk = FakeDisk::default();
+    let mut bench = Bench::new(&disk, 10 * MB);
+    bench.add(FIT + 3);
+    bench.work();
+    bench.send_all();
+    let out = bench.back();
+    assert_eq!((bench.counts().spooled, bench.spool().out()), (2, 1));
+
+    disk.set_locked(true);
+    let before = disk.operations();
+    bench.add(FIT);
+    bench.work();
+    assert_eq!(
+        disk.operations(),
+        before,
+        "nothing is written to what is another one's"
+    );
+    let counts = bench.counts();
+    assert_eq!(
+        (
+            counts.spooled,
+            counts.dropped(DropReason::SpoolDamaged),
+            counts.dropped(DropReason::SpoolFailed)
+        ),
+        (0, 2, 1)
+    );
+    assert_eq!(
+        (bench.spool().waiting_files(), bench.spool().file_bytes()),
+        (0, 0)
+    );
+    let said = log.take();
+    assert_eq!(
+        said[said.len() - 2..],
+        [
+            "[Error] The spool /spool is in use by another daemon; segments that have no room in memory are dropped \
+             until it can be used (tried every 10 s)",
+            "[Error] 2 segments that waited in the spool /spool are lost: its files were removed, or are the other \
+             daemon's now",
+        ]
+    );
+
+    // The one in memory has lost its file: without room for it, it is lost too.
+    bench.intake.put_back(out, bench.at.instant);
+    bench.work();
+    bench.add(1);
+    bench.work();
+    let counts = bench.counts();
+    assert_eq!(bench.spool().out(), 0);
+    assert_eq!(counts.pending(), FIT as u64);
+    disk.set_locked(false);
+    bench.pass(RETRY);
+    bench.work();
+    bench.add(1);
+    bench.work();
+    assert_eq!(
+        (bench.counts().spooled, bench.counts().pending()),
+        (1 + 3, FIT as u64)
+    );
 }
