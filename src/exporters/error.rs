@@ -44,3 +44,13 @@ impl fmt::Display for PutError {
 }
 
 impl Error for PutError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_reads_as_its_message() {
+        assert_eq!(PutError::new(ErrorClass::Other, "told").to_string(), "told");
+    }
+}

@@ -225,3 +225,6 @@ impl XRay {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
