@@ -138,6 +138,7 @@ mod tests {
             assert!(buffers.datagrams().eq(documents.iter().copied()));
             assert_eq!(buffers.count, sent.len());
             assert_eq!(buffers.bytes(), documents.concat().len());
+            assert_eq!(buffers.kernel_bytes_min(), buffers.bytes() + 512 * sent.len());
         }
         let nothing = buffers.fill(&receiving, &state).unwrap_err();
         assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
