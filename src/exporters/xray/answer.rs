@@ -469,6 +469,8 @@ mod tests {
             ("SlowDown", ErrorClass::Throttled),
             ("SlowDownRead", ErrorClass::Throttled),
             ("TooManyRequestsException", ErrorClass::Throttled),
+            ("TooManyRequests", ErrorClass::Throttled),
+            ("RequestLimitExceeded", ErrorClass::Throttled),
             ("RequestTimeout", ErrorClass::Timeout),
             ("UnrecognizedClientException", ErrorClass::Credentials),
             ("SignatureDoesNotMatch", ErrorClass::Credentials),
@@ -717,6 +719,25 @@ mod tests {
         let failed = without_answer(&error(ConnectorError::io("broken".into())), limit);
         assert_eq!((failed.class, failed.status), (ErrorClass::Other, None));
         assert!(failed.message.contains("broken"), "{}", failed.message);
+    }
+
+    #[test]
+    fn a_503_that_asks_to_slow_down_in_any_words_is_throttling() {
+        for (status, body, class) in [
+            (503, "<h1>Slow Down</h1>", ErrorClass::Throttled),
+            (
+                503,
+                "<Message>Please reduce your request rate.</Message>",
+                ErrorClass::Throttled,
+            ),
+            (503, "<h1>Service Unavailable</h1>", ErrorClass::ServerError),
+            (503, "", ErrorClass::ServerError),
+            (500, "<h1>Slow Down</h1>", ErrorClass::ServerError),
+            (400, "<h1>Slow Down</h1>", ErrorClass::NotAnAnswer),
+        ] {
+            let error = answer(status, None, body).meaning().unwrap_err();
+            assert_eq!(error.class, class, "{status} {body}");
+        }
     }
 
     #[test]
