@@ -72,6 +72,11 @@ impl Buffers {
         Ok(())
     }
 
+    /// Whether the last receive filled all the room, so that there may be more.
+    pub(super) fn is_full(&self) -> bool {
+        self.count == BATCH_SIZE
+    }
+
     pub(super) fn bytes(&self) -> usize {
         self.meta[..self.count].iter().map(|meta| meta.len).sum()
     }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use quinn_udp::{BATCH_SIZE, UdpSockRef, UdpSocketState};
+use quinn_udp::{UdpSockRef, UdpSocketState};
 use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
@@ -140,7 +140,7 @@ impl Receiver {
             if stopped {
                 break;
             }
-            let received = if mem::take(&mut more) && !is_due(tick, Instant::now()) {
+            let received = if goes_on(mem::take(&mut more), tick, Instant::now) {
                 buffers.fill(&socket, &state)
             } else {
                 tokio::select! {
@@ -178,8 +178,8 @@ impl Receiver {
                 continue;
             }
             deliver(&buffers, &intake, &ledger, &mut rejects);
-            let all_room = buffers.count == BATCH_SIZE;
-            if let Some(pause) = gather.after(buffers.count, buffers.bytes(), all_room, Instant::now()) {
+            let (count, bytes) = (buffers.count, buffers.bytes());
+            if let Some(pause) = gather.after(count, bytes, buffers.is_full(), Instant::now()) {
                 more = true;
                 thread::sleep(pause);
             }
@@ -201,9 +201,10 @@ impl Receiver {
     }
 }
 
-/// Whether the timer must have its turn: a flood, which always has more to be had, would keep it waiting for ever.
-fn is_due(tick: Option<Instant>, now: Instant) -> bool {
-    tick.is_some_and(|at| at <= now)
+/// Whether to receive again without asking epoll, since there is `more` to be had: not when the timer is due, which a
+/// flood, where there always is more, would keep waiting for ever.
+fn goes_on(more: bool, tick: Option<Instant>, now: impl FnOnce() -> Instant) -> bool {
+    more && tick.is_none_or(|at| now() < at)
 }
 
 /// Calls `take`, which says how many bytes it took, until there is nothing more, or `limit_bytes` are exceeded.
@@ -218,17 +219,17 @@ fn drain(limit_bytes: usize, mut take: impl FnMut() -> io::Result<usize>) {
     }
 }
 
-/// Receives up to [`BATCH_SIZE`] datagrams into `buffers`; none when there was nothing to read after all.
+/// Receives up to [`BATCH_SIZE`](quinn_udp::BATCH_SIZE) datagrams into `buffers`; none when there was nothing to read after all.
 fn receive(socket: &UdpSocket, state: &UdpSocketState, buffers: &mut Buffers) -> io::Result<()> {
     buffers.count = 0;
     let result = socket.try_io(Interest::READABLE, || {
         buffers.fill(socket, state)?;
         // Fewer than there was room for: the socket is empty. Saying so spares the receive that would find it out,
         // half of all system calls at low rates. A datagram that comes in between raises a new edge in epoll.
-        if buffers.count < BATCH_SIZE {
-            Err(io::ErrorKind::WouldBlock.into())
-        } else {
+        if buffers.is_full() {
             Ok(())
+        } else {
+            Err(io::ErrorKind::WouldBlock.into())
         }
     });
     match result {

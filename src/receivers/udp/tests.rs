@@ -1,5 +1,6 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
+use quinn_udp::BATCH_SIZE;
 use tokio::task::JoinHandle;
 
 use super::buffers::KERNEL_OVERHEAD_MIN_BYTES;
@@ -231,6 +232,7 @@ async fn after_a_receive_the_kernel_is_asked_again_only_when_all_room_was_filled
             .unwrap();
         receive(&receiving, &state, &mut buffers).unwrap();
         assert_eq!(buffers.count, received);
+        assert_eq!(buffers.is_full(), is_ready);
         // It fails when the socket is not thought to be readable.
         let asked = receiving.try_io(Interest::READABLE, || Ok(()));
         assert_eq!(asked.is_ok(), is_ready, "{datagrams}");
@@ -238,12 +240,18 @@ async fn after_a_receive_the_kernel_is_asked_again_only_when_all_room_was_filled
 }
 
 #[test]
-fn the_timer_has_its_turn_from_its_time_on() {
+fn the_timer_has_its_turn_from_its_time_on_however_much_there_is_to_be_had() {
     let (now, ns) = (Instant::now(), Duration::from_nanos(1));
-    assert!(!is_due(None, now));
-    assert!(!is_due(Some(now + ns), now));
-    assert!(is_due(Some(now), now));
-    assert!(is_due(Some(now), now + ns));
+    for (more, tick, goes_on_now) in [
+        (true, None, true),
+        (true, Some(now + ns), true),
+        (true, Some(now), false),
+        (true, Some(now - ns), false),
+        (false, None, false),
+        (false, Some(now + ns), false),
+    ] {
+        assert_eq!(goes_on(more, tick, || now), goes_on_now, "{more} {tick:?}");
+    }
 }
 
 #[test]
