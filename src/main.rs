@@ -15,7 +15,7 @@ use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use xray::api::healthcheck;
 use xray::cli::{self, DevFlags, Invocation, SendFlags};
-use xray::config::{self, Config, Disk, Environment, Flags, LogConfig};
+use xray::config::{self, Config, Environment, Flags, LogConfig, SystemFiles};
 use xray::daemon;
 use xray::daemon::signals::{self, Stop};
 use xray::dev;
@@ -49,7 +49,7 @@ fn main() -> ExitCode {
         }
     };
     let environment = Environment::of_process();
-    match config::load(&flags, &environment, &Disk) {
+    match config::load(&flags, &environment, &SystemFiles) {
         Ok(config) => run(config, environment),
         Err(error) => {
             report(error.problems(), &flags);
@@ -60,7 +60,7 @@ fn main() -> ExitCode {
 
 /// Runs the daemon with X-Ray built in. The environment has no say.
 fn dev(flags: &DevFlags) -> ExitCode {
-    match dev::settings::load(flags, &Disk) {
+    match dev::settings::load(flags, &SystemFiles) {
         Ok(config) => {
             let log = config.daemon.log.clone();
             with_log(&log, |reopen| dev::run::run(config, reopen))
@@ -129,7 +129,7 @@ fn with_log<E: Display>(
 
 /// Asks a running daemon how it is: one line, and 0 or 1.
 fn health_check(flags: &Flags, ready: bool) -> ExitCode {
-    let asked = config::load(flags, &Environment::of_process(), &Disk)
+    let asked = config::load(flags, &Environment::of_process(), &SystemFiles)
         .map_err(|error| error.problems().join(" "))
         .and_then(|config| healthcheck::ask(&config, ready));
     let (Ok(line) | Err(line)) = &asked;

@@ -7,16 +7,23 @@ use std::time::Instant;
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, bench, bench_group};
 use sha2::{Digest, Sha256};
+use xray::exporters::xray::encoding::Segments;
 use xray::ledger::Ledger;
-use xray::pipeline::batch::{MAX_DOCUMENTS, OpenBatch};
+use xray::pipeline::batch::encoding::Encoding as _;
 use xray::pipeline::budget::Budget;
 use xray::pipeline::intake::Intake;
+use xray::pipeline::lane::Lane;
 use xray::pipeline::queue::{Next, Queue};
 use xray::receivers::udp::datagram;
 use xray_double::sized::Segment;
 
 /// From the smallest segments to what fills a datagram.
 const SIZES: [usize; 4] = [300, 1024, 10_240, 61_440];
+
+/// As the daemon makes batches.
+type OpenBatch = xray::pipeline::batch::OpenBatch<Segments>;
+
+const MAX_DOCUMENTS: usize = Segments::MAX_DOCUMENTS;
 
 /// A typical segment.
 const BYTES: usize = 1024;
@@ -36,7 +43,7 @@ fn main() {
         let mut expected = Vec::new();
         assert!(serde_json::to_writer(&mut expected, text(&document)).is_ok());
         let mut ours = Vec::new();
-        xray::pipeline::batch::escape::escape(&document, &mut ours);
+        xray::exporters::xray::encoding::escape::escape(&document, &mut ours);
         assert!(
             ours == expected,
             "our escape differs from serde_json's at {size} bytes"
@@ -127,7 +134,7 @@ mod escape {
     #[bench(args = SIZES)]
     fn eight_at_a_time(bencher: Bencher<'_, '_>, bytes: usize) {
         escape(bencher, bytes, |document, out| {
-            xray::pipeline::batch::escape::escape(document, out)
+            xray::exporters::xray::encoding::escape::escape(document, out)
         });
     }
 
@@ -191,8 +198,8 @@ mod batch {
 #[bench_group]
 mod queue {
     use super::{
-        Arc, BYTES, Bencher, Instant, Intake, ItemsCount, Ledger, MAX_DOCUMENTS, Next, OpenBatch, Queue,
-        bench, black_box, budget, document,
+        Arc, BYTES, Bencher, Instant, Intake, ItemsCount, Lane, Ledger, MAX_DOCUMENTS, Next, OpenBatch,
+        Queue, Segments, bench, black_box, budget, document,
     };
 
     /// With so many others waiting.
@@ -210,22 +217,22 @@ mod queue {
         }
         bencher.counter(ItemsCount::new(1_usize)).bench_local(|| {
             drop(queue.push(black_box(batch.clone())));
-            if let Next::Ready(batch) = queue.take(now) {
-                queue.settle(&batch);
+            if let Next::Ready(flight) = queue.take(now) {
+                queue.settle(flight.ticket);
             }
         });
     }
 
     /// The way of one receive of 32 documents through the lock, uncontended; fifty make a batch, which is taken.
     #[bench]
-    fn intake_of_32(bencher: Bencher<'_, '_>) {
+    fn lane_of_32(bencher: Bencher<'_, '_>) {
         let document = document(BYTES);
-        let intake = Intake::new(budget(), Arc::new(Ledger::default()));
+        let lane = Lane::<Segments>::new(budget(), Arc::new(Ledger::default()));
         let now = Instant::now();
         bencher.counter(ItemsCount::new(32_usize)).bench_local(|| {
-            intake.add(std::iter::repeat_n(black_box(&document[..]), 32), now);
-            if let Next::Ready(batch) = intake.take(now) {
-                intake.settle(&batch);
+            lane.add(std::iter::repeat_n(black_box(&document[..]), 32), now);
+            if let Next::Ready(flight) = lane.take(now) {
+                lane.settle(flight.ticket);
             }
         });
     }

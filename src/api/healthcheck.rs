@@ -27,12 +27,12 @@ const LINE_MAX_CHARS: usize = 1000;
 pub fn ask(config: &Config, ready: bool) -> Result<String, String> {
     let path = if ready { "/readyz" } else { "/healthz" };
     let unhealthy = |reason: String| format!("unhealthy: {reason}");
-    if config.no_tcp {
+    if config.tcp.closed {
         return Err(unhealthy(
             "the daemon has no TCP port to be asked on (--no-tcp)".to_owned(),
         ));
     }
-    let address = &config.tcp_address.value;
+    let address = &config.tcp.address.value;
     let asked = target(address).and_then(|target| exchange(target, path, TIME_LIMIT));
     let answer =
         asked.map_err(|error| unhealthy(format!("no answer from {address} (GET {path}): {error}")))?;
@@ -41,7 +41,7 @@ pub fn ask(config: &Config, ready: bool) -> Result<String, String> {
             "what answers on {address} is no X-Ray daemon of this kind"
         ))
     })?;
-    let status = sanitize(status.as_bytes(), 3);
+    let status = sanitize(status, 3);
     if status == "200" {
         return Ok(format!(
             "{}: {address} answers GET {path}",
@@ -130,7 +130,7 @@ fn reasons(body: &str) -> Option<String> {
         }
         None => body.get("message")?.as_str()?.to_owned(),
     };
-    Some(sanitize(text.as_bytes(), LINE_MAX_CHARS))
+    Some(sanitize(text, LINE_MAX_CHARS))
 }
 
 #[cfg(test)]

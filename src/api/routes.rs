@@ -16,12 +16,14 @@ use super::sampling::{self, Upstream};
 use crate::api::health::Health;
 use crate::api::summary::Summary;
 use crate::exporters::error::PutError;
+use crate::exporters::xray::encoding::Segments;
 use crate::ledger::Ledger;
 use crate::ledger::http::{Ending, Route};
 use crate::net::server::answer::{self, Answer};
 use crate::net::server::guard::Guard;
 use crate::net::server::refusals::{Bounded, and_more};
 use crate::net::server::{self, Function, Watch, body};
+use crate::pipeline::lane::Lane;
 use crate::receivers::http::Ingest;
 
 /// The paths that are forwarded without being asked for: what SDKs call.
@@ -47,7 +49,7 @@ pub struct App<U> {
     // Known when region and endpoint are; the port is open before.
     upstream: OnceLock<Arc<U>>,
     ledger: Arc<Ledger>,
-    ingest: Ingest,
+    ingest: Ingest<Lane<Segments>>,
     admin: Admin,
     refused: Bounded,
     failed: Bounded,
@@ -63,7 +65,7 @@ impl<U: Upstream> App<U> {
             upstream: OnceLock::new(),
             ledger: Arc::clone(&summary.ledger),
             ingest: Ingest::new(
-                Arc::clone(&summary.intake),
+                Arc::clone(&summary.lane),
                 Arc::clone(&summary.ledger),
                 limits::INGEST,
             ),

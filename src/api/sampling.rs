@@ -12,8 +12,8 @@ use super::limits::{BODY_TIMEOUT, FORWARD_BODY_MAX_BYTES, FORWARD_TIMEOUT};
 use crate::exporters::error::PutError;
 use crate::exporters::xray::XRay;
 use crate::ledger::outcome::ErrorClass;
-use crate::net::server::answer::{self, Answer};
-use crate::net::server::body::{self, Body};
+use crate::net::server::answer::{self, Answer, Body};
+use crate::net::server::body;
 
 /// What of an answer's headers goes back: what SDKs read.
 const PASSED_BACK: [HeaderName; 3] = [

@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::config::Disk;
+use crate::config::SystemFiles;
+use crate::exporters::xray::encoding::Segments;
 use crate::ledger::{DropReason, Ledger, RejectReason, Snapshot};
-use crate::pipeline::intake::Intake;
+use crate::pipeline::lane::Lane;
 use crate::receivers::udp::kernel::KernelDrops;
 
 /// How long the traffic of one line is gathered.
@@ -18,7 +19,7 @@ pub struct Summary {
     /// The counts.
     pub ledger: Arc<Ledger>,
     /// What waits.
-    pub intake: Arc<Intake>,
+    pub lane: Arc<Lane<Segments>>,
     /// The socket's drops, where the system tells them.
     pub kernel_drops: Option<Arc<KernelDrops>>,
 }
@@ -38,7 +39,7 @@ impl Summary {
     pub fn totals(&self) -> Totals {
         Totals {
             counts: self.ledger.snapshot(),
-            kernel_dropped: self.kernel_drops.as_ref().map(|drops| drops.read(&Disk)),
+            kernel_dropped: self.kernel_drops.as_ref().map(|drops| drops.read(&SystemFiles)),
         }
     }
 
@@ -51,7 +52,7 @@ impl Summary {
             loop {
                 tokio::time::sleep(INTERVAL).await;
                 let now = self.totals();
-                let Some(line) = minute(&before, &now, self.intake.oldest(), Instant::now()) else {
+                let Some(line) = minute(&before, &now, self.lane.oldest(), Instant::now()) else {
                     break;
                 };
                 tracing::info!("{line}");

@@ -14,13 +14,15 @@ use super::*;
 use crate::api::health::Health;
 use crate::api::summary::Summary;
 use crate::exporters::error::PutError;
+use crate::exporters::xray::encoding::Segments;
 use crate::ledger::http::Route;
 use crate::ledger::outcome::ErrorClass;
 use crate::ledger::{Ledger, RejectReason};
 use crate::net::server::connection;
 use crate::net::server::guard::Guard;
 use crate::pipeline::budget::Budget;
-use crate::pipeline::intake::Intake;
+use crate::pipeline::intake::Intake as _;
+use crate::pipeline::lane::Lane;
 use crate::pipeline::queue::Next;
 
 type Forwarded = Result<Response<Bytes>, PutError>;
@@ -47,7 +49,7 @@ impl Upstream for Fake {
 struct Bench {
     app: Arc<App<Fake>>,
     fake: Fake,
-    intake: Arc<Intake>,
+    lane: Arc<Lane<Segments>>,
     ledger: Arc<Ledger>,
     health: Arc<Health>,
 }
@@ -85,10 +87,10 @@ impl Bench {
         answer: impl Fn() -> Forwarded + Send + Sync + 'static,
     ) -> Self {
         let ledger = Arc::new(Ledger::default());
-        let intake = Arc::new(Intake::new(Budget::of_mb(mb), Arc::clone(&ledger)));
+        let lane = Arc::new(Lane::new(Budget::of_mb(mb), Arc::clone(&ledger)));
         let summary = Arc::new(Summary {
             ledger: Arc::clone(&ledger),
-            intake: Arc::clone(&intake),
+            lane: Arc::clone(&lane),
             kernel_drops: None,
         });
         let health = Arc::new(Health::default());
@@ -105,7 +107,7 @@ impl Bench {
                 answer: Arc::new(answer),
                 credentials: Arc::new(Mutex::new(Err("none yet".to_owned()))),
             },
-            intake,
+            lane,
             ledger,
             health,
         }
@@ -114,7 +116,7 @@ impl Bench {
     /// Sends `request` as it is, and reads until the port closes.
     async fn raw(&self, request: &[u8]) -> Answered {
         let (mut client, stream) = tokio::io::duplex(1 << 16);
-        let shared = Arc::new(connection::Shared::new(tokio::time::Instant::now().into_std()));
+        let shared = Arc::new(connection::Clocked::new(tokio::time::Instant::now().into_std()));
         let (_stop, stopped) = watch::channel(false);
         let app = Arc::clone(&self.app);
         let serving = connection::serve(stream, shared, limits::CONNECTIONS, stopped, |request| {
@@ -409,7 +411,7 @@ async fn a_body_that_does_not_come_is_answered_408() {
     let bench = Bench::new(16, &[], rules);
     for path in ["/GetSamplingRules", "/TraceSegments"] {
         let (mut client, stream) = tokio::io::duplex(1 << 16);
-        let shared = Arc::new(connection::Shared::new(tokio::time::Instant::now().into_std()));
+        let shared = Arc::new(connection::Clocked::new(tokio::time::Instant::now().into_std()));
         let (_stop, stopped) = watch::channel(false);
         let app = Arc::clone(&bench.app);
         let started = tokio::time::Instant::now();
@@ -437,14 +439,14 @@ async fn documents_over_tcp_go_into_the_same_batches() {
     let bench = Bench::new(16, &[], rules);
     let now = Instant::now();
     bench.ledger.add_received(1);
-    bench.intake.add(std::iter::once(&b"{\"id\":\"udp\"}"[..]), now);
+    bench.lane.add(std::iter::once(&b"{\"id\":\"udp\"}"[..]), now);
     let documents = ["{\"id\": \"tcp\", \"q\": \"\\\"\"}", "T1Sb64+/=", "é\u{1f600}\n"];
     let body = json!({"TraceSegmentDocuments": documents, "Unknown": 1}).to_string();
     let answer = bench.post("/TraceSegments", body.as_bytes()).await;
     assert_eq!(answer.status, 200);
     assert_eq!(answer.json(), json!({"UnprocessedTraceSegments": []}));
-    bench.intake.seal(now);
-    let Next::Ready(batch) = bench.intake.take(now) else {
+    bench.lane.seal(now);
+    let Next::Ready(batch) = bench.lane.take(now) else {
         panic!("no batch");
     };
     let sent: Value = serde_json::from_slice(&batch.body).unwrap();
@@ -461,12 +463,12 @@ async fn a_document_that_is_too_big_for_a_datagram_goes_in_a_batch_of_its_own() 
     let big = format!("{{\"id\":\"{}\"}}", "x".repeat(100_000));
     let body = json!({"TraceSegmentDocuments": [&big, "{}"]}).to_string();
     assert_eq!(bench.post("/TraceSegments", body.as_bytes()).await.status, 200);
-    let Next::Ready(batch) = bench.intake.take(Instant::now()) else {
+    let Next::Ready(batch) = bench.lane.take(Instant::now()) else {
         panic!("no batch");
     };
     let sent: Value = serde_json::from_slice(&batch.body).unwrap();
     assert_eq!(sent, json!({"TraceSegmentDocuments": [big]}));
-    assert_eq!(bench.intake.depth().open.documents, 1);
+    assert_eq!(bench.lane.depth().open.documents, 1);
 }
 
 #[tokio::test]

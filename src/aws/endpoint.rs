@@ -16,7 +16,8 @@ use aws_types::SdkConfig;
 use aws_types::service_config::ServiceConfigKey;
 
 use crate::config::{Environment, Sourced, url};
-use crate::net::client::error::{SettingError, quoted, told};
+use crate::logs::sanitize_lines;
+use crate::net::client::error::{SettingError, told};
 
 /// The longest name of a region that an error shows, in characters.
 const SHOWN_SOURCE_MAX_CHARS: usize = 100;
@@ -71,7 +72,7 @@ pub(crate) async fn resolve(
         (true, true) => format!("region {region} with FIPS and dual-stack"),
     };
     let unresolvable = |reason: String| SettingError::Endpoint {
-        source: quoted(&source, SHOWN_SOURCE_MAX_CHARS),
+        source: sanitize_lines(&source, SHOWN_SOURCE_MAX_CHARS),
         reason: format!("AWS has no X-Ray endpoint there: {reason}"),
     };
     let params = Params::builder()

@@ -67,8 +67,8 @@ pub(super) fn region_of_ecs_file(environment: &Environment) -> Result<String, St
             .read_to_end(&mut bytes)?;
         Ok::<_, std::io::Error>(bytes)
     };
-    let bytes = read().map_err(|err| format!("cannot read {}: {err}", quoted(path)))?;
-    region_of_task(&bytes).map_err(|reason| format!("{}: {reason}", quoted(path)))
+    let bytes = read().map_err(|err| format!("cannot read {}: {err}", sanitize(path, QUOTED_MAX_CHARS)))?;
+    region_of_task(&bytes).map_err(|reason| format!("{}: {reason}", sanitize(path, QUOTED_MAX_CHARS)))
 }
 
 /// The region of the ECS task, from the task metadata address (version 4: agents since 2020, Fargate since 1.4.0).
@@ -92,7 +92,7 @@ pub(super) async fn region_of_ecs_task(environment: &Environment, limits: Limits
     };
     within(limits.source, ask)
         .await
-        .map_err(|reason| format!("{}: {reason}", quoted(&url)))
+        .map_err(|reason| format!("{}: {reason}", sanitize(&url, QUOTED_MAX_CHARS)))
 }
 
 /// The region of the EC2 instance, from IMDSv2.
@@ -136,12 +136,12 @@ async fn from_ec2(
             Err(imds::client::error::ImdsError::ErrorResponse(answer)) => {
                 Err(format!("status {}", answer.response().status().as_u16()))
             }
-            Err(err) => Err(quoted(&with_causes(&err))),
+            Err(err) => Err(sanitize(with_causes(&err), QUOTED_MAX_CHARS)),
         }
     };
     within(limits.source, ask)
         .await
-        .map_err(|reason| format!("{}: {reason}", quoted(&endpoint)))
+        .map_err(|reason| format!("{}: {reason}", sanitize(&endpoint, QUOTED_MAX_CHARS)))
 }
 
 /// The instance id and the host name of the EC2 instance, from IMDSv2, within two seconds; `Err`: why there is none, for
@@ -182,7 +182,7 @@ pub(super) fn ec2_endpoint(
         "ipv6" => Ok("http://[fd00:ec2::254]".to_owned()),
         _ => Err(format!(
             "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE is {}, not IPv4 or IPv6",
-            quoted(&mode)
+            sanitize(&mode, QUOTED_MAX_CHARS)
         )),
     }
 }
@@ -194,13 +194,20 @@ fn region_of_task(metadata: &[u8]) -> Result<String, String> {
         #[serde(rename = "TaskARN")]
         task_arn: Option<String>,
     }
-    let task: Task = serde_json::from_slice(metadata)
-        .map_err(|err| format!("not the metadata of a task: {}", quoted(&err.to_string())))?;
+    let task: Task = serde_json::from_slice(metadata).map_err(|err| {
+        format!(
+            "not the metadata of a task: {}",
+            sanitize(err.to_string(), QUOTED_MAX_CHARS)
+        )
+    })?;
     let arn = task.task_arn.ok_or("no TaskARN in it")?;
     let mut parts = arn.split(':');
     match (parts.next(), parts.nth(2)) {
         (Some("arn"), Some(region)) if !region.is_empty() => Ok(region.to_owned()),
-        _ => Err(format!("no region in TaskARN {}", quoted(&arn))),
+        _ => Err(format!(
+            "no region in TaskARN {}",
+            sanitize(&arn, QUOTED_MAX_CHARS)
+        )),
     }
 }
 
@@ -276,8 +283,4 @@ fn with_causes(error: &(dyn Error + 'static)) -> String {
         cause = error.source();
     }
     text
-}
-
-fn quoted(text: &str) -> String {
-    sanitize(text.as_bytes(), QUOTED_MAX_CHARS)
 }

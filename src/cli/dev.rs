@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::definition::{duration_value, int_value, log_format_value, path_value, text_value, value};
-use super::front::{self, Stop};
+use super::front::{self, StoppedAt};
 use super::{UsageError, all_sourced, canonical, sourced};
 use crate::config::text::quoted;
 use crate::config::{LogFormat, Sourced};
@@ -177,7 +177,7 @@ pub(super) fn parse_send(arguments: &[OsString]) -> Result<Asked<SendFlags>, Usa
 
 fn read(command: Command, arguments: &[OsString]) -> Result<Asked<(ArgMatches, Vec<OsString>)>, UsageError> {
     let line = front::read(&command, arguments)?;
-    if line.stop == Stop::Help {
+    if line.stop == StoppedAt::Help {
         let mut command = command;
         return Ok(Asked::Help(command.render_help().to_string()));
     }

@@ -31,7 +31,7 @@ pub(super) struct Given {
 
 /// Why reading of flags stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stop {
+pub(super) enum StoppedAt {
     /// There was nothing left.
     End,
     /// `--`.
@@ -48,7 +48,7 @@ pub(super) struct Line {
     /// Every flag in order, repeated ones too.
     pub(super) given: Vec<Given>,
     /// Why reading stopped.
-    pub(super) stop: Stop,
+    pub(super) stop: StoppedAt,
     /// What was not read.
     pub(super) rest: Vec<OsString>,
 }
@@ -79,15 +79,15 @@ pub(super) fn read(command: &Command, arguments: &[OsString]) -> Result<Line, Us
     let mut next = 0;
     let stop = loop {
         let Some(argument) = arguments.get(next) else {
-            break Stop::End;
+            break StoppedAt::End;
         };
         if argument == "--" {
             next += 1;
-            break Stop::Terminator;
+            break StoppedAt::Terminator;
         }
         let (name, joined) = match split(argument) {
             Ok(Some(parts)) => parts,
-            Ok(None) => break Stop::NoFlag,
+            Ok(None) => break StoppedAt::NoFlag,
             Err(()) => {
                 return Err(UsageError::new(
                     format!("bad flag syntax: {}", bare(&argument.to_string_lossy())),
@@ -106,7 +106,7 @@ pub(super) fn read(command: &Command, arguments: &[OsString]) -> Result<Line, Us
         };
         let id = arg.get_id().as_str().to_owned();
         if id == "help" {
-            break Stop::Help;
+            break StoppedAt::Help;
         }
         let kind = Kind::of(arg);
         let (value, value_apart) = match joined {

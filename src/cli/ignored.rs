@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use clap::Command;
 
 use super::definition::{Kind, PROGRAM, find};
-use super::front::{Given, Line, Stop, read};
+use super::front::{Given, Line, StoppedAt, read};
 use crate::config::golang::parse_bool;
 use crate::config::text::quoted;
 
@@ -48,7 +48,7 @@ fn swallowed_flag(command: &Command, given: &Given) -> Option<String> {
 fn unread(command: &Command, line: &Line) -> Option<String> {
     let first = line.rest.first()?.to_string_lossy();
     let shown = list(&line.rest);
-    if line.stop == Stop::Terminator {
+    if line.stop == StoppedAt::Terminator {
         return Some(format!(
             "Ignored {shown}: flags end at \"--\". If these are meant, leave the \"--\" out."
         ));

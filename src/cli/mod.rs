@@ -16,7 +16,6 @@ mod hint;
 mod ignored;
 
 use std::ffi::OsString;
-use std::fmt;
 
 use clap::{ArgAction, ArgMatches};
 
@@ -25,7 +24,7 @@ pub use dev::{DevFlags, SendFlags};
 
 use definition::{Kind, command};
 use dev::Asked;
-use front::{Given, Stop};
+use front::{Given, StoppedAt};
 
 /// What a command line asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +47,8 @@ pub enum Invocation {
 }
 
 /// A command line that cannot be run: exit code 2, this on stderr, [`help`] on stdout, as the official daemon does.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}\n{hint}")]
 pub struct UsageError {
     message: String,
     hint: String,
@@ -83,14 +83,6 @@ impl UsageError {
         &self.hint
     }
 }
-
-impl fmt::Display for UsageError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}\n{}", self.message, self.hint)
-    }
-}
-
-impl std::error::Error for UsageError {}
 
 /// The help text.
 #[must_use]
@@ -135,7 +127,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocation, Usa
 
 fn parse_with(command: clap::Command, arguments: &[OsString]) -> Result<Invocation, UsageError> {
     let line = front::read(&command, arguments)?;
-    if line.stop == Stop::Help {
+    if line.stop == StoppedAt::Help {
         return Ok(Invocation::Print(help_of(&command)));
     }
     let warnings = ignored::warnings(&command, &line);

@@ -2,17 +2,55 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use crate::config::text::quoted;
+use super::text::quoted;
+use super::{Report, Sourced};
+
+/// Where both ports listen by default, as in the official daemon.
+const DEFAULT: &str = "127.0.0.1:2000";
 
 /// The longest host name, in characters (RFC 1035).
 const MAX_NAME: usize = 253;
+
+/// The address that a port listens on: the flag over the file over the default. An empty `-b` or `-t` (an unset variable in a script) counts as not given: Go would listen on a random port, or on
+/// port 80, where no SDK sends.
+pub(super) fn listen(
+    flag: &Option<Sourced<String>>,
+    file: &Option<Sourced<String>>,
+    report: &mut Report,
+) -> Sourced<String> {
+    let default = || Sourced {
+        value: DEFAULT.to_owned(),
+        source: "default".to_owned(),
+    };
+    let empty_flag = flag
+        .as_ref()
+        .filter(|sourced| sourced.value.is_empty())
+        .map(|sourced| sourced.source.clone());
+    let setting = flag
+        .as_ref()
+        .filter(|sourced| !sourced.value.is_empty())
+        .or(file.as_ref())
+        .cloned()
+        .unwrap_or_else(default);
+    if let Some(source) = empty_flag {
+        let used = quoted(&setting.value);
+        report.warning(format!(
+            "{source} is empty and counts as not given: using {used}."
+        ));
+    }
+    report
+        .checked(Some(setting), |address| {
+            check_listen(address).map(|()| address.clone())
+        })
+        .unwrap_or_else(default)
+}
 
 /// Checks an address to listen on: host name, IPv4, IPv6 in brackets or nothing (every address), then a colon and a
 /// port of 0 to 65535; port 0, or none after the colon, lets the system choose.
 ///
 /// # Errors
 /// What is wrong with it and how to write it, as the rest of a sentence that began with its source.
-pub(super) fn check_listen(address: &str) -> Result<(), String> {
+fn check_listen(address: &str) -> Result<(), String> {
     let shown = quoted(address);
     if let Some(rest) = address
         .strip_prefix("udp:")

@@ -1,12 +1,11 @@
 //! What is found wrong or odd with a configuration, on the way through it.
 
-use std::fmt;
-
 use super::Sourced;
 
 /// What is wrong with the configuration: exit code 1, each problem a line of its own on stderr, as
 /// [`ConfigError::problems`] gives them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .problems.join("\n"))]
 pub struct ConfigError {
     problems: Vec<String>,
 }
@@ -24,14 +23,6 @@ impl ConfigError {
         &self.problems
     }
 }
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.problems.join("\n"))
-    }
-}
-
-impl std::error::Error for ConfigError {}
 
 /// What is found on the way; a configuration with problems is none.
 #[derive(Debug, Default)]

@@ -1,4 +1,7 @@
-//! What may be set about the TCP port: paths that are forwarded, and names that it is called by.
+//! The TCP port: where it listens, paths that are forwarded, and names that it is called by.
+
+use super::file::FileSettings;
+use super::{Flags, Report, Sourced, over};
 
 /// The paths that the daemon answers itself.
 pub const OWN_PATHS: [&str; 4] = ["/TraceSegments", "/healthz", "/readyz", "/metrics"];
@@ -8,6 +11,49 @@ const PATH_MAX_BYTES: usize = 128;
 
 /// The longest host name (RFC 1035).
 const HOST_MAX_BYTES: usize = 253;
+
+/// What the TCP port does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TcpConfig {
+    /// `-t`, `Socket.TCPAddress`; in the forms of [`super::UdpConfig::address`]. Default `127.0.0.1:2000`.
+    pub address: Sourced<String>,
+    /// `--no-tcp`, `NoTCP`: it stays closed: no sampling, no health, no metrics.
+    pub closed: bool,
+    /// `--proxy-allow`, `ProxyAllow`: paths of the X-Ray API that are forwarded besides those of sampling, as
+    /// [`proxy_path`] writes them.
+    pub proxy_allow: Vec<String>,
+    /// `--allow-host`, `AllowHost`: names by which it may be called besides those that are safe anyway, as
+    /// [`allowed_host`] writes them.
+    pub allow_host: Vec<String>,
+}
+
+impl TcpConfig {
+    /// All but the address, which is checked with that of the UDP port.
+    pub(super) fn of(
+        address: Sourced<String>,
+        flags: &Flags,
+        file: &FileSettings,
+        report: &mut Report,
+    ) -> Self {
+        Self {
+            address,
+            closed: over::switch(flags.no_tcp, &file.no_tcp),
+            proxy_allow: proxy_allow(flags, file, report),
+            allow_host: over::list(&flags.allow_host, &file.allow_host, report, allowed_host),
+        }
+    }
+}
+
+fn proxy_allow(flags: &Flags, file: &FileSettings, report: &mut Report) -> Vec<String> {
+    let paths = over::list(&flags.proxy_allow, &file.proxy_allow, report, proxy_path);
+    if !paths.is_empty() {
+        report.warning(format!(
+            "Whoever reaches the TCP port can make calls with this daemon's AWS credentials on: {} (--proxy-allow).",
+            paths.join(", ")
+        ));
+    }
+    paths
+}
 
 /// A path to be forwarded, as `--proxy-allow` takes it: one path, exactly.
 ///

@@ -11,32 +11,33 @@ use crate::aws;
 use crate::config::{Config, Environment};
 use crate::exporters::sender::{Phase, Sender};
 use crate::exporters::xray::XRay;
+use crate::exporters::xray::encoding::Segments;
 use crate::exporters::xray::telemetry::{self, Telemetry};
 use crate::ledger::Ledger;
-use crate::pipeline::intake::Intake;
+use crate::pipeline::lane::Lane;
 
 /// Finds region, credentials and endpoint, tells `app` and `health` of them, and sends until `phases` says otherwise.
 pub(super) async fn send(
     config: &Config,
     environment: &Environment,
-    intake: &Arc<Intake>,
+    lane: &Arc<Lane<Segments>>,
     ledger: &Arc<Ledger>,
     phases: watch::Receiver<Phase>,
     app: &App<XRay>,
     health: &Arc<Health>,
 ) -> Result<(), StartError> {
-    let region = aws::region::resolve(config, environment, &aws::metadata_client())
+    let region = aws::region::resolve(&config.xray, environment, &aws::metadata_client())
         .await
         .map_err(StartError::Region)?;
     tracing::info!("Using region: {} (from {})", region.region, region.source);
-    let client = XRay::connect(config, environment, &region.region)
+    let client = XRay::connect(&config.xray, environment, &region.region)
         .await
         .map_err(StartError::Aws)?;
     for warning in client.warnings() {
         tracing::warn!("{warning}");
     }
     tracing::info!("Using endpoint: {}", client.endpoint_description());
-    if !config.no_tcp {
+    if !config.tcp.closed {
         tracing::info!(
             "HTTP Proxy server using X-Ray Endpoint : {}",
             client.endpoint_description()
@@ -61,18 +62,18 @@ pub(super) async fn send(
     });
     let (stop_telemetry, telemetry_stopped) = oneshot::channel();
     let telemetry = async {
-        if !config.no_telemetry {
+        if !config.xray.no_telemetry {
             Telemetry::new(client.clone(), Arc::clone(ledger))
-                .run(telemetry::identity(config, environment), telemetry_stopped)
+                .run(telemetry::identity(&config.xray, environment), telemetry_stopped)
                 .await;
         }
     };
     let sender = async {
         Sender::new(
             client.clone(),
-            Arc::clone(intake),
+            Arc::clone(lane),
             Arc::clone(ledger),
-            config.concurrency,
+            config.xray.concurrency,
         )
         .run(phases)
         .await;

@@ -48,7 +48,7 @@ pub fn listen(
 ) -> io::Result<impl Future<Output = ()> + Send + 'static> {
     use tokio::signal::unix::{Signal, SignalKind, signal};
 
-    use crate::config::Disk;
+    use crate::config::SystemFiles;
 
     /// For ever pending for one that is not listened to.
     async fn next(signal: &mut Option<Signal>) {
@@ -59,7 +59,7 @@ pub fn listen(
     }
 
     // Before the first handler, which takes its signal out of the mask.
-    let ignored = Ignored::at_start(&Disk);
+    let ignored = Ignored::at_start(&SystemFiles);
     let unless_ignored = |kind: SignalKind| match ignored.has(kind.as_raw_value()) {
         true => Ok(None),
         false => signal(kind).map(Some),

@@ -8,7 +8,6 @@
 //! The file is bounded as the store is: what is pushed out there is removed here, and its pages are used again.
 
 use std::collections::HashSet;
-use std::fmt;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,36 +25,29 @@ const DOCUMENTS: TableDefinition<'_, u64, (u64, bool, &str)> = TableDefinition::
 const GATHER: Duration = Duration::from_millis(300);
 
 /// Why the file cannot be used.
-#[derive(Debug)]
-pub struct DiskError(String);
-
-impl fmt::Display for DiskError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for DiskError {}
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct StoreFileError(String);
 
 /// A file that is kept up with the store until this is dropped.
 #[derive(Debug)]
-pub struct Disk {
+pub(crate) struct StoreFile {
     wake: Option<SyncSender<()>>,
     writer: Option<JoinHandle<()>>,
 }
 
-impl Disk {
+impl StoreFile {
     /// Opens or makes the file, puts what is in it into the service, and writes what comes from now on.
     ///
     /// # Errors
     /// When the file can't be made or read, is no such file, or is open in another process.
-    pub fn open(path: &Path, service: &Arc<Mutex<Service>>) -> Result<Self, DiskError> {
+    pub(crate) fn open(path: &Path, service: &Arc<Mutex<Service>>) -> Result<Self, StoreFileError> {
         let failed = |error: redb::Error| {
             let hint = match error {
                 redb::Error::DatabaseAlreadyOpen => "another xray dev uses it; give each its own file",
                 _ => "give a file that can be written, or one that is not there yet",
             };
-            DiskError(format!("--store {}: {error}; {hint}.", path.display()))
+            StoreFileError(format!("--store {}: {error}; {hint}.", path.display()))
         };
         let database = Database::create(path).map_err(|error| failed(error.into()))?;
         {
@@ -70,7 +62,7 @@ impl Disk {
                 let service = Arc::clone(service);
                 move || write(&database, &service, &woken)
             })
-            .map_err(|error| DiskError(format!("--store {}: {error}", path.display())))?;
+            .map_err(|error| StoreFileError(format!("--store {}: {error}", path.display())))?;
         Ok(Self {
             wake: Some(wake),
             writer: Some(writer),
@@ -78,7 +70,7 @@ impl Disk {
     }
 
     /// There is something to write. Does not wait.
-    pub fn wake(&self) {
+    pub(crate) fn wake(&self) {
         if let Some(wake) = &self.wake {
             // Full: it is awake.
             let _ = wake.try_send(());
@@ -87,7 +79,7 @@ impl Disk {
 }
 
 /// Waits until all is written.
-impl Drop for Disk {
+impl Drop for StoreFile {
     fn drop(&mut self) {
         drop(self.wake.take());
         if let Some(writer) = self.writer.take() {
@@ -213,7 +205,7 @@ mod tests {
         })))
     }
 
-    fn put(service: &Mutex<Service>, disk: &Disk, trace: u32, done: bool) {
+    fn put(service: &Mutex<Service>, disk: &StoreFile, trace: u32, done: bool) {
         let end = done.then_some(2.0);
         let document = json!({
             "trace_id": format!("1-581cf771-{trace:024x}"), "id": "0000000000000001", "name": "shop",
@@ -248,7 +240,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("traces.redb");
         let first = service(3);
-        let disk = Disk::open(&path, &first).unwrap();
+        let disk = StoreFile::open(&path, &first).unwrap();
         for trace in 1..=5 {
             put(&first, &disk, trace, false);
             put(&first, &disk, trace, true);
@@ -261,13 +253,13 @@ mod tests {
         );
 
         let second = service(3);
-        let disk = Disk::open(&path, &second).unwrap();
+        let disk = StoreFile::open(&path, &second).unwrap();
         assert_eq!(ids(&second), ids(&first));
         put(&second, &disk, 6, true);
         drop(disk);
 
         let narrow = service(1);
-        drop(Disk::open(&path, &narrow).unwrap());
+        drop(StoreFile::open(&path, &narrow).unwrap());
         assert_eq!(ids(&narrow), ["1-581cf771-000000000000000000000006"]);
         assert_eq!(count(&path), 1);
     }
@@ -277,15 +269,15 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("x");
         std::fs::write(&path, "this is a text file, and not a short one at that").unwrap();
-        let error = Disk::open(&path, &service(1)).unwrap_err().to_string();
+        let error = StoreFile::open(&path, &service(1)).unwrap_err().to_string();
         assert!(
             error.contains("--store") && error.contains("not there yet"),
             "{error}"
         );
         let used = directory.path().join("used");
         let one = service(1);
-        let _disk = Disk::open(&used, &one).unwrap();
-        let error = Disk::open(&used, &service(1)).unwrap_err().to_string();
+        let _disk = StoreFile::open(&used, &one).unwrap();
+        let error = StoreFile::open(&used, &service(1)).unwrap_err().to_string();
         assert!(error.contains("its own file"), "{error}");
     }
 }

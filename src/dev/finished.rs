@@ -10,14 +10,14 @@ use std::time::{Duration, Instant};
 use xray_service::digest::Digest;
 
 /// How long a trace without gaps must be quiet.
-pub const QUIET: Duration = Duration::from_millis(250);
+pub(crate) const QUIET: Duration = Duration::from_millis(250);
 
 /// How long a trace must be quiet in which something is missing.
-pub const PATIENCE: Duration = Duration::from_millis(2_500);
+pub(crate) const PATIENCE: Duration = Duration::from_millis(2_500);
 
 /// The traces that are not shown yet.
 #[derive(Debug, Default)]
-pub struct Waiting {
+pub(crate) struct Waiting {
     due: BTreeSet<(Instant, String)>,
     due_of: HashMap<String, Instant>,
     shown: HashMap<String, usize>,
@@ -25,7 +25,7 @@ pub struct Waiting {
 
 impl Waiting {
     /// The trace is new or has grown.
-    pub fn changed(&mut self, digest: &Digest, now: Instant) {
+    pub(crate) fn changed(&mut self, digest: &Digest, now: Instant) {
         self.forget_due(&digest.id);
         let is_complete = digest
             .entry_part()
@@ -40,18 +40,18 @@ impl Waiting {
     }
 
     /// The trace was forgotten.
-    pub fn gone(&mut self, id: &str) {
+    pub(crate) fn gone(&mut self, id: &str) {
         self.forget_due(id);
         self.shown.remove(id);
     }
 
     /// All traces were forgotten.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         *self = Self::default();
     }
 
     /// The traces that are finished now, oldest first.
-    pub fn take_due(&mut self, now: Instant) -> Vec<String> {
+    pub(crate) fn take_due(&mut self, now: Instant) -> Vec<String> {
         let mut ids = Vec::new();
         while let Some((due, id)) = self.due.pop_first() {
             if due > now {
@@ -65,13 +65,13 @@ impl Waiting {
     }
 
     /// The trace is shown with so many segments; returns how many it was shown with before, if it was.
-    pub fn shown(&mut self, id: &str, segments: usize) -> Option<usize> {
+    pub(crate) fn shown(&mut self, id: &str, segments: usize) -> Option<usize> {
         self.shown.insert(id.to_owned(), segments)
     }
 
     /// When to ask again; `None`: not before something changes.
     #[must_use]
-    pub fn next_due(&self) -> Option<Instant> {
+    pub(crate) fn next_due(&self) -> Option<Instant> {
         self.due.first().map(|(due, _)| *due)
     }
 

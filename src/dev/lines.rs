@@ -25,7 +25,7 @@ const MAX_TREE_LINES: usize = 500;
 
 /// Whether lines are coloured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Style {
+pub(crate) enum Style {
     /// No escape sequences: for files and pipes.
     Plain,
     /// With the 16 colours that every terminal has.
@@ -70,7 +70,7 @@ impl Style {
 
 /// One line about a trace, without its end. `known`: how many segments it was shown with before, if it was.
 #[must_use]
-pub fn line(digest: &Digest, known: Option<usize>, style: Style) -> String {
+pub(crate) fn line(digest: &Digest, known: Option<usize>, style: Style) -> String {
     let entry = digest.entry_part();
     let http = entry.map(|entry| &entry.http);
     let status = http.and_then(|http| http.status);
@@ -78,9 +78,9 @@ pub fn line(digest: &Digest, known: Option<usize>, style: Style) -> String {
     let what = match http.and_then(|http| http.url.as_deref()) {
         Some(url) => {
             let method = http.and_then(|http| http.method.as_deref()).unwrap_or("-");
-            format!("{} {}", shown(method), shown(url))
+            format!("{} {}", sanitize(method, SHOWN_CHARS), sanitize(url, SHOWN_CHARS))
         }
-        None => shown(&digest.name),
+        None => sanitize(&digest.name, SHOWN_CHARS),
     };
     let took = duration(digest.duration());
     let mut line = format!(
@@ -104,13 +104,17 @@ pub fn line(digest: &Digest, known: Option<usize>, style: Style) -> String {
     for mark in marks(digest.marks) {
         let _ = write!(line, "  {}", style.marked(digest.marks, &mark.to_uppercase()));
     }
-    let _ = write!(line, "  {}", style.paint(Paint::Dim, &shown(&digest.id)));
+    let _ = write!(
+        line,
+        "  {}",
+        style.paint(Paint::Dim, &sanitize(&digest.id, SHOWN_CHARS))
+    );
     line
 }
 
 /// The line and under it the tree, each line with its end.
 #[must_use]
-pub fn tree(digest: &Digest, tree: &Tree, known: Option<usize>, style: Style) -> String {
+pub(crate) fn tree(digest: &Digest, tree: &Tree, known: Option<usize>, style: Style) -> String {
     let mut text = line(digest, known, style);
     text.push('\n');
     let order = tree.preorder();
@@ -141,7 +145,11 @@ pub fn tree(digest: &Digest, tree: &Tree, known: Option<usize>, style: Style) ->
         for exception in &entity.exceptions {
             let kind = exception.kind.as_deref().unwrap_or("exception");
             let message = exception.message.as_deref().unwrap_or_default();
-            let shown = format!("{}: {}", shown(kind), sanitize(message.as_bytes(), MESSAGE_CHARS));
+            let shown = format!(
+                "{}: {}",
+                sanitize(kind, SHOWN_CHARS),
+                sanitize(message, MESSAGE_CHARS)
+            );
             let _ = writeln!(
                 text,
                 "  {}{}",
@@ -157,9 +165,13 @@ pub fn tree(digest: &Digest, tree: &Tree, known: Option<usize>, style: Style) ->
 }
 
 fn entity_line(entity: &Entity, style: Style) -> String {
-    let mut line = style.marked(entity.marks, &shown(&entity.name));
+    let mut line = style.marked(entity.marks, &sanitize(&entity.name, SHOWN_CHARS));
     if !entity.detail.is_empty() {
-        let _ = write!(line, "  {}", style.paint(Paint::Dim, &shown(&entity.detail)));
+        let _ = write!(
+            line,
+            "  {}",
+            style.paint(Paint::Dim, &sanitize(&entity.detail, SHOWN_CHARS))
+        );
     }
     let took = if entity.in_progress {
         "in progress".to_owned()
@@ -181,7 +193,7 @@ fn entity_line(entity: &Entity, style: Style) -> String {
 
 /// One JSON object about a trace, without the end of the line.
 #[must_use]
-pub fn json_line(digest: &Digest) -> String {
+pub(crate) fn json_line(digest: &Digest) -> String {
     let http = digest.entry_part().map(|entry| &entry.http);
     json!({
         "time": date_time(digest.start),
@@ -210,10 +222,6 @@ fn marks(marks: Marks) -> impl Iterator<Item = &'static str> {
     .filter_map(|(is, word)| is.then_some(word))
 }
 
-fn shown(text: &str) -> String {
-    sanitize(text.as_bytes(), SHOWN_CHARS)
-}
-
 fn plural(segments: usize) -> String {
     match segments {
         1 => "1 segment".to_owned(),
@@ -223,7 +231,7 @@ fn plural(segments: usize) -> String {
 
 /// Three digits that count: `123 µs`, `1.23 ms`, `12.3 s`, `5 min 3 s`.
 #[must_use]
-pub fn duration(seconds: f64) -> String {
+pub(crate) fn duration(seconds: f64) -> String {
     let micros = (seconds * 1e6).round();
     let digits = |value: f64, unit: &str| {
         let decimals = if value < 9.995 {

@@ -6,17 +6,17 @@
 //! |---|---|
 //! | [`run`] | the daemon and all of this in one process |
 //! | [`settings`] | flags to its configuration |
-//! | `web`, [`page`] | the TCP port, and the page's files |
-//! | [`finished`], [`lines`], [`screen`] | when a trace is finished, and how a terminal shows it |
-//! | [`disk`] | traces in a file |
+//! | `web`, `page` | the TCP port, and the page's files |
+//! | `finished`, `lines`, `screen` | when a trace is finished, and how a terminal shows it |
+//! | `disk` | traces in a file |
 //! | [`send`] | `xray send`: one segment to try with |
 
-pub mod disk;
-pub mod finished;
-pub mod lines;
-pub mod page;
+pub(crate) mod disk;
+pub(crate) mod finished;
+pub(crate) mod lines;
+pub(crate) mod page;
 pub mod run;
-pub mod screen;
+pub(crate) mod screen;
 pub mod send;
 pub mod settings;
 mod web;

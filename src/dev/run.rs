@@ -5,7 +5,6 @@
 //! the machine has a say, so nothing can be sent to AWS.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -19,10 +18,10 @@ use xray_service::sampling::SamplingRule;
 use xray_service::service::Service;
 use xray_service::traces::Limits;
 
-use super::disk::{Disk, DiskError};
+use super::disk::{StoreFile, StoreFileError};
 use super::screen::{self, Screen, View};
-use super::web::{self, Shared};
-use crate::config::{Config, Environment, LogFormat, Sourced};
+use super::web::{self, Site};
+use crate::config::{Config, Environment, LogFormat, Sourced, TcpConfig, XRayConfig};
 use crate::daemon::signals::{self, Stop};
 use crate::daemon::{Daemon, StartError};
 use crate::net::listen::{self, BindError};
@@ -44,30 +43,21 @@ pub struct DevConfig {
 }
 
 /// Why it did not start.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum DevError {
     /// The daemon did not.
+    #[error(transparent)]
     Daemon(StartError),
     /// The TCP address can't be listened on.
+    #[error(fmt = BindError::without_alternative)]
     Tcp(BindError),
     /// The file of `--store` can't be used.
-    Disk(DiskError),
+    #[error(transparent)]
+    Store(StoreFileError),
     /// The system refuses a thread or a runtime.
+    #[error("The system refuses what xray dev needs to run: {0}")]
     System(io::Error),
 }
-
-impl fmt::Display for DevError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Daemon(error) => error.fmt(f),
-            Self::Tcp(error) => error.without_alternative(f),
-            Self::Disk(error) => error.fmt(f),
-            Self::System(error) => write!(f, "The system refuses what xray dev needs to run: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for DevError {}
 
 /// The region of the built-in service: SDKs need one, and this is what examples have.
 const REGION: &str = "us-east-1";
@@ -106,14 +96,14 @@ async fn run_until(config: DevConfig, stopped: watch::Receiver<Stop>) -> Result<
     }
     let service = Arc::new(Mutex::new(service));
     let disk = match &config.store {
-        Some(path) => Some(Disk::open(path, &service).map_err(DevError::Disk)?),
+        Some(path) => Some(StoreFile::open(path, &service).map_err(DevError::Store)?),
         None => None,
     };
-    let listener = listen::tcp(&config.daemon.tcp_address).map_err(DevError::Tcp)?;
+    let listener = listen::tcp(&config.daemon.tcp.address).map_err(DevError::Tcp)?;
     let listener = TcpListener::from_std(listener).map_err(DevError::System)?;
     let tcp = listener.local_addr().map_err(DevError::System)?;
     let format = config.daemon.log.format;
-    let guard = Guard::new(&config.daemon.allow_host, false);
+    let guard = Guard::new(&config.daemon.tcp.allow_host, false);
     let daemon =
         Daemon::bind(daemon_config(config.daemon, tcp), daemon_environment()).map_err(DevError::Daemon)?;
     let udp = daemon.udp_address();
@@ -135,7 +125,7 @@ async fn run_until(config: DevConfig, stopped: watch::Receiver<Stop>) -> Result<
         tcp: tcp.to_string(),
         store_file: config.store.as_ref().map(|path| path.display().to_string()),
     };
-    let shared = Arc::new(Shared::new(service, guard, about, daemon.metrics()));
+    let shared = Arc::new(Site::new(service, guard, about, daemon.metrics()));
     let mut screen = Screen::new(io::stdout()).map_err(DevError::System)?;
     screen.say(welcome(tcp, udp, format));
     let (stop_serving, serving_stopped) = oneshot::channel();
@@ -197,16 +187,22 @@ fn daemon_config(config: Config, tcp: SocketAddr) -> Config {
         })
     };
     Config {
-        region: built_in(REGION.to_owned()),
-        endpoint: built_in(format!("http://{}", reachable(tcp))),
-        local_mode: true,
-        resource_arn: None,
-        role_arn: None,
-        no_verify_ssl: false,
-        proxy_address: None,
+        xray: XRayConfig {
+            region: built_in(REGION.to_owned()),
+            endpoint: built_in(format!("http://{}", reachable(tcp))),
+            local_mode: true,
+            resource_arn: None,
+            role_arn: None,
+            no_verify_ssl: false,
+            proxy_address: None,
+            ..config.xray
+        },
         config_file: None,
         // The port is this process's own, with more on it.
-        no_tcp: true,
+        tcp: TcpConfig {
+            closed: true,
+            ..config.tcp
+        },
         // The store is on this machine already.
         spool: None,
         ..config

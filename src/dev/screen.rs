@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use super::finished::{PATIENCE, Waiting};
 use super::lines::{self, Style};
-use super::web::Shared;
+use super::web::Site;
 use crate::config::LogFormat;
 
 /// Texts that may wait for a terminal that does not read (a paused one, say); more are counted and left out.
@@ -21,7 +21,7 @@ const AT_ONCE: usize = 200;
 
 /// How traces are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct View {
+pub(crate) struct View {
     /// Each as a tree.
     pub tree: bool,
     /// Lines for people, or JSON.
@@ -33,7 +33,7 @@ pub struct View {
 impl View {
     /// For the stdout of this process: coloured when it is a terminal and `NO_COLOR` is not set.
     #[must_use]
-    pub fn of_process(tree: bool, format: LogFormat) -> Self {
+    pub(crate) fn of_process(tree: bool, format: LogFormat) -> Self {
         let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let style = if io::stdout().is_terminal() && !plain {
             Style::Coloured
@@ -46,7 +46,7 @@ impl View {
 
 /// Writes texts on a thread of its own, so that a terminal that does not read holds up nobody.
 #[derive(Debug)]
-pub struct Screen {
+pub(crate) struct Screen {
     texts: Option<SyncSender<String>>,
     writer: Option<JoinHandle<()>>,
     left_out: u64,
@@ -57,7 +57,7 @@ impl Screen {
     ///
     /// # Errors
     /// When the system refuses a thread.
-    pub fn new(mut target: impl Write + Send + 'static) -> io::Result<Self> {
+    pub(crate) fn new(mut target: impl Write + Send + 'static) -> io::Result<Self> {
         let (texts, waiting) = sync_channel::<String>(QUEUE);
         let writer = std::thread::Builder::new()
             .name("xray-screen".to_owned())
@@ -75,7 +75,7 @@ impl Screen {
     }
 
     /// Shows a text, which has the end of its last line.
-    pub fn say(&mut self, mut text: String) {
+    pub(crate) fn say(&mut self, mut text: String) {
         let Some(texts) = &self.texts else { return };
         if self.left_out > 0 {
             text = format!("… {} traces were not shown here\n{text}", self.left_out);
@@ -87,7 +87,7 @@ impl Screen {
     }
 
     /// Waits until all is written; not on a runtime that has other work.
-    pub fn finish(mut self) {
+    pub(crate) fn finish(mut self) {
         drop(self.texts.take());
         if let Some(writer) = self.writer.take() {
             // A panic of it has shown itself.
@@ -99,7 +99,7 @@ impl Screen {
 /// Shows traces as they are finished, until `stop`; then those that only their quiet time holds back. Sleeps without a
 /// timer while none is on its way.
 pub(super) async fn show(
-    shared: Arc<Shared>,
+    shared: Arc<Site>,
     view: View,
     mut screen: Screen,
     mut stop: oneshot::Receiver<()>,
@@ -134,7 +134,7 @@ pub(super) async fn show(
     }
 }
 
-fn look(shared: &Shared, revision: &mut u64, waiting: &mut Waiting) {
+fn look(shared: &Site, revision: &mut u64, waiting: &mut Waiting) {
     loop {
         let service = shared.service();
         let changes = service.traces().changes_since(*revision, AT_ONCE);
@@ -155,7 +155,7 @@ fn look(shared: &Shared, revision: &mut u64, waiting: &mut Waiting) {
     }
 }
 
-fn text_of(shared: &Shared, id: &str, view: View, waiting: &mut Waiting) -> Option<String> {
+fn text_of(shared: &Site, id: &str, view: View, waiting: &mut Waiting) -> Option<String> {
     let service = shared.service();
     let trace = service.traces().get(id)?;
     let digest = trace.digest();

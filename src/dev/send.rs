@@ -1,6 +1,5 @@
 //! `xray send`: one segment over UDP, as an SDK would send it; the shortest way to a first trace.
 
-use std::fmt;
 use std::io::{self, Read as _};
 use std::net::{SocketAddr, ToSocketAddrs as _, UdpSocket};
 use std::path::{Path, PathBuf};
@@ -30,16 +29,9 @@ pub struct SendConfig {
 }
 
 /// Why nothing was sent.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
 pub struct SendError(String);
-
-impl fmt::Display for SendError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for SendError {}
 
 /// The UDP address in a value of `AWS_XRAY_DAEMON_ADDRESS`: `host:port`, or `tcp:host:port udp:host:port` in either
 /// order.
@@ -139,7 +131,7 @@ fn trace_id(document: &str) -> Option<String> {
         value
             .get("trace_id")?
             .as_str()
-            .map(|id| crate::logs::sanitize(id.as_bytes(), 40))
+            .map(|id| crate::logs::sanitize(id, 40))
     })
 }
 

@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn without_flags_everything_has_its_default() {
         let config = load(&DevFlags::default(), &NoFiles).unwrap();
-        assert_eq!(config.daemon.udp_address.value, "127.0.0.1:2000");
+        assert_eq!(config.daemon.udp.address.value, "127.0.0.1:2000");
         assert_eq!(config.daemon.log.level, LogLevel::Warn);
         assert_eq!(config.limits, Limits::default());
         assert!(config.sampling_rules.is_empty() && config.store.is_none());

@@ -1,13 +1,12 @@
 //! What can go wrong with one call.
 
-use std::error::Error;
-use std::fmt;
 use std::time::Duration;
 
 use crate::ledger::outcome::ErrorClass;
 
 /// A call that failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
 pub struct PutError {
     /// What kind of failure it was.
     pub class: ErrorClass,
@@ -25,7 +24,7 @@ pub struct PutError {
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 
 impl PutError {
-    /// `message` is fit for a log line: its parts from outside have been through [`quoted`](crate::net::client::error::quoted).
+    /// `message` is fit for a log line: its parts from outside have been through [`sanitize`](crate::logs::sanitize).
     pub(crate) fn new(class: ErrorClass, message: impl Into<String>) -> Self {
         Self {
             class,
@@ -36,14 +35,6 @@ impl PutError {
         }
     }
 }
-
-impl fmt::Display for PutError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl Error for PutError {}
 
 #[cfg(test)]
 mod tests {

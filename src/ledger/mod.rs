@@ -6,10 +6,11 @@
 //!
 //! *Recovered* are documents that an earlier process left in the spool, *spooled* those that wait on disk and not in
 //! memory, *pending* those in memory: in the open batch, in the queue, in a call, on their way to the spool. Without a
-//! spool both of the others are 0.
+//! spool both of the others are 0. Pending is what the other counts leave; the lanes count it too
+//! ([`crate::pipeline::lane::Lane::pending_documents`]), and at the end the two are compared.
 //!
 //! Counters only go up, save for spooled; reasons are closed enums. One place counts each: [`crate::receivers::udp`] receives and
-//! rejects, [`crate::pipeline::intake`] drops what has no room, [`crate::pipeline::spool`] what it can't keep, [`crate::exporters::sender`] settles
+//! rejects, [`crate::pipeline::lane`] drops what has no room, [`crate::pipeline::spool`] what it can't keep, [`crate::exporters::sender`] settles
 //! the rest.
 //!
 //! Each process accounts for itself. A batch that was in a call when the process ended is in the spool too, though the
@@ -336,12 +337,19 @@ impl Snapshot {
         }
     }
 
-    /// Documents in memory, accepted and not settled yet.
+    /// Documents in memory, accepted and not settled yet, as far as the counts tell.
     #[must_use]
     pub fn pending(&self) -> u64 {
+        u64::try_from(self.remainder()).unwrap_or_default()
+    }
+
+    /// What the counts leave: documents that came and are in no other count. Less than 0 when some are in two.
+    #[must_use]
+    pub fn remainder(&self) -> i64 {
         let elsewhere =
             self.sent + self.unprocessed + self.rejected_total() + self.dropped_total() + self.spooled;
-        (self.received + self.recovered).saturating_sub(elsewhere)
+        // Both are far below 2^63.
+        (self.received + self.recovered).cast_signed() - elsewhere.cast_signed()
     }
 }
 

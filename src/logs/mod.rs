@@ -38,19 +38,17 @@
 mod file;
 mod format;
 mod layer;
-mod lines;
 mod queue;
+mod repeats;
 mod sanitize;
 mod sink;
-mod tally;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use lines::LineBudget;
-pub use sanitize::sanitize;
-pub use tally::Tally;
+pub use repeats::{LineBudget, Reminder, Tally};
+pub use sanitize::{sanitize, sanitize_lines};
 
 use crate::config::{LogConfig, LogFormat, LogLevel};
 use file::{LogFile, ROTATE_BYTES};
@@ -58,7 +56,6 @@ use format::Record;
 use layer::LineLayer;
 use queue::Queue;
 use sink::{Sink, Target};
-use std::fmt;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -74,46 +71,30 @@ const QUEUE_BYTES: usize = 512 * 1024;
 pub const SHUTDOWN_BOUND: Duration = Duration::from_millis(500);
 
 /// Why logging could not start.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum LogError {
     /// The file of `-f` cannot be made or opened.
+    #[error(
+        "cannot write the log file {} (flag -f, --log-file or Logging.LogPath in the configuration file): {cause}. Give \
+         a file in a directory that this user may write to, or leave it out to log to stdout.",
+        sink::shown(path)
+    )]
     File {
         /// The file.
         path: PathBuf,
         /// What the file system says.
+        #[source]
         cause: io::Error,
     },
     /// stdout cannot be used.
-    Stdout(io::Error),
+    #[error("cannot log to stdout: {0}. Give a log file with -f.")]
+    Stdout(#[source] io::Error),
     /// The writer's thread cannot be started.
-    Thread(io::Error),
+    #[error("cannot start the thread that writes the log: {0}")]
+    Thread(#[source] io::Error),
     /// A logger was installed before in this process.
+    #[error("a logger is installed already in this process")]
     Installed,
-}
-
-impl fmt::Display for LogError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File { path, cause } => write!(
-                f,
-                "cannot write the log file {} (flag -f, --log-file or Logging.LogPath in the configuration file): \
-                 {cause}. Give a file in a directory that this user may write to, or leave it out to log to stdout.",
-                sink::shown(path)
-            ),
-            Self::Stdout(cause) => write!(f, "cannot log to stdout: {cause}. Give a log file with -f."),
-            Self::Thread(cause) => write!(f, "cannot start the thread that writes the log: {cause}"),
-            Self::Installed => f.write_str("a logger is installed already in this process"),
-        }
-    }
-}
-
-impl std::error::Error for LogError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::File { cause, .. } | Self::Stdout(cause) | Self::Thread(cause) => Some(cause),
-            Self::Installed => None,
-        }
-    }
 }
 
 /// The running log. Keep it to the end of the run: dropping it writes what waits, for [`SHUTDOWN_BOUND`] at most, and

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// Escapes and shortens untrusted bytes for a log line.
+/// Escapes and shortens untrusted text for a log line.
 ///
 /// The result never holds a control, line-separating, text-reordering or invisible formatting character:
 ///
@@ -20,7 +20,8 @@ use std::fmt::Write as _;
 ///
 /// The only input that gives an empty string is an empty one.
 #[must_use]
-pub fn sanitize(bytes: &[u8], max_chars: usize) -> String {
+pub fn sanitize(text: impl AsRef<[u8]>, max_chars: usize) -> String {
+    let bytes = text.as_ref();
     let mut out = Shortened::new(max_chars);
     'input: for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {
@@ -35,6 +36,14 @@ pub fn sanitize(bytes: &[u8], max_chars: usize) -> String {
         }
     }
     out.finish(bytes.len())
+}
+
+/// As [`sanitize`], with runs of white space as one space each: for texts that may be a whole HTML page, such as what a
+/// server or a proxy says. To be used once on each text: a second time would escape the escapes.
+#[must_use]
+pub fn sanitize_lines(text: &str, max_chars: usize) -> String {
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    sanitize(words, max_chars)
 }
 
 /// As [`sanitize`], for a text of our own that may quote untrusted parts: backslashes stay single, since the parts
@@ -125,6 +134,20 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
+    fn a_text_of_many_lines_becomes_one_without_control_characters() {
+        assert_eq!(
+            sanitize_lines("  first\r\n\tsecond\u{1b}[31m \0 \u{202e}x  ", 100),
+            "first second\\x1b[31m \\x00 \\u{202e}x"
+        );
+    }
+
+    #[test]
+    fn a_long_text_of_many_lines_is_cut_and_says_so() {
+        assert_eq!(sanitize_lines("abcdef", 6), "abcdef");
+        assert_eq!(sanitize_lines("abcdefg", 6), "abcdef… (7 bytes)");
+    }
+
+    #[test]
     fn every_kind_of_unsafe_input_is_escaped_as_documented() {
         for (input, expected) in [
             (&b""[..], ""),
@@ -152,7 +175,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_cut_before_an_escape_and_the_whole_size_is_told() {
-        assert_eq!(sanitize(&[b'B'; 3162], 5), "BBBBB… (3162 bytes)");
+        assert_eq!(sanitize([b'B'; 3162], 5), "BBBBB… (3162 bytes)");
         assert_eq!(sanitize(b"abc\x1bd", 6), "abc… (5 bytes)");
         assert_eq!(sanitize(b"abc\x1bd", 7), "abc\\x1b… (5 bytes)");
         assert_eq!(sanitize(b"abc\x1bd", 8), "abc\\x1bd");

@@ -46,7 +46,7 @@ impl Port {
 }
 
 /// An address that can't be listened on.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub struct BindError {
     port: Port,
     address: Sourced<String>,
@@ -93,8 +93,6 @@ impl fmt::Display for BindError {
         }
     }
 }
-
-impl std::error::Error for BindError {}
 
 /// Listens on TCP at `address`, in the forms of [`udp::bind`](crate::receivers::udp::bind); the listener is non-blocking.
 ///

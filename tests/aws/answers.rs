@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use xray::exporters::answer::{Answer, Unprocessed};
 use xray::exporters::error::PutError;
-use xray::exporters::xray::{PutAnswer, Unprocessed};
 use xray::ledger::outcome::ErrorClass;
 
 use crate::support::*;
@@ -12,7 +12,7 @@ async fn answered(
     status: u16,
     headers: &'static [(&str, &str)],
     body: &'static str,
-) -> Result<PutAnswer, PutError> {
+) -> Result<Answer, PutError> {
     let server = Server::answering(move |_| reply_with(status, headers, body)).await;
     put(&config_for(server.url()), &environment(&[])).await
 }
@@ -36,7 +36,7 @@ async fn put_trace_segments_own_answers_are_successes() {
             .unwrap();
         assert_eq!(
             answer,
-            PutAnswer {
+            Answer {
                 unprocessed: Vec::new(),
                 request_id: Some("1-2-3".to_owned())
             },
@@ -61,6 +61,7 @@ async fn unprocessed_documents_are_told() {
         id: None,
         error_code: None,
         message: None,
+        class: ErrorClass::Refused,
     };
     assert_eq!(
         answer.unprocessed,
@@ -69,6 +70,7 @@ async fn unprocessed_documents_are_told() {
                 id: Some("0000000000000001".to_owned()),
                 error_code: Some("InvalidName".to_owned()),
                 message: Some("Invalid\\x1b[31m subsegment".to_owned()),
+                class: ErrorClass::Refused,
             },
             Unprocessed {
                 error_code: Some("ParseError".to_owned()),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use xray::aws::Limits;
-use xray::config::{Config, Environment};
+use xray::config::{Environment, XRayConfig};
 use xray::exporters::xray::XRay;
 use xray::ledger::outcome::ErrorClass;
 
@@ -17,9 +17,9 @@ use crate::support::*;
 const FUTURE: &str = "2099-01-01T00:00:00Z";
 
 /// Calls once and returns the key that signed and the words for its source.
-async fn used(config: Config, environment: &Environment) -> (String, String) {
+async fn used(config: XRayConfig, environment: &Environment) -> (String, String) {
     let server = Server::ok().await;
-    let config = Config {
+    let config = XRayConfig {
         endpoint: config_for(server.url()).endpoint,
         ..config
     };
@@ -187,7 +187,7 @@ async fn ec2_metadata_is_asked_in_version_2_and_never_through_a_proxy() {
         _ => reply(404, ""),
     })
     .await;
-    let config = Config {
+    let config = XRayConfig {
         proxy_address: Some(sourced("http://127.0.0.1:1", "flag -p")),
         ..config()
     };
@@ -232,7 +232,7 @@ async fn a_web_identity_token_is_exchanged() {
 async fn a_role_is_assumed_with_the_official_session_name_and_signed_in_the_region() {
     let sts = fake_sts().await;
     let role = "arn:aws:iam::123456789012:role/xray";
-    let config = Config {
+    let config = XRayConfig {
         role_arn: Some(sourced(role, "flag -r")),
         ..config()
     };
@@ -264,7 +264,7 @@ async fn a_role_is_assumed_with_the_official_session_name_and_signed_in_the_regi
 #[tokio::test]
 async fn sts_is_called_at_its_regional_endpoint() {
     let proxy = tunnel_proxy("127.0.0.1:1".parse().unwrap(), Some("never")).await;
-    let config = Config {
+    let config = XRayConfig {
         role_arn: Some(sourced("arn:aws:iam::123456789012:role/xray", "flag -r")),
         ..config()
     };
@@ -291,7 +291,7 @@ async fn a_role_that_cannot_be_assumed_says_which_and_why() {
     })
     .await;
     let role = "arn:aws:iam::123456789012:role/xray";
-    let config = Config {
+    let config = XRayConfig {
         role_arn: Some(sourced(role, "flag -r")),
         ..config_for("http://127.0.0.1:1")
     };

@@ -1,20 +1,20 @@
 //! Which URL is called.
 
 use xray::aws::{metadata_client, region};
-use xray::config::Config;
+use xray::config::XRayConfig;
 use xray::exporters::xray::XRay;
 
 use crate::support::*;
 
 /// The base URL in force and its source, without calling it.
-async fn resolved(config: &Config, variables: &[(&str, &str)]) -> (String, String) {
+async fn resolved(config: &XRayConfig, variables: &[(&str, &str)]) -> (String, String) {
     let aws = connect(config, &environment(variables)).await;
     assert_eq!(aws.endpoint_description(), aws.resolved_endpoint().url());
     let endpoint = aws.resolved_endpoint();
     (endpoint.url().to_owned(), endpoint.source().to_owned())
 }
 
-async fn refusal(config: &Config, variables: &[(&str, &str)]) -> String {
+async fn refusal(config: &XRayConfig, variables: &[(&str, &str)]) -> String {
     XRay::connect(config, &environment(variables), "eu-west-1")
         .await
         .unwrap_err()
@@ -201,7 +201,7 @@ async fn the_region_is_found_through_the_metadata_client() {
         _ => reply(404, ""),
     })
     .await;
-    let config = Config {
+    let config = XRayConfig {
         local_mode: false,
         ..config()
     };

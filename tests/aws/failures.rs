@@ -153,7 +153,7 @@ async fn a_tls_handshake_that_never_ends_is_a_timeout() {
         drop(stream);
     })
     .await;
-    let config = xray::config::Config {
+    let config = xray::config::XRayConfig {
         no_verify_ssl: true,
         ..config_for(format!("https://{address}"))
     };

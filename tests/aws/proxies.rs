@@ -5,14 +5,14 @@
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use xray::config::Config;
+use xray::config::XRayConfig;
 use xray::exporters::xray::XRay;
 use xray::ledger::outcome::ErrorClass;
 
 use crate::support::*;
 
-fn with_proxy_address(config: Config, address: String) -> Config {
-    Config {
+fn with_proxy_address(config: XRayConfig, address: String) -> XRayConfig {
+    XRayConfig {
         proxy_address: Some(sourced(address, "flag -p")),
         ..config
     }
@@ -176,7 +176,7 @@ async fn proxy_address_is_for_every_endpoint_and_stands_over_the_environment() {
     let ca = test_ca(&["xray.example"]);
     let server = Server::with_tls(ca.acceptor).await;
     let tunnel = tunnel_proxy(server.address, None).await;
-    let config = Config {
+    let config = XRayConfig {
         no_verify_ssl: true,
         ..with_proxy_address(
             config_for("https://xray.example:8443"),
@@ -195,7 +195,7 @@ async fn proxy_address_is_for_every_endpoint_and_stands_over_the_environment() {
 async fn a_proxy_may_itself_be_reached_over_tls() {
     let ca = test_ca(&["localhost"]);
     let proxy = Server::with_tls(ca.acceptor).await;
-    let config = Config {
+    let config = XRayConfig {
         no_verify_ssl: true,
         ..with_proxy_address(
             config_for("http://xray.example"),

@@ -17,9 +17,10 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use xray::aws::Limits;
-use xray::config::{Config, Environment, LogConfig, LogFormat, LogLevel, Sourced};
+use xray::config::{Environment, Sourced, XRayConfig};
+use xray::exporters::answer::Answer;
 use xray::exporters::error::PutError;
-use xray::exporters::xray::{PutAnswer, XRay};
+use xray::exporters::xray::XRay;
 
 /// A body as the batcher makes it.
 pub(crate) const BODY: &str = r#"{"TraceSegmentDocuments":["{\"id\":\"0000000000000001\"}"]}"#;
@@ -321,11 +322,8 @@ pub(crate) fn sourced(value: impl Into<String>, source: &str) -> Sourced<String>
 }
 
 /// A configuration with nothing set.
-pub(crate) fn config() -> Config {
-    Config {
-        udp_address: sourced("127.0.0.1:0", "test"),
-        tcp_address: sourced("127.0.0.1:0", "test"),
-        buffer_memory_mb: None,
+pub(crate) fn config() -> XRayConfig {
+    XRayConfig {
         concurrency: None,
         region: None,
         endpoint: None,
@@ -336,26 +334,13 @@ pub(crate) fn config() -> Config {
         proxy_address: None,
         connect_timeout: Duration::from_secs(3),
         call_timeout: Duration::from_secs(15),
-        spool: None,
-        shutdown_timeout: Duration::from_secs(8),
-        no_tcp: false,
-        proxy_allow: Vec::new(),
-        allow_host: Vec::new(),
         no_telemetry: false,
-        log: LogConfig {
-            level: LogLevel::Info,
-            format: LogFormat::Text,
-            file: None,
-            rotation: true,
-        },
-        warnings: Vec::new(),
-        config_file: None,
     }
 }
 
 /// A configuration with this `Endpoint`.
-pub(crate) fn config_for(endpoint: impl Into<String>) -> Config {
-    Config {
+pub(crate) fn config_for(endpoint: impl Into<String>) -> XRayConfig {
+    XRayConfig {
         endpoint: Some(sourced(endpoint, "cfg.yaml line 3 (Endpoint)")),
         ..config()
     }
@@ -370,12 +355,12 @@ pub(crate) fn impatient() -> Limits {
     }
 }
 
-pub(crate) async fn connect(config: &Config, environment: &Environment) -> XRay {
+pub(crate) async fn connect(config: &XRayConfig, environment: &Environment) -> XRay {
     XRay::connect(config, environment, "eu-west-1").await.unwrap()
 }
 
 /// One call with [`BODY`].
-pub(crate) async fn put(config: &Config, environment: &Environment) -> Result<PutAnswer, PutError> {
+pub(crate) async fn put(config: &XRayConfig, environment: &Environment) -> Result<Answer, PutError> {
     connect(config, environment)
         .await
         .put_trace_segments(Bytes::from_static(BODY.as_bytes()))

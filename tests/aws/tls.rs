@@ -1,6 +1,6 @@
 //! HTTPS endpoints and whom they are trusted by.
 
-use xray::config::Config;
+use xray::config::XRayConfig;
 use xray::exporters::xray::XRay;
 use xray::ledger::outcome::ErrorClass;
 
@@ -76,7 +76,7 @@ async fn a_certificate_for_another_name_is_refused() {
 async fn no_verify_ssl_trusts_any_certificate_and_warns() {
     let ca = test_ca(&["other.example"]);
     let server = Server::with_tls(ca.acceptor).await;
-    let config = Config {
+    let config = XRayConfig {
         no_verify_ssl: true,
         ..config_for(format!("https://localhost:{}", server.address.port()))
     };
@@ -96,7 +96,7 @@ async fn no_verify_ssl_trusts_any_certificate_and_warns() {
 async fn no_verify_ssl_is_not_for_the_credentials() {
     let ca = test_ca(&["localhost"]);
     let sts = Server::with_tls(ca.acceptor).await;
-    let config = Config {
+    let config = XRayConfig {
         no_verify_ssl: true,
         role_arn: Some(sourced("arn:aws:iam::123456789012:role/xray", "flag -r")),
         ..config_for("http://127.0.0.1:1")

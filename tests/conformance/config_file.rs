@@ -630,7 +630,7 @@ fn a_file_in_utf_16_is_read() {
         ),
     ] {
         let config = load_bytes(&[&mark[..], &bytes].concat()).unwrap();
-        assert_eq!(config.region.unwrap().value, "eu-west-1");
+        assert_eq!(config.xray.region.unwrap().value, "eu-west-1");
     }
 }
 

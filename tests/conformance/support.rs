@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use xray::cli::{Invocation, parse};
-use xray::config::Flags;
-use xray::config::{Config, ConfigError, Environment, Files, load};
+use xray::config::{
+    BufferConfig, Config, ConfigError, Environment, Files, Flags, TcpConfig, UdpConfig, XRayConfig, load,
+};
 
 use crate::differences::Difference;
 
@@ -269,26 +270,34 @@ fn changed(config: &Config) -> Vec<String> {
 
 fn settings(config: &Config) -> Vec<String> {
     let Config {
-        udp_address,
-        tcp_address,
-        buffer_memory_mb,
-        concurrency,
-        region,
-        endpoint,
-        local_mode,
-        resource_arn,
-        role_arn,
-        no_verify_ssl,
-        proxy_address,
-        connect_timeout,
-        call_timeout,
+        udp: UdpConfig { address: udp_address },
+        tcp:
+            TcpConfig {
+                address: tcp_address,
+                closed: no_tcp,
+                proxy_allow,
+                allow_host,
+            },
+        buffer: BufferConfig {
+            memory_mb: buffer_memory_mb,
+        },
         spool,
-        shutdown_timeout,
-        no_tcp,
-        proxy_allow,
-        allow_host,
-        no_telemetry,
+        xray:
+            XRayConfig {
+                concurrency,
+                region,
+                endpoint,
+                local_mode,
+                resource_arn,
+                role_arn,
+                no_verify_ssl,
+                proxy_address,
+                connect_timeout,
+                call_timeout,
+                no_telemetry,
+            },
         log,
+        shutdown_timeout,
         config_file,
         warnings: _,
     } = config;

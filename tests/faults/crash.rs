@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+use xray::exporters::xray::encoding::Segments;
 use xray::pipeline::batch::{Batch, OpenBatch};
 use xray::pipeline::spool::disk::Directory;
 use xray::pipeline::spool::name::FileName;
@@ -25,7 +26,7 @@ const LIMIT_BYTES: u64 = 1 << 30;
 
 /// A batch that its number alone decides; large enough that a write can be cut.
 fn batch(number: usize) -> Batch {
-    let mut open = OpenBatch::new(1 << 20);
+    let mut open = OpenBatch::<Segments>::new(1 << 20);
     for document in 0..=number % 40 {
         let text = format!(
             "{{\"batch\":{number},\"document\":{document},\"pad\":\"{}\"}}",
@@ -42,7 +43,8 @@ fn child_that_writes_until_it_is_killed() {
     let Ok(directory) = std::env::var(DIRECTORY) else {
         return;
     };
-    let (mut store, _) = Store::open(Directory::new(Path::new(&directory)), LIMIT_BYTES).unwrap();
+    let (mut store, _) =
+        Store::<_, Segments>::open(Directory::new(Path::new(&directory)), LIMIT_BYTES).unwrap();
     let mut stdout = std::io::stdout();
     for group in (0_usize..).step_by(5) {
         let written = store.write((group..group + 5).map(batch).collect(), Moment::now());
@@ -105,7 +107,8 @@ fn after_a_kill_at_any_moment_every_whole_batch_comes_back_and_nothing_else() {
             .count();
         unfinished += usize::from(left > 0);
 
-        let (mut store, found) = Store::open(Directory::new(directory.path()), LIMIT_BYTES).unwrap();
+        let (mut store, found) =
+            Store::<_, Segments>::open(Directory::new(directory.path()), LIMIT_BYTES).unwrap();
         assert_eq!(
             found.damaged.len(),
             0,
@@ -133,7 +136,7 @@ fn after_a_kill_at_any_moment_every_whole_batch_comes_back_and_nothing_else() {
         let left = std::fs::read_dir(directory.path()).unwrap();
         assert!(
             left.filter_map(|entry| entry.unwrap().file_name().into_string().ok())
-                .all(|name| name == ".lock" || FileName::parse(&name).is_some()),
+                .all(|name| name == ".lock" || FileName::parse::<Segments>(&name).is_some()),
             "round {round}: what was unfinished is removed"
         );
     }
@@ -167,11 +170,11 @@ async fn a_daemon_that_is_killed_while_it_spools_loses_what_was_in_memory_only()
         // What is there under its name is what must come back.
         for entry in std::fs::read_dir(spool.path()).unwrap() {
             let entry = entry.unwrap();
-            let Some(name) = entry.file_name().to_str().and_then(FileName::parse) else {
+            let Some(name) = entry.file_name().to_str().and_then(FileName::parse::<Segments>) else {
                 continue;
             };
             let body = std::fs::read(entry.path()).unwrap();
-            assert!(name.fits(&body), "whole: {name}");
+            assert!(name.fits::<Segments>(&body), "whole: {name}");
             expected.extend(documents_of(&body));
         }
     }

@@ -17,7 +17,7 @@ use rustls_pki_types::ServerName;
 use sha2::{Digest, Sha256};
 use socket2::{Domain, Socket, Type};
 
-use xray::pipeline::batch::escape::escape;
+use xray::exporters::xray::encoding::escape::escape;
 
 use super::http::Messages;
 use super::{Result, role, tls};

@@ -11,6 +11,7 @@ mod http;
 mod lifecycle;
 mod matrix;
 mod measure;
+mod play;
 mod process;
 mod role;
 mod scenario;
@@ -53,7 +54,7 @@ fn run(options: &args::Options) -> Result<()> {
         }
     }
     for &scenario in &options.scenarios {
-        scenario::run(&bench, options, scenario)?;
+        play::run(&bench, options, scenario)?;
     }
     Ok(())
 }

@@ -1,39 +1,7 @@
 //! The counters in the text format of Prometheus, version 0.0.4. Names and labels are an interface: dashboards and
 //! alerts are made of them.
 //!
-//! | name | kind | what |
-//! |---|---|---|
-//! | `xray_build_info{version}` | gauge | 1 |
-//! | `process_start_time_seconds` | gauge | when the daemon started, in Unix time |
-//! | `xray_ready` | gauge | 1 when `/readyz` says so |
-//! | `xray_segments_received_total` | counter | datagrams and documents that came in, accepted or not |
-//! | `xray_segments_sent_total` | counter | documents that X-Ray took |
-//! | `xray_segments_rejected_total{reason}` | counter | what came in and is no segment |
-//! | `xray_segments_dropped_total{reason}` | counter | accepted documents that were lost |
-//! | `xray_segments_unprocessed_total{error_code}` | counter | documents that X-Ray named as unprocessed |
-//! | `xray_segments_replaced_utf8_total` | counter | documents in which bytes were replaced by U+FFFD |
-//! | `xray_segments_pending` | gauge | documents in memory, accepted and not settled yet |
-//! | `xray_segments_recovered_total` | counter | documents that an earlier process left in the spool |
-//! | `xray_segments_spooled` | gauge | documents that wait on disk |
-//! | `xray_udp_kernel_drops_total` | counter | datagrams that the kernel dropped unread; Linux only |
-//! | `xray_buffer_segments{state}` | gauge | documents in memory: `open` batch, `waiting`, `in_flight` |
-//! | `xray_buffer_bytes{state}` | gauge | the bytes of their request bodies |
-//! | `xray_buffer_limit_bytes` | gauge | the most that all of them may have (`-m`), what is on its way to the spool included |
-//! | `xray_spool_files` | gauge | files that wait in the spool; this and the next three with a spool only |
-//! | `xray_spool_bytes` | gauge | what all files of the spool take up |
-//! | `xray_spool_limit_bytes` | gauge | the most that they may take up (`--spool-size`) |
-//! | `xray_spool_to_write_bytes` | gauge | memory of what waits to be written to the spool |
-//! | `xray_calls_total{operation,outcome}` | counter | calls to X-Ray; `outcome` is `success` or an error class |
-//! | `xray_calls_in_flight` | gauge | `PutTraceSegments` calls that run now |
-//! | `xray_call_retries_total` | counter | calls for a batch that was sent before |
-//! | `xray_call_duration_seconds` | histogram | how long `PutTraceSegments` took, failures included |
-//! | `xray_batch_segments` | histogram | documents in a batch; its count is the number of batches sent |
-//! | `xray_sent_bytes_total` | counter | bytes of the request bodies that X-Ray took |
-//! | `xray_last_success_timestamp_seconds` | gauge | when `PutTraceSegments` last succeeded, in Unix time; not there before |
-//! | `xray_seconds_since_last_success` | gauge | the same as an age |
-//! | `xray_http_requests_total{route,code}` | counter | requests on the TCP port |
-//! | `xray_http_connections` | gauge | connections that are open on it |
-//! | `xray_http_connections_ended_total{reason}` | counter | those that ended in another way than by their client's will |
+//! The table in the README lists them; a test compares it with the page.
 
 mod source;
 
@@ -47,7 +15,7 @@ use crate::ledger::histogram::Histogram;
 use crate::ledger::http::{Ending, HttpCounts};
 use crate::ledger::outcome::ErrorClass;
 use crate::ledger::{DropReason, RejectReason};
-use crate::pipeline::intake::depth::{Depth, SpoolDepth};
+use crate::pipeline::lane::depth::{Depth, SpoolDepth};
 
 pub use source::Source;
 

@@ -46,7 +46,7 @@ impl Source {
         render(&Observed {
             totals: self.summary.totals(),
             unprocessed: ledger.unprocessed_by_code(),
-            depth: self.summary.intake.depth(),
+            depth: self.summary.lane.depth(),
             http: ledger.http.snapshot(),
             is_ready: self.health.unmet(&calls, now).is_empty(),
             calls,

@@ -12,7 +12,6 @@
 
 mod source;
 
-use std::error::Error;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -34,16 +33,9 @@ const REFRESH_PAUSE: Duration = Duration::from_secs(30);
 const UNUSABLE_BEFORE_EXPIRY: Duration = Duration::from_secs(10);
 
 /// Why there are no credentials: one line, without secrets.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
 pub(crate) struct CredentialsFailure(pub(crate) String);
-
-impl fmt::Display for CredentialsFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl Error for CredentialsFailure {}
 
 /// Credentials and the words for where they come from.
 #[derive(Debug, Clone)]
@@ -55,10 +47,10 @@ pub(crate) struct Found {
 /// The shared credentials. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct CachedCredentials {
-    shared: Arc<Shared>,
+    shared: Arc<Cache>,
 }
 
-struct Shared {
+struct Cache {
     source: CredentialsSource,
     state: Mutex<State>,
     /// Held while the chain runs, so that it runs once however many calls wait for it.
@@ -126,7 +118,7 @@ impl State {
 impl CachedCredentials {
     pub(crate) fn new(source: CredentialsSource) -> Self {
         Self {
-            shared: Arc::new(Shared {
+            shared: Arc::new(Cache {
                 source,
                 state: Mutex::default(),
                 loading: tokio::sync::Mutex::default(),

@@ -18,8 +18,9 @@ use aws_types::os_shim_internal::{Env, Fs};
 use super::{CredentialsFailure, Found};
 use crate::aws::Limits;
 use crate::config::Environment;
+use crate::logs::sanitize_lines;
 use crate::net::client::connector::ConnectError;
-use crate::net::client::error::{causes, find_cause, quoted, told};
+use crate::net::client::error::{causes, find_cause, told};
 use crate::net::client::pooled::PooledClient;
 
 /// The session name the official daemon gives to an assumed role; people find it in CloudTrail by that.
@@ -100,7 +101,7 @@ impl CredentialsSource {
                 description: place,
             });
         };
-        let shown_role = quoted(role, SHOWN_NAME_MAX_CHARS);
+        let shown_role = sanitize_lines(role, SHOWN_NAME_MAX_CHARS);
         let provider = Box::pin(
             AssumeRoleProvider::builder(role)
                 .session_name(SESSION_NAME)
@@ -128,7 +129,7 @@ impl CredentialsSource {
                     "no AWS credentials: none in the environment variables AWS_ACCESS_KEY_ID and \
                      AWS_SECRET_ACCESS_KEY, the AWS profile \"{}\", a web identity token, the container endpoint, or \
                      EC2 instance metadata; set one of these up",
-                    quoted(self.profile_name(), SHOWN_NAME_MAX_CHARS)
+                    sanitize_lines(self.profile_name(), SHOWN_NAME_MAX_CHARS)
                 );
             }
             // The chain drops file and line of a mistake in a profile file, so that is read once more.
@@ -145,7 +146,7 @@ impl CredentialsSource {
         let set_up: Vec<String> = SOURCE_VARIABLES
             .iter()
             .filter_map(|name| Some((name, self.environment.get(name)?)))
-            .map(|(name, value)| format!("{name}={}", quoted(value, SHOWN_NAME_MAX_CHARS)))
+            .map(|(name, value)| format!("{name}={}", sanitize_lines(value, SHOWN_NAME_MAX_CHARS)))
             .collect();
         match set_up.as_slice() {
             [] => format!("cannot load AWS credentials: {said}"),
@@ -163,7 +164,7 @@ fn reason(error: &CredentialsError) -> String {
     if let Some(answer) = find_cause::<ErrorMetadata>(error)
         && let (Some(code), Some(message)) = (answer.code(), answer.message())
     {
-        return quoted(&format!("{code}: {message}"), SHOWN_REASON_MAX_CHARS);
+        return sanitize_lines(&format!("{code}: {message}"), SHOWN_REASON_MAX_CHARS);
     }
     if let Some(connecting) = find_cause::<ConnectError>(error) {
         return connecting.to_string();
@@ -184,7 +185,10 @@ fn description(credentials: &Credentials, profile: &str) -> String {
         .unwrap_or_default();
     let mut places: Vec<&str> = features.iter().filter_map(place).collect();
     if features.contains(&AwsCredentialFeature::CredentialsProfile) {
-        let profile = format!("the AWS profile \"{}\"", quoted(profile, SHOWN_NAME_MAX_CHARS));
+        let profile = format!(
+            "the AWS profile \"{}\"",
+            sanitize_lines(profile, SHOWN_NAME_MAX_CHARS)
+        );
         return match places.as_slice() {
             [] => profile,
             places => format!("{profile} ({})", places.join(", ")),

@@ -16,15 +16,13 @@
 //! 7, and asks it for the telemetry even when the region is known; here the two addresses, 6 and 7, are asked for at
 //! most two seconds each, and only when nothing before them has an answer.
 
-use std::fmt;
-
 use aws_config::profile::{self, ProfileSet};
 use aws_runtime::env_config::file::EnvConfigFiles;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_types::os_shim_internal::{Env, Fs};
 
 use super::metadata::{self, Limits};
-use crate::config::{Config, Environment};
+use crate::config::{Environment, XRayConfig};
 use crate::logs::sanitize;
 
 #[cfg(test)]
@@ -46,16 +44,25 @@ pub struct ResolvedRegion {
 }
 
 /// Why the daemon does not know where to send.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RegionError {
     /// A setting that cannot be a region. It stands before the other sources, so they are not asked.
+    #[error(
+        "The region \"{value}\" from {source} is not a region: it becomes part of a host name and may hold lower-case \
+         letters, digits and hyphens only, such as us-east-1."
+    )]
     Invalid {
         /// The setting's value, escaped and shortened.
         value: String,
         /// Where it was set.
-        source: String,
+        r#source: String,
     },
     /// No source has one.
+    #[error(
+        "Cannot fetch region variable from config file, environment variables, ecs metadata, or ec2 metadata. \
+         Tried: {}. Give the region with -n, with Region in the configuration file or with AWS_REGION.",
+        listed(.tried)
+    )]
     NotFound {
         /// Every source and what it said, in the order asked.
         tried: Vec<Attempt>,
@@ -71,31 +78,13 @@ pub struct Attempt {
     pub said: String,
 }
 
-impl fmt::Display for RegionError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Invalid { value, source } => write!(
-                f,
-                "The region \"{value}\" from {source} is not a region: it becomes part of a host name and may hold \
-                 lower-case letters, digits and hyphens only, such as us-east-1."
-            ),
-            Self::NotFound { tried } => {
-                f.write_str(
-                    "Cannot fetch region variable from config file, environment variables, ecs metadata, or ec2 \
-                     metadata. Tried",
-                )?;
-                for (at, Attempt { source, said }) in tried.iter().enumerate() {
-                    write!(f, "{} {source} ({said})", if at == 0 { ":" } else { "," })?;
-                }
-                f.write_str(
-                    ". Give the region with -n, with Region in the configuration file or with AWS_REGION.",
-                )
-            }
-        }
-    }
+fn listed(tried: &[Attempt]) -> String {
+    let shown: Vec<String> = tried
+        .iter()
+        .map(|Attempt { source, said }| format!("{source} ({said})"))
+        .collect();
+    shown.join(", ")
 }
-
-impl std::error::Error for RegionError {}
 
 /// Finds the region, in the order above; within five seconds whatever the metadata addresses do.
 ///
@@ -105,7 +94,7 @@ impl std::error::Error for RegionError {}
 /// # Errors
 /// A setting is not a region, or no source has one.
 pub async fn resolve(
-    config: &Config,
+    config: &XRayConfig,
     environment: &Environment,
     http: &SharedHttpClient,
 ) -> Result<ResolvedRegion, RegionError> {
@@ -113,7 +102,7 @@ pub async fn resolve(
 }
 
 async fn resolve_within(
-    config: &Config,
+    config: &XRayConfig,
     environment: &Environment,
     http: &SharedHttpClient,
     limits: Limits,
@@ -139,7 +128,7 @@ async fn resolve_within(
     match &profiles {
         Ok(profiles) => match region_of_profile(profiles) {
             Some((region, name)) => {
-                let source = format!("profile {}", shown(name));
+                let source = format!("profile {}", sanitize(name, SHOWN_REGION_MAX_CHARS));
                 if let Some(found) = search.setting(region, &source, &source)? {
                     return Ok(found);
                 }
@@ -190,7 +179,7 @@ impl Search {
         }
         if !is_region(region) {
             return Err(RegionError::Invalid {
-                value: shown(region),
+                value: sanitize(region, SHOWN_REGION_MAX_CHARS),
                 source: source.to_owned(),
             });
         }
@@ -207,7 +196,13 @@ impl Search {
         match answer {
             Ok(region) if is_region(region.trim()) => Some(found(region.trim(), source, official)),
             Ok(region) => {
-                self.failed(source, format!("\"{}\" is not a region", shown(&region)));
+                self.failed(
+                    source,
+                    format!(
+                        "\"{}\" is not a region",
+                        sanitize(&region, SHOWN_REGION_MAX_CHARS)
+                    ),
+                );
                 None
             }
             Err(said) => {
@@ -268,7 +263,7 @@ async fn load_profiles(environment: &Environment) -> Result<ProfileSet, String> 
     .map_err(|err| {
         let said = std::error::Error::source(&err).map_or_else(|| err.to_string(), ToString::to_string);
         let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
-        sanitize(said.as_bytes(), 300)
+        sanitize(said, 300)
     })
 }
 
@@ -292,13 +287,9 @@ fn region_of_profile(profiles: &ProfileSet) -> Option<(&str, &str)> {
 fn no_region_in(profiles: &ProfileSet, environment: &Environment) -> String {
     let name = profiles.selected_profile();
     let file = environment.get("AWS_CONFIG_FILE").unwrap_or("~/.aws/config");
-    let (shown_name, shown_file) = (shown(name), sanitize(file.as_bytes(), 200));
+    let (shown_name, shown_file) = (sanitize(name, SHOWN_REGION_MAX_CHARS), sanitize(file, 200));
     match profiles.get_profile(name) {
         Some(_) => format!("no region in profile {shown_name} of {shown_file}"),
         None => format!("no profile {shown_name} in {shown_file}"),
     }
-}
-
-fn shown(text: &str) -> String {
-    sanitize(text.as_bytes(), SHOWN_REGION_MAX_CHARS)
 }

@@ -2,7 +2,7 @@
 
 /// One file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Asset {
+pub(crate) struct Asset {
     /// With the character set.
     pub content_type: &'static str,
     /// As served.
@@ -11,7 +11,7 @@ pub struct Asset {
 
 /// Headers of every file: nothing from elsewhere is loaded, asked or shown, no text becomes markup, and nothing may show
 /// the page in a frame.
-pub const HEADERS: [(&str, &str); 4] = [
+pub(crate) const HEADERS: [(&str, &str); 4] = [
     (
         "content-security-policy",
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri \
@@ -90,7 +90,7 @@ assets! {
 
 /// The file at a path of the port.
 #[must_use]
-pub fn asset(path: &str) -> Option<Asset> {
+pub(crate) fn asset(path: &str) -> Option<Asset> {
     if path == "/" {
         return Some(INDEX);
     }

@@ -34,7 +34,7 @@ use crate::net::server::refusals::{Bounded, and_more};
 use crate::net::server::{self, Function, Watch};
 
 /// What all connections share.
-pub(super) struct Shared {
+pub(super) struct Site {
     service: Arc<Mutex<Service>>,
     changed: watch::Sender<()>,
     guard: Guard,
@@ -45,7 +45,7 @@ pub(super) struct Shared {
     refused: Bounded,
 }
 
-impl Shared {
+impl Site {
     /// `metrics` are those of the daemon in this process; the port counts with it.
     pub(super) fn new(service: Arc<Mutex<Service>>, guard: Guard, about: About, metrics: Source) -> Self {
         Self {
@@ -93,7 +93,7 @@ impl Shared {
 
 /// Serves within [`limits::CONNECTIONS`] until `stop` fires or is dropped and what is being answered then is answered;
 /// dropping the future cuts the rest.
-pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: oneshot::Receiver<()>) {
+pub(super) async fn serve(listener: TcpListener, shared: Arc<Site>, stop: oneshot::Receiver<()>) {
     let watch = Counted {
         counted: api::Counted(Arc::clone(shared.metrics.ledger())),
         refused: Bounded::default(),

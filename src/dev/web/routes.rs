@@ -13,12 +13,12 @@ use tokio::sync::mpsc;
 use xray_service::console::{self, Query, Wrong};
 use xray_service::service::Operation;
 
-use super::Shared;
+use super::Site;
 use super::limits::{CALLS, SMALL_CALL_MAX_BYTES};
 use crate::dev::page;
 use crate::ledger::http::Route;
-use crate::net::server::answer::{self, Answer};
-use crate::net::server::body::{self, Body};
+use crate::net::server::answer::{self, Answer, Body};
+use crate::net::server::body;
 use crate::net::server::guard::Refusal;
 
 /// How long changes gather before the page hears of them: faster than anyone reads, and few enough to draw.
@@ -27,7 +27,7 @@ const GATHER: Duration = Duration::from_millis(100);
 /// Pieces of events that may wait for a browser that reads slowly; then it is the store that is asked less often.
 const PIECES: usize = 4;
 
-pub(super) async fn answer(shared: &Arc<Shared>, request: Request<Incoming>) -> Answer {
+pub(super) async fn answer(shared: &Arc<Site>, request: Request<Incoming>) -> Answer {
     let (head, body) = request.into_parts();
     let route = route(&head);
     let answer = match shared.guard.check(&head) {
@@ -67,7 +67,7 @@ fn route(head: &Parts) -> Route {
     }
 }
 
-async fn answer_to(shared: &Arc<Shared>, route: Route, head: &Parts, body: Incoming) -> Answer {
+async fn answer_to(shared: &Arc<Site>, route: Route, head: &Parts, body: Incoming) -> Answer {
     let path = head.uri.path();
     match route {
         Route::Healthz => json(StatusCode::OK, &json!({"status": "ok"})),
@@ -110,7 +110,7 @@ fn is_link_to_page(head: &Parts) -> bool {
 }
 
 /// A call of the API.
-async fn called(shared: &Shared, head: &Parts, body: Incoming) -> Answer {
+async fn called(shared: &Site, head: &Parts, body: Incoming) -> Answer {
     let path = head.uri.path();
     if (body.size_hint().upper()).is_some_and(|bytes| bytes <= SMALL_CALL_MAX_BYTES as u64) {
         return match body::read(head, body, SMALL_CALL_MAX_BYTES, CALLS.time).await {
@@ -125,7 +125,7 @@ async fn called(shared: &Shared, head: &Parts, body: Incoming) -> Answer {
     }
 }
 
-fn api(shared: &Shared, path: &str, body: &[u8]) -> Answer {
+fn api(shared: &Site, path: &str, body: &[u8]) -> Answer {
     let xray_service::answer::Answer {
         status,
         error_type,
@@ -140,7 +140,7 @@ fn api(shared: &Shared, path: &str, body: &[u8]) -> Answer {
 }
 
 /// What the page asks.
-fn asked(shared: &Arc<Shared>, head: &Parts) -> Answer {
+fn asked(shared: &Arc<Site>, head: &Parts) -> Answer {
     let query = console::query(head.uri.query().unwrap_or_default());
     let path = head.uri.path();
     let answer = match path {
@@ -168,7 +168,7 @@ fn asked(shared: &Arc<Shared>, head: &Parts) -> Answer {
 }
 
 /// Server-sent events about what changes from now on, until the browser leaves.
-fn events(shared: &Arc<Shared>, query: &Query) -> Result<Answer, Wrong> {
+fn events(shared: &Arc<Site>, query: &Query) -> Result<Answer, Wrong> {
     let filter = console::filter(query)?;
     let only = query.get("trace").filter(|id| !id.is_empty()).cloned();
     let (pieces, stream) = mpsc::channel(PIECES);

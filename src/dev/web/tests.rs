@@ -16,12 +16,12 @@ use crate::ledger::Ledger;
 use crate::logs::testing::LogLines;
 use crate::net::server::connection;
 use crate::pipeline::budget::Budget;
-use crate::pipeline::intake::Intake;
+use crate::pipeline::lane::Lane;
 
-fn shared() -> Arc<Shared> {
+fn shared() -> Arc<Site> {
     let ledger = Arc::new(Ledger::default());
     let summary = Arc::new(Summary {
-        intake: Arc::new(Intake::new(Budget::of_mb(16), Arc::clone(&ledger))),
+        lane: Arc::new(Lane::new(Budget::of_mb(16), Arc::clone(&ledger))),
         ledger,
         kernel_drops: None,
     });
@@ -33,12 +33,12 @@ fn shared() -> Arc<Shared> {
     };
     let service = Arc::new(Mutex::new(Service::new(Limits::default())));
     let metrics = Source::new(summary, Arc::new(Health::default()));
-    Arc::new(Shared::new(service, Guard::default(), about, metrics))
+    Arc::new(Site::new(service, Guard::default(), about, metrics))
 }
 
 /// A port that serves.
 struct Port {
-    shared: Arc<Shared>,
+    shared: Arc<Site>,
     address: SocketAddr,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<()>,
@@ -334,11 +334,11 @@ async fn at_the_end_streams_and_idle_connections_close_and_what_is_asked_is_answ
 }
 
 /// A connection in memory, for tests about time.
-fn connection(shared: &Arc<Shared>) -> DuplexStream {
+fn connection(shared: &Arc<Site>) -> DuplexStream {
     let (client, stream) = tokio::io::duplex(1 << 16);
     let shared = Arc::clone(shared);
     tokio::spawn(async move {
-        let own = Arc::new(connection::Shared::new(tokio::time::Instant::now().into_std()));
+        let own = Arc::new(connection::Clocked::new(tokio::time::Instant::now().into_std()));
         let (_stop, stopped) = watch::channel(false);
         connection::serve(stream, own, limits::CONNECTIONS, stopped, |request| {
             routes::answer(&shared, request)

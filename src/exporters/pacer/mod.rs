@@ -159,22 +159,5 @@ fn back_off(doublings: u32, jitter: f64) -> Duration {
     bound.mul_f64(jitter.clamp(0.0, 1.0)).max(FLOOR)
 }
 
-/// Whether an unprocessed segment's error code says that the service was at fault or throttled, so that sending the
-/// segment again can help. The service's list of codes is not published; these words are in those of its errors.
-#[must_use]
-pub fn code_may_pass(code: &str) -> bool {
-    [
-        "Throttl",
-        "Internal",
-        "Unavailable",
-        "Timeout",
-        "ServerError",
-        "LimitExceeded",
-        "TooManyRequests",
-    ]
-    .iter()
-    .any(|word| code.contains(word))
-}
-
 #[cfg(test)]
 mod tests;

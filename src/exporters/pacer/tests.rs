@@ -126,28 +126,6 @@ fn before_the_end_the_back_off_starts_anew() {
     assert_eq!(pacer.may_start(now, 0), Start::At(now + MS(200)));
 }
 
-#[test]
-fn only_codes_that_blame_the_service_are_worth_another_try() {
-    for code in [
-        "ThrottledException",
-        "InternalFailure",
-        "ServiceUnavailable",
-        "RequestTimeout",
-    ] {
-        assert!(code_may_pass(code), "{code}");
-    }
-    for code in [
-        "ParseError",
-        "MissingId",
-        "InvalidName",
-        "InvalidTraceId",
-        "InvalidSegment",
-        "",
-    ] {
-        assert!(!code_may_pass(code), "{code}");
-    }
-}
-
 proptest! {
     #[test]
     fn a_batch_is_held_back_within_the_bounds(attempts in 1_u32.., jitter in 0.0..1.0_f64) {

@@ -1,32 +1,30 @@
 //! Takes batches, keeps the right number of calls in flight, and settles every document in the ledger.
 //!
-//! It knows no HTTP: a call is a [`PutSegments`], an answer says what became of the documents.
+//! It knows no destination: a call is an [`Exporter`]'s, an answer says what became of the documents. In log lines a
+//! document is a segment, as the official daemon says it.
 
-use std::future::Future;
+use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{self, JoinError, JoinSet};
 
+use crate::exporters::Exporter;
+use crate::exporters::answer::{Answer, Unprocessed};
 use crate::exporters::error::PutError;
-use crate::exporters::pacer::{DEFAULT_MAX_CONCURRENCY, Outage, Pacer, Start, code_may_pass};
-use crate::exporters::xray::documents::{self, Description};
-use crate::exporters::xray::{PutAnswer, Unprocessed, XRay};
+use crate::exporters::pacer::{DEFAULT_MAX_CONCURRENCY, Outage, Pacer, Start};
 use crate::ledger::calls::{Ended, Failure};
 use crate::ledger::{DropReason, Ledger};
 use crate::logs;
-use crate::logs::LineBudget;
-use crate::pipeline::batch::{Batch, body};
-use crate::pipeline::intake::Intake;
-use crate::pipeline::queue::Next;
+use crate::logs::{LineBudget, Reminder};
+use crate::pipeline::batch::Batch;
+use crate::pipeline::batch::encoding::{Description, Encoding as _};
+use crate::pipeline::lane::Lane;
+use crate::pipeline::queue::{Flight, Next};
 use crate::pipeline::spool::DRAIN_INTERVAL;
-
-/// The least time between two lines about failing calls.
-const OUTAGE_REMINDER: Duration = Duration::from_secs(60);
 
 /// An outage that comes sooner after the last line is said once it has lasted this long: an endpoint that fails every
 /// tenth call would fill the log otherwise.
@@ -39,18 +37,6 @@ const MAX_REDELIVERIES: u32 = 3;
 /// dozen batches, and an end to it where everything is refused.
 const MAX_SPLITS: usize = 100;
 
-/// One PutTraceSegments call.
-pub trait PutSegments: Clone + Send + Sync + 'static {
-    /// Sends `body`, a finished request body, once.
-    fn put(&self, body: Bytes) -> impl Future<Output = Result<PutAnswer, PutError>> + Send;
-}
-
-impl PutSegments for XRay {
-    async fn put(&self, body: Bytes) -> Result<PutAnswer, PutError> {
-        self.put_trace_segments(body).await
-    }
-}
-
 /// What the sender is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
@@ -60,15 +46,17 @@ pub enum Phase {
     Draining,
 }
 
-/// Sends what `intake` holds until it is drained. Dropping the future abandons what is left; the caller accounts for it.
+/// Sends what a lane holds until it is drained. Dropping the future abandons what is left; the caller accounts for it.
 #[derive(Debug)]
-pub struct Sender<C> {
-    client: C,
-    intake: Arc<Intake>,
+pub struct Sender<X: Exporter> {
+    exporter: X,
+    lane: Arc<Lane<X::Encoding>>,
     ledger: Arc<Ledger>,
     pacer: Pacer,
-    calls: JoinSet<Call>,
-    outage_said_at: Option<Instant>,
+    calls: JoinSet<Result<Answer, PutError>>,
+    /// What each of them is for. Not in the call, so that one that panics takes nothing with it.
+    flights: HashMap<task::Id, Started>,
+    outage_reminder: Reminder,
     outage_said: bool,
     splits_left: usize,
     refused_lines: LineBudget,
@@ -77,32 +65,32 @@ pub struct Sender<C> {
     ask_spool_at: Option<Instant>,
 }
 
-/// A call that has ended.
+/// A call that runs.
 #[derive(Debug)]
-struct Call {
-    batch: Batch,
-    started: Instant,
-    result: Result<PutAnswer, PutError>,
+struct Started {
+    flight: Flight,
+    at: Instant,
 }
 
-impl<C: PutSegments> Sender<C> {
-    /// At most `concurrency` calls in flight; without it, as many as the endpoint bears up to
-    /// [`DEFAULT_MAX_CONCURRENCY`].
+impl<X: Exporter> Sender<X> {
+    /// Sends what `lane` holds to `exporter`, at most `concurrency` calls in flight; without it, as many as the endpoint
+    /// bears up to [`DEFAULT_MAX_CONCURRENCY`].
     #[must_use]
     pub fn new(
-        client: C,
-        intake: Arc<Intake>,
+        exporter: X,
+        lane: Arc<Lane<X::Encoding>>,
         ledger: Arc<Ledger>,
         concurrency: Option<NonZeroUsize>,
     ) -> Self {
         let max = concurrency.map_or(DEFAULT_MAX_CONCURRENCY, NonZeroUsize::get);
         Self {
-            client,
-            intake,
+            exporter,
+            lane,
             ledger,
             pacer: Pacer::new(max),
             calls: JoinSet::new(),
-            outage_said_at: None,
+            flights: HashMap::new(),
+            outage_reminder: Reminder::default(),
             outage_said: false,
             splits_left: MAX_SPLITS,
             refused_lines: LineBudget::default(),
@@ -127,16 +115,16 @@ impl<C: PutSegments> Sender<C> {
                 timer.as_mut().reset(at.into());
             }
             tokio::select! {
-                Some(ended) = self.calls.join_next() => self.settle(ended),
+                Some(ended) = self.calls.join_next_with_id() => self.settle(ended),
                 () = &mut timer, if matches!(wait, Wait::Until(_)) => {}
-                () = self.intake.sealed(), if !draining => {}
+                () = self.lane.sealed(), if !draining => {}
                 changed = phase.changed(), if !draining => {
                     // A dropped other end means the same: nobody will give us more.
                     draining = changed.is_err() || *phase.borrow_and_update() == Phase::Draining;
                     if draining {
                         // Whatever was held back gets its chance before the end.
                         self.pacer.hurry(now());
-                        self.intake.release();
+                        self.lane.release();
                     }
                 }
             }
@@ -148,12 +136,12 @@ impl<C: PutSegments> Sender<C> {
         loop {
             match self.pacer.may_start(now, self.calls.len()) {
                 Start::WhenOneEnds => return Wait::ForCalls,
-                Start::At(at) if self.intake.waiting_documents() > 0 => return Wait::Until(at),
+                Start::At(at) if self.lane.waiting_documents() > 0 => return Wait::Until(at),
                 Start::At(_) => return Wait::ForBatches,
                 Start::Now => {}
             }
-            match self.intake.take(now) {
-                Next::Ready(batch) => self.start(batch, now),
+            match self.lane.take(now) {
+                Next::Ready(flight) => self.start(flight, now),
                 Next::NotBefore(at) => return Wait::Until(at),
                 Next::Empty => return Wait::ForBatches,
             }
@@ -163,14 +151,14 @@ impl<C: PutSegments> Sender<C> {
     /// Asks the spool for a batch if there is one, and room for it beside the live traffic: while no call fails, half of
     /// the calls and half of the memory at most. Says when to try again, if time alone is what it takes.
     fn ask_spool(&mut self, now: Instant) -> Option<Instant> {
-        let spool = self.intake.spool()?;
+        let spool = self.lane.spool()?;
         // During an outage nothing but a probe, when memory has none.
         let answers = self.pacer.outage().is_none()
-            || (self.calls.is_empty() && self.intake.waiting_documents() == 0 && spool.out() == 0);
+            || (self.calls.is_empty() && self.lane.waiting_documents() == 0 && spool.out() == 0);
         let may_ask = answers
             && spool.waiting_files() > 0
             && spool.out() < (self.pacer.limit() / 2).max(1)
-            && self.intake.has_room();
+            && self.lane.has_room();
         if !may_ask {
             return None;
         }
@@ -182,39 +170,34 @@ impl<C: PutSegments> Sender<C> {
         self.ask_spool_at
     }
 
-    fn start(&mut self, batch: Batch, started: Instant) {
-        let client = self.client.clone();
+    fn start(&mut self, flight: Flight, at: Instant) {
+        let exporter = self.exporter.clone();
+        let body = flight.body.clone();
         self.ledger
-            .call_started(batch.documents, batch.attempts > 0 || batch.redeliveries > 0);
-        self.calls.spawn(async move {
-            let result = client.put(batch.body.clone()).await;
-            Call {
-                batch,
-                started,
-                result,
-            }
-        });
+            .call_started(flight.documents, flight.attempts > 0 || flight.redeliveries > 0);
+        let call = self.calls.spawn(async move { exporter.put(body).await });
+        self.flights.insert(call.id(), Started { flight, at });
     }
 
-    fn settle(&mut self, ended: Result<Call, tokio::task::JoinError>) {
+    fn settle(&mut self, ended: Result<(task::Id, Result<Answer, PutError>), JoinError>) {
         let in_flight = self.calls.len() + 1;
-        let Ok(Call {
-            batch,
-            started,
-            result,
-        }) = ended.inspect_err(|error| {
-            // Only a panic in the call itself leads here; its documents stay pending and show in the last line.
-            self.ledger.call_lost();
-            tracing::error!("A call ended in a way that it should not: {error}");
-        })
-        else {
+        let (id, result) = match ended {
+            Ok((id, result)) => (id, Ok(result)),
+            Err(error) => (error.id(), Err(error)),
+        };
+        // Each call that was started is there, once.
+        let Some(Started { flight, at: started }) = self.flights.remove(&id) else {
             return;
+        };
+        let result = match result {
+            Ok(result) => result,
+            Err(error) => return self.lost(&flight, started, &error),
         };
         let at = now();
         self.ledger.call_ended(Ended {
             at,
             duration: at.saturating_duration_since(started),
-            body_bytes: batch.body.len(),
+            body_bytes: flight.body.len(),
             failure: result.as_ref().err().map(|error| Failure {
                 class: error.class,
                 status: error.status,
@@ -226,44 +209,52 @@ impl<C: PutSegments> Sender<C> {
                 if let Some(outage) = self.pacer.succeeded(in_flight) {
                     self.say_over(&outage);
                 }
-                self.account_for(&batch, started, &answer);
+                self.account_for(&flight, started, &answer);
             }
-            Err(error) if error.class.is_retriable() => self.try_again(batch, started, &error),
+            Err(error) if error.class.is_retriable() => self.try_again(&flight, started, &error),
             Err(error) => {
                 // The endpoint answers; it is this body that it does not want.
                 if let Some(outage) = self.pacer.succeeded(in_flight) {
                     self.say_over(&outage);
                 }
-                self.refused(&batch, &error);
+                self.refused(&flight, &error);
             }
         }
+    }
+
+    /// A call panicked: nobody knows what became of its documents, so they are sent again.
+    fn lost(&mut self, flight: &Flight, started: Instant, error: &JoinError) {
+        self.ledger.call_lost();
+        tracing::error!("A call ended in a way that it should not: {error}");
+        self.put_back(flight, started, None, now());
     }
 
     /// A batch is refused for good: the fault is in one of its documents, so it is halved until that one is alone.
     ///
     /// A batch of n documents costs at most 2(n-1) extra calls, when all are bad; and after [`MAX_SPLITS`] splits
     /// without an accepted call in between the fault is not in single documents, and whole batches are dropped.
-    fn refused(&mut self, batch: &Batch, error: &PutError) {
+    fn refused(&mut self, flight: &Flight, error: &PutError) {
         if self.splits_left > 0
-            && let Some(halves) = batch.halves()
+            && let Some(halves) = Batch::halves::<X::Encoding>(&flight.body, flight.opened_at)
         {
             self.splits_left -= 1;
             tracing::debug!(
-                segments = batch.documents,
+                segments = flight.documents,
                 "Sending segment batch failed with: {}; trying its {} segments in two halves",
                 error.message,
-                batch.documents
+                flight.documents
             );
-            self.intake.replace(batch, halves, now());
+            self.lane.replace(flight.ticket, halves, now());
             return;
         }
-        let segments = batch.documents;
-        self.ledger.add_dropped(DropReason::Refused, segments as u64);
-        self.intake.settle(batch);
+        let segments = flight.documents;
+        if self.lane.settle(flight.ticket) {
+            self.ledger.add_dropped(DropReason::Refused, segments as u64);
+        }
         let Some(left_out) = self.refused_lines.allow(now()) else {
             return;
         };
-        let what = match documents::describe(&batch.body).as_slice() {
+        let what = match X::Encoding::describe(&flight.body).as_slice() {
             [only] => format!("segment {only}"),
             _ => format!("its {segments} segments"),
         };
@@ -276,13 +267,14 @@ impl<C: PutSegments> Sender<C> {
     }
 
     /// Settles the documents of an answered call; those that may yet be processed go back to the queue.
-    fn account_for(&mut self, batch: &Batch, started: Instant, answer: &PutAnswer) {
-        let segments = batch.documents;
+    fn account_for(&mut self, flight: &Flight, started: Instant, answer: &Answer) {
+        let segments = flight.documents;
         let seconds = now().duration_since(started).as_secs_f64();
         self.splits_left = MAX_SPLITS;
         if answer.unprocessed.is_empty() {
-            self.ledger.add_sent(segments as u64);
-            self.intake.settle(batch);
+            if self.lane.settle(flight.ticket) {
+                self.ledger.add_sent(segments as u64);
+            }
             tracing::info!(
                 segments,
                 seconds,
@@ -298,10 +290,10 @@ impl<C: PutSegments> Sender<C> {
             seconds,
             "Sent batch of {segments} segments but had {unprocessed} Unprocessed segments ({seconds:.3} seconds)"
         );
-        let described = documents::describe(&batch.body);
-        let raw = body::documents(&batch.body).unwrap_or_default();
+        let described = X::Encoding::describe(&flight.body);
+        let raw = X::Encoding::documents(&flight.body).unwrap_or_default();
         let mut named = vec![false; described.len()];
-        let mut again = Vec::new();
+        let (mut again, mut given_up) = (Vec::new(), Vec::new());
         for left in answer.unprocessed.iter().take(segments) {
             let place = left.id.as_ref().and_then(|id| {
                 (0..described.len()).find(|&place| !named[place] && described[place].id.as_ref() == Some(id))
@@ -310,43 +302,51 @@ impl<C: PutSegments> Sender<C> {
                 named[place] = true;
             }
             let code = left.error_code.as_deref();
-            let retried = batch.redeliveries < MAX_REDELIVERIES && code.is_some_and(code_may_pass);
+            let retried = flight.redeliveries < MAX_REDELIVERIES && left.class.is_retriable();
             let document = place.and_then(|place| raw.get(place)).filter(|_| retried);
             match document {
                 Some(document) => again.push(*document),
-                None => self.ledger.add_unprocessed(code),
+                None => given_up.push(code),
             }
             if let Some(left_out) = self.unprocessed_lines.allow(now()) {
                 let segment = place.map(|place| &described[place]);
                 say_unprocessed(left, segment, document.is_some(), left_out);
             }
         }
-        self.ledger.add_sent((segments - unprocessed) as u64);
-        match Batch::of_documents(&again, batch.opened_at) {
+        let landed = match Batch::of_documents::<X::Encoding>(&again, flight.opened_at) {
             Some(mut part) => {
-                part.redeliveries = batch.redeliveries + 1;
+                part.redeliveries = flight.redeliveries + 1;
                 part.not_before = Some(Pacer::hold_back(now(), part.redeliveries, fastrand::f64()));
-                self.intake.replace(batch, [part], now());
+                self.lane.replace(flight.ticket, [part], now())
             }
-            None => self.intake.settle(batch),
+            None => self.lane.settle(flight.ticket),
+        };
+        if landed {
+            self.ledger.add_sent((segments - unprocessed) as u64);
+            for code in given_up {
+                self.ledger.add_unprocessed(code);
+            }
         }
     }
 
-    fn try_again(&mut self, mut batch: Batch, started: Instant, error: &PutError) {
+    /// A call failed in a way that may pass: its batch goes back, to be sent again after a while.
+    fn put_back(&mut self, flight: &Flight, started: Instant, retry_after: Option<Duration>, now: Instant) {
+        self.pacer.failed(now, started, retry_after, fastrand::f64());
+        let not_before = Pacer::hold_back(now, flight.attempts.saturating_add(1), fastrand::f64());
+        self.lane.put_back(flight.ticket, Some(not_before), now);
+    }
+
+    fn try_again(&mut self, flight: &Flight, started: Instant, error: &PutError) {
         let now = now();
-        self.pacer
-            .failed(now, started, error.retry_after, fastrand::f64());
-        batch.attempts += 1;
-        batch.not_before = Some(Pacer::hold_back(now, batch.attempts, fastrand::f64()));
-        self.intake.put_back(batch, now);
+        self.put_back(flight, started, error.retry_after, now);
         let Some(outage) = self.pacer.outage() else { return };
         let lasts = now.duration_since(outage.since);
-        let said_lately = self.outage_said_at.is_some_and(|at| now < at + OUTAGE_REMINDER);
+        let said_lately = self.outage_reminder.was_said_lately(now);
         if said_lately && (self.outage_said || lasts < OUTAGE_CERTAIN) {
             tracing::debug!("Sending segment batch failed with: {}", error.message);
             return;
         }
-        self.outage_said_at = Some(now);
+        self.outage_reminder = Reminder::said(now);
         self.outage_said = true;
         let counts = self.ledger.snapshot();
         let (waiting, spooled) = (counts.pending(), counts.spooled);

@@ -19,10 +19,12 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use crate::aws::credentials::CredentialsFailure;
+use crate::exporters::answer::{Answer, Unprocessed};
 use crate::exporters::error::{PutError, RETRY_AFTER_MAX};
 use crate::ledger::outcome::ErrorClass;
+use crate::logs::sanitize_lines;
 use crate::net::client::connector::{ConnectError, io_class};
-use crate::net::client::error::{find_cause, quoted, told};
+use crate::net::client::error::{find_cause, told};
 
 /// The longest part of an unexpected body that a message shows, in characters.
 const SHOWN_BODY_MAX_CHARS: usize = 120;
@@ -33,29 +35,9 @@ const TAKEN_TEXT_MAX_CHARS: usize = 300;
 /// How much of a 503's body is looked at for a word about slowing down, in bytes.
 const SLOW_DOWN_WITHIN_BYTES: usize = 4096;
 
-/// What the service said of a body it took.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PutAnswer {
-    /// The documents it did not take.
-    pub unprocessed: Vec<Unprocessed>,
-    /// AWS's id of the call, for support requests.
-    pub request_id: Option<String>,
-}
-
-/// A document that the service did not take. All texts are one line each, control characters escaped.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unprocessed {
-    /// The segment's id; missing when the service found none, as in what is no JSON.
-    pub id: Option<String>,
-    /// Why, as a code.
-    pub error_code: Option<String>,
-    /// Why, in words.
-    pub message: Option<String>,
-}
-
 /// An answer as it came, whole.
 #[derive(Debug, Clone)]
-pub(super) struct Answer {
+pub(super) struct Raw {
     status: u16,
     error_type: Option<String>,
     request_id: Option<String>,
@@ -68,7 +50,7 @@ pub(super) struct Answer {
     body: Bytes,
 }
 
-impl Answer {
+impl Raw {
     /// `None` when the body was not read to its end.
     pub(super) fn of(response: &HttpResponse) -> Option<Self> {
         let header = |name: &str| response.headers().get(name).map(str::to_owned);
@@ -106,11 +88,11 @@ impl Answer {
     ///
     /// # Errors
     /// Why it is not a success.
-    pub(super) fn meaning(&self) -> Result<PutAnswer, PutError> {
+    pub(super) fn meaning(&self) -> Result<Answer, PutError> {
         let json = serde_json::from_slice::<Map<String, Value>>(&self.body).ok();
         match self.status {
             200 => match json.as_ref().and_then(unprocessed) {
-                Some(unprocessed) => Ok(PutAnswer {
+                Some(unprocessed) => Ok(Answer {
                     unprocessed,
                     request_id: self.request_id.as_deref().map(taken),
                 }),
@@ -230,12 +212,12 @@ impl Answer {
     }
 
     fn shown_body(&self) -> String {
-        quoted(&String::from_utf8_lossy(&self.body), SHOWN_BODY_MAX_CHARS)
+        sanitize_lines(&String::from_utf8_lossy(&self.body), SHOWN_BODY_MAX_CHARS)
     }
 }
 
 fn taken(text: &str) -> String {
-    quoted(text, TAKEN_TEXT_MAX_CHARS)
+    sanitize_lines(text, TAKEN_TEXT_MAX_CHARS)
 }
 
 /// The documents that `json` names, or `None` when it is not `PutTraceSegments`' answer.
@@ -251,15 +233,36 @@ fn unprocessed(json: &Map<String, Value>) -> Option<Vec<Unprocessed>> {
             .map(|entry| {
                 let entry = entry.as_object()?;
                 let text = |key: &str| entry.get(key).and_then(Value::as_str).map(taken);
+                let error_code = text("ErrorCode");
                 Some(Unprocessed {
                     id: text("Id"),
-                    error_code: text("ErrorCode"),
+                    class: class_of_unprocessed(error_code.as_deref()),
+                    error_code,
                     message: text("Message"),
                 })
             })
             .collect(),
         Some(_) => None,
     }
+}
+
+/// Words in the codes of unprocessed segments that say that the service was at fault or throttled, so that sending the
+/// segment again can help. The service's list of codes is not published; these words are in those of its errors.
+const PASSING_CODES: [(&str, ErrorClass); 7] = [
+    ("Throttl", ErrorClass::Throttled),
+    ("LimitExceeded", ErrorClass::Throttled),
+    ("TooManyRequests", ErrorClass::Throttled),
+    ("Timeout", ErrorClass::Timeout),
+    ("Internal", ErrorClass::ServerError),
+    ("Unavailable", ErrorClass::ServerError),
+    ("ServerError", ErrorClass::ServerError),
+];
+
+/// What an unprocessed segment's error code means; without a telling one it is the segment's own fault.
+fn class_of_unprocessed(code: Option<&str>) -> ErrorClass {
+    let code = code.unwrap_or_default();
+    let passing = PASSING_CODES.iter().find(|(word, _)| code.contains(word));
+    passing.map_or(ErrorClass::Refused, |(_, class)| *class)
 }
 
 /// Codes that mean the keys or their rights, whatever the status. X-Ray sends them with 403, other fronts with 400.
@@ -431,8 +434,8 @@ mod tests {
 
     use super::*;
 
-    fn answer(status: u16, error_type: Option<&str>, body: &str) -> Answer {
-        Answer {
+    fn answer(status: u16, error_type: Option<&str>, body: &str) -> Raw {
+        Raw {
             status,
             error_type: error_type.map(str::to_owned),
             request_id: None,
@@ -533,7 +536,7 @@ mod tests {
     #[test]
     fn a_retry_after_is_a_number_of_seconds_or_a_date_by_the_clock_of_whoever_wrote_it() {
         let asked = |retry_after: &str, date: Option<&str>| {
-            let answer = Answer {
+            let answer = Raw {
                 retry_after: Some(retry_after.to_owned()),
                 date: date.map(str::to_owned),
                 // 2026-11-25T18:00:00Z
@@ -597,6 +600,7 @@ mod tests {
             id: id.map(str::to_owned),
             error_code: error_code.map(str::to_owned),
             message: message.map(str::to_owned),
+            class: ErrorClass::Refused,
         };
         assert_eq!(
             taken(&format!(r#"{{"UnprocessedTraceSegments":{entries}}}"#)),
@@ -680,11 +684,11 @@ mod tests {
         }
         let now = SystemTime::now();
         for came in [
-            Answer::of(&response(SdkBody::from("x"))).unwrap(),
-            Answer::of_http(&of_http),
+            Raw::of(&response(SdkBody::from("x"))).unwrap(),
+            Raw::of_http(&of_http),
         ] {
             assert!(came.came_at >= now);
-            let expected = Answer {
+            let expected = Raw {
                 request_id: Some("an-id".to_owned()),
                 retry_after: Some("5".to_owned()),
                 date: Some("Wed, 25 Nov 2026 18:00:00 GMT".to_owned()),
@@ -695,7 +699,7 @@ mod tests {
             assert_eq!(format!("{came:?}"), format!("{expected:?}"));
         }
         let unread = SdkBody::from_body_1_x(http_body_util::Empty::<Bytes>::new());
-        assert!(Answer::of(&response(unread)).is_none(), "its body was not read");
+        assert!(Raw::of(&response(unread)).is_none(), "its body was not read");
     }
 
     #[tokio::test]
@@ -748,5 +752,27 @@ mod tests {
         assert!(says(401, "Anything"));
         assert!(!says(403, "AccessDeniedException"));
         assert!(!says(500, "InternalFailure"));
+    }
+
+    #[test]
+    fn only_codes_that_blame_the_service_are_worth_another_try() {
+        for code in [
+            "ThrottledException",
+            "InternalFailure",
+            "ServiceUnavailable",
+            "RequestTimeout",
+        ] {
+            assert!(class_of_unprocessed(Some(code)).is_retriable(), "{code}");
+        }
+        for code in [
+            "ParseError",
+            "MissingId",
+            "InvalidName",
+            "InvalidTraceId",
+            "InvalidSegment",
+            "",
+        ] {
+            assert!(!class_of_unprocessed(Some(code)).is_retriable(), "{code}");
+        }
     }
 }

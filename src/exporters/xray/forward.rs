@@ -17,8 +17,8 @@ use http::{HeaderName, HeaderValue, Request, Response, Uri};
 use http_body_util::BodyExt as _;
 use tokio::time::{Instant, timeout_at};
 
-use super::answer::{self, Answer};
-use super::{Shared, XRay};
+use super::answer::{self, Raw};
+use super::{Connected, XRay};
 use crate::exporters::error::PutError;
 use crate::ledger::outcome::ErrorClass;
 use crate::net::client::error::told;
@@ -53,7 +53,7 @@ impl XRay {
             .await
             .unwrap_or_else(|_| Err(answer::timed_out(limit)))?;
         if !response.status().is_success()
-            && let Err(error) = Answer::of_http(&response).meaning()
+            && let Err(error) = Raw::of_http(&response).meaning()
             && answer::says_bad_key(&error)
         {
             self.shared.credentials.replace();
@@ -70,7 +70,7 @@ impl XRay {
         if response.status().is_success() {
             return Ok(());
         }
-        Answer::of_http(&response).meaning().map(drop)
+        Raw::of_http(&response).meaning().map(drop)
     }
 
     async fn credentials_before(&self, deadline: Instant, limit: Duration) -> Result<Credentials, PutError> {
@@ -89,7 +89,7 @@ impl XRay {
     }
 }
 
-impl Shared {
+impl Connected {
     fn signed(
         &self,
         path: &str,

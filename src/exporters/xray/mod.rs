@@ -8,11 +8,11 @@
 //! | `request` | the request's headers as the official daemon's, and the finished body |
 //! | `answer` | what an answer or a failure means, as an [`ErrorClass`] |
 //! | `forward` | other calls on X-Ray: a new, signed request around a finished body |
-//! | [`documents`] | what the documents of a batch are, for log lines about those that were refused |
+//! | [`encoding`] | how segment documents stand in a body |
 //! | [`telemetry`] | what the daemon tells X-Ray about itself |
 
 mod answer;
-pub mod documents;
+pub mod encoding;
 mod forward;
 mod request;
 pub mod telemetry;
@@ -28,12 +28,13 @@ use aws_smithy_types::timeout::TimeoutConfig;
 use bytes::Bytes;
 use http::HeaderValue;
 
-pub use self::answer::{PutAnswer, Unprocessed};
-
+use self::encoding::Segments;
 use self::request::{FinishedBody, RequestForm};
 use crate::aws::credentials::{CachedCredentials, CredentialsSource};
 use crate::aws::{Endpoint, Limits, endpoint};
-use crate::config::{Config, Environment};
+use crate::config::{Environment, XRayConfig};
+use crate::exporters::Exporter;
+use crate::exporters::answer::Answer;
 use crate::exporters::error::PutError;
 use crate::ledger::outcome::ErrorClass;
 use crate::net::client::SettingError;
@@ -44,11 +45,11 @@ use crate::net::client::tls::{Tls, Trust};
 /// X-Ray as this run sees it. Cheap to clone; all clones share connections and credentials.
 #[derive(Debug, Clone)]
 pub struct XRay {
-    shared: Arc<Shared>,
+    shared: Arc<Connected>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct Connected {
     xray: aws_sdk_xray::Client,
     endpoint: Endpoint,
     credentials: CachedCredentials,
@@ -69,7 +70,7 @@ impl XRay {
     /// # Errors
     /// A setting with which no call could succeed.
     pub async fn connect(
-        config: &Config,
+        config: &XRayConfig,
         environment: &Environment,
         region: &str,
     ) -> Result<Self, SettingError> {
@@ -86,7 +87,7 @@ impl XRay {
     /// # Errors
     /// A setting with which no call could succeed.
     pub async fn connect_within(
-        config: &Config,
+        config: &XRayConfig,
         environment: &Environment,
         region: &str,
         limits: Limits,
@@ -152,7 +153,7 @@ impl XRay {
             .interceptor(FinishedBody)
             .build();
         Ok(Self {
-            shared: Arc::new(Shared {
+            shared: Arc::new(Connected {
                 xray: aws_sdk_xray::Client::from_conf(xray),
                 endpoint,
                 credentials,
@@ -189,7 +190,7 @@ impl XRay {
     ///
     /// # Errors
     /// Why the service did not take it, and by its class what to do about that.
-    pub async fn put_trace_segments(&self, body: Bytes) -> Result<PutAnswer, PutError> {
+    pub async fn put_trace_segments(&self, body: Bytes) -> Result<Answer, PutError> {
         let call = self
             .shared
             .xray
@@ -223,6 +224,14 @@ impl XRay {
             Ok(found) => Ok(found.description),
             Err(failure) => Err(failure.0),
         }
+    }
+}
+
+impl Exporter for XRay {
+    type Encoding = Segments;
+
+    async fn put(&self, body: Bytes) -> Result<Answer, PutError> {
+        self.put_trace_segments(body).await
     }
 }
 

@@ -24,7 +24,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 use tokio::task_local;
 
-use super::answer::Answer;
+use super::answer::Raw;
 use crate::config::Environment;
 
 const TIMESTAMP_HEADER: &str = "x-amzn-xray-timestamp";
@@ -138,12 +138,12 @@ task_local! {
 #[derive(Default)]
 struct Exchange {
     body: Bytes,
-    answer: Option<Answer>,
+    answer: Option<Raw>,
 }
 
 /// Makes `call`, a call of a client that has [`FinishedBody`], with `body`. Returns what the SDK makes of it, and the
 /// answer if one has come whole.
-pub(super) async fn with_body<T>(body: Bytes, call: impl Future<Output = T>) -> (T, Option<Answer>) {
+pub(super) async fn with_body<T>(body: Bytes, call: impl Future<Output = T>) -> (T, Option<Raw>) {
     let exchange = Exchange { body, answer: None };
     CALL.scope(RefCell::new(exchange), async {
         let result = call.await;
@@ -188,7 +188,7 @@ impl Intercept for FinishedBody {
         _components: &RuntimeComponents,
         _config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let answer = Answer::of(context.response());
+        let answer = Raw::of(context.response());
         CALL.try_with(|exchange| exchange.borrow_mut().answer = answer)?;
         Ok(())
     }

@@ -30,7 +30,7 @@ impl Files for CfgYaml {
 }
 
 /// What a cfg.yaml says that has `settings`, a line each, and nothing else.
-fn config(settings: &str) -> Config {
+fn config(settings: &str) -> XRayConfig {
     let flags = Flags {
         config_file: Some(Sourced {
             value: PathBuf::from("cfg.yaml"),
@@ -39,7 +39,7 @@ fn config(settings: &str) -> Config {
         ..Flags::default()
     };
     let files = CfgYaml(format!("Version: 2\n{settings}"));
-    load(&flags, &Environment::default(), &files).unwrap()
+    load(&flags, &Environment::default(), &files).unwrap().xray
 }
 
 /// The keys of the double, and nothing else of this machine.

@@ -1,32 +1,34 @@
 //! Settings that make every call impossible ([`SettingError`]), and texts of foreign errors for lines of the log.
 
 use std::error::Error;
-use std::fmt;
 use std::path::PathBuf;
 
-use crate::logs::sanitize;
+use crate::logs::sanitize_lines;
 
 /// Longest text of a chain of causes, in characters.
 const TOLD_MAX_CHARS: usize = 400;
 
 /// A setting that makes every call impossible; found at the start, before anything is sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SettingError {
     /// An endpoint that is no usable URL.
+    #[error("{source}: {reason}")]
     Endpoint {
         /// Where it was set: `AWS_ENDPOINT_URL_XRAY`, `cfg.yaml line 4 (Endpoint)`, ...
-        source: String,
+        r#source: String,
         /// What is wrong with it and what to write instead; quotes it, without a password.
         reason: String,
     },
     /// A proxy address that is no usable URL.
+    #[error("{source}: {reason}")]
     Proxy {
         /// Where it was set: `HTTPS_PROXY`, `flag -p`, ...
-        source: String,
+        r#source: String,
         /// What is wrong with it and what to write instead; quotes it, without a password.
         reason: String,
     },
     /// A file of CA certificates that cannot be used.
+    #[error("AWS_CA_BUNDLE: cannot use the CA certificates of {path:?}: {reason}")]
     CaBundle {
         /// The file that `AWS_CA_BUNDLE` names.
         path: PathBuf,
@@ -35,34 +37,9 @@ pub enum SettingError {
     },
 }
 
-impl fmt::Display for SettingError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Endpoint { source, reason } | Self::Proxy { source, reason } => {
-                write!(f, "{source}: {reason}")
-            }
-            Self::CaBundle { path, reason } => write!(
-                f,
-                "AWS_CA_BUNDLE: cannot use the CA certificates of {path:?}: {reason}"
-            ),
-        }
-    }
-}
-
-impl Error for SettingError {}
-
-/// `text` from outside, fit for one line of a message: runs of white space as one space, the rest by [`sanitize`].
-///
-/// What a server or a proxy says is not trusted, and may be a whole HTML page. To be used once on each such text:
-/// a second time would escape the escapes.
-pub(crate) fn quoted(text: &str, max_chars: usize) -> String {
-    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    sanitize(words.as_bytes(), max_chars)
-}
-
-/// [`with_causes`], quoted.
+/// [`with_causes`], fit for one line of a message.
 pub(crate) fn told(error: &(dyn Error + 'static)) -> String {
-    quoted(&with_causes(error), TOLD_MAX_CHARS)
+    sanitize_lines(&with_causes(error), TOLD_MAX_CHARS)
 }
 
 /// What `error` and its causes say, joined to one text; a cause that its parent already quotes is left out.
@@ -105,20 +82,6 @@ pub(crate) fn find_cause<'a, T: Error + 'static>(error: &'a (dyn Error + 'static
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_quoted_text_is_one_line_without_control_characters() {
-        assert_eq!(
-            quoted("  first\r\n\tsecond\u{1b}[31m \0 \u{202e}x  ", 100),
-            "first second\\x1b[31m \\x00 \\u{202e}x"
-        );
-    }
-
-    #[test]
-    fn a_long_quoted_text_is_cut_and_says_so() {
-        assert_eq!(quoted("abcdef", 6), "abcdef");
-        assert_eq!(quoted("abcdefg", 6), "abcdef… (7 bytes)");
-    }
 
     #[test]
     fn causes_include_what_an_io_error_wraps_and_are_not_repeated() {

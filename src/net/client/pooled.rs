@@ -43,10 +43,10 @@ const RESPONSE_MAX_BYTES: usize = 1 << 20;
 /// A client for one kind of connection: X-Ray, or where credentials come from. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct PooledClient {
-    shared: Arc<Shared>,
+    shared: Arc<Pools>,
 }
 
-struct Shared {
+struct Pools {
     proxies: Arc<ProxyRules>,
     tls: Arc<Tls>,
     default_connect_timeout: Duration,
@@ -59,7 +59,7 @@ type Pool = Client<Connector, SdkBody>;
 impl PooledClient {
     pub(crate) fn new(proxies: ProxyRules, tls: Tls, default_connect_timeout: Duration) -> Self {
         Self {
-            shared: Arc::new(Shared {
+            shared: Arc::new(Pools {
                 proxies: Arc::new(proxies),
                 tls: Arc::new(tls),
                 default_connect_timeout,

@@ -1,14 +1,70 @@
-//! Answers of the port's own: JSON, and errors in the form that AWS SDKs read.
+//! Answers of the port's own: JSON, and errors in the form that AWS SDKs read; their bodies, whole or streaming.
 
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
+use hyper::body::{Frame, SizeHint};
 use serde_json::{Value, json};
-
-use super::body::Body;
+use tokio::sync::mpsc;
 
 /// What a client that is told to come back later is told to wait, in seconds: what is in the way (a batch, a body of
 /// somebody else's) is mostly gone by then.
 const RETRY_AFTER_SECONDS: &str = "1";
+
+/// The body of an answer.
+#[derive(Debug)]
+pub(crate) enum Body {
+    /// In one piece.
+    Whole(Bytes),
+    /// As pieces come; ends when the sender is dropped. The sender's other end is gone when the client is.
+    Stream(mpsc::Receiver<Bytes>),
+}
+
+impl Body {
+    /// Whether it has no end of its own.
+    pub(crate) fn is_stream(&self) -> bool {
+        matches!(self, Self::Stream(_))
+    }
+}
+
+impl<B: Into<Bytes>> From<B> for Body {
+    fn from(bytes: B) -> Self {
+        Self::Whole(bytes.into())
+    }
+}
+
+impl hyper::body::Body for Body {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match &mut *self {
+            Self::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Self::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Self::Stream(pieces) => pieces
+                .poll_recv(cx)
+                .map(|piece| piece.map(|piece| Ok(Frame::data(piece)))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self, Self::Whole(bytes) if bytes.is_empty())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::Stream(_) => SizeHint::default(),
+        }
+    }
+}
 
 /// An answer.
 pub(crate) type Answer = Response<Body>;

@@ -1,9 +1,6 @@
-//! Bodies: those of answers, whole or streaming, and those of requests, read within limits of size, time and memory.
+//! Bodies of requests, read within limits of size, time and memory.
 
-use std::convert::Infallible;
 use std::ops::Deref;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,8 +8,8 @@ use http::StatusCode;
 use http::header::{CONTENT_ENCODING, EXPECT};
 use http::request::Parts;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use hyper::body::{Body as _, Frame, Incoming, SizeHint};
-use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
+use hyper::body::{Body as _, Incoming};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::answer::{self, Answer};
@@ -24,57 +21,6 @@ const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How much of such a body is read.
 const DISCARD_MAX_BYTES: usize = 64 << 20;
-
-/// The body of an answer.
-#[derive(Debug)]
-pub(crate) enum Body {
-    /// In one piece.
-    Whole(Bytes),
-    /// As pieces come; ends when the sender is dropped. The sender's other end is gone when the client is.
-    Stream(mpsc::Receiver<Bytes>),
-}
-
-impl Body {
-    /// Whether it has no end of its own.
-    pub(crate) fn is_stream(&self) -> bool {
-        matches!(self, Self::Stream(_))
-    }
-}
-
-impl<B: Into<Bytes>> From<B> for Body {
-    fn from(bytes: B) -> Self {
-        Self::Whole(bytes.into())
-    }
-}
-
-impl hyper::body::Body for Body {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        match &mut *self {
-            Self::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
-            Self::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
-            Self::Stream(pieces) => pieces
-                .poll_recv(cx)
-                .map(|piece| piece.map(|piece| Ok(Frame::data(piece)))),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        matches!(self, Self::Whole(bytes) if bytes.is_empty())
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Self::Stream(_) => SizeHint::default(),
-        }
-    }
-}
 
 /// Reads bodies of one kind, which have a bound in memory together.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::connection::Shared;
+use super::connection::Clocked;
 
 /// The open connections.
 #[derive(Debug, Default)]
@@ -14,14 +14,14 @@ pub(super) struct Places {
 #[derive(Debug, Default)]
 struct Connections {
     next: u64,
-    open: HashMap<u64, Arc<Shared>>,
+    open: HashMap<u64, Arc<Clocked>>,
 }
 
 /// A place among the open connections; dropping it leaves it.
 #[derive(Debug)]
 pub(super) struct Place {
     number: u64,
-    shared: Arc<Shared>,
+    shared: Arc<Clocked>,
     places: Arc<Places>,
 }
 
@@ -36,7 +36,7 @@ impl Places {
     }
 
     pub(super) fn take(self: &Arc<Self>) -> Place {
-        let shared = Arc::new(Shared::new(tokio::time::Instant::now().into_std()));
+        let shared = Arc::new(Clocked::new(tokio::time::Instant::now().into_std()));
         let mut connections = self.lock();
         let number = connections.next;
         connections.next += 1;
@@ -55,7 +55,7 @@ impl Places {
 
 impl Connections {
     /// Sends away, of those that `may_go`, the one that has been at its stage for longest; `false` when there is none.
-    fn evict_oldest(&mut self, may_go: impl Fn(&Shared) -> bool) -> bool {
+    fn evict_oldest(&mut self, may_go: impl Fn(&Clocked) -> bool) -> bool {
         let oldest = self
             .open
             .iter()
@@ -72,7 +72,7 @@ impl Connections {
 
 impl Place {
     /// What is known of the connection at this place.
-    pub(super) fn shared(&self) -> Arc<Shared> {
+    pub(super) fn shared(&self) -> Arc<Clocked> {
         Arc::clone(&self.shared)
     }
 

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::body::Body;
+use super::answer::Body;
 use super::*;
 
 const LIMITS: Limits = Limits {

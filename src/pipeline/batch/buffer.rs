@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use memmap2::{MmapMut, MmapOptions};
 
-use super::escape::Output;
+use super::encoding::Output;
 
 /// From this size on memory comes as pages of its own: fifty of the smallest segments. Less would waste much of a page.
 const MAPPED_MIN_BYTES: usize = 8 << 10;
@@ -32,11 +32,11 @@ fn page_bytes() -> usize {
 /// Where bodies' memory comes from and goes to. Clones share it.
 #[derive(Debug, Clone)]
 pub(super) struct Pool {
-    shared: Arc<Shared>,
+    shared: Arc<PoolMemory>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct PoolMemory {
     max_bytes: usize,
     mappings: Arc<AtomicUsize>,
     // A std mutex: held for a few instructions, in which nothing is given back to the system.
@@ -56,7 +56,7 @@ impl Pool {
     /// One that keeps at most `max_bytes` for later.
     pub(super) fn new(max_bytes: usize) -> Self {
         Self {
-            shared: Arc::new(Shared {
+            shared: Arc::new(PoolMemory {
                 max_bytes,
                 mappings: Arc::default(),
                 spares: Mutex::default(),
@@ -92,7 +92,7 @@ impl Pool {
     }
 }
 
-impl Shared {
+impl PoolMemory {
     fn spares(&self) -> MutexGuard<'_, Spares> {
         // Nothing panics while it is held.
         self.spares.lock().unwrap_or_else(PoisonError::into_inner)

@@ -1,31 +1,30 @@
-//! Documents, escaped once into an open request body; sealed by count, bytes or age.
+//! Documents, encoded once into an open request body; sealed by count, bytes or age.
 //!
-//! A sealed batch *is* the HTTP body of its PutTraceSegments call: nothing is copied or escaped again.
+//! A sealed batch *is* the body of its call: nothing is copied or encoded again. What such a body is made of is an
+//! [`Encoding`]'s business.
 
-pub mod body;
+mod body;
 mod buffer;
-pub mod escape;
+pub mod encoding;
 pub mod origin;
+#[cfg(test)]
+pub(crate) mod testing;
 
+use std::marker::PhantomData;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use self::buffer::{Buffer, Pool};
+use self::encoding::Encoding;
 use self::origin::Origin;
-
-/// Most documents that PutTraceSegments takes in one call (enforced by the service).
-pub const MAX_DOCUMENTS: usize = 50;
 
 /// How long a document may wait for neighbours: a second, less what timers and the receiver's pause may add.
 pub const MAX_AGE: Duration = Duration::from_millis(990);
 
-/// Most bytes in a body, unless the budget asks for less. The service's own limit is not published; 1 MiB is 50
-/// documents of 20 KB, stays below the usual limit of proxies on the way, and keeps a repeated call cheap.
+/// Most bytes in a body, unless the budget asks for less. X-Ray's own limit is not published; 1 MiB is 50 documents of
+/// 20 KB, stays below the usual limit of proxies on the way, and keeps a repeated call cheap.
 pub const MAX_BODY_BYTES: usize = 1 << 20;
-
-const HEAD: &[u8] = b"{\"TraceSegmentDocuments\":[";
-const TAIL: &[u8] = b"]}";
 
 /// As much memory as this many of the largest bodies is kept for the next ones while segments keep coming. With segments
 /// of 1 KB that is for some 35 bodies, more than there are calls in flight.
@@ -37,9 +36,9 @@ const FIRST_CAPACITY_BYTES: usize = 4 << 10;
 /// A sealed batch: a finished request body and what the sender needs to know of it.
 #[derive(Debug, Clone)]
 pub struct Batch {
-    /// `{"TraceSegmentDocuments":["…",…]}`.
+    /// As its encoding writes it.
     pub body: Bytes,
-    /// How many documents it carries, 1 to [`MAX_DOCUMENTS`].
+    /// How many documents it carries, 1 to [`Encoding::MAX_DOCUMENTS`].
     pub documents: usize,
     /// When its first document came.
     pub opened_at: Instant,
@@ -49,8 +48,6 @@ pub struct Batch {
     pub redeliveries: u32,
     /// Not to be sent again before; `None`: at once.
     pub not_before: Option<Instant>,
-    /// Given by the queue when it is taken, so that the queue knows which batches are being sent.
-    pub(crate) ticket: u64,
     /// The spool file that it, or the whole that it is a part of, was read from.
     pub(crate) origin: Option<Origin>,
     cost_bytes: usize,
@@ -73,7 +70,6 @@ impl Batch {
             attempts: 0,
             redeliveries: 0,
             not_before: None,
-            ticket: 0,
             origin: None,
             cost_bytes: held_bytes + size_of::<Self>(),
         }
@@ -86,9 +82,9 @@ impl Batch {
     }
 }
 
-/// The batch that documents are being added to.
+/// The batch that documents are being added to, as `E` writes them.
 #[derive(Debug)]
-pub struct OpenBatch {
+pub struct OpenBatch<E> {
     /// `None` while empty.
     body: Option<Buffer>,
     documents: usize,
@@ -96,6 +92,7 @@ pub struct OpenBatch {
     next_capacity_bytes: usize,
     max_body_bytes: usize,
     pool: Pool,
+    encoding: PhantomData<E>,
 }
 
 /// What [`OpenBatch::push`] did.
@@ -104,11 +101,11 @@ pub struct OpenBatch {
 pub struct Pushed {
     /// A batch that the document closed, by filling it or by not fitting in.
     pub sealed: Option<Batch>,
-    /// The document had bytes that are not UTF-8, replaced by U+FFFD.
+    /// The document had bytes that had to be replaced: those that are not UTF-8, by U+FFFD.
     pub replaced_utf8: bool,
 }
 
-impl OpenBatch {
+impl<E: Encoding> OpenBatch<E> {
     /// An empty one whose bodies stay within `max_body_bytes` (a document that is larger alone goes alone).
     #[must_use]
     pub fn new(max_body_bytes: usize) -> Self {
@@ -119,32 +116,34 @@ impl OpenBatch {
             next_capacity_bytes: FIRST_CAPACITY_BYTES,
             max_body_bytes,
             pool: Pool::new(SPARE_BODIES * max_body_bytes.min(MAX_BODY_BYTES)),
+            encoding: PhantomData,
         }
     }
 
-    /// Adds a document, escaping it; seals the batch when it is full.
+    /// Adds a document, encoding it; seals the batch when it is full.
     pub fn push(&mut self, document: &[u8], now: Instant) -> Pushed {
         let mut pushed = Pushed::default();
-        // A document grows by its two quotes and comma at least; when even that does not fit, seal what there is first.
-        if self.bytes() + document.len() + 3 + TAIL.len() > self.max_body_bytes {
+        // When even the least that it can become does not fit, seal what there is first.
+        let least_bytes = document.len() + E::LEAST_GROWTH_BYTES + E::TAIL.len();
+        if self.bytes() + least_bytes > self.max_body_bytes {
             pushed.sealed = self.seal();
         }
         let body = match &mut self.body {
             Some(body) => {
-                body.extend(b",");
+                body.extend(E::SEPARATOR);
                 body
             }
             none => {
                 self.opened_at = Some(now);
                 let body = none.insert(self.pool.take(self.next_capacity_bytes));
-                body.extend(HEAD);
+                body.extend(E::HEAD);
                 body
             }
         };
-        pushed.replaced_utf8 = append(document, body);
+        pushed.replaced_utf8 = E::append(document, body);
         self.documents += 1;
-        if pushed.sealed.is_none() && (self.documents == MAX_DOCUMENTS || self.bytes() >= self.max_body_bytes)
-        {
+        let is_full = self.documents == E::MAX_DOCUMENTS || self.bytes() >= self.max_body_bytes;
+        if pushed.sealed.is_none() && is_full {
             pushed.sealed = self.seal();
         }
         pushed
@@ -200,31 +199,17 @@ impl OpenBatch {
     pub fn seal(&mut self) -> Option<Batch> {
         let opened_at = self.opened_at.take()?;
         let mut body = self.body.take()?;
-        body.extend(TAIL);
+        body.extend(E::TAIL);
         let bytes = body.len();
         // The next batch will be much like this one; a little more saves it from growing at its end.
-        self.next_capacity_bytes = bytes + bytes / 16 + escape::SLACK_BYTES;
+        self.next_capacity_bytes = bytes + bytes / 16 + E::SLACK_BYTES;
         let documents = std::mem::take(&mut self.documents);
-        // The most that it costs beyond its length; `Intake::room_for` counts on it.
+        // The most that it costs beyond its length; `Lane::room_for` counts on it.
         if body.capacity() - bytes > bytes / 4 {
             return Some(Batch::of_body(body.as_ref().to_vec(), documents, opened_at));
         }
         let held_bytes = body.capacity();
         Some(Batch::new(body.into_bytes(), held_bytes, documents, opened_at))
-    }
-}
-
-/// Appends `document` as a JSON string to `body`; true when bytes had to be replaced because they are not UTF-8.
-fn append(document: &[u8], body: &mut Buffer) -> bool {
-    match std::str::from_utf8(document) {
-        Ok(_) => {
-            escape::escape(document, body);
-            false
-        }
-        Err(_) => {
-            escape::escape(String::from_utf8_lossy(document).as_bytes(), body);
-            true
-        }
     }
 }
 

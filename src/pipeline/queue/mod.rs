@@ -3,19 +3,23 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
-use crate::pipeline::batch::Batch;
+use bytes::Bytes;
 
-/// Batches that wait, oldest first, and the account of those that are being sent.
+use crate::pipeline::batch::Batch;
+use crate::pipeline::batch::origin::Origin;
+
+/// Batches that wait, oldest first, and those that are being sent.
 #[derive(Debug)]
 pub struct Queue {
     waiting: VecDeque<Batch>,
     waiting_bytes: usize,
     waiting_documents: usize,
-    // By ticket. Kept here and not only in the calls, so that nothing is lost with a call that is abandoned; the body is
-    // shared, not copied.
-    in_flight: BTreeMap<u64, Batch>,
+    // Kept here and nowhere else: a call has no more than the body and the ticket, so that nothing is lost with a call
+    // that is dropped or panics.
+    in_flight: BTreeMap<Ticket, Batch>,
     in_flight_bytes: usize,
-    next_ticket: u64,
+    in_flight_documents: usize,
+    next_ticket: Ticket,
     budget_bytes: usize,
 }
 
@@ -32,11 +36,32 @@ impl Evicted {
     }
 }
 
+/// Names a batch in flight, each time that it flies anew. An end that is told by a ticket which is over changes nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(u64);
+
+/// What a call needs of the batch that it is for. The batch stays in the queue.
+#[derive(Debug, Clone)]
+pub struct Flight {
+    /// Every end of the call goes by it.
+    pub ticket: Ticket,
+    /// The body to be sent, shared with the batch.
+    pub body: Bytes,
+    /// How many documents it carries, 1 and up.
+    pub documents: usize,
+    /// When its first document came.
+    pub opened_at: Instant,
+    /// How often it was sent without success.
+    pub attempts: u32,
+    /// How often its documents came back as unprocessed and were sent again.
+    pub redeliveries: u32,
+}
+
 /// What [`Queue::take`] has for the sender.
 #[derive(Debug)]
 pub enum Next {
     /// A batch to be sent now.
-    Ready(Batch),
+    Ready(Flight),
     /// All that waits is being held back; the first may go then.
     NotBefore(Instant),
     /// Nothing waits.
@@ -53,7 +78,8 @@ impl Queue {
             waiting_documents: 0,
             in_flight: BTreeMap::new(),
             in_flight_bytes: 0,
-            next_ticket: 0,
+            in_flight_documents: 0,
+            next_ticket: Ticket(0),
             budget_bytes,
         }
     }
@@ -65,50 +91,79 @@ impl Queue {
         self.evict()
     }
 
-    /// The oldest batch that may be sent at `now`; it counts as in flight from here on, and must come back through
-    /// [`Queue::settle`], [`Queue::put_back`] or [`Queue::replace`].
+    /// The oldest batch that may be sent at `now`; it counts as in flight from here on, until its ticket comes back through
+    /// [`Queue::settle`], [`Queue::put_back`] or [`Queue::replace`], or all are abandoned.
     pub fn take(&mut self, now: Instant) -> Next {
         let mut earliest: Option<Instant> = None;
         for index in 0..self.waiting.len() {
             match self.waiting[index].not_before {
                 Some(at) if at > now => earliest = Some(earliest.map_or(at, |other| other.min(at))),
                 _ => {
-                    let Some(mut batch) = self.waiting.remove(index) else {
+                    let Some(batch) = self.waiting.remove(index) else {
                         break;
                     };
                     self.count_out(&batch);
-                    batch.ticket = self.next_ticket;
-                    self.next_ticket += 1;
-                    self.in_flight_bytes += batch.cost_bytes();
-                    self.in_flight.insert(batch.ticket, batch.clone());
-                    return Next::Ready(batch);
+                    return Next::Ready(self.fly(batch));
                 }
             }
         }
         earliest.map_or(Next::Empty, Next::NotBefore)
     }
 
-    /// A batch in flight has come to its end.
-    pub fn settle(&mut self, batch: &Batch) {
-        self.land(batch);
+    fn fly(&mut self, batch: Batch) -> Flight {
+        let ticket = self.next_ticket;
+        self.next_ticket = Ticket(ticket.0 + 1);
+        let flight = Flight {
+            ticket,
+            body: batch.body.clone(),
+            documents: batch.documents,
+            opened_at: batch.opened_at,
+            attempts: batch.attempts,
+            redeliveries: batch.redeliveries,
+        };
+        self.in_flight_bytes += batch.cost_bytes();
+        self.in_flight_documents += batch.documents;
+        self.in_flight.insert(ticket, batch);
+        flight
     }
 
-    /// A batch in flight is to be sent again: back to its place by age.
-    pub fn put_back(&mut self, batch: Batch) -> Evicted {
-        if self.land(&batch) {
+    /// A batch in flight has come to its end: it is given out. `None` when it is not in flight.
+    pub fn settle(&mut self, ticket: Ticket) -> Option<Batch> {
+        self.land(ticket)
+    }
+
+    /// A batch in flight was sent without success and is to be sent again, not before `not_before` (`None`: at once): back
+    /// to its place by age.
+    pub fn put_back(&mut self, ticket: Ticket, not_before: Option<Instant>) -> Evicted {
+        if let Some(mut batch) = self.land(ticket) {
+            batch.attempts = batch.attempts.saturating_add(1);
+            batch.not_before = not_before;
             self.insert(batch);
         }
         self.evict()
     }
 
-    /// A batch in flight has ended, and these are to be sent in its place.
-    pub fn replace(&mut self, batch: &Batch, parts: impl IntoIterator<Item = Batch>) -> Evicted {
-        if self.land(batch) {
-            for part in parts {
-                self.insert(part);
-            }
+    /// A batch in flight has ended: it is given out, and `parts`, which are parts of its spool file too, are to be sent
+    /// in its place. `None` when it is not in flight; then they are not taken.
+    #[must_use = "what was pushed out must be counted or kept elsewhere"]
+    pub fn replace(
+        &mut self,
+        ticket: Ticket,
+        parts: impl IntoIterator<Item = Batch>,
+    ) -> Option<(Batch, Evicted)> {
+        let batch = self.land(ticket)?;
+        for mut part in parts {
+            part.origin = batch.origin.as_ref().map(Origin::part);
+            self.insert(part);
         }
-        self.evict()
+        Some((batch, self.evict()))
+    }
+
+    /// Adds batches that are in memory anyway and have no other place to go, whatever the budget says: for the end.
+    pub fn hold(&mut self, batches: impl IntoIterator<Item = Batch>) {
+        for batch in batches {
+            self.insert(batch);
+        }
     }
 
     /// Adds a batch from the spool at its place by age, if there is room for it without pushing anything out; false when
@@ -135,15 +190,17 @@ impl Queue {
         let mut batches: Vec<Batch> = std::mem::take(&mut self.in_flight).into_values().collect();
         batches.extend(std::mem::take(&mut self.waiting));
         batches.sort_by_key(|batch| batch.opened_at);
-        (self.waiting_bytes, self.waiting_documents, self.in_flight_bytes) = (0, 0, 0);
+        (self.waiting_bytes, self.waiting_documents) = (0, 0);
+        (self.in_flight_bytes, self.in_flight_documents) = (0, 0);
         batches
     }
 
-    /// True when the batch was in flight; it is not any more.
-    fn land(&mut self, batch: &Batch) -> bool {
-        let landed = self.in_flight.remove(&batch.ticket);
-        self.in_flight_bytes -= landed.as_ref().map_or(0, Batch::cost_bytes);
-        landed.is_some()
+    /// The batch, which is in flight no more.
+    fn land(&mut self, ticket: Ticket) -> Option<Batch> {
+        let batch = self.in_flight.remove(&ticket)?;
+        self.in_flight_bytes -= batch.cost_bytes();
+        self.in_flight_documents -= batch.documents;
+        Some(batch)
     }
 
     fn insert(&mut self, batch: Batch) {
@@ -187,7 +244,7 @@ impl Queue {
     /// Documents that are being sent.
     #[must_use]
     pub fn in_flight_documents(&self) -> usize {
-        self.in_flight.values().map(|batch| batch.documents).sum()
+        self.in_flight_documents
     }
 
     /// Bytes of the batches that wait.

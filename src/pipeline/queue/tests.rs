@@ -3,7 +3,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::pipeline::batch::OpenBatch;
+use crate::pipeline::batch::testing::Strings;
+
+type OpenBatch = crate::pipeline::batch::OpenBatch<Strings>;
 
 /// A batch of `documents` documents, opened at `at`.
 fn batch(documents: usize, at: Instant) -> Batch {
@@ -14,9 +16,9 @@ fn batch(documents: usize, at: Instant) -> Batch {
     open.seal().unwrap()
 }
 
-fn ready(next: Next) -> Batch {
+fn ready(next: Next) -> Flight {
     match next {
-        Next::Ready(batch) => batch,
+        Next::Ready(flight) => flight,
         other => panic!("no batch: {other:?}"),
     }
 }
@@ -63,7 +65,7 @@ fn what_is_in_flight_counts_against_the_budget_and_is_never_pushed_out() {
     let flying = ready(queue.take(now));
     assert!(queue.push(batch(10, now)).0.is_empty());
     assert_eq!(queue.push(batch(10, now)).documents(), 10);
-    queue.settle(&flying);
+    assert!(queue.settle(flying.ticket).is_some());
     assert_eq!(queue.bytes(), cost);
     assert!(queue.push(batch(10, now)).0.is_empty());
 }
@@ -77,8 +79,8 @@ fn a_batch_put_back_goes_to_its_place_by_age() {
     }
     let oldest = ready(queue.take(now));
     let second = ready(queue.take(now));
-    assert!(queue.put_back(second).0.is_empty());
-    assert!(queue.put_back(oldest).0.is_empty());
+    assert!(queue.put_back(second.ticket, None).0.is_empty());
+    assert!(queue.put_back(oldest.ticket, None).0.is_empty());
     let order: Vec<Instant> = (0..3).map(|_| ready(queue.take(now)).opened_at).collect();
     assert_eq!(order, [0, 1, 2].map(|n| now + Duration::from_millis(n)));
 }
@@ -89,10 +91,10 @@ fn a_batch_held_back_lets_the_others_pass() {
     let later = now + Duration::from_secs(5);
     let mut queue = Queue::new(usize::MAX);
     assert!(queue.push(batch(1, now)).0.is_empty());
-    let mut held = ready(queue.take(now));
-    held.not_before = Some(later);
-    held.attempts = 3;
-    assert!(queue.put_back(held).0.is_empty());
+    for _ in 0..3 {
+        let held = ready(queue.take(later));
+        assert!(queue.put_back(held.ticket, Some(later)).0.is_empty());
+    }
     assert!(matches!(queue.take(now), Next::NotBefore(at) if at == later));
     assert!(queue.push(batch(2, now + Duration::from_millis(1))).0.is_empty());
     assert_eq!(ready(queue.take(now)).documents, 2);
@@ -126,8 +128,9 @@ fn what_is_abandoned_comes_out_whole_and_late_answers_change_nothing() {
     let failed = ready(queue.take(now));
     let abandoned: Vec<usize> = queue.abandon().iter().map(|batch| batch.documents).collect();
     assert_eq!(abandoned, [1, 2, 3]);
-    queue.settle(&answered);
-    assert!(queue.put_back(failed).0.is_empty());
+    assert!(queue.settle(answered.ticket).is_none());
+    assert!(queue.put_back(failed.ticket, None).0.is_empty());
+    assert!(queue.replace(failed.ticket, [batch(1, now)]).is_none());
     assert_eq!((queue.bytes(), queue.waiting_documents()), (0, 0));
     assert!(matches!(queue.take(now), Next::Empty));
 }
@@ -164,12 +167,15 @@ fn the_parts_of_a_batch_stand_in_its_place_by_age() {
     assert!(queue.push(batch(9, now)).0.is_empty());
     let whole = ready(queue.take(now));
     assert!(queue.push(batch(3, now + Duration::from_millis(1))).0.is_empty());
-    assert!(queue.replace(&whole, [batch(4, now), batch(5, now)]).0.is_empty());
+    let (_, evicted) = queue
+        .replace(whole.ticket, [batch(4, now), batch(5, now)])
+        .unwrap();
+    assert!(evicted.0.is_empty());
     assert_eq!((queue.waiting_documents(), queue.in_flight_documents()), (12, 0));
     let order: Vec<usize> = (0..3).map(|_| ready(queue.take(now)).documents).collect();
     assert_eq!(order, [4, 5, 3]);
     // It came to its end above: its parts are not taken twice.
-    assert!(queue.replace(&whole, [batch(9, now)]).0.is_empty());
+    assert!(queue.replace(whole.ticket, [batch(9, now)]).is_none());
     assert!(matches!(queue.take(now), Next::Empty));
 }
 
@@ -183,7 +189,9 @@ fn parts_that_hold_more_than_the_whole_push_out_the_oldest() {
     let later = now + Duration::from_millis(1);
     assert_eq!(
         queue
-            .replace(&whole, [batch(10, now), batch(10, later)])
+            .replace(whole.ticket, [batch(10, now), batch(10, later)])
+            .unwrap()
+            .1
             .documents(),
         10
     );
@@ -235,6 +243,10 @@ enum Step {
     Take,
     Settle,
     PutBack,
+    /// In its place, two of half of its documents each.
+    Halve,
+    /// An end is told once more.
+    TellAgain,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -242,7 +254,9 @@ fn step() -> impl Strategy<Value = Step> {
         (1_usize..50).prop_map(Step::Push),
         Just(Step::Take),
         Just(Step::Settle),
-        Just(Step::PutBack)
+        Just(Step::PutBack),
+        Just(Step::Halve),
+        Just(Step::TellAgain),
     ]
 }
 
@@ -254,7 +268,9 @@ proptest! {
     ) {
         let start = Instant::now();
         let mut queue = Queue::new(budget_bytes);
-        let mut flying: Vec<Batch> = Vec::new();
+        let mut flying: Vec<(Ticket, usize, usize)> = Vec::new();
+        // Tickets that are over.
+        let mut landed: Vec<Ticket> = Vec::new();
         let (mut pushed, mut evicted, mut settled) = (0, 0, 0);
         for (n, step) in steps.into_iter().enumerate() {
             let now = start + Duration::from_millis(n as u64);
@@ -263,20 +279,41 @@ proptest! {
                     pushed += documents;
                     evicted += queue.push(batch(documents, now)).documents();
                 }
-                Step::Take => if let Next::Ready(batch) = queue.take(now) {
-                    flying.push(batch);
+                Step::Take => if let Next::Ready(flight) = queue.take(now) {
+                    prop_assert!(!landed.contains(&flight.ticket));
+                    flying.push((flight.ticket, flight.documents, flight.body.len()));
                 },
-                Step::Settle => if let Some(batch) = flying.pop() {
-                    settled += batch.documents;
-                    queue.settle(&batch);
+                Step::Settle => if let Some((ticket, documents, _)) = flying.pop() {
+                    settled += documents;
+                    landed.push(ticket);
+                    prop_assert_eq!(queue.settle(ticket).unwrap().documents, documents);
                 },
-                Step::PutBack => if let Some(batch) = flying.pop() {
-                    evicted += queue.put_back(batch).documents();
+                Step::PutBack => if let Some((ticket, ..)) = flying.pop() {
+                    landed.push(ticket);
+                    evicted += queue.put_back(ticket, None).documents();
+                },
+                Step::Halve => if let Some((ticket, documents, _)) = flying.pop() {
+                    landed.push(ticket);
+                    let parts = [documents / 2, documents - documents / 2]
+                        .into_iter()
+                        .filter(|part| *part > 0)
+                        .map(|part| batch(part, now));
+                    let (whole, pushed_out) = queue.replace(ticket, parts).unwrap();
+                    prop_assert_eq!(whole.documents, documents);
+                    evicted += pushed_out.documents();
+                },
+                Step::TellAgain => if let Some(ticket) = landed.pop() {
+                    prop_assert!(queue.settle(ticket).is_none());
+                    prop_assert!(queue.replace(ticket, [batch(1, now)]).is_none());
+                    prop_assert!(queue.put_back(ticket, None).0.is_empty());
                 },
             }
-            let in_flight: usize = flying.iter().map(|batch| batch.documents).sum();
+            let in_flight: usize = flying.iter().map(|(_, documents, _)| documents).sum();
+            prop_assert_eq!(queue.in_flight_documents(), in_flight);
             prop_assert_eq!(pushed, evicted + settled + in_flight + queue.waiting_documents());
-            let flying_bytes: usize = flying.iter().map(Batch::cost_bytes).sum();
+            let flying_bytes = queue.in_flight_bytes();
+            prop_assert!(flying_bytes >= flying.iter().map(|(.., bytes)| bytes).sum());
+            prop_assert_eq!(queue.documents(), in_flight + queue.waiting_documents());
             prop_assert!(queue.bytes() <= budget_bytes.max(flying_bytes));
         }
     }

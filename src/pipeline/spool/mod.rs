@@ -6,7 +6,7 @@
 //!
 //! # On disk
 //!
-//! One file a batch, and the file is the very request body: `{"TraceSegmentDocuments":["…",…]}`. Its name says the rest:
+//! One file a batch, and the file is the very request body, as the lane's [`Encoding`] writes it. Its name says the rest:
 //!
 //! ```text
 //! 1795227595034-00000012-50-0-51234-9ab01c2d.json
@@ -56,12 +56,13 @@
 
 pub mod disk;
 pub mod index;
+mod log;
 pub mod name;
 pub mod settings;
 pub mod store;
-mod voice;
 pub mod worker;
 
+use std::marker::PhantomData;
 use std::path::Path;
 use std::sync::atomic::{
     AtomicU64, AtomicUsize,
@@ -74,6 +75,7 @@ use tokio::sync::oneshot;
 
 use crate::ledger::Ledger;
 use crate::pipeline::batch::Batch;
+use crate::pipeline::batch::encoding::Encoding;
 use crate::pipeline::batch::origin::FileId;
 use disk::{Directory, Disk};
 use settings::WorkerConfig;
@@ -112,9 +114,12 @@ enum Command {
 
 /// What both sides count.
 #[derive(Debug, Default)]
-struct Shared {
+struct SpoolCounts {
     /// Memory of batches that wait to be written.
     to_write_bytes: AtomicUsize,
+    /// Documents that were handed over and are in no count of the ledger yet. Changed together with the ledger, under the
+    /// lock below, when they are.
+    unaccounted_documents: AtomicUsize,
     /// Files that wait on disk.
     waiting_files: AtomicUsize,
     /// What all files take up.
@@ -125,16 +130,17 @@ struct Shared {
     account_closed: Mutex<bool>,
 }
 
-/// The spool as the stages see it. Nothing here waits for the disk.
+/// The spool as the stages see it, of bodies of `E`. Nothing here waits for the disk.
 #[derive(Debug)]
-pub struct Spool {
+pub struct Spool<E> {
     commands: mpsc::Sender<Command>,
-    shared: Arc<Shared>,
+    shared: Arc<SpoolCounts>,
     write_limit_bytes: usize,
     limit_bytes: u64,
+    encoding: PhantomData<E>,
 }
 
-impl Spool {
+impl<E: Encoding> Spool<E> {
     /// In `directory`, whose files may take up `limit_bytes`; batches that wait to be written take up
     /// `write_limit_bytes` of memory at most. Nothing happens before the worker runs.
     #[must_use]
@@ -143,7 +149,7 @@ impl Spool {
         limit_bytes: u64,
         write_limit_bytes: usize,
         ledger: Arc<Ledger>,
-    ) -> (Self, Worker<Directory>) {
+    ) -> (Self, Worker<Directory, E>) {
         let config = WorkerConfig {
             shown: crate::logs::sanitize(directory.to_string_lossy().as_bytes(), 500),
             limit_bytes,
@@ -156,9 +162,9 @@ impl Spool {
         config: WorkerConfig,
         write_limit_bytes: usize,
         ledger: Arc<Ledger>,
-    ) -> (Self, Worker<D>) {
+    ) -> (Self, Worker<D, E>) {
         let (commands, receiver) = mpsc::channel();
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(SpoolCounts::default());
         let limit_bytes = config.limit_bytes;
         let worker = Worker::new(disk, config, receiver, Arc::clone(&shared), ledger);
         let spool = Self {
@@ -166,6 +172,7 @@ impl Spool {
             shared,
             write_limit_bytes,
             limit_bytes,
+            encoding: PhantomData,
         };
         (spool, worker)
     }
@@ -177,7 +184,7 @@ impl Spool {
         limit_bytes: u64,
         write_limit_bytes: usize,
         ledger: &Arc<Ledger>,
-    ) -> (Self, Worker<tests::fake::FakeDisk>) {
+    ) -> (Self, Worker<tests::fake::FakeDisk, E>) {
         let config = WorkerConfig {
             shown: "/spool".to_owned(),
             limit_bytes,
@@ -220,7 +227,20 @@ impl Spool {
                 Command::Keep(batch.clone())
             }
         };
-        self.commands.send(command).err().map(|_| batch)
+        // Before the worker can have it.
+        self.shared
+            .unaccounted_documents
+            .fetch_add(batch.documents, AcqRel);
+        let Err(mpsc::SendError(command)) = self.commands.send(command) else {
+            return None;
+        };
+        self.shared
+            .unaccounted_documents
+            .fetch_sub(batch.documents, AcqRel);
+        if let Command::Keep(batch) = &command {
+            self.shared.to_write_bytes.fetch_sub(batch.cost_bytes(), AcqRel);
+        }
+        Some(batch)
     }
 
     /// A batch has come to its end: if it was the last one of a file, the file goes.
@@ -279,6 +299,12 @@ impl Spool {
         self.shared.to_write_bytes.load(Acquire)
     }
 
+    /// Documents that are on their way to the disk: handed over, and neither counted as spooled nor as lost.
+    #[must_use]
+    pub fn pending_documents(&self) -> usize {
+        self.shared.unaccounted_documents.load(Acquire)
+    }
+
     /// Returns once everything that was given to the spool before is on disk or counted as lost, and ends the worker.
     pub async fn close(&self) {
         let (done, closed) = oneshot::channel();
@@ -296,7 +322,7 @@ impl Spool {
     }
 }
 
-impl Shared {
+impl SpoolCounts {
     fn lock_account(&self) -> MutexGuard<'_, bool> {
         self.account_closed.lock().unwrap_or_else(PoisonError::into_inner)
     }

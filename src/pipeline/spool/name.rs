@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::pipeline::batch::MAX_DOCUMENTS;
+use crate::pipeline::batch::encoding::Encoding;
 use crate::pipeline::batch::origin::FileId;
 
 /// Ends the name of a whole file.
@@ -23,7 +23,7 @@ pub const MAX_BODY_BYTES: u64 = 64 << 20;
 pub struct FileName {
     /// Age and sequence.
     pub id: FileId,
-    /// How many documents the body carries, 1 to [`MAX_DOCUMENTS`].
+    /// How many documents the body carries, 1 to [`Encoding::MAX_DOCUMENTS`].
     pub documents: u64,
     /// How often they were sent again because the service had not processed them.
     pub redeliveries: u32,
@@ -46,9 +46,9 @@ impl FileName {
         }
     }
 
-    /// Reads a name as [`fmt::Display`] writes it, and no other form. `None`: not a whole file of a spool.
+    /// Reads a name as [`fmt::Display`] writes it, and no other form. `None`: not a whole file of a spool of `E`.
     #[must_use]
-    pub fn parse(name: &str) -> Option<Self> {
+    pub fn parse<E: Encoding>(name: &str) -> Option<Self> {
         let mut fields = name.strip_suffix(WHOLE)?.split('-');
         let mut number = || fields.next()?.parse::<u64>().ok();
         let parsed = Self {
@@ -62,7 +62,7 @@ impl FileName {
             crc32: u32::from_str_radix(fields.next()?, 16).ok()?,
         };
         // One form for each name: what is parsed is found again under the name that is written.
-        let plausible = (1..=MAX_DOCUMENTS as u64).contains(&parsed.documents)
+        let plausible = (1..=E::MAX_DOCUMENTS as u64).contains(&parsed.documents)
             && parsed.bytes <= MAX_BODY_BYTES
             && parsed.to_string() == name;
         plausible.then_some(parsed)
@@ -80,13 +80,12 @@ impl FileName {
         format!("{self}{DAMAGED}")
     }
 
-    /// Whether `body` is what this name was given to.
+    /// Whether `body` is what this name was given to, and a body of `E`.
     #[must_use]
-    pub fn fits(&self, body: &[u8]) -> bool {
+    pub fn fits<E: Encoding>(&self, body: &[u8]) -> bool {
         body.len() as u64 == self.bytes
             && crc32fast::hash(body) == self.crc32
-            && crate::pipeline::batch::body::documents(body)
-                .is_some_and(|documents| documents.len() as u64 == self.documents)
+            && E::documents(body).is_some_and(|documents| documents.len() as u64 == self.documents)
     }
 }
 
@@ -121,11 +120,11 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// By the name.
+    /// By the name, in a spool of `E`.
     #[must_use]
-    pub fn of(name: &str) -> Self {
-        let stem = |suffix| name.strip_suffix(suffix).and_then(FileName::parse);
-        if let Some(name) = FileName::parse(name) {
+    pub fn of<E: Encoding>(name: &str) -> Self {
+        let stem = |suffix| name.strip_suffix(suffix).and_then(FileName::parse::<E>);
+        if let Some(name) = FileName::parse::<E>(name) {
             Self::Whole(name)
         } else if stem(UNFINISHED).is_some() {
             Self::Unfinished
@@ -142,8 +141,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::pipeline::batch::testing::Strings;
 
     const BODY: &[u8] = br#"{"TraceSegmentDocuments":["{\"id\":1}","{}"]}"#;
+
+    /// Two documents, as the encoding of these tests writes them.
+    const LIST: &[u8] = br#"["{\"id\":1}","{}"]"#;
 
     fn name() -> FileName {
         let id = FileId {
@@ -157,9 +160,9 @@ mod tests {
     fn a_name_says_everything_about_the_batch() {
         let written = name().to_string();
         assert_eq!(written, "1795227595034-00000012-2-1-45-b8a9edfd.json");
-        assert_eq!(FileName::parse(&written), Some(name()));
-        assert_eq!(Kind::of(&name().unfinished()), Kind::Unfinished);
-        assert_eq!(Kind::of(&name().damaged()), Kind::Damaged(name()));
+        assert_eq!(FileName::parse::<Strings>(&written), Some(name()));
+        assert_eq!(Kind::of::<Strings>(&name().unfinished()), Kind::Unfinished);
+        assert_eq!(Kind::of::<Strings>(&name().damaged()), Kind::Damaged(name()));
     }
 
     #[test]
@@ -182,20 +185,21 @@ mod tests {
             "1795227595034-00000012-2-1-99999999999-b8a9edfd.json",
             "99999999999999999999-00000012-2-1-45-b8a9edfd.json",
         ] {
-            assert_eq!(Kind::of(other), Kind::Foreign, "{other}");
+            assert_eq!(Kind::of::<Strings>(other), Kind::Foreign, "{other}");
         }
     }
 
     #[test]
     fn only_the_very_body_fits() {
-        assert!(name().fits(BODY));
-        assert!(!name().fits(&BODY[1..]));
-        let mut changed = BODY.to_vec();
-        changed[30] ^= 1;
-        assert!(!name().fits(&changed));
+        let name = FileName::of(name().id, 2, 1, LIST);
+        assert!(name.fits::<Strings>(LIST));
+        assert!(!name.fits::<Strings>(&LIST[1..]));
+        let mut changed = LIST.to_vec();
+        changed[5] ^= 1;
+        assert!(!name.fits::<Strings>(&changed));
         // A checksum alone proves no batch: these are as their names say, and not request bodies of two documents.
-        for other in [&b"\0\0\0"[..], br#"{"TraceSegmentDocuments":["{}"]}"#] {
-            assert!(!FileName::of(name().id, 2, 0, other).fits(other));
+        for other in [&b"\0\0\0"[..], br#"["{}"]"#, BODY] {
+            assert!(!FileName::of(name.id, 2, 0, other).fits::<Strings>(other));
         }
     }
 
@@ -208,12 +212,12 @@ mod tests {
             let name = FileName {
                 id: FileId { opened_ms, sequence }, documents, redeliveries, bytes, crc32,
             };
-            prop_assert_eq!(FileName::parse(&name.to_string()), Some(name));
+            prop_assert_eq!(FileName::parse::<Strings>(&name.to_string()), Some(name));
         }
 
         #[test]
         fn whatever_a_file_is_called_nothing_panics(called in "[0-9a-f.-]{0,60}(json|tmp|damaged)?|.*") {
-            if let Kind::Whole(name) = Kind::of(&called) {
+            if let Kind::Whole(name) = Kind::of::<Strings>(&called) {
                 prop_assert_eq!(name.to_string(), called);
             }
         }

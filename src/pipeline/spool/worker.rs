@@ -7,51 +7,52 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Instant;
 
 use super::disk::Disk;
+use super::log::SpoolLog;
 use super::name::FileName;
 use super::settings::{RETRY, WorkerConfig};
 use super::store::{Moment, Store, Taken};
-use super::voice::Voice;
-use super::{Command, Shared, TakesBack};
+use super::{Command, SpoolCounts, TakesBack};
 use crate::ledger::{DropReason, Ledger};
 use crate::pipeline::batch::Batch;
+use crate::pipeline::batch::encoding::Encoding;
 use crate::pipeline::batch::origin::{FileId, Origin};
 
 /// Most batches that are written together. More would hold the ones at the front up for longer than it helps.
 const GROUP: usize = 32;
 
-/// Has the files of one spool.
+/// Has the files of one spool, bodies of `E`.
 #[derive(Debug)]
-pub struct Worker<D> {
+pub struct Worker<D, E> {
     commands: Receiver<Command>,
     /// Taken out of `commands` and not obeyed yet.
     pulled: Option<Command>,
-    shared: Arc<Shared>,
+    shared: Arc<SpoolCounts>,
     ledger: Arc<Ledger>,
     limit_bytes: u64,
-    files: Files<D>,
+    files: Files<D, E>,
     /// Nothing is written before.
     retry_at: Option<Instant>,
     /// Settled files could not be removed; they are tried again then.
     sweep_at: Option<Instant>,
     /// Nothing is read before.
     read_again_at: Option<Instant>,
-    voice: Voice,
+    log: SpoolLog,
 }
 
 #[derive(Debug)]
-enum Files<D> {
-    Open(Store<D>),
+enum Files<D, E> {
+    Open(Store<D, E>),
     Closed(D),
     /// Only while it is being opened.
     Opening,
 }
 
-impl<D: Disk> Worker<D> {
+impl<D: Disk, E: Encoding> Worker<D, E> {
     pub(super) fn new(
         disk: D,
         config: WorkerConfig,
         commands: Receiver<Command>,
-        shared: Arc<Shared>,
+        shared: Arc<SpoolCounts>,
         ledger: Arc<Ledger>,
     ) -> Self {
         Self {
@@ -64,7 +65,7 @@ impl<D: Disk> Worker<D> {
             retry_at: None,
             sweep_at: None,
             read_again_at: None,
-            voice: Voice::new(config),
+            log: SpoolLog::new(config),
         }
     }
 
@@ -116,7 +117,7 @@ impl<D: Disk> Worker<D> {
                     ledger.add_dropped(DropReason::SpoolDamaged, damaged);
                     ledger.add_dropped(DropReason::SpoolFull, evicted);
                 });
-                self.voice.opened(&found, at.instant);
+                self.log.opened(&found, at.instant);
                 self.publish(at.instant);
                 Ok(())
             }
@@ -174,7 +175,7 @@ impl<D: Disk> Worker<D> {
             Files::Open(_) => None,
             Files::Closed(_) | Files::Opening => self.retry_at,
         };
-        [reopen_at, self.sweep_at, self.read_again_at, self.voice.due()]
+        [reopen_at, self.sweep_at, self.read_again_at, self.log.due()]
             .into_iter()
             .flatten()
             .min()
@@ -196,7 +197,7 @@ impl<D: Disk> Worker<D> {
             self.publish(at.instant);
             taker.wake();
         }
-        self.voice.speak(at.instant);
+        self.log.speak(at.instant);
     }
 
     /// False when it was the last one.
@@ -209,8 +210,8 @@ impl<D: Disk> Worker<D> {
             Command::Next => self.next(taker, at),
             Command::GiveBack(file, documents) => {
                 let name = self.store().and_then(|store| store.give_back(file));
-                self.account(|ledger| match name {
-                    Some(name) => ledger.add_spooled(name.documents),
+                self.account_for(documents, |ledger| match name {
+                    Some(_) => ledger.add_spooled(documents as u64),
                     // The directory was lost since.
                     None => ledger.add_dropped(DropReason::SpoolDamaged, documents as u64),
                 });
@@ -219,7 +220,7 @@ impl<D: Disk> Worker<D> {
             Command::Settled(file) => self.settled(file, at),
             Command::Hurry => self.retry_at = None,
             Command::Close(done) => {
-                self.voice.flush(at.instant);
+                self.log.flush(at.instant);
                 // Nobody waits any more when the deadline has passed.
                 let _: Result<(), ()> = done.send(());
                 return false;
@@ -255,6 +256,7 @@ impl<D: Disk> Worker<D> {
 
     fn keep(&mut self, batches: Vec<Batch>, at: Moment) {
         let cost: usize = batches.iter().map(Batch::cost_bytes).sum();
+        let count: usize = batches.iter().map(|batch| batch.documents).sum();
         if matches!(self.files, Files::Closed(_))
             && self.retry_at.is_none_or(|retry_at| retry_at <= at.instant)
         {
@@ -269,25 +271,25 @@ impl<D: Disk> Worker<D> {
                 let [stored, full, failed] =
                     [&written.stored, &written.full, &written.failed].map(|batches| documents(batches));
                 let evicted: u64 = written.evicted.iter().map(|name| name.documents).sum();
-                self.account(|ledger| {
+                self.account_for(count, |ledger| {
                     ledger.add_spooled(stored);
                     ledger.sub_spooled(evicted);
                     ledger.add_dropped(DropReason::SpoolFull, full + evicted);
                     ledger.add_dropped(DropReason::SpoolFailed, failed);
                 });
-                self.voice.full(full + evicted, at.instant);
+                self.log.full(full + evicted, at.instant);
                 match &written.error {
                     Some(error) => {
                         self.retry_at = Some(at.instant + RETRY);
-                        self.voice.failed(error, failed, at.instant);
+                        self.log.failed(error, failed, at.instant);
                     }
                     None => {
                         self.retry_at = None;
-                        self.voice.writes_again();
+                        self.log.writes_again();
                     }
                 }
                 if let Some(error) = &written.names_unsafe {
-                    self.voice.names_unsafe(error);
+                    self.log.names_unsafe(error);
                 }
                 for batch in [written.stored, written.full, written.failed].iter().flatten() {
                     self.end_origin(batch, at);
@@ -295,11 +297,13 @@ impl<D: Disk> Worker<D> {
             }
             _ => {
                 let failed = documents(&batches);
-                self.account(|ledger| ledger.add_dropped(DropReason::SpoolFailed, failed));
+                self.account_for(count, |ledger| {
+                    ledger.add_dropped(DropReason::SpoolFailed, failed)
+                });
                 match refused.filter(|_| matches!(self.files, Files::Open(_))) {
-                    Some(error) => self.voice.failed(&error, failed, at.instant),
+                    Some(error) => self.log.failed(&error, failed, at.instant),
                     // Why was said before.
-                    None => self.voice.dropped(failed, at.instant),
+                    None => self.log.dropped(failed, at.instant),
                 }
                 for batch in &batches {
                     self.end_origin(batch, at);
@@ -331,7 +335,7 @@ impl<D: Disk> Worker<D> {
                     ledger.sub_spooled(lost);
                     ledger.add_dropped(DropReason::SpoolDamaged, lost);
                 });
-                self.voice.taken_over(error, lost);
+                self.log.taken_over(error, lost);
                 self.files = Files::Closed(store.into_disk());
             }
             other => self.files = other,
@@ -339,7 +343,7 @@ impl<D: Disk> Worker<D> {
         (self.sweep_at, self.read_again_at) = (None, None);
         self.shared.file_bytes.store(0, Relaxed);
         self.shared.waiting_files.store(0, Release);
-        self.voice.holds(0, at.instant);
+        self.log.holds(0, at.instant);
     }
 
     fn next(&mut self, taker: &impl TakesBack, at: Moment) {
@@ -353,13 +357,21 @@ impl<D: Disk> Worker<D> {
         match taken {
             Taken::Batch(batch) => {
                 let file = batch.origin.as_ref().map(Origin::file);
-                // Before it is there, so that it can't be settled before it is counted.
                 let count = batch.documents as u64;
-                self.account(|ledger| ledger.sub_spooled(count));
-                if taker.take_back(batch) {
+                // In one, so that the last count finds them here or there.
+                let taken = self.account(|ledger| {
+                    // Before it is there, so that it can't be settled before it is counted.
+                    ledger.sub_spooled(count);
+                    let taken = taker.take_back(batch);
+                    if !taken {
+                        ledger.add_spooled(count);
+                    }
+                    taken
+                });
+                // After the last count nothing is taken any more.
+                if taken == Some(true) {
                     return;
                 }
-                self.account(|ledger| ledger.add_spooled(count));
                 if let (Some(file), Some(store)) = (file, self.store()) {
                     store.give_back(file);
                 }
@@ -367,15 +379,15 @@ impl<D: Disk> Worker<D> {
             Taken::Nothing => {}
             Taken::Damaged(name) => {
                 lost(self, &name);
-                self.voice.damaged(&name, at.instant);
+                self.log.damaged(&name, at.instant);
             }
             Taken::Missing(name) => {
                 lost(self, &name);
-                self.voice.missing(&name, at.instant);
+                self.log.missing(&name, at.instant);
             }
             Taken::Failed(error) => {
                 self.read_again_at = Some(at.instant + RETRY);
-                self.voice.unreadable(&error, at.instant);
+                self.log.unreadable(&error, at.instant);
             }
         }
         self.shared.out.fetch_sub(1, AcqRel);
@@ -392,7 +404,7 @@ impl<D: Disk> Worker<D> {
             if self.sweep_at.is_none() {
                 self.sweep_at = Some(at.instant + RETRY);
             }
-            self.voice.not_removed(&error, at.instant);
+            self.log.not_removed(&error, at.instant);
         }
     }
 
@@ -406,22 +418,29 @@ impl<D: Disk> Worker<D> {
 
     fn open_or_say(&mut self, at: Moment) {
         if let Err(error) = self.open(at) {
-            self.voice.cannot_open(&error);
+            self.log.cannot_open(&error);
         }
     }
 
-    fn store(&mut self) -> Option<&mut Store<D>> {
+    fn store(&mut self) -> Option<&mut Store<D, E>> {
         match &mut self.files {
             Files::Open(store) => Some(store),
             Files::Closed(_) | Files::Opening => None,
         }
     }
 
-    fn account(&self, count: impl FnOnce(&Ledger)) {
+    /// Counts, unless the account is closed.
+    fn account<T>(&self, count: impl FnOnce(&Ledger) -> T) -> Option<T> {
         let closed = self.shared.lock_account();
-        if !*closed {
-            count(&self.ledger);
-        }
+        (!*closed).then(|| count(&self.ledger))
+    }
+
+    /// As [`Worker::account`] for so many documents that were handed over.
+    fn account_for(&self, documents: usize, count: impl FnOnce(&Ledger)) {
+        self.account(|ledger| {
+            count(ledger);
+            self.shared.unaccounted_documents.fetch_sub(documents, AcqRel);
+        });
     }
 
     /// Tells the other side what there is.
@@ -436,7 +455,7 @@ impl<D: Disk> Worker<D> {
             0
         };
         self.shared.waiting_files.store(readable, Release);
-        self.voice.holds(index.files(), now);
+        self.log.holds(index.files(), now);
     }
 }
 

@@ -14,17 +14,18 @@ use crate::logs::sanitize;
 use crate::net::server::answer::{self, Answer};
 use crate::net::server::body::{self, Reader};
 use crate::net::server::limits::BodyLimits;
-use crate::pipeline::batch::MAX_DOCUMENTS;
-use crate::pipeline::intake::Intake;
-use crate::pipeline::intake::depth::Room;
+use crate::pipeline::intake::{Intake, Room};
 
 /// The longest part of a JSON error that is passed on, in characters.
 const REASON_MAX_CHARS: usize = 200;
 
+/// Most documents in a body: what the service itself takes in one call. In what batches they go on is another matter.
+const MAX_DOCUMENTS: usize = 50;
+
 /// Takes documents over TCP.
 #[derive(Debug)]
-pub(crate) struct Ingest {
-    intake: Arc<Intake>,
+pub(crate) struct Ingest<I> {
+    intake: Arc<I>,
     ledger: Arc<Ledger>,
     bodies: Reader,
 }
@@ -35,9 +36,9 @@ struct PutTraceSegments {
     documents: Vec<String>,
 }
 
-impl Ingest {
+impl<I: Intake> Ingest<I> {
     /// Takes request bodies within `limits`.
-    pub(crate) fn new(intake: Arc<Intake>, ledger: Arc<Ledger>, limits: BodyLimits) -> Self {
+    pub(crate) fn new(intake: Arc<I>, ledger: Arc<Ledger>, limits: BodyLimits) -> Self {
         Self {
             intake,
             ledger,
@@ -117,7 +118,7 @@ fn documents(body: &[u8]) -> Result<Vec<String>, Box<Answer>> {
     };
     let PutTraceSegments { documents } = serde_json::from_slice(body).map_err(|error| {
         // It may quote what was there.
-        let reason = sanitize(error.to_string().as_bytes(), REASON_MAX_CHARS);
+        let reason = sanitize(error.to_string(), REASON_MAX_CHARS);
         refused(format!(
             "The body must be {{\"TraceSegmentDocuments\": [\"...\", ...]}}, each document a string: {reason}"
         ))

@@ -4,14 +4,16 @@ use serde_json::Value;
 
 use super::*;
 use crate::logs::testing::cases;
-use crate::pipeline::batch;
+use crate::pipeline::batch::encoding::Encoding as _;
+use crate::pipeline::batch::testing::Strings;
 use crate::pipeline::budget::Budget;
+use crate::pipeline::lane::Lane;
 use crate::pipeline::queue::Next;
 
 #[test]
 fn a_document_too_large_for_a_datagram_goes_behind_those_that_came_before_it() {
     let ledger = Arc::new(Ledger::default());
-    let intake = Arc::new(Intake::new(Budget::of_mb(64), Arc::clone(&ledger)));
+    let intake = Arc::new(Lane::<Strings>::new(Budget::of_mb(64), Arc::clone(&ledger)));
     let ingest = Ingest::new(
         Arc::clone(&intake),
         ledger,
@@ -28,7 +30,7 @@ fn a_document_too_large_for_a_datagram_goes_behind_those_that_came_before_it() {
     intake.seal(now);
     let mut goes = Vec::new();
     while let Next::Ready(batch) = intake.take(now) {
-        for document in batch::body::documents(&batch.body).unwrap() {
+        for document in Strings::documents(&batch.body).unwrap() {
             goes.push(serde_json::from_slice::<String>(document).unwrap());
         }
     }
@@ -41,7 +43,7 @@ fn a_body_that_can_never_be_taken_is_refused_for_the_narrower_of_the_limits() {
     let max_bytes = 2 * sealed_bytes;
     let ledger = Arc::new(Ledger::default());
     let ingest = Ingest::new(
-        Arc::new(Intake::new(Budget::of_mb(3), Arc::clone(&ledger))),
+        Arc::new(Lane::<Strings>::new(Budget::of_mb(3), Arc::clone(&ledger))),
         ledger,
         BodyLimits {
             max_bytes,

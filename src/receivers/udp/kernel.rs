@@ -103,11 +103,11 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn datagrams_that_a_full_socket_could_not_take_are_counted() {
-        use crate::config::Disk;
+        use crate::config::SystemFiles;
 
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-        let drops = KernelDrops::of_socket(&socket, &Disk).unwrap();
-        assert_eq!(drops.read(&Disk), 0);
+        let drops = KernelDrops::of_socket(&socket, &SystemFiles).unwrap();
+        assert_eq!(drops.read(&SystemFiles), 0);
         let sender = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         for _ in 0..2000 {
             sender.send_to(&[0; 8000], socket.local_addr().unwrap()).unwrap();
@@ -115,8 +115,8 @@ mod tests {
         socket.set_nonblocking(true).unwrap();
         let mut buffer = [0; 9000];
         let taken = std::iter::from_fn(|| socket.recv(&mut buffer).ok()).count() as u64;
-        assert_eq!(drops.read(&Disk), 2000 - taken);
+        assert_eq!(drops.read(&SystemFiles), 2000 - taken);
         drop(socket);
-        assert_eq!(drops.read(&Disk), 2000 - taken, "remembered after the end");
+        assert_eq!(drops.read(&SystemFiles), 2000 - taken, "remembered after the end");
     }
 }

@@ -20,7 +20,7 @@ use tokio::net::UdpSocket;
 use tokio::sync::oneshot::{self, error::TryRecvError};
 
 use self::datagram::Reject;
-use crate::config::{Disk, Sourced};
+use crate::config::{Sourced, SystemFiles};
 use crate::ledger::Ledger;
 use crate::logs::Tally;
 use crate::net::listen::{self, BindError, Port};
@@ -75,19 +75,19 @@ pub fn receive_buffer_advice(granted_bytes: usize) -> Option<String> {
 
 /// The receive loop and what it needs.
 #[derive(Debug)]
-pub struct Receiver {
+pub struct Receiver<I> {
     socket: std::net::UdpSocket,
-    intake: Arc<Intake>,
+    intake: Arc<I>,
     ledger: Arc<Ledger>,
     kernel_drops: Option<Arc<KernelDrops>>,
 }
 
-impl Receiver {
+impl<I: Intake> Receiver<I> {
     /// Reads from `socket` into `intake`, counting in `ledger`; `kernel_drops` is read a last time at the end.
     #[must_use]
     pub fn new(
         socket: std::net::UdpSocket,
-        intake: Arc<Intake>,
+        intake: Arc<I>,
         ledger: Arc<Ledger>,
         kernel_drops: Option<Arc<KernelDrops>>,
     ) -> Self {
@@ -177,7 +177,7 @@ impl Receiver {
             if buffers.count == 0 {
                 continue;
             }
-            deliver(&buffers, &intake, &ledger, &mut rejects);
+            deliver(&buffers, &*intake, &ledger, &mut rejects);
             let (count, bytes) = (buffers.count, buffers.bytes());
             if let Some(pause) = gather.after(count, bytes, buffers.is_full(), Instant::now()) {
                 more = true;
@@ -188,14 +188,14 @@ impl Receiver {
         // that goes on must not keep us here.
         drain(granted_bytes, || {
             buffers.fill(&socket, &state)?;
-            deliver(&buffers, &intake, &ledger, &mut rejects);
+            deliver(&buffers, &*intake, &ledger, &mut rejects);
             Ok(buffers.kernel_bytes_min())
         });
         rejects.flush(Instant::now());
         intake.seal(Instant::now());
         // While the socket is still open: its count goes with it.
         if let Some(drops) = kernel_drops {
-            drops.read(&Disk);
+            drops.read(&SystemFiles);
         }
         Ok(())
     }
@@ -239,7 +239,7 @@ fn receive(socket: &UdpSocket, state: &UdpSocketState, buffers: &mut Buffers) ->
 }
 
 /// Hands the documents on and counts everything. Empty datagrams count for nothing, as with the official daemon.
-fn deliver(buffers: &Buffers, intake: &Intake, ledger: &Ledger, rejects: &mut Rejects) {
+fn deliver(buffers: &Buffers, intake: &impl Intake, ledger: &Ledger, rejects: &mut Rejects) {
     let received = buffers.datagrams().count();
     if received == 0 {
         return;

@@ -7,7 +7,9 @@ use super::buffers::KERNEL_OVERHEAD_MIN_BYTES;
 use super::*;
 use crate::logs::testing::LogLines;
 use crate::pipeline::batch::MAX_AGE;
+use crate::pipeline::batch::testing::Strings;
 use crate::pipeline::budget::Budget;
+use crate::pipeline::lane::Lane;
 use crate::pipeline::queue::Next;
 
 const HEADER: &str = "{\"format\":\"json\",\"version\":1}\n";
@@ -23,7 +25,7 @@ fn socket() -> std::net::UdpSocket {
 
 /// A receiver that runs on the test's own thread, so that its log lines can be read, and somebody who sends to it.
 struct Bench {
-    intake: Arc<Intake>,
+    intake: Arc<Lane<Strings>>,
     ledger: Arc<Ledger>,
     to: SocketAddr,
     sender: std::net::UdpSocket,
@@ -39,7 +41,7 @@ impl Bench {
     fn start_on(socket: std::net::UdpSocket, kernel_drops: Option<Arc<KernelDrops>>) -> Self {
         let to = socket.local_addr().unwrap();
         let ledger = Arc::new(Ledger::default());
-        let intake = Arc::new(Intake::new(Budget::of_mb(3), Arc::clone(&ledger)));
+        let intake = Arc::new(Lane::new(Budget::of_mb(3), Arc::clone(&ledger)));
         let receiver = Receiver::new(socket, Arc::clone(&intake), Arc::clone(&ledger), kernel_drops);
         let (stop, stopped) = oneshot::channel();
         Self {
@@ -148,7 +150,7 @@ async fn a_document_waits_for_others_no_longer_than_its_batch_may_be_open() {
     let bench = Bench::start();
     let sent = Instant::now();
     bench.send(&format!("{HEADER}{{}}"));
-    tokio::time::timeout(LONG, bench.intake.sealed()).await.unwrap();
+    until(|| bench.intake.waiting_documents() > 0).await;
     assert!(sent.elapsed() >= MAX_AGE, "{:?}", sent.elapsed());
     assert_eq!(bench.end().await, 1);
 }
@@ -157,7 +159,7 @@ async fn a_document_waits_for_others_no_longer_than_its_batch_may_be_open() {
 async fn what_the_kernel_holds_at_the_end_is_taken_and_what_was_not_said_is_said() {
     let log = LogLines::collect();
     let socket = socket();
-    let drops = KernelDrops::of_socket(&socket, &Disk).map(Arc::new);
+    let drops = KernelDrops::of_socket(&socket, &SystemFiles).map(Arc::new);
     let bench = Bench::start_on(socket, drops);
     bench.send("first");
     bench.received(1).await;
@@ -315,11 +317,16 @@ fn refused_datagrams_are_said_once_a_second_with_the_first_as_the_example() {
 const SMALL: &[u8] = b"{\"format\":\"json\",\"version\":1}\n{}";
 
 /// A socket, a receiver on it that was told to stop already, and what it counts in.
-fn stopped() -> (std::net::UdpSocket, Receiver, Arc<Ledger>, oneshot::Receiver<()>) {
+fn stopped() -> (
+    std::net::UdpSocket,
+    Receiver<Lane<Strings>>,
+    Arc<Ledger>,
+    oneshot::Receiver<()>,
+) {
     let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.set_nonblocking(true).unwrap();
     let ledger = Arc::new(Ledger::default());
-    let intake = Arc::new(Intake::new(Budget::of_mb(64), Arc::clone(&ledger)));
+    let intake = Arc::new(Lane::new(Budget::of_mb(64), Arc::clone(&ledger)));
     let receiver = Receiver::new(socket.try_clone().unwrap(), intake, Arc::clone(&ledger), None);
     let (stop, stopped) = oneshot::channel();
     drop(stop);
@@ -331,7 +338,7 @@ fn stopped() -> (std::net::UdpSocket, Receiver, Arc<Ledger>, oneshot::Receiver<(
 async fn all_that_a_full_socket_holds_is_taken_at_the_end_whatever_its_size() {
     for (bytes, datagrams) in [(SMALL.len(), 3000), (1_000, 1500), (60_000, 100)] {
         let (socket, receiver, ledger, stopped) = stopped();
-        let drops = KernelDrops::of_socket(&socket, &Disk).unwrap();
+        let drops = KernelDrops::of_socket(&socket, &SystemFiles).unwrap();
         let datagram = [SMALL, &vec![b' '; bytes - SMALL.len()]].concat();
         let sender = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         for _ in 0..datagrams {
@@ -339,7 +346,7 @@ async fn all_that_a_full_socket_holds_is_taken_at_the_end_whatever_its_size() {
         }
         receiver.run(stopped).await.unwrap();
         let received = ledger.snapshot().received;
-        assert_eq!(received, datagrams - drops.read(&Disk), "{bytes} bytes");
+        assert_eq!(received, datagrams - drops.read(&SystemFiles), "{bytes} bytes");
     }
 }
 

@@ -12,12 +12,12 @@ use http::Method;
 use tempfile::TempDir;
 
 use super::*;
-use crate::config::{LogConfig, LogFormat, LogLevel, Sourced};
+use crate::config::{LogFormat, LogLevel, Sourced};
 
 /// Everything a resolution sees; nothing of the process that runs the test.
 struct Lab {
     home: TempDir,
-    config: Config,
+    config: XRayConfig,
     environment: Environment,
     limits: Limits,
 }
@@ -25,15 +25,8 @@ struct Lab {
 impl Lab {
     /// No source has a region, and none is asked over a net.
     fn new() -> Self {
-        let sourced = |value: &str| Sourced {
-            value: value.to_owned(),
-            source: "default".to_owned(),
-        };
         let home = TempDir::new().unwrap();
-        let config = Config {
-            udp_address: sourced("127.0.0.1:0"),
-            tcp_address: sourced("127.0.0.1:0"),
-            buffer_memory_mb: None,
+        let config = XRayConfig {
             concurrency: NonZeroUsize::new(1),
             region: None,
             endpoint: None,
@@ -44,20 +37,7 @@ impl Lab {
             proxy_address: None,
             connect_timeout: Duration::from_secs(3),
             call_timeout: Duration::from_secs(15),
-            spool: None,
-            shutdown_timeout: Duration::from_secs(8),
-            no_tcp: false,
-            proxy_allow: Vec::new(),
-            allow_host: Vec::new(),
             no_telemetry: false,
-            log: LogConfig {
-                level: LogLevel::Info,
-                format: LogFormat::Text,
-                file: None,
-                rotation: true,
-            },
-            config_file: None,
-            warnings: Vec::new(),
         };
         let mut lab = Self {
             home,
@@ -257,7 +237,7 @@ async fn a_setting_that_is_no_region_is_an_error_that_names_it() {
         // It stands before these, which would do.
         lab.set("AWS_DEFAULT_REGION", "us-east-1");
         let err = lab.resolve().await.unwrap_err();
-        let value = sanitize(value.as_bytes(), 80);
+        let value = sanitize(value, 80);
         let expected = format!(
             "The region \"{value}\" from AWS_REGION is not a region: it becomes part of a host name and may hold \
              lower-case letters, digits and hyphens only, such as us-east-1."

@@ -1,17 +1,20 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 
+use bytes::Bytes;
+
 mod model;
 mod spooled;
 
 use super::*;
-use crate::exporters::xray::Unprocessed;
+use crate::exporters::xray::encoding::Segments;
 use crate::ledger::Snapshot;
 use crate::ledger::outcome::ErrorClass;
 use crate::logs::testing::LogLines;
 use crate::pipeline::budget::Budget;
+use crate::pipeline::intake::Intake as _;
 
-type Script = dyn Fn(usize, &str) -> (Duration, Result<PutAnswer, PutError>) + Send + Sync;
+type Script = dyn Fn(usize, &str) -> (Duration, Result<Answer, PutError>) + Send + Sync;
 
 /// An endpoint that answers as its script says: (number of the call, body) to (after how long, what).
 #[derive(Clone)]
@@ -28,8 +31,10 @@ struct Seen {
     delivered: HashMap<String, usize>,
 }
 
-impl PutSegments for Endpoint {
-    async fn put(&self, body: Bytes) -> Result<PutAnswer, PutError> {
+impl Exporter for Endpoint {
+    type Encoding = Segments;
+
+    async fn put(&self, body: Bytes) -> Result<Answer, PutError> {
         let body = String::from_utf8(body.to_vec()).unwrap();
         let call = {
             let mut seen = self.seen.lock().unwrap();
@@ -50,20 +55,20 @@ impl PutSegments for Endpoint {
 }
 
 struct Bench {
-    intake: Arc<Intake>,
+    lane: Arc<Lane<Segments>>,
     ledger: Arc<Ledger>,
     endpoint: Endpoint,
     phase: watch::Sender<Phase>,
-    sender: tokio::task::JoinHandle<()>,
+    sender: task::JoinHandle<()>,
 }
 
 impl Bench {
     fn start(
         concurrency: Option<usize>,
-        script: impl Fn(usize, &str) -> (Duration, Result<PutAnswer, PutError>) + Send + Sync + 'static,
+        script: impl Fn(usize, &str) -> (Duration, Result<Answer, PutError>) + Send + Sync + 'static,
     ) -> Self {
         let ledger = Arc::new(Ledger::default());
-        let intake = Arc::new(Intake::new(Budget::of_mb(3), Arc::clone(&ledger)));
+        let lane = Arc::new(Lane::new(Budget::of_mb(3), Arc::clone(&ledger)));
         let endpoint = Endpoint {
             script: Arc::new(script),
             seen: Arc::default(),
@@ -72,13 +77,13 @@ impl Bench {
         let concurrency = concurrency.and_then(NonZeroUsize::new);
         let sender = Sender::new(
             endpoint.clone(),
-            Arc::clone(&intake),
+            Arc::clone(&lane),
             Arc::clone(&ledger),
             concurrency,
         );
         let sender = tokio::spawn(sender.run(phases));
         Self {
-            intake,
+            lane,
             ledger,
             endpoint,
             phase,
@@ -93,7 +98,7 @@ impl Bench {
                 .map(|document| format!("batch {batch} document {document}"))
                 .collect();
             self.ledger.add_received(50);
-            self.intake.add(documents.iter().map(String::as_bytes), now());
+            self.lane.add(documents.iter().map(String::as_bytes), now());
         }
     }
 
@@ -107,14 +112,14 @@ impl Bench {
     }
 }
 
-fn ok() -> Result<PutAnswer, PutError> {
-    Ok(PutAnswer {
+fn ok() -> Result<Answer, PutError> {
+    Ok(Answer {
         unprocessed: Vec::new(),
         request_id: None,
     })
 }
 
-fn failure(class: ErrorClass) -> Result<PutAnswer, PutError> {
+fn failure(class: ErrorClass) -> Result<Answer, PutError> {
     Err(PutError {
         class,
         message: format!("{class:?}"),
@@ -136,6 +141,43 @@ async fn every_batch_is_sent_once_and_counted_as_sent() {
         (1000, 0, 0)
     );
     assert_eq!((seen.calls, seen.delivered.len()), (20, 20));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_panics_loses_nothing_and_its_batch_is_sent_again() {
+    let log = LogLines::collect();
+    let bench = Bench::start(None, |call, _| {
+        assert!(call != 1, "not this one");
+        (Duration::from_millis(3), ok())
+    });
+    bench.add(4);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let ledger = Arc::clone(&bench.ledger);
+    let (counts, seen) = bench.drain().await;
+    assert_eq!(
+        (counts.sent, counts.pending(), counts.dropped_total()),
+        (200, 0, 0)
+    );
+    assert_eq!((seen.calls, seen.delivered.len()), (5, 4));
+    let calls = ledger.calls();
+    assert_eq!((calls.in_flight, calls.retries), (0, 1));
+    let lost = log.take();
+    let lost = lost
+        .iter()
+        .filter(|line| line.contains("A call ended in a way that it should not"));
+    assert_eq!(lost.count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_batches_of_calls_that_are_cut_are_still_in_the_lane() {
+    let bench = Bench::start(Some(2), |_, _| (Duration::from_secs(3600), ok()));
+    bench.add(3);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(bench.lane.depth().in_flight.documents, 100);
+    bench.sender.abort();
+    assert!(bench.sender.await.unwrap_err().is_cancelled());
+    let left: Vec<usize> = bench.lane.abandon().iter().map(|batch| batch.documents).collect();
+    assert_eq!(left, [50, 50, 50]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -240,12 +282,17 @@ fn left(id: &str, code: &str) -> Unprocessed {
         id: Some(id.to_owned()),
         error_code: Some(code.to_owned()),
         message: Some("why".to_owned()),
+        class: match code {
+            "ThrottledException" => ErrorClass::Throttled,
+            "InternalFailure" => ErrorClass::ServerError,
+            _ => ErrorClass::Refused,
+        },
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn unprocessed_segments_do_not_count_as_sent() {
-    let answer = PutAnswer {
+    let answer = Answer {
         unprocessed: vec![left("a", "InvalidName"), left("b", "ParseError")],
         request_id: None,
     };
@@ -277,7 +324,7 @@ async fn a_segment_that_the_service_could_not_process_through_no_fault_of_its_ow
         };
         (
             AT_ONCE,
-            Ok(PutAnswer {
+            Ok(Answer {
                 unprocessed,
                 request_id: None,
             }),
@@ -288,8 +335,8 @@ async fn a_segment_that_the_service_could_not_process_through_no_fault_of_its_ow
         &br#"{"id": "b1", "name": "good"}"#[..],
         br#"{"id": "b2", "name": "throttled"}"#,
     ];
-    bench.intake.add(documents.into_iter(), now());
-    bench.intake.seal(now());
+    bench.lane.add(documents.into_iter(), now());
+    bench.lane.seal(now());
     let (counts, seen) = bench.drain().await;
     assert_eq!(
         (counts.sent, counts.unprocessed, counts.pending(), seen.calls),
@@ -302,15 +349,15 @@ async fn a_segment_that_is_never_processed_is_given_up_after_three_more_tries() 
     let bench = Bench::start(None, |_, _| {
         (
             AT_ONCE,
-            Ok(PutAnswer {
+            Ok(Answer {
                 unprocessed: vec![left("b", "InternalFailure")],
                 request_id: None,
             }),
         )
     });
     bench.ledger.add_received(1);
-    bench.intake.add(std::iter::once(&br#"{"id":"b"}"#[..]), now());
-    bench.intake.seal(now());
+    bench.lane.add(std::iter::once(&br#"{"id":"b"}"#[..]), now());
+    bench.lane.seal(now());
     let (counts, seen) = bench.drain().await;
     assert_eq!(
         (counts.sent, counts.unprocessed, counts.pending(), seen.calls),
@@ -344,8 +391,8 @@ async fn a_full_budget_drops_the_oldest_and_counts_them() {
     let document = vec![b'x'; 60_000];
     for _ in 0..100 {
         bench.ledger.add_received(1);
-        bench.intake.add(std::iter::once(&document[..]), now());
-        tokio::task::yield_now().await;
+        bench.lane.add(std::iter::once(&document[..]), now());
+        task::yield_now().await;
     }
     let counts = bench.ledger.snapshot();
     let kept = counts.pending();
@@ -384,20 +431,20 @@ async fn draining_tries_everything_that_was_held_back_at_once() {
 #[tokio::test(start_paused = true)]
 async fn an_idle_sender_waits_for_batches_and_for_no_time() {
     let ledger = Arc::new(Ledger::default());
-    let intake = Arc::new(Intake::new(Budget::of_mb(3), Arc::clone(&ledger)));
+    let lane = Arc::new(Lane::new(Budget::of_mb(3), Arc::clone(&ledger)));
     let endpoint = Endpoint {
         script: Arc::new(|_, _| (AT_ONCE, ok())),
         seen: Arc::default(),
     };
-    let mut sender = Sender::new(endpoint, Arc::clone(&intake), ledger, None);
+    let mut sender = Sender::new(endpoint, Arc::clone(&lane), ledger, None);
     assert_eq!(sender.start_calls(now()), Wait::ForBatches);
     // Nor does an outage set one while there is nothing to try it with.
     sender.pacer.failed(now(), now(), None, 1.0);
     assert_eq!(sender.start_calls(now()), Wait::ForBatches);
     // The open batch is the receiver's business until it is sealed.
-    intake.add(std::iter::once(&b"{}"[..]), now());
+    lane.add(std::iter::once(&b"{}"[..]), now());
     assert_eq!(sender.start_calls(now()), Wait::ForBatches);
-    intake.seal(now());
+    lane.seal(now());
     assert_eq!(
         sender.start_calls(now()),
         Wait::Until(now() + Duration::from_millis(200))

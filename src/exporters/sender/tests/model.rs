@@ -1,4 +1,4 @@
-//! Batches, queue, intake, sender and spool together, against an endpoint, a disk and a clock that the test has in
+//! Batches, queue, lane, sender and spool together, against an endpoint, a disk and a clock that the test has in
 //! hand: whatever comes in whatever order, the ledger adds up, the memory stays within the budget, and nothing is sent
 //! again once its success was seen.
 
@@ -6,13 +6,17 @@ use std::collections::BTreeSet;
 use std::io;
 use std::sync::Mutex;
 
+use bytes::Bytes;
+
 use proptest::prelude::*;
 
 use super::super::*;
+use crate::exporters::xray::encoding::Segments;
 use crate::ledger::Snapshot;
 use crate::ledger::outcome::ErrorClass;
 use crate::logs::testing::cases;
 use crate::pipeline::budget::{Budget, MB};
+use crate::pipeline::intake::Intake as _;
 use crate::pipeline::spool::store::Moment;
 use crate::pipeline::spool::tests::fake::FakeDisk;
 use crate::pipeline::spool::worker::Worker;
@@ -89,9 +93,11 @@ struct Service {
     sent_again: Vec<String>,
 }
 
-impl PutSegments for Endpoint {
-    async fn put(&self, body: Bytes) -> Result<PutAnswer, PutError> {
-        let ids: Vec<String> = documents::describe(&body)
+impl Exporter for Endpoint {
+    type Encoding = Segments;
+
+    async fn put(&self, body: Bytes) -> Result<Answer, PutError> {
+        let ids: Vec<String> = Segments::describe(&body)
             .into_iter()
             .map(|document| document.id.unwrap())
             .collect();
@@ -135,15 +141,15 @@ impl PutSegments for Endpoint {
         if matches!(mode, Mode::LosesAnswers) {
             return Err(error(ErrorClass::Connection, None));
         }
-        let mut answer = PutAnswer {
+        let mut answer = Answer {
             unprocessed: Vec::new(),
             request_id: None,
         };
         let mut service = self.0.lock().unwrap();
         for id in ids {
-            let code = match id.as_bytes()[0] {
-                b'b' => "InvalidSegment",
-                b't' if call.is_multiple_of(2) => "ThrottledException",
+            let (code, class) = match id.as_bytes()[0] {
+                b'b' => ("InvalidSegment", ErrorClass::Refused),
+                b't' if call.is_multiple_of(2) => ("ThrottledException", ErrorClass::Throttled),
                 _ => {
                     service.succeeded.insert(id);
                     continue;
@@ -153,6 +159,7 @@ impl PutSegments for Endpoint {
                 id: Some(id),
                 error_code: Some(code.to_owned()),
                 message: None,
+                class,
             });
         }
         Ok(answer)
@@ -161,11 +168,11 @@ impl PutSegments for Endpoint {
 
 /// One process.
 struct Process {
-    intake: Arc<Intake>,
+    lane: Arc<Lane<Segments>>,
     ledger: Arc<Ledger>,
-    worker: Option<Worker<FakeDisk>>,
+    worker: Option<Worker<FakeDisk, Segments>>,
     phase: watch::Sender<Phase>,
-    sender: tokio::task::JoinHandle<()>,
+    sender: task::JoinHandle<()>,
 }
 
 struct Model {
@@ -185,23 +192,23 @@ impl Process {
     fn start(endpoint: &Endpoint, disk: Option<&FakeDisk>) -> Self {
         let ledger = Arc::new(Ledger::default());
         let budget = Budget::of_mb(BUDGET_MB);
-        let (intake, worker) = match disk {
-            None => (Intake::new(budget, Arc::clone(&ledger)), None),
+        let (lane, worker) = match disk {
+            None => (Lane::new(budget, Arc::clone(&ledger)), None),
             Some(disk) => {
                 let budget = budget.with_spool();
                 let (spool, worker) = Spool::on_fake(disk, 100 * MB, budget.to_spool_bytes, &ledger);
                 (
-                    Intake::with_spool(budget, Arc::clone(&ledger), Some(spool)),
+                    Lane::with_spool(budget, Arc::clone(&ledger), Some(spool)),
                     Some(worker),
                 )
             }
         };
-        let intake = Arc::new(intake);
+        let lane = Arc::new(lane);
         let (phase, phases) = watch::channel(Phase::Running);
-        let sender = Sender::new(endpoint.clone(), Arc::clone(&intake), Arc::clone(&ledger), None);
+        let sender = Sender::new(endpoint.clone(), Arc::clone(&lane), Arc::clone(&ledger), None);
         let sender = tokio::spawn(sender.run(phases));
         Self {
-            intake,
+            lane,
             ledger,
             worker,
             phase,
@@ -253,7 +260,7 @@ impl Model {
             })
             .collect();
         self.process.ledger.add_received(documents as u64);
-        self.process.intake.add(texts.iter().map(String::as_bytes), now());
+        self.process.lane.add(texts.iter().map(String::as_bytes), now());
     }
 
     /// Time passes, in small steps, and everybody does what is due.
@@ -262,7 +269,7 @@ impl Model {
         while now() < end {
             let step = Duration::from_millis(100).min(end - now());
             tokio::time::sleep(step).await;
-            self.process.intake.tick(now());
+            self.process.lane.tick(now());
             self.disk_works();
             self.settle_down().await;
             self.disk_works();
@@ -274,7 +281,7 @@ impl Model {
     /// Lets every task do what it can without time passing.
     async fn settle_down(&self) {
         for _ in 0..20 {
-            tokio::task::yield_now().await;
+            task::yield_now().await;
         }
     }
 
@@ -284,21 +291,23 @@ impl Model {
             unix_ms: 1_795_227_595_034 + now().duration_since(self.epoch).as_millis() as u64,
         };
         if let Some(worker) = self.process.worker.as_mut().filter(|_| !self.stalled) {
-            worker.work(&*self.process.intake, at);
+            worker.work(&*self.process.lane, at);
         }
     }
 
     fn check(&self) -> Result<(), TestCaseError> {
         let counts = self.counts();
-        let held = self.process.intake.held();
+        let held = self.process.lane.held();
         let budget_bytes = (BUDGET_MB * MB) as usize;
-        let to_write = self.process.intake.spool().map_or(0, Spool::to_write_bytes);
+        let to_write = self.process.lane.spool().map_or(0, Spool::to_write_bytes);
         prop_assert!(held.sealed_bytes + to_write <= budget_bytes);
         if to_write == 0 && !self.stalled {
             prop_assert_eq!(counts.pending(), held.documents as u64, "{:?}", counts);
         } else {
             prop_assert!(counts.pending() >= held.documents as u64, "{:?}", counts);
         }
+        let pending = self.process.lane.pending_documents();
+        prop_assert_eq!(counts.remainder(), pending as i64, "{:?}", counts);
         let service = self.endpoint.0.lock().unwrap();
         prop_assert!(
             service.sent_again.is_empty(),
@@ -316,17 +325,15 @@ impl Model {
         }
         self.pass(spool::settings::RETRY * 2).await?;
         let now = now();
-        self.process.intake.seal(now);
+        self.process.lane.seal(now);
         self.process.phase.send_replace(Phase::Draining);
         self.pass(after).await?;
         self.process.sender.abort();
         self.settle_down().await;
-        let left = self.process.intake.abandon();
-        if let Some(spool) = self.process.intake.spool() {
-            prop_assert!(spool.keep_at_end(left).is_empty());
-        }
+        self.process.lane.keep_in_spool();
         self.disk_works();
-        let pending = self.counts().pending();
+        let pending = self.process.lane.pending_documents();
+        prop_assert_eq!(self.counts().remainder(), pending as i64);
         self.process.ledger.add_dropped(DropReason::Shutdown, pending);
         let counts = self.counts();
         prop_assert!(self.disk.is_none() || pending == 0, "{:?}", counts);

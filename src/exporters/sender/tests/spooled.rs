@@ -2,9 +2,14 @@
 
 use std::sync::Mutex;
 
+use bytes::Bytes;
+
 use super::super::*;
+use crate::exporters::xray::encoding::Segments;
 use crate::ledger::outcome::ErrorClass;
+use crate::pipeline::batch::Batch;
 use crate::pipeline::budget::{Budget, MB};
+use crate::pipeline::intake::Intake as _;
 use crate::pipeline::spool::Spool;
 use crate::pipeline::spool::store::{Moment, Store};
 use crate::pipeline::spool::tests::fake::FakeDisk;
@@ -23,8 +28,10 @@ struct Seen {
     latency: Duration,
 }
 
-impl PutSegments for Endpoint {
-    async fn put(&self, body: Bytes) -> Result<PutAnswer, PutError> {
+impl Exporter for Endpoint {
+    type Encoding = Segments;
+
+    async fn put(&self, body: Bytes) -> Result<Answer, PutError> {
         let spooled = usize::from(body.windows(7).any(|word| word == b"spooled"));
         let (down, latency) = {
             let mut seen = self.0.lock().unwrap();
@@ -44,7 +51,7 @@ impl PutSegments for Endpoint {
                 retry_after: None,
             });
         }
-        Ok(PutAnswer {
+        Ok(Answer {
             unprocessed: Vec::new(),
             request_id: None,
         })
@@ -53,7 +60,7 @@ impl PutSegments for Endpoint {
 
 struct Bench {
     endpoint: Endpoint,
-    intake: Arc<Intake>,
+    lane: Arc<Lane<Segments>>,
     ledger: Arc<Ledger>,
     _phase: watch::Sender<Phase>,
 }
@@ -66,21 +73,21 @@ impl Bench {
             unix_ms: 1_795_227_595_034,
         };
         let disk = FakeDisk::default();
-        let (mut store, _) = Store::open(disk.clone(), 100 * MB).unwrap();
-        let batches = (0..found).map(|_| Batch::of_documents(&[b"\"spooled\""], now()).unwrap());
+        let (mut store, _) = Store::<_, Segments>::open(disk.clone(), 100 * MB).unwrap();
+        let batches = (0..found).map(|_| Batch::of_documents::<Segments>(&[b"\"spooled\""], now()).unwrap());
         assert_eq!(store.write(batches.collect(), at()).stored.len(), found);
 
         let ledger = Arc::new(Ledger::default());
         let budget = Budget::of_mb(16).with_spool();
         let (spool, mut worker) = Spool::on_fake(&disk, 100 * MB, budget.to_spool_bytes, &ledger);
-        let intake = Arc::new(Intake::with_spool(budget, Arc::clone(&ledger), Some(spool)));
-        worker.work(&*intake, at());
+        let lane = Arc::new(Lane::with_spool(budget, Arc::clone(&ledger), Some(spool)));
+        worker.work(&*lane, at());
         tokio::spawn({
-            let intake = Arc::clone(&intake);
+            let lane = Arc::clone(&lane);
             async move {
                 loop {
                     tokio::time::sleep(Duration::from_millis(1)).await;
-                    worker.work(&*intake, at());
+                    worker.work(&*lane, at());
                 }
             }
         });
@@ -88,11 +95,11 @@ impl Bench {
         endpoint.0.lock().unwrap().latency = latency;
         endpoint.0.lock().unwrap().down = down;
         let (phase, phases) = watch::channel(Phase::Running);
-        let sender = Sender::new(endpoint.clone(), Arc::clone(&intake), Arc::clone(&ledger), None);
+        let sender = Sender::new(endpoint.clone(), Arc::clone(&lane), Arc::clone(&ledger), None);
         tokio::spawn(sender.run(phases));
         Self {
             endpoint,
-            intake,
+            lane,
             ledger,
             _phase: phase,
         }
@@ -147,8 +154,8 @@ async fn it_waits_while_memory_is_more_than_half_full() {
     let document = vec![b'x'; 500_000];
     for _ in 0..10 {
         bench.ledger.add_received(1);
-        bench.intake.add(std::iter::once(&document[..]), now());
-        bench.intake.seal(now());
+        bench.lane.add(std::iter::once(&document[..]), now());
+        bench.lane.seal(now());
     }
     tokio::time::sleep(Duration::from_millis(900)).await;
     let counts = bench.ledger.snapshot();

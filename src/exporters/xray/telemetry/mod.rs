@@ -12,7 +12,7 @@ use serde::Serialize;
 use tokio::sync::oneshot::{self, error::TryRecvError};
 
 use crate::aws;
-use crate::config::{Config, Environment};
+use crate::config::{Environment, XRayConfig};
 use crate::exporters::error::PutError;
 use crate::exporters::xray::XRay;
 use crate::ledger::calls::{BackendError, Failure};
@@ -81,7 +81,7 @@ impl Identity {
 
 /// Finds out who reports: `AWS_INSTANCE_ID` and `AWS_HOSTNAME`, or, unless in local mode, EC2's metadata, which takes two
 /// seconds at the most.
-pub async fn identity(config: &Config, environment: &Environment) -> Identity {
+pub async fn identity(config: &XRayConfig, environment: &Environment) -> Identity {
     let resource_arn = config.resource_arn.as_deref().unwrap_or_default();
     let instance_id = environment.get("AWS_INSTANCE_ID").map(str::to_owned);
     let hostname = environment.get("AWS_HOSTNAME").map(str::to_owned);

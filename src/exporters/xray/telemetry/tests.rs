@@ -321,8 +321,8 @@ impl Files for NoFiles {
     }
 }
 
-fn config(flags: &Flags) -> Config {
-    load(flags, &Environment::default(), &NoFiles).unwrap()
+fn config(flags: &Flags) -> XRayConfig {
+    load(flags, &Environment::default(), &NoFiles).unwrap().xray
 }
 
 /// A metadata address that knows an instance `i-metadata`, host `metadata-host`.

@@ -23,16 +23,18 @@ use tokio::net::TcpStream;
 use tower_service::Service;
 
 use self::stream::{Io, Stream};
-use super::error::{causes, find_cause, quoted, told};
+use super::error::{causes, find_cause, told};
 use super::proxy::ProxyRules;
 use super::tls::Tls;
 use crate::ledger::outcome::ErrorClass;
+use crate::logs::sanitize_lines;
 
 /// The longest reason taken from a TLS handshake, in characters: it can list every name of a certificate.
 const SHOWN_REASON_MAX_CHARS: usize = 300;
 
 /// Why there is no connection.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
 pub(crate) struct ConnectError {
     pub(crate) class: ErrorClass,
     message: String,
@@ -46,14 +48,6 @@ impl ConnectError {
         }
     }
 }
-
-impl std::fmt::Display for ConnectError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for ConnectError {}
 
 /// A connector for hyper-util's client. Cheap to clone.
 #[derive(Clone)]
@@ -312,10 +306,10 @@ fn tls_reason(error: &io::Error) -> String {
     match find_cause::<rustls::Error>(error) {
         Some(rustls::Error::InvalidCertificate(reason)) => format!(
             "its certificate is not trusted ({}); if it has a private CA, name the CA's certificates in AWS_CA_BUNDLE",
-            quoted(&reason.to_string(), SHOWN_REASON_MAX_CHARS)
+            sanitize_lines(&reason.to_string(), SHOWN_REASON_MAX_CHARS)
         ),
         Some(rustls::Error::InvalidMessage(_)) => "what answers there does not speak TLS".to_owned(),
-        Some(error) => quoted(&error.to_string(), SHOWN_REASON_MAX_CHARS),
+        Some(error) => sanitize_lines(&error.to_string(), SHOWN_REASON_MAX_CHARS),
         None => told(error),
     }
 }
@@ -342,19 +336,12 @@ impl Service<Uri> for Ready {
 #[derive(Clone)]
 struct Resolver(GaiResolver);
 
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("cannot find the address of {host}: {cause}")]
 struct ResolveError {
     host: String,
-    source: io::Error,
+    cause: io::Error,
 }
-
-impl std::fmt::Display for ResolveError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "cannot find the address of {}: {}", self.host, self.source)
-    }
-}
-
-impl std::error::Error for ResolveError {}
 
 impl Service<Name> for Resolver {
     type Response = GaiAddrs;
@@ -368,6 +355,6 @@ impl Service<Name> for Resolver {
     fn call(&mut self, name: Name) -> Self::Future {
         let host = name.as_str().to_owned();
         let resolving = self.0.call(name);
-        Box::pin(async move { resolving.await.map_err(|source| ResolveError { host, source }) })
+        Box::pin(async move { resolving.await.map_err(|cause| ResolveError { host, cause }) })
     }
 }

@@ -20,8 +20,9 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use tokio::sync::OnceCell;
 
-use super::error::{SettingError, quoted};
+use super::error::SettingError;
 use crate::config::Environment;
+use crate::logs::sanitize_lines;
 
 /// Which server certificates are trusted.
 #[derive(Clone)]
@@ -137,7 +138,7 @@ fn system_authorities() -> Result<RootCertStore, String> {
     authorities.add_parsable_certificates(loaded.certs);
     if authorities.is_empty() {
         let reasons: Vec<String> = loaded.errors.iter().map(ToString::to_string).collect();
-        return Err(quoted(
+        return Err(sanitize_lines(
             &format!(
                 "this system has no CA certificates ({}); install the ca-certificates package, or name a PEM file in \
                  AWS_CA_BUNDLE or SSL_CERT_FILE",

@@ -17,8 +17,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{Notify, watch};
 
-use super::answer::{self, Answer};
-use super::body::Body;
+use super::answer::{self, Answer, Body};
 use super::limits::Limits;
 use crate::ledger::http::Ending;
 
@@ -114,12 +113,12 @@ enum Event {
 
 /// What the server knows of an open connection.
 #[derive(Debug)]
-pub(crate) struct Shared {
+pub(crate) struct Clocked {
     progress: Mutex<Progress>,
     evict: Notify,
 }
 
-impl Shared {
+impl Clocked {
     pub(crate) fn new(now: Instant) -> Self {
         Self {
             progress: Mutex::new(Progress {
@@ -168,7 +167,7 @@ impl Shared {
 /// not at anything when `stop` came.
 pub(crate) async fn serve<S, H, F>(
     stream: S,
-    shared: Arc<Shared>,
+    shared: Arc<Clocked>,
     limits: Limits,
     mut stop: watch::Receiver<bool>,
     handler: H,
@@ -267,14 +266,14 @@ fn now() -> Instant {
 /// The stream, watched for what its bytes mean to [`Progress`].
 struct Watched<S> {
     stream: S,
-    shared: Arc<Shared>,
+    shared: Arc<Clocked>,
     head_max_bytes: usize,
 }
 
 /// The body of an answer on its way; tells when a stream is over.
 struct Sent {
     body: Body,
-    stream_of: Option<Arc<Shared>>,
+    stream_of: Option<Arc<Clocked>>,
 }
 
 impl hyper::body::Body for Sent {

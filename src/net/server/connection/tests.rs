@@ -27,7 +27,7 @@ const REQUEST: &[u8] = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n
 
 struct Bench {
     client: DuplexStream,
-    shared: Arc<Shared>,
+    shared: Arc<Clocked>,
     stop: watch::Sender<bool>,
     served: Arc<AtomicUsize>,
     server: JoinHandle<Option<Ending>>,
@@ -39,7 +39,7 @@ impl Bench {
     /// `answer_bytes`.
     fn start(room_bytes: usize, work: Duration, answer_bytes: usize) -> Self {
         let (client, stream) = tokio::io::duplex(room_bytes);
-        let shared = Arc::new(Shared::new(now()));
+        let shared = Arc::new(Clocked::new(now()));
         let (stop, stopped) = watch::channel(false);
         let served = Arc::new(AtomicUsize::new(0));
         let server = tokio::spawn({
@@ -256,7 +256,7 @@ async fn a_connection_goes_for_another_only_while_it_has_no_request() {
 /// A connection whose answers are what comes out of `pieces`.
 fn streaming(pieces: mpsc::Receiver<Bytes>) -> Bench {
     let (client, stream) = tokio::io::duplex(1000);
-    let shared = Arc::new(Shared::new(now()));
+    let shared = Arc::new(Clocked::new(now()));
     let (stop, stopped) = watch::channel(false);
     let server = tokio::spawn({
         let shared = Arc::clone(&shared);

@@ -1,12 +1,14 @@
 //! The spool's files: found, written, read, set aside and removed, as the [`Index`] decides.
 
 use std::io;
+use std::marker::PhantomData;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::disk::Disk;
 use super::index::{Index, Room};
 use super::name::{FileName, Kind};
 use crate::pipeline::batch::Batch;
+use crate::pipeline::batch::encoding::Encoding;
 use crate::pipeline::batch::origin::{FileId, Origin};
 
 /// One moment on both clocks: files carry the time of day, batches the other one.
@@ -91,14 +93,15 @@ pub enum Taken {
     Failed(io::Error),
 }
 
-/// The files of one directory, which this process has for itself.
+/// The files of one directory, bodies of `E`, which this process has for itself.
 #[derive(Debug)]
-pub struct Store<D> {
+pub struct Store<D, E> {
     disk: D,
     index: Index,
+    encoding: PhantomData<E>,
 }
 
-impl<D: Disk> Store<D> {
+impl<D: Disk, E: Encoding> Store<D, E> {
     /// Takes possession of `disk`'s directory and looks at what is there. Files of a process that ended while writing
     /// are removed.
     ///
@@ -115,7 +118,7 @@ impl<D: Disk> Store<D> {
         };
         let mut index = Index::new(limit_bytes);
         for (called, bytes) in files {
-            match Kind::of(&called) {
+            match Kind::of::<E>(&called) {
                 Kind::Whole(name) if bytes == name.bytes => {
                     found.files += 1;
                     found.documents += name.documents;
@@ -133,7 +136,11 @@ impl<D: Disk> Store<D> {
             }
         }
         let surplus = index.surplus();
-        let mut store = Self { disk, index };
+        let mut store = Self {
+            disk,
+            index,
+            encoding: PhantomData,
+        };
         // A directory that can't be written to shows with the first file that is to be written.
         let _: io::Result<()> = store.clear(&surplus, &mut found.evicted);
         Ok((store, found))
@@ -193,7 +200,7 @@ impl<D: Disk> Store<D> {
             return Taken::Nothing;
         };
         match self.disk.read(&name.to_string(), name.bytes) {
-            Ok(body) if name.fits(&body) => {
+            Ok(body) if name.fits::<E>(&body) => {
                 let documents = usize::try_from(name.documents).unwrap_or_default();
                 let opened_at = at.instant_of(name.id.opened_ms);
                 let mut batch = Batch::of_body(body, documents, opened_at);

@@ -4,9 +4,11 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::logs::testing::cases;
-use crate::pipeline::batch::OpenBatch;
+use crate::pipeline::batch::testing::Strings;
 use crate::pipeline::spool::index::BLOCK_BYTES;
 use crate::pipeline::spool::tests::fake::FakeDisk;
+
+type OpenBatch = crate::pipeline::batch::OpenBatch<Strings>;
 
 fn moment() -> Moment {
     Moment {
@@ -26,18 +28,18 @@ fn batch(number: usize, documents: usize, age_ms: u64, at: Moment) -> Batch {
     open.seal().unwrap()
 }
 
-fn open(disk: &FakeDisk, limit_bytes: u64) -> (Store<FakeDisk>, Found) {
+fn open(disk: &FakeDisk, limit_bytes: u64) -> (Store<FakeDisk, Strings>, Found) {
     Store::open(disk.clone(), limit_bytes).unwrap()
 }
 
-fn stored(store: &mut Store<FakeDisk>, batches: Vec<Batch>, at: Moment) {
+fn stored(store: &mut Store<FakeDisk, Strings>, batches: Vec<Batch>, at: Moment) {
     let count = batches.len();
     let written = store.write(batches, at);
     assert_eq!(written.stored.len(), count, "{written:?}");
     assert!(written.names_unsafe.is_none());
 }
 
-fn taken(store: &mut Store<FakeDisk>, at: Moment) -> Batch {
+fn taken(store: &mut Store<FakeDisk, Strings>, at: Moment) -> Batch {
     match store.take(at) {
         Taken::Batch(batch) => batch,
         other => panic!("no batch: {other:?}"),
@@ -382,7 +384,7 @@ proptest! {
         suffix in "(\\.json|\\.json\\.tmp|\\.json\\.damaged|)",
     ) {
         let content = if in_frame {
-            [b"{\"TraceSegmentDocuments\":[", &content[..], b"]}"].concat()
+            [Strings::HEAD, &content[..], Strings::TAIL].concat()
         } else {
             content
         };
@@ -397,7 +399,7 @@ proptest! {
         match store.take(moment()) {
             Taken::Batch(batch) => {
                 prop_assert_eq!(&batch.body[..], &content[..]);
-                let whole = crate::pipeline::batch::body::documents(&content).unwrap();
+                let whole = Strings::documents(&content).unwrap();
                 prop_assert_eq!(whole.len() as u64, documents);
             }
             Taken::Nothing => prop_assert_eq!(found.files, 0),

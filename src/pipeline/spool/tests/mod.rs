@@ -1,4 +1,4 @@
-//! The spool between the intake and a disk: commands in, files and counts out.
+//! The spool between the lane and a disk: commands in, files and counts out.
 
 use std::io;
 use std::time::Instant;
@@ -11,17 +11,18 @@ use super::store::Moment;
 use super::*;
 use crate::ledger::{DropReason, Snapshot};
 use crate::logs::testing::LogLines;
-use crate::pipeline::batch::body;
+use crate::pipeline::batch::testing::Strings;
 use crate::pipeline::budget::{Budget, MB};
-use crate::pipeline::intake::Intake;
-use crate::pipeline::queue::Next;
+use crate::pipeline::intake::Intake as _;
+use crate::pipeline::lane::Lane;
+use crate::pipeline::queue::{Flight, Next};
 
-/// An intake of 3 MB over a spool on `disk`, at a time that the test moves.
+/// A lane of 3 MB over a spool on `disk`, at a time that the test moves.
 struct Bench {
     disk: FakeDisk,
     ledger: Arc<Ledger>,
-    intake: Intake,
-    worker: Worker<FakeDisk>,
+    lane: Lane<Strings>,
+    worker: Worker<FakeDisk, Strings>,
     at: Moment,
 }
 
@@ -32,7 +33,7 @@ impl Bench {
         let (spool, worker) = Spool::on_fake(disk, limit_bytes, budget.to_spool_bytes, &ledger);
         Self {
             disk: disk.clone(),
-            intake: Intake::with_spool(budget, Arc::clone(&ledger), Some(spool)),
+            lane: Lane::with_spool(budget, Arc::clone(&ledger), Some(spool)),
             ledger,
             worker,
             at: Moment {
@@ -47,9 +48,9 @@ impl Bench {
         for _ in 0..batches {
             self.pass(Duration::from_secs(1));
             self.ledger.add_received(1);
-            self.intake
+            self.lane
                 .add(std::iter::once(&[b'x'; 100_000][..]), self.at.instant);
-            self.intake.seal(self.at.instant);
+            self.lane.seal(self.at.instant);
         }
     }
 
@@ -59,30 +60,30 @@ impl Bench {
     }
 
     fn work(&mut self) {
-        assert!(self.worker.work(&self.intake, self.at));
+        assert!(self.worker.work(&self.lane, self.at));
     }
 
-    fn spool(&self) -> &Spool {
-        self.intake.spool().unwrap()
+    fn spool(&self) -> &Spool<Strings> {
+        self.lane.spool().unwrap()
     }
 
-    fn take(&self) -> Batch {
-        match self.intake.take(self.at.instant) {
-            Next::Ready(batch) => batch,
+    fn take(&self) -> Flight {
+        match self.lane.take(self.at.instant) {
+            Next::Ready(flight) => flight,
             other => panic!("no batch: {other:?}"),
         }
     }
 
     /// Takes all there is in memory and settles it as sent.
     fn send_all(&self) {
-        while let Next::Ready(batch) = self.intake.take(self.at.instant) {
+        while let Next::Ready(batch) = self.lane.take(self.at.instant) {
             self.ledger.add_sent(batch.documents as u64);
-            self.intake.settle(&batch);
+            self.lane.settle(batch.ticket);
         }
     }
 
     /// Asks for the next one and takes it.
-    fn back(&mut self) -> Batch {
+    fn back(&mut self) -> Flight {
         self.spool().ask();
         self.work();
         self.take()
@@ -119,7 +120,7 @@ fn what_has_no_room_waits_on_disk_and_comes_back_oldest_first() {
         assert_eq!((counts.spooled, counts.pending()), (2 - n, 1));
         assert_eq!(bench.files(), 3 - n as usize, "not before it is settled");
         bench.ledger.add_sent(1);
-        bench.intake.settle(&batch);
+        bench.lane.settle(batch.ticket);
         bench.work();
         assert_eq!(bench.files(), 2 - n as usize);
     }
@@ -137,9 +138,8 @@ fn a_batch_from_disk_that_has_no_room_again_is_not_written_again() {
     bench.add(FIT + 1);
     bench.work();
     bench.send_all();
-    let mut batch = bench.back();
-    batch.attempts = 1;
-    bench.intake.put_back(batch, bench.at.instant);
+    let batch = bench.back();
+    bench.lane.put_back(batch.ticket, None, bench.at.instant);
     bench.add(FIT - 1);
     bench.work();
     let before = bench.disk.operations();
@@ -157,22 +157,26 @@ fn a_batch_from_disk_that_has_no_room_again_is_not_written_again() {
 fn the_file_of_a_split_batch_goes_with_its_last_part() {
     let mut bench = Bench::new(&FakeDisk::default(), 10 * MB);
     bench.ledger.add_received(20);
-    let batch = Batch::of_documents(&[&br#""x""#[..]; 20], bench.at.instant).unwrap();
+    let batch = Batch::of_documents::<Strings>(&[&br#""x""#[..]; 20], bench.at.instant).unwrap();
     assert!(bench.spool().keep(batch).is_none());
     bench.work();
     let batch = bench.back();
-    bench
-        .intake
-        .replace(&batch, batch.halves().unwrap(), bench.at.instant);
+    bench.lane.replace(
+        batch.ticket,
+        Batch::halves::<Strings>(&batch.body, batch.opened_at).unwrap(),
+        bench.at.instant,
+    );
     let (first, second) = (bench.take(), bench.take());
-    bench
-        .intake
-        .replace(&second, second.halves().unwrap(), bench.at.instant);
+    bench.lane.replace(
+        second.ticket,
+        Batch::halves::<Strings>(&second.body, second.opened_at).unwrap(),
+        bench.at.instant,
+    );
     let (third, fourth) = (bench.take(), bench.take());
     for part in [first, third, fourth] {
         bench.work();
         assert_eq!((bench.files(), bench.spool().out()), (1, 1));
-        bench.intake.settle(&part);
+        bench.lane.settle(part.ticket);
     }
     bench.work();
     assert_eq!((bench.files(), bench.spool().out()), (0, 0));
@@ -182,17 +186,19 @@ fn the_file_of_a_split_batch_goes_with_its_last_part() {
 fn a_part_that_has_no_room_gets_a_file_of_its_own() {
     let mut bench = Bench::new(&FakeDisk::default(), 10 * MB);
     bench.ledger.add_received(20);
-    let batch = Batch::of_documents(&[&br#""x""#[..]; 20], bench.at.instant).unwrap();
+    let batch = Batch::of_documents::<Strings>(&[&br#""x""#[..]; 20], bench.at.instant).unwrap();
     assert!(bench.spool().keep(batch).is_none());
     bench.work();
     let batch = bench.back();
-    bench
-        .intake
-        .replace(&batch, batch.halves().unwrap(), bench.at.instant);
+    bench.lane.replace(
+        batch.ticket,
+        Batch::halves::<Strings>(&batch.body, batch.opened_at).unwrap(),
+        bench.at.instant,
+    );
     let first = bench.take();
     bench.ledger.add_sent(10);
-    bench.intake.settle(&first);
-    let second = bench.take();
+    bench.lane.settle(first.ticket);
+    let second = bench.lane.abandon().pop().unwrap();
     assert!(bench.spool().keep(second).is_none());
     bench.work();
     let names = bench.disk.names();
@@ -318,7 +324,7 @@ fn the_log_says_when_spooling_begins_and_when_it_is_over() {
     bench.send_all();
     for _ in 0..2 {
         let batch = bench.back();
-        bench.intake.settle(&batch);
+        bench.lane.settle(batch.ticket);
         bench.work();
     }
     assert_eq!(
@@ -335,7 +341,7 @@ fn the_log_says_when_spooling_begins_and_when_it_is_over() {
     bench.work();
     bench.send_all();
     let batch = bench.back();
-    bench.intake.settle(&batch);
+    bench.lane.settle(batch.ticket);
     bench.work();
     assert_eq!(log.take(), Vec::<String>::new());
 }
@@ -355,7 +361,7 @@ fn a_damaged_file_is_counted_and_the_next_one_sent() {
         bench.spool().ask();
     }
     bench.work();
-    assert!(matches!(bench.intake.take(bench.at.instant), Next::Empty));
+    assert!(matches!(bench.lane.take(bench.at.instant), Next::Empty));
     assert_eq!(bench.spool().out(), 0);
     assert_eq!(bench.back().documents, 1);
     let counts = bench.counts();
@@ -398,8 +404,8 @@ fn at_the_end_all_that_is_left_is_kept_and_the_next_process_finds_it() {
     bench.spool().ask();
     bench.work();
     bench.ledger.add_received(1);
-    bench.intake.add(std::iter::once(&b"open"[..]), bench.at.instant);
-    let left = bench.intake.abandon();
+    bench.lane.add(std::iter::once(&b"open"[..]), bench.at.instant);
+    let left = bench.lane.abandon();
     assert_eq!(left.len(), 4);
     assert!(bench.spool().keep_at_end(left).is_empty());
     // Asked for too late: it stays where it is.
@@ -416,7 +422,7 @@ fn at_the_end_all_that_is_left_is_kept_and_the_next_process_finds_it() {
     let sizes: Vec<usize> = (0..7)
         .map(|_| {
             let batch = next.back();
-            body::documents(&batch.body).unwrap()[0].len()
+            Strings::documents(&batch.body).unwrap()[0].len()
         })
         .collect();
     assert_eq!(sizes, [100_002, 100_002, 100_002, 100_002, 100_002, 100_002, 6]);
@@ -430,7 +436,7 @@ fn at_the_end_a_disk_that_refused_gets_one_more_chance() {
     bench.add(FIT + 1);
     bench.work();
     bench.disk.set_fault(None);
-    assert!(bench.spool().keep_at_end(bench.intake.abandon()).is_empty());
+    assert!(bench.spool().keep_at_end(bench.lane.abandon()).is_empty());
     bench.work();
     let counts = bench.counts();
     assert_eq!(
@@ -443,43 +449,81 @@ fn at_the_end_a_disk_that_refused_gets_one_more_chance() {
 async fn closing_waits_for_the_disk_and_a_closed_account_stays_as_it_is() {
     let mut bench = Bench::new(&FakeDisk::default(), 10 * MB);
     bench.add(2);
-    assert!(bench.spool().keep_at_end(bench.intake.abandon()).is_empty());
+    assert!(bench.spool().keep_at_end(bench.lane.abandon()).is_empty());
     {
-        let mut closing = std::pin::pin!(bench.intake.spool().unwrap().close());
+        let mut closing = std::pin::pin!(bench.lane.spool().unwrap().close());
         assert!(
             tokio::time::timeout(Duration::ZERO, closing.as_mut())
                 .await
                 .is_err()
         );
-        assert!(
-            !bench.worker.work(&bench.intake, bench.at),
-            "that was the last one"
-        );
+        assert!(!bench.worker.work(&bench.lane, bench.at), "that was the last one");
         closing.await;
     }
     assert_eq!(bench.counts().spooled, 2);
 
     let mut late = Bench::new(&FakeDisk::default(), 10 * MB);
     late.add(2);
-    assert!(late.spool().keep_at_end(late.intake.abandon()).is_empty());
+    assert!(late.spool().keep_at_end(late.lane.abandon()).is_empty());
     late.spool().close_account();
-    assert!(!late.worker.work(&late.intake, late.at));
+    assert!(!late.worker.work(&late.lane, late.at));
     assert_eq!((late.counts().spooled, late.files()), (0, 2));
 }
 
 #[test]
 fn a_worker_that_is_gone_keeps_nothing() {
     let bench = Bench::new(&FakeDisk::default(), 10 * MB);
-    let Bench {
-        intake, worker, at, ..
-    } = bench;
+    let Bench { lane, worker, at, .. } = bench;
     drop(worker);
-    let batch = Batch::of_documents(&[b"\"x\""], at.instant).unwrap();
-    let spool = intake.spool().unwrap();
+    let batch = Batch::of_documents::<Strings>(&[b"\"x\""], at.instant).unwrap();
+    let spool = lane.spool().unwrap();
     assert!(spool.keep(batch.clone()).is_some());
     assert_eq!(spool.keep_at_end(vec![batch]).len(), 1);
     spool.ask();
     assert_eq!(spool.out(), 0);
+    assert_eq!((spool.to_write_bytes(), spool.pending_documents()), (0, 0));
+}
+
+#[test]
+fn what_a_worker_that_is_gone_did_not_take_is_still_pending_at_the_end() {
+    let mut bench = Bench::new(&FakeDisk::default(), 10 * MB);
+    bench.add(3);
+    let _in_flight = bench.take();
+    let Bench {
+        lane, ledger, worker, ..
+    } = bench;
+    drop(worker);
+    assert_eq!(lane.keep_in_spool(), 0);
+    assert_eq!((lane.pending_documents(), ledger.snapshot().pending()), (3, 3));
+}
+
+#[test]
+fn what_is_on_its_way_to_the_disk_is_pending_until_it_is_counted() {
+    let mut bench = Bench::new(&FakeDisk::default(), 10 * MB);
+    bench.add(FIT + 3);
+    assert_eq!(
+        (bench.spool().pending_documents(), bench.lane.pending_documents()),
+        (3, FIT as u64 + 3)
+    );
+    bench.work();
+    assert_eq!(
+        (bench.spool().pending_documents(), bench.lane.pending_documents()),
+        (0, FIT as u64)
+    );
+    // The same for one that waits on disk again without being written.
+    bench.send_all();
+    bench.back();
+    assert_eq!(bench.lane.keep_in_spool(), 1);
+    assert_eq!(bench.lane.pending_documents(), 1);
+    bench.work();
+    assert_eq!((bench.lane.pending_documents(), bench.counts().pending()), (0, 0));
+    // What is written after the last count stays in it.
+    let mut late = Bench::new(&FakeDisk::default(), 10 * MB);
+    late.add(2);
+    assert_eq!(late.lane.keep_in_spool(), 2);
+    late.spool().close_account();
+    late.worker.work(&late.lane, late.at);
+    assert_eq!((late.lane.pending_documents(), late.counts().pending()), (2, 2));
 }
 
 #[test]
@@ -487,21 +531,21 @@ fn a_directory_that_somebody_removed_is_made_again_and_nothing_is_lost() {
     let parent = tempfile::tempdir().unwrap();
     let path = parent.path().join("spool");
     let ledger = Arc::new(Ledger::default());
-    let (spool, mut worker) = Spool::new(&path, 10 * MB, 1 << 20, Arc::clone(&ledger));
-    let intake = Intake::new(Budget::of_mb(3), Arc::clone(&ledger));
+    let (spool, mut worker) = Spool::<Strings>::new(&path, 10 * MB, 1 << 20, Arc::clone(&ledger));
+    let lane = Lane::<Strings>::new(Budget::of_mb(3), Arc::clone(&ledger));
     let at = Moment::now();
     worker.claim().unwrap();
-    worker.work(&intake, at);
+    worker.work(&lane, at);
     std::fs::remove_dir_all(&path).unwrap();
-    let keep = |spool: &Spool| {
+    let keep = |spool: &Spool<Strings>| {
         ledger.add_received(1);
-        let batch = Batch::of_documents(&[b"\"x\""], Instant::now()).unwrap();
+        let batch = Batch::of_documents::<Strings>(&[b"\"x\""], Instant::now()).unwrap();
         assert!(spool.keep(batch).is_none());
     };
     keep(&spool);
-    worker.work(&intake, at);
+    worker.work(&lane, at);
     keep(&spool);
-    worker.work(&intake, at);
+    worker.work(&lane, at);
     let counts = ledger.snapshot();
     assert_eq!((counts.dropped_total(), counts.spooled), (0, 2));
     assert!(Directory::new(&path).lock().is_err(), "and has its lock again");
@@ -552,7 +596,7 @@ fn a_directory_that_another_daemon_has_by_now_is_given_up_and_said_and_every_seg
     );
 
     // The one in memory has lost its file: without room for it, it is lost too.
-    bench.intake.put_back(out, bench.at.instant);
+    bench.lane.put_back(out.ticket, None, bench.at.instant);
     bench.work();
     bench.add(1);
     bench.work();

@@ -1,20 +1,17 @@
 //! What the spool says in the log: changes of its state, each once, and losses, at most once a second.
 
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::name::FileName;
 use super::settings::{RETRY, WorkerConfig};
 use super::store::Found;
-use crate::logs::{self, Tally};
+use crate::logs::{self, Reminder, Tally};
 use crate::pipeline::budget::MB;
-
-/// The least time between two lines about the same state.
-const REMINDER: Duration = Duration::from_secs(60);
 
 /// What was said, and what is to be said.
 #[derive(Debug)]
-pub(super) struct Voice {
+pub(super) struct SpoolLog {
     shown: String,
     limit_mb: u64,
     full: Tally,
@@ -25,14 +22,14 @@ pub(super) struct Voice {
     spooling: Spooling,
     no_directory: bool,
     names_unsafe: bool,
-    unreadable_said_at: Option<Instant>,
-    not_removed_said_at: Option<Instant>,
+    unreadable: Reminder,
+    not_removed: Reminder,
 }
 
 /// The disk refuses.
 #[derive(Debug)]
 struct Failing {
-    said_at: Instant,
+    reminder: Reminder,
     /// Documents dropped so far.
     dropped: u64,
 }
@@ -42,24 +39,15 @@ struct Failing {
 struct Spooling {
     files: bool,
     said: bool,
-    said_at: Option<Instant>,
-}
-
-/// True at most once in [`REMINDER`].
-fn is_news(said_at: &mut Option<Instant>, now: Instant) -> bool {
-    let news = said_at.is_none_or(|at| now >= at + REMINDER);
-    if news {
-        *said_at = Some(now);
-    }
-    news
+    reminder: Reminder,
 }
 
 /// An error of the file system, as it may be shown.
 fn shown(error: &io::Error) -> String {
-    logs::sanitize(error.to_string().as_bytes(), 200)
+    logs::sanitize(error.to_string(), 200)
 }
 
-impl Voice {
+impl SpoolLog {
     pub(super) fn new(config: WorkerConfig) -> Self {
         Self {
             shown: config.shown,
@@ -71,8 +59,8 @@ impl Voice {
             spooling: Spooling::default(),
             no_directory: false,
             names_unsafe: false,
-            unreadable_said_at: None,
-            not_removed_said_at: None,
+            unreadable: Reminder::default(),
+            not_removed: Reminder::default(),
         }
     }
 
@@ -90,7 +78,7 @@ impl Voice {
             self.spooling = Spooling {
                 files: true,
                 said: true,
-                said_at: Some(now),
+                reminder: Reminder::said(now),
             };
         }
         if found.foreign > 0 {
@@ -147,7 +135,7 @@ impl Voice {
     pub(super) fn holds(&mut self, files: usize, now: Instant) {
         let before = std::mem::replace(&mut self.spooling.files, files > 0);
         let (shown, limit_mb) = (&self.shown, self.limit_mb);
-        if !before && files > 0 && is_news(&mut self.spooling.said_at, now) {
+        if !before && files > 0 && self.spooling.reminder.is_due(now) {
             self.spooling.said = true;
             tracing::info!(
                 "The buffer memory limit is reached: the oldest segments wait in the spool {shown} (at most {limit_mb} \
@@ -184,7 +172,7 @@ impl Voice {
             return;
         }
         self.failing = Some(Failing {
-            said_at: now,
+            reminder: Reminder::said(now),
             dropped: documents,
         });
         let (shown_path, retry_s) = (&self.shown, RETRY.as_secs());
@@ -199,12 +187,11 @@ impl Voice {
     /// So many documents are lost while the disk refuses or there is no directory.
     pub(super) fn dropped(&mut self, documents: u64, now: Instant) {
         let failing = self.failing.get_or_insert(Failing {
-            said_at: now,
+            reminder: Reminder::said(now),
             dropped: 0,
         });
         failing.dropped += documents;
-        if now >= failing.said_at + REMINDER {
-            failing.said_at = now;
+        if failing.reminder.is_due(now) {
             let segments = failing.dropped;
             tracing::error!(
                 segments,
@@ -269,7 +256,7 @@ impl Voice {
 
     /// A file can't be read now.
     pub(super) fn unreadable(&mut self, error: &io::Error, now: Instant) {
-        if is_news(&mut self.unreadable_said_at, now) {
+        if self.unreadable.is_due(now) {
             let (shown_path, retry_s) = (&self.shown, RETRY.as_secs());
             tracing::error!(
                 "The spool {shown_path} can't be read: {}; what is in it waits (tried every {retry_s} s)",
@@ -280,7 +267,7 @@ impl Voice {
 
     /// A file whose segments are sent can't be removed.
     pub(super) fn not_removed(&mut self, error: &io::Error, now: Instant) {
-        if is_news(&mut self.not_removed_said_at, now) {
+        if self.not_removed.is_due(now) {
             tracing::error!(
                 "Files in the spool {} whose segments were sent can't be removed: {}; after a restart they would be sent \
                  again",

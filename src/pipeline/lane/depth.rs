@@ -1,17 +1,7 @@
-//! How full an intake is: for those who look at it, and for senders that can wait.
+//! How full a lane is, for those who look at it.
 
-use super::Intake;
-
-/// Whether there is room.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Room {
-    /// There is.
-    Free,
-    /// Not now.
-    Full,
-    /// Not even when nothing else is there.
-    TooLong,
-}
+use super::Lane;
+use crate::pipeline::batch::encoding::Encoding;
 
 /// Documents and the bytes of their bodies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -50,30 +40,7 @@ pub struct SpoolDepth {
     pub to_write_bytes: usize,
 }
 
-impl Intake {
-    /// Whether a request body of `bytes` with documents can be taken without losing anything.
-    #[must_use]
-    pub fn room_for(&self, bytes: usize) -> Room {
-        // A sealed body may cost a quarter more than its length (`OpenBatch::seal`).
-        let cost = |bytes: usize| bytes.saturating_add(bytes / 4);
-        if cost(bytes) > self.budget.sealed_bytes {
-            return Room::TooLong;
-        }
-        let fits = {
-            let state = self.lock();
-            // What is open now will be sealed too.
-            cost(state.open.bytes() + bytes) + state.queue.bytes() <= self.budget.sealed_bytes
-        };
-        // Whole batches are pushed out: as much as is sealed, and up to one more.
-        let pushed_out = cost(bytes.saturating_add(2 * self.budget.open_batch_bytes));
-        let spool = self.spool();
-        if fits || spool.is_some_and(|spool| spool.has_room(pushed_out)) {
-            Room::Free
-        } else {
-            Room::Full
-        }
-    }
-
+impl<E: Encoding> Lane<E> {
     /// How much is held, and where.
     #[must_use]
     pub fn depth(&self) -> Depth {
@@ -111,21 +78,23 @@ mod tests {
 
     use super::*;
     use crate::ledger::{DropReason, Ledger};
+    use crate::pipeline::batch::testing::Strings;
     use crate::pipeline::budget::Budget;
+    use crate::pipeline::intake::{Intake as _, Room};
     use crate::pipeline::spool::Spool;
     use crate::pipeline::spool::tests::fake::FakeDisk;
 
     const DOCUMENT_BYTES: usize = 60_000;
 
     /// Adds documents while there is said to be room for them; how many, and what was said then.
-    fn fill(intake: &Intake) -> (usize, Room) {
+    fn fill(lane: &Lane<Strings>) -> (usize, Room) {
         let document = vec![b'x'; DOCUMENT_BYTES];
         for added in 0..200 {
-            let room = intake.room_for(DOCUMENT_BYTES);
+            let room = lane.room_for(DOCUMENT_BYTES);
             if room != Room::Free {
                 return (added, room);
             }
-            intake.add_from_elsewhere(&document, Instant::now());
+            lane.add_from_elsewhere(&document, Instant::now());
         }
         panic!("3 MB hold no 200 documents of 60 KB");
     }
@@ -133,19 +102,19 @@ mod tests {
     #[test]
     fn room_that_is_said_to_be_there_is_there() {
         let ledger = Arc::new(Ledger::default());
-        let intake = Intake::new(Budget::of_mb(3), Arc::clone(&ledger));
-        let (added, room) = fill(&intake);
+        let lane = Lane::new(Budget::of_mb(3), Arc::clone(&ledger));
+        let (added, room) = fill(&lane);
         assert!((30..=52).contains(&added), "{added}");
         assert_eq!(room, Room::Full);
-        intake.seal(Instant::now());
+        lane.seal(Instant::now());
         assert_eq!(ledger.snapshot().dropped_total(), 0);
-        assert_eq!(intake.depth().waiting.documents, added);
-        assert_eq!(intake.room_for(3 << 20), Room::TooLong);
+        assert_eq!(lane.depth().waiting.documents, added);
+        assert_eq!(lane.room_for(3 << 20), Room::TooLong);
     }
 
     #[test]
     fn a_body_that_takes_all_the_memory_for_sealed_batches_can_come() {
-        let intake = Intake::new(Budget::of_mb(3), Arc::default());
+        let intake = Lane::<Strings>::new(Budget::of_mb(3), Arc::default());
         // 3 MiB less the eighth for the open batch is 2,752,512: a quarter more than this.
         assert_eq!(intake.room_for(2_202_010), Room::Free);
         assert_eq!(intake.room_for(2_202_011), Room::TooLong);
@@ -156,7 +125,7 @@ mod tests {
         let budget = Budget::of_mb(3).with_spool();
         let ledger = Arc::new(Ledger::default());
         let (spool, _worker) = Spool::on_fake(&FakeDisk::default(), 1 << 30, budget.to_spool_bytes, &ledger);
-        let intake = Intake::with_spool(budget, Arc::clone(&ledger), Some(spool));
+        let intake = Lane::<Strings>::with_spool(budget, Arc::clone(&ledger), Some(spool));
         for _ in 0..12 {
             intake.add_from_elsewhere(&[b'x'; DOCUMENT_BYTES], Instant::now());
         }
@@ -170,26 +139,29 @@ mod tests {
     #[test]
     fn the_depth_tells_where_everything_is() {
         for budget in [Budget::of_mb(3), Budget::of_mb(3).with_spool()] {
-            let intake = Intake::new(budget, Arc::default());
+            let intake = Lane::<Strings>::new(budget, Arc::default());
             let now = Instant::now();
             for _ in 0..2 {
                 intake.add_from_elsewhere(b"xy", now);
                 intake.seal(now);
             }
-            let crate::pipeline::queue::Next::Ready(batch) = intake.take(now) else {
-                panic!("two were sealed");
-            };
+            let sealed_bytes = intake.bytes() / 2;
+            let taken = intake.take(now);
+            assert!(
+                matches!(taken, crate::pipeline::queue::Next::Ready(_)),
+                "two were sealed"
+            );
             intake.add([&b"xy"[..]; 3].into_iter(), now);
             let sealed = Amount {
                 documents: 1,
-                bytes: batch.cost_bytes(),
+                bytes: sealed_bytes,
             };
             assert_eq!(
                 intake.depth(),
                 Depth {
                     open: Amount {
                         documents: 3,
-                        bytes: "{\"TraceSegmentDocuments\":[\"xy\",\"xy\",\"xy\"".len(),
+                        bytes: "[\"xy\",\"xy\",\"xy\"".len(),
                     },
                     waiting: sealed,
                     in_flight: sealed,
@@ -206,14 +178,14 @@ mod tests {
         let budget = Budget::of_mb(3).with_spool();
         // Nobody writes, so what is given to it stays in memory.
         let (spool, _worker) = Spool::on_fake(&FakeDisk::default(), 1 << 30, budget.to_spool_bytes, &ledger);
-        let intake = Intake::with_spool(budget, Arc::clone(&ledger), Some(spool));
-        let (added, room) = fill(&intake);
+        let lane = Lane::with_spool(budget, Arc::clone(&ledger), Some(spool));
+        let (added, room) = fill(&lane);
         // The memory for sealed batches alone holds 19.
         assert!((20..=52).contains(&added), "{added}");
         assert_eq!(room, Room::Full);
-        intake.seal(Instant::now());
+        lane.seal(Instant::now());
         assert_eq!(ledger.snapshot().dropped(DropReason::SpoolSlow), 0);
-        let depth = intake.depth();
+        let depth = lane.depth();
         assert!(depth.spool.unwrap().to_write_bytes > DOCUMENT_BYTES);
         assert!(depth.waiting.bytes <= budget.sealed_bytes);
     }

@@ -1,4 +1,5 @@
-//! Where documents come in and batches go out: the open batch and the queue under one short lock.
+//! One destination's lane, where documents come in and batches go out: the open batch and the queue under one short lock,
+//! a share of the budget, and a spool if there is one. Lanes know nothing of each other.
 //!
 //! The receiver adds, the sender takes; neither holds the lock over I/O. What the budget pushes out goes to the spool;
 //! without one it is counted here, and said in the log at most once a second.
@@ -12,37 +13,38 @@ use tokio::sync::Notify;
 
 use crate::ledger::{DropReason, Ledger};
 use crate::logs::Tally;
-use crate::pipeline::batch::origin::Origin;
+use crate::pipeline::batch::encoding::Encoding;
 use crate::pipeline::batch::{Batch, OpenBatch};
 use crate::pipeline::budget::Budget;
-use crate::pipeline::queue::{Evicted, Next, Queue};
+use crate::pipeline::intake::{Intake, Room};
+use crate::pipeline::queue::{Evicted, Next, Queue, Ticket};
 use crate::pipeline::spool::{Spool, TakesBack};
 
 /// The largest document that the receiver adds under the lock: what a datagram can carry.
 const DATAGRAM_MAX_BYTES: usize = 1 << 16;
 
-/// The meeting point of receiver and sender.
+/// The meeting point of receiver and sender, for bodies of `E`.
 #[derive(Debug)]
-pub struct Intake {
+pub struct Lane<E> {
     // A std mutex: it is held for microseconds and never across an await.
-    state: Mutex<State>,
+    state: Mutex<State<E>>,
     sealed: Notify,
     /// A batch was opened by somebody else than the receiver, whose timer seals it.
     opened: Notify,
     budget: Budget,
     ledger: Arc<Ledger>,
-    spool: Option<Spool>,
+    spool: Option<Spool<E>>,
 }
 
 #[derive(Debug)]
-struct State {
-    open: OpenBatch,
+struct State<E> {
+    open: OpenBatch<E>,
     queue: Queue,
     spilled: Tally,
     abandoned: bool,
 }
 
-impl TakesBack for Intake {
+impl<E: Encoding> TakesBack for Lane<E> {
     fn take_back(&self, batch: Batch) -> bool {
         let taken = {
             let mut state = self.lock();
@@ -59,45 +61,9 @@ impl TakesBack for Intake {
     }
 }
 
-#[cfg(test)]
-pub(crate) struct Held {
-    pub(crate) documents: usize,
-    pub(crate) sealed_bytes: usize,
-}
-
-impl Intake {
-    /// An empty intake that keeps within `budget` and counts in `ledger`.
-    #[must_use]
-    pub fn new(budget: Budget, ledger: Arc<Ledger>) -> Self {
-        Self::with_spool(budget, ledger, None)
-    }
-
-    /// As [`Intake::new`]; what has no room goes to `spool`.
-    #[must_use]
-    pub fn with_spool(budget: Budget, ledger: Arc<Ledger>, spool: Option<Spool>) -> Self {
-        Self {
-            state: Mutex::new(State {
-                open: OpenBatch::new(budget.open_batch_bytes),
-                queue: Queue::new(budget.sealed_bytes),
-                spilled: Tally::default(),
-                abandoned: false,
-            }),
-            sealed: Notify::new(),
-            opened: Notify::new(),
-            budget,
-            ledger,
-            spool,
-        }
-    }
-
-    /// The spool, if there is one.
-    #[must_use]
-    pub fn spool(&self) -> Option<&Spool> {
-        self.spool.as_ref()
-    }
-
-    /// Adds what one receive brought; the lock is taken once for all of it.
-    pub fn add<'a>(&self, documents: impl Iterator<Item = &'a [u8]>, now: Instant) {
+impl<E: Encoding> Intake for Lane<E> {
+    /// The lock is taken once for all of it.
+    fn add<'a>(&self, documents: impl Iterator<Item = &'a [u8]>, now: Instant) {
         let mut sealed = false;
         let mut evicted = Evicted::default();
         let mut replaced = 0;
@@ -119,14 +85,12 @@ impl Intake {
         }
     }
 
-    /// As [`Intake::add`] for one document that did not come through the receiver.
-    ///
     /// One that is larger than a datagram goes in a batch of its own, which is made before the lock is taken: the
-    /// receiver must not wait while it is escaped.
-    pub fn add_from_elsewhere(&self, document: &[u8], now: Instant) {
+    /// receiver must not wait while it is encoded.
+    fn add_from_elsewhere(&self, document: &[u8], now: Instant) {
         if document.len() <= DATAGRAM_MAX_BYTES {
             self.add(std::iter::once(document), now);
-        } else if let Some(batch) = OpenBatch::of_one(document, now) {
+        } else if let Some(batch) = OpenBatch::<E>::of_one(document, now) {
             let evicted = {
                 let mut state = self.lock();
                 // What is in the open batch came before.
@@ -143,14 +107,12 @@ impl Intake {
         self.opened.notify_one();
     }
 
-    /// Returns when the receiver should look at [`Intake::next_tick`] again.
-    pub async fn opened(&self) {
+    async fn opened(&self) {
         self.opened.notified().await;
     }
 
-    /// When [`Intake::tick`] has something to do; `None` while no batch is open and nothing is left to be said.
-    #[must_use]
-    pub fn next_tick(&self) -> Option<Instant> {
+    /// `None` while no batch is open and nothing is left to be said.
+    fn next_tick(&self) -> Option<Instant> {
         let state = self.lock();
         [state.open.deadline(), state.spilled.due()]
             .into_iter()
@@ -158,8 +120,7 @@ impl Intake {
             .min()
     }
 
-    /// Seals the open batch if it is old enough, and says what is left to be said.
-    pub fn tick(&self, now: Instant) {
+    fn tick(&self, now: Instant) {
         let (sealed, evicted, said) = {
             let mut state = self.lock();
             let batch = state.open.seal_if_due(now);
@@ -174,8 +135,7 @@ impl Intake {
         }
     }
 
-    /// Seals the open batch whatever its age, for the end: nothing more is added.
-    pub fn seal(&self, now: Instant) {
+    fn seal(&self, now: Instant) {
         let evicted = {
             let mut state = self.lock();
             let batch = state.open.seal();
@@ -187,45 +147,97 @@ impl Intake {
         self.sealed.notify_one();
     }
 
+    fn room_for(&self, bytes: usize) -> Room {
+        // A sealed body may cost a quarter more than its length (`OpenBatch::seal`).
+        let cost = |bytes: usize| bytes.saturating_add(bytes / 4);
+        if cost(bytes) > self.budget.sealed_bytes {
+            return Room::TooLong;
+        }
+        let fits = {
+            let state = self.lock();
+            // What is open now will be sealed too.
+            cost(state.open.bytes() + bytes) + state.queue.bytes() <= self.budget.sealed_bytes
+        };
+        // Whole batches are pushed out: as much as is sealed, and up to one more.
+        let pushed_out = cost(bytes.saturating_add(2 * self.budget.open_batch_bytes));
+        let spool = self.spool();
+        if fits || spool.is_some_and(|spool| spool.has_room(pushed_out)) {
+            Room::Free
+        } else {
+            Room::Full
+        }
+    }
+}
+
+/// What a lane holds.
+#[cfg(test)]
+pub(crate) struct Held {
+    pub(crate) documents: usize,
+    pub(crate) sealed_bytes: usize,
+}
+
+impl<E: Encoding> Lane<E> {
+    /// An empty lane that keeps within `budget` and counts in `ledger`.
+    #[must_use]
+    pub fn new(budget: Budget, ledger: Arc<Ledger>) -> Self {
+        Self::with_spool(budget, ledger, None)
+    }
+
+    /// As [`Lane::new`]; what has no room goes to `spool`.
+    #[must_use]
+    pub fn with_spool(budget: Budget, ledger: Arc<Ledger>, spool: Option<Spool<E>>) -> Self {
+        Self {
+            state: Mutex::new(State {
+                open: OpenBatch::new(budget.open_batch_bytes),
+                queue: Queue::new(budget.sealed_bytes),
+                spilled: Tally::default(),
+                abandoned: false,
+            }),
+            sealed: Notify::new(),
+            opened: Notify::new(),
+            budget,
+            ledger,
+            spool,
+        }
+    }
+
+    /// The spool, if there is one.
+    #[must_use]
+    pub fn spool(&self) -> Option<&Spool<E>> {
+        self.spool.as_ref()
+    }
+
     /// The next batch for the sender.
     pub fn take(&self, now: Instant) -> Next {
         self.lock().queue.take(now)
     }
 
-    /// A batch that was taken has come to its end.
-    pub fn settle(&self, batch: &Batch) {
-        {
-            let mut state = self.lock();
-            if state.abandoned {
-                return;
-            }
-            state.queue.settle(batch);
+    /// A batch that was taken has come to its end. False when that is not news: it was abandoned meanwhile, and what
+    /// became of its documents is counted elsewhere.
+    pub fn settle(&self, ticket: Ticket) -> bool {
+        let landed = self.lock().queue.settle(ticket);
+        if let Some(batch) = &landed {
+            self.ended(batch);
         }
-        self.ended(batch);
+        landed.is_some()
     }
 
-    /// A batch that was taken is to be sent again.
-    pub fn put_back(&self, batch: Batch, now: Instant) {
-        let evicted = self.lock().queue.put_back(batch);
+    /// A batch that was taken was sent without success and is to be sent again, not before `not_before` (`None`: at once).
+    pub fn put_back(&self, ticket: Ticket, not_before: Option<Instant>, now: Instant) {
+        let evicted = self.lock().queue.put_back(ticket, not_before);
         self.spill(evicted, now);
     }
 
-    /// A batch that was taken has ended, and these are to be sent in its place.
-    pub fn replace(&self, batch: &Batch, parts: impl IntoIterator<Item = Batch>, now: Instant) {
-        let parts = parts.into_iter().map(|mut part| {
-            part.origin = batch.origin.as_ref().map(Origin::part);
-            part
-        });
-        let evicted = {
-            let mut state = self.lock();
-            if state.abandoned {
-                return;
-            }
-            state.queue.replace(batch, parts)
+    /// A batch that was taken has ended, and these are to be sent in its place. False as in [`Lane::settle`].
+    pub fn replace(&self, ticket: Ticket, parts: impl IntoIterator<Item = Batch>, now: Instant) -> bool {
+        let landed = self.lock().queue.replace(ticket, parts);
+        let Some((batch, evicted)) = landed else {
+            return false;
         };
         // After its parts are there: the file that they came from must not go yet.
-        self.ended(batch);
+        self.ended(&batch);
         self.spill(evicted, now);
+        true
     }
 
     /// Whether there is room for batches from the spool beside what comes in.
@@ -238,6 +250,31 @@ impl Intake {
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.lock().queue.bytes()
+    }
+
+    /// Documents that are here and not settled: in the open batch, in sealed ones that wait, in flight, on their way to the
+    /// spool. Counted, not inferred: at any quiet moment it is what the ledger's counts leave. (For an instant, a batch that
+    /// the budget has just pushed out is in neither place.)
+    #[must_use]
+    pub fn pending_documents(&self) -> u64 {
+        let state = self.lock();
+        let held =
+            state.open.documents() + state.queue.waiting_documents() + state.queue.in_flight_documents();
+        let on_the_way = self.spool().map_or(0, Spool::pending_documents);
+        (held + on_the_way) as u64
+    }
+
+    /// Gives the spool everything that is still here, for the end; how many documents it has taken. What it can't take
+    /// stays, and so does all without a spool. Nothing comes back from it any more.
+    pub fn keep_in_spool(&self) -> usize {
+        let Some(spool) = &self.spool else { return 0 };
+        let left = self.abandon();
+        let count = |batches: &[Batch]| batches.iter().map(|batch| batch.documents).sum::<usize>();
+        let given = count(&left);
+        let refused = spool.keep_at_end(left);
+        let kept = given - count(&refused);
+        self.lock().queue.hold(refused);
+        kept
     }
 
     /// Everything that waits or is being sent, for the end: whoever sends it must have been stopped. Late answers to
@@ -332,7 +369,7 @@ impl Intake {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State<E>> {
         // No code panics under this lock in a way that leaves the state torn; going on beats taking every task down.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -345,12 +382,13 @@ mod tests {
     use super::*;
     use crate::logs::testing::LogLines;
     use crate::pipeline::batch::MAX_AGE;
+    use crate::pipeline::batch::testing::Strings;
 
-    fn intake() -> Intake {
-        Intake::new(Budget::of_mb(3), Arc::default())
+    fn intake() -> Lane<Strings> {
+        Lane::new(Budget::of_mb(3), Arc::default())
     }
 
-    fn add(intake: &Intake, document: &[u8], now: Instant) {
+    fn add(intake: &Lane<Strings>, document: &[u8], now: Instant) {
         intake.add(std::iter::once(document), now);
     }
 
@@ -372,12 +410,12 @@ mod tests {
     }
 
     #[test]
-    fn a_document_that_is_larger_than_a_datagram_goes_in_a_batch_of_its_own() {
-        for (bytes, batches) in [(DATAGRAM_MAX_BYTES, 1), (DATAGRAM_MAX_BYTES + 1, 2)] {
+    fn a_document_that_is_larger_than_a_datagram_goes_in_a_batch_of_its_own_behind_what_came_before() {
+        for (bytes, batches, waiting) in [(DATAGRAM_MAX_BYTES, 1, 0), (DATAGRAM_MAX_BYTES + 1, 2, 2)] {
             let (intake, now) = (intake(), Instant::now());
             add(&intake, b"small", now);
             intake.add_from_elsewhere(&vec![b'x'; bytes], now);
-            assert_eq!(intake.waiting_documents(), batches - 1, "{bytes}");
+            assert_eq!(intake.waiting_documents(), waiting, "{bytes}");
             intake.seal(now);
             let taken = std::iter::from_fn(|| match intake.take(now) {
                 Next::Ready(batch) => Some(batch.documents),
@@ -449,13 +487,9 @@ mod tests {
         intake.seal(now);
         add(&intake, b"x", second);
         assert_eq!(intake.oldest(), Some(now));
-        let Next::Ready(batch) = intake.take(now) else {
-            panic!("it was sealed");
-        };
-        assert_eq!(
-            (intake.oldest(), intake.bytes()),
-            (Some(second), batch.cost_bytes())
-        );
+        let sealed_bytes = intake.bytes();
+        assert!(matches!(intake.take(now), Next::Ready(_)), "it was sealed");
+        assert_eq!((intake.oldest(), intake.bytes()), (Some(second), sealed_bytes));
     }
 
     #[test]
@@ -490,10 +524,12 @@ mod tests {
             panic!("it was sealed");
         };
         add(&intake, b"y", now);
-        assert_eq!(intake.abandon().len(), 2, "in flight and open");
-        intake.settle(&in_flight);
-        intake.replace(&in_flight, [in_flight.clone()], now);
-        assert!(!intake.take_back(in_flight));
+        let mut left = intake.abandon();
+        assert_eq!(left.len(), 2, "in flight and open");
+        let batch = left.remove(0);
+        assert!(!intake.settle(in_flight.ticket));
+        assert!(!intake.replace(in_flight.ticket, [batch.clone()], now));
+        assert!(!intake.take_back(batch));
         assert_eq!((intake.held().documents, intake.bytes()), (0, 0));
     }
 }

@@ -4,6 +4,8 @@
 //! not the speed over plain text: this takes about half the time of `serde_json` on segments (`cargo bench --bench
 //! micro escape`), and the escapes are the same.
 
+use crate::pipeline::batch::encoding::Output;
+
 const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
 
 /// Every byte but a control character has one of these bits.
@@ -14,21 +16,6 @@ const PIECE_BYTES: usize = 512;
 
 /// A control character takes six bytes.
 const MAX_GROWTH: usize = 6;
-
-/// What a document can be escaped into.
-pub trait Output {
-    /// Lets `write` fill up to `max_bytes` at the end, and keeps as many of them as it returns.
-    fn append_with(&mut self, max_bytes: usize, write: impl FnOnce(&mut [u8]) -> usize);
-}
-
-impl Output for Vec<u8> {
-    fn append_with(&mut self, max_bytes: usize, write: impl FnOnce(&mut [u8]) -> usize) {
-        let start = self.len();
-        self.resize(start + max_bytes, 0);
-        let written = write(&mut self[start..]);
-        self.truncate(start + written);
-    }
-}
 
 /// Appends `document` as a JSON string with its quotes; bytes that are not UTF-8 stay as they are.
 pub fn escape(document: &[u8], out: &mut impl Output) {
@@ -49,7 +36,7 @@ pub fn escape(document: &[u8], out: &mut impl Output) {
 }
 
 /// The most room that is asked for beyond what is written, while no escape takes more than two bytes.
-pub(super) const SLACK_BYTES: usize = room_bytes(PIECE_BYTES);
+pub const SLACK_BYTES: usize = room_bytes(PIECE_BYTES);
 
 /// Twice the piece when every byte is escaped, and room for the last eight bytes to be written whole.
 const fn room_bytes(piece_bytes: usize) -> usize {

@@ -1,0 +1,38 @@
+//! Why a daemon does not start.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::aws::region::RegionError;
+use crate::config::Sourced;
+use crate::logs;
+use crate::net::client::SettingError;
+use crate::net::listen::BindError;
+
+/// Most characters of a path in an error.
+const SHOWN_PATH_CHARS: usize = 500;
+
+/// Why the daemon did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address can't be listened on.
+    #[error(transparent)]
+    Bind(BindError),
+    /// The system refuses a thread, a socket or a runtime.
+    #[error("The system refuses what the daemon needs to run: {0}")]
+    System(io::Error),
+    /// No region was found.
+    #[error(transparent)]
+    Region(RegionError),
+    /// Endpoint, proxy or certificates can't be used.
+    #[error(transparent)]
+    Aws(SettingError),
+    /// The spool's directory can't be used.
+    #[error(
+        "Cannot use the spool {} ({}): {}; give a directory that this user may write to, or leave it out",
+        logs::sanitize(.0.value.to_string_lossy().as_bytes(), SHOWN_PATH_CHARS),
+        .0.source,
+        .1
+    )]
+    Spool(Sourced<PathBuf>, io::Error),
+}

@@ -1,0 +1,64 @@
+//! A daemon as the process: with a runtime of its own, told by signals, and its threads' priorities.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::signals::{self, Stop};
+use super::{Daemon, StartError};
+use crate::config::{Config, Environment};
+
+/// Runs a daemon as the process: with signals for `stop`, on a runtime of its own.
+///
+/// # Errors
+/// As [`Daemon::bind`] and [`Daemon::run`].
+pub fn run(
+    config: Config,
+    environment: Environment,
+    reopen_log: Option<Box<dyn Fn() + Send>>,
+) -> Result<Stop, StartError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(StartError::System)?;
+    let result = runtime.block_on(async {
+        let (stop, stopped) = watch::channel(Stop::Run);
+        let told = stopped.clone();
+        // Before the socket: whoever sees it bound may send a signal, which must not kill what was received.
+        let signals = signals::listen(stop, reopen_log).map_err(StartError::System)?;
+        let signals = tokio::spawn(signals);
+        let daemon = Daemon::bind(config, environment)?;
+        give_way_to_the_receiver();
+        // As a task: the future that a runtime blocks on is woken through the operating system, even by its own tasks, and
+        // the sender is woken at the end of each call.
+        let result = match tokio::spawn(daemon.run(stopped)).await {
+            Ok(result) => result,
+            Err(error) => Err(StartError::System(io::Error::other(error))),
+        };
+        signals.abort();
+        result.map(|_| *told.borrow())
+    });
+    // Name look-ups run on threads that can't be cancelled; they must not hold the process.
+    runtime.shutdown_timeout(Duration::ZERO);
+    result
+}
+
+/// How much lower than the receiver's the priority of the sending thread is, as a nice value: it gets a third of the
+/// processor when both want the same one.
+#[cfg(target_os = "linux")]
+const SENDER_NICE: i32 = 5;
+
+/// Lowers the priority of this thread, which sends and serves, and of those that it starts. What is to be sent can
+/// wait in memory; what is to be received waits in the kernel, where it may not fit. Needs no privilege.
+#[cfg(target_os = "linux")]
+fn give_way_to_the_receiver() {
+    // No process means the calling thread, on Linux.
+    if let Err(error) = rustix::process::setpriority_process(None, SENDER_NICE) {
+        tracing::debug!("The sending thread keeps its priority: {error}");
+    }
+}
+
+/// Elsewhere a priority belongs to the whole process.
+#[cfg(not(target_os = "linux"))]
+fn give_way_to_the_receiver() {}

@@ -1,0 +1,133 @@
+//! The start, as far as it waits for nobody: sockets, threads, what documents wait in.
+
+use std::io;
+use std::net::UdpSocket;
+use std::sync::Arc;
+use std::thread;
+
+use tokio::sync::oneshot;
+
+use super::running::{Part, Receiving};
+use super::{Daemon, StartError};
+use crate::api::summary::Summary;
+use crate::config::{Config, Environment, LogLevel, SystemFiles};
+use crate::exporters::xray::encoding::Segments;
+use crate::ledger::Ledger;
+use crate::net::listen;
+use crate::pipeline::budget::{self, Budget, MB};
+use crate::pipeline::lane::Lane;
+use crate::pipeline::spool::Spool;
+use crate::receivers::udp::kernel::KernelDrops;
+use crate::receivers::udp::{self, Receiver};
+
+impl Daemon {
+    /// Binds the socket and starts to receive. From here on no datagram is lost to a slow start.
+    ///
+    /// # Errors
+    /// [`StartError::Bind`], [`StartError::Spool`] and [`StartError::System`].
+    pub fn bind(config: Config, environment: Environment) -> Result<Self, StartError> {
+        tracing::info!("Initializing AWS X-Ray daemon {}", env!("CARGO_PKG_VERSION"));
+        for warning in &config.warnings {
+            tracing::warn!("{warning}");
+        }
+        let socket = udp::bind(&config.udp.address).map_err(StartError::Bind)?;
+        let udp_address = socket.local_addr().map_err(StartError::System)?;
+        tracing::info!("Listening on UDP {udp_address}");
+        advise_on_buffer(&socket, &config);
+
+        let budget = Budget::decide(
+            config.buffer.memory_mb,
+            budget::available_memory_bytes(&SystemFiles),
+        );
+        let ledger = Arc::new(Ledger::default());
+        let lane = lane(&config, budget, &ledger)?;
+        let kernel_drops = KernelDrops::of_socket(&socket, &SystemFiles).map(Arc::new);
+        let receiver = Receiver::new(
+            socket,
+            Arc::clone(&lane),
+            Arc::clone(&ledger),
+            kernel_drops.clone(),
+        );
+        let receiving = receive(receiver).map_err(StartError::System)?;
+        tracing::info!("Using buffer memory limit of {} MB", budget.total_mb);
+        // After UDP, since a name is looked up for it perhaps, and datagrams come meanwhile.
+        let tcp = if config.tcp.closed {
+            None
+        } else {
+            Some(listen::tcp(&config.tcp.address).map_err(StartError::Bind)?)
+        };
+        if let Some(address) = tcp.as_ref().and_then(|tcp| tcp.local_addr().ok()) {
+            tracing::info!("Starting proxy http server on {address}");
+        }
+        let summary = Arc::new(Summary {
+            ledger,
+            lane,
+            kernel_drops,
+        });
+        Ok(Self {
+            config,
+            environment,
+            udp_address,
+            tcp,
+            summary,
+            health: Arc::default(),
+            receiving,
+        })
+    }
+}
+
+/// Says what would make the kernel's buffer larger, if it is smaller than it should be.
+fn advise_on_buffer(socket: &UdpSocket, config: &Config) {
+    // From `warn` on it is left out: it is advice, not something that went wrong.
+    if config.log.level <= LogLevel::Info {
+        match udp::receive_buffer_bytes(socket).map(udp::receive_buffer_advice) {
+            Ok(Some(advice)) => tracing::warn!("{advice}"),
+            Ok(None) => tracing::debug!("The UDP receive buffer has what was asked for"),
+            Err(error) => tracing::debug!("The size of the UDP receive buffer is not known: {error}"),
+        }
+    }
+}
+
+/// Receives on a thread of its own.
+fn receive(receiver: Receiver<Lane<Segments>>) -> io::Result<Receiving> {
+    let (stop, stopped) = oneshot::channel();
+    let (tell_ended, ended) = oneshot::channel();
+    thread::Builder::new()
+        .name("xray-udp".to_owned())
+        .spawn(move || {
+            let result = tokio::runtime::Builder::new_current_thread()
+                .enable_io()
+                .enable_time()
+                .build()
+                .and_then(|runtime| runtime.block_on(receiver.run(stopped)));
+            // Nobody listens any more when the daemon was told to end at once.
+            drop(tell_ended.send(result));
+        })?;
+    Ok(Part::new(stop, ended))
+}
+
+/// The lane and, if there is to be one, its spool with a thread of its own.
+fn lane(config: &Config, budget: Budget, ledger: &Arc<Ledger>) -> Result<Arc<Lane<Segments>>, StartError> {
+    let Some(settings) = &config.spool else {
+        return Ok(Arc::new(Lane::new(budget, Arc::clone(ledger))));
+    };
+    let budget = budget.with_spool();
+    let (spool, mut worker) = Spool::new(
+        &settings.directory.value,
+        settings.size_mb * MB,
+        budget.to_spool_bytes,
+        Arc::clone(ledger),
+    );
+    worker
+        .claim()
+        .map_err(|error| StartError::Spool(settings.directory.clone(), error))?;
+    let lane = Arc::new(Lane::with_spool(budget, Arc::clone(ledger), Some(spool)));
+    thread::Builder::new()
+        .name("xray-spool".to_owned())
+        .spawn({
+            let lane = Arc::clone(&lane);
+            move || worker.run(&*lane)
+        })
+        .map_err(StartError::System)?;
+    Ok(lane)
+}
