@@ -138,6 +138,12 @@ fn one_document_alone_holds_no_more_than_a_quarter_beyond_its_length() {
 }
 
 #[test]
+fn the_first_body_starts_with_room_for_a_few_small_documents_and_not_for_the_largest_body() {
+    let open = OpenBatch::new(MAX_BODY_BYTES);
+    assert_eq!(open.next_capacity_bytes, 4096);
+}
+
+#[test]
 fn the_next_body_starts_with_a_little_more_than_the_last_one_took() {
     let mut open = OpenBatch::new(MAX_BODY_BYTES);
     assert!(open.push(&[b'x'; 10_000], Instant::now()).sealed.is_none());
