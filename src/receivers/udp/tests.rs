@@ -279,8 +279,8 @@ fn the_end_waits_for_no_more_than_the_kernel_can_have_held() {
 fn refused_datagrams_are_said_once_a_second_with_the_first_as_the_example() {
     let log = LogLines::collect();
     let now = Instant::now();
-    let mut rejects = Rejects::default();
-    rejects.say(now);
+    let (mut rejects, ledger) = (Rejects::default(), Ledger::default());
+    rejects.say(now, &ledger);
     for (at_ms, datagrams, said) in [
         (0, &["1"][..], Some("1")),
         (1, &["22", "1"], None),
@@ -292,7 +292,7 @@ fn refused_datagrams_are_said_once_a_second_with_the_first_as_the_example() {
         for datagram in datagrams {
             rejects.note(&datagram::document(datagram.as_bytes()).unwrap_err());
         }
-        rejects.say(now + Duration::from_millis(at_ms));
+        rejects.say(now + Duration::from_millis(at_ms), &ledger);
         let lines = log.take();
         let expected = said.map(|said| {
             let (bytes, more) = said.split_once(" and ").unwrap_or((said, ""));
@@ -309,8 +309,9 @@ fn refused_datagrams_are_said_once_a_second_with_the_first_as_the_example() {
         assert_eq!(lines, expected.into_iter().collect::<Vec<_>>(), "{at_ms}");
     }
     rejects.note(&datagram::document(b"55555").unwrap_err());
-    rejects.flush(now + Duration::from_millis(2001));
+    rejects.flush(now + Duration::from_millis(2001), &ledger);
     assert_eq!(log.take().len(), 1, "at the end without waiting");
+    assert_eq!(ledger.refused_datagrams().borrow().datagrams, 7);
 }
 
 /// A small datagram: one that costs the kernel many times its bytes.
