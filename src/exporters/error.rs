@@ -35,3 +35,13 @@ impl PutError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_reads_as_its_message() {
+        assert_eq!(PutError::new(ErrorClass::Other, "told").to_string(), "told");
+    }
+}

@@ -337,6 +337,16 @@ mod tests {
     }
 
     #[test]
+    fn a_refusal_of_the_body_ends_a_run_of_failures_since_the_service_is_there() {
+        let start = Instant::now();
+        let mut calls = Calls::default();
+        calls.ended(ended(start, failure(ErrorClass::ServerError, Some(500))));
+        assert_eq!(calls.failing.as_ref().map(|failing| failing.calls), Some(1));
+        calls.ended(ended(start, failure(ErrorClass::Refused, Some(400))));
+        assert_eq!((calls.failing, calls.last_success), (None, None));
+    }
+
+    #[test]
     fn every_class_has_a_place_of_its_own() {
         for (place, class) in ErrorClass::ALL.into_iter().enumerate() {
             assert_eq!(class_index(class), place);

@@ -537,4 +537,18 @@ mod tests {
         ledger.call_lost();
         assert_eq!(ledger.calls().in_flight, 1);
     }
+    #[test]
+    fn refused_datagrams_add_up_and_the_latest_is_the_example() {
+        let ledger = Ledger::default();
+        let mut hears = ledger.refused_datagrams();
+        assert!(!hears.has_changed().unwrap());
+        ledger.tell_refused(3, "first");
+        ledger.tell_refused(4, "second");
+        assert!(hears.has_changed().unwrap());
+        let expected = RefusedDatagrams {
+            datagrams: 7,
+            example: "second".to_owned(),
+        };
+        assert_eq!(*hears.borrow_and_update(), expected);
+    }
 }

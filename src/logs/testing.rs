@@ -1,10 +1,10 @@
 //! What unit tests of several modules share.
 
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, UNIX_EPOCH};
 
-use tracing::dispatcher::{DefaultGuard, set_default};
+use tracing::dispatcher::{DefaultGuard, Dispatch, set_default};
 
 use crate::config::{LogFormat, LogLevel};
 use crate::logs::{self, LogHandle};
@@ -16,6 +16,12 @@ pub(crate) fn cases(usual: u32) -> proptest::test_runner::Config {
         .and_then(|cases| cases.parse().ok());
     proptest::test_runner::Config::with_cases(asked.unwrap_or(usual))
 }
+
+/// A second log, which nobody reads, for as long as the process lives. While there is only one, tracing asks whichever
+/// thread comes to a line first whether anybody wants it, and remembers the answer for all: a test without a log would
+/// take the line away from one that has the log.
+static SECOND_LOG: LazyLock<(Dispatch, LogHandle)> =
+    LazyLock::new(|| logs::to_writer(LogLevel::Info, LogFormat::Text, || UNIX_EPOCH, io::sink()).unwrap());
 
 /// The log of this thread as it would be written, while the value lives.
 pub(crate) struct LogLines {
@@ -41,6 +47,7 @@ impl io::Write for Written {
 impl LogLines {
     /// From now on, at Info and above.
     pub(crate) fn collect() -> Self {
+        LazyLock::force(&SECOND_LOG);
         let written = Written::default();
         let (dispatch, handle) =
             logs::to_writer(LogLevel::Info, LogFormat::Text, || UNIX_EPOCH, written.clone()).unwrap();

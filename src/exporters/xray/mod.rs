@@ -234,3 +234,6 @@ impl Exporter for XRay {
         self.put_trace_segments(body).await
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -60,3 +60,25 @@ impl Origin {
         self.parts.fetch_sub(1, AcqRel) == 1
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_needed_until_the_last_of_its_parts_has_ended() {
+        let file = FileId {
+            opened_ms: 1,
+            sequence: 2,
+        };
+        let whole = Origin::new(file);
+        let parts = [whole.part(), whole.part()];
+        assert!(whole.is_whole() && !parts[0].is_whole() && !parts[1].is_whole());
+        let part_of_a_part = parts[0].part();
+        assert_eq!((part_of_a_part.file(), part_of_a_part.is_whole()), (file, false));
+        assert!(!whole.end());
+        assert!(!parts[0].end());
+        assert!(!parts[1].end());
+        assert!(part_of_a_part.end());
+    }
+}

@@ -63,6 +63,14 @@ fn a_batch_costs_no_more_than_a_quarter_above_its_length() {
 }
 
 #[test]
+fn a_batch_that_is_made_of_documents_holds_little_more_than_its_body() {
+    let document = format!("\"{}\"", "x".repeat(1000));
+    let batch = Batch::of_documents::<Strings>(&[document.as_bytes(); 50], Instant::now()).unwrap();
+    // The first document has no separator before it.
+    assert_eq!(batch.cost_bytes(), batch.body.len() + 1 + size_of::<Batch>());
+}
+
+#[test]
 fn a_single_document_has_no_halves() {
     let batch = Batch::of_documents::<Strings>(&[b"\"a\""], Instant::now()).unwrap();
     assert!(Batch::halves::<Strings>(&batch.body, Instant::now()).is_none());
@@ -135,6 +143,12 @@ fn one_document_alone_holds_no_more_than_a_quarter_beyond_its_length() {
         5000 + size_of::<Batch>(),
         "it did not have to grow"
     );
+}
+
+#[test]
+fn the_first_body_starts_with_room_for_a_few_small_documents_and_not_for_the_largest_body() {
+    let open = OpenBatch::new(MAX_BODY_BYTES);
+    assert_eq!(open.next_capacity_bytes, 4096);
 }
 
 #[test]

@@ -37,6 +37,28 @@ fn a_document_too_large_for_a_datagram_goes_behind_those_that_came_before_it() {
     assert_eq!(goes, came);
 }
 
+#[test]
+fn a_body_that_can_never_be_taken_is_refused_for_the_narrower_of_the_limits() {
+    let sealed_bytes = Budget::of_mb(3).sealed_bytes;
+    let max_bytes = 2 * sealed_bytes;
+    let ledger = Arc::new(Ledger::default());
+    let ingest = Ingest::new(
+        Arc::new(Lane::<Strings>::new(Budget::of_mb(3), Arc::clone(&ledger))),
+        ledger,
+        BodyLimits {
+            max_bytes,
+            all_max_bytes: max_bytes,
+            time: std::time::Duration::from_secs(10),
+        },
+    );
+    let status = |bytes| ingest.refusal(bytes).map(|answer| answer.status());
+    assert_eq!(status(sealed_bytes / 2), None);
+    assert_eq!(status(sealed_bytes), Some(StatusCode::PAYLOAD_TOO_LARGE));
+    assert_eq!(status(max_bytes), Some(StatusCode::PAYLOAD_TOO_LARGE));
+    // The port says its own limit when the body is read.
+    assert_eq!(status(max_bytes + 1), None);
+}
+
 /// Pieces that come near to a request body.
 const PIECES: &[&str] = &[
     "{\"TraceSegmentDocuments\":[",

@@ -72,6 +72,11 @@ impl Buffers {
         Ok(())
     }
 
+    /// Whether the last receive filled all the room, so that there may be more.
+    pub(super) fn is_full(&self) -> bool {
+        self.count == BATCH_SIZE
+    }
+
     pub(super) fn bytes(&self) -> usize {
         self.meta[..self.count].iter().map(|meta| meta.len).sum()
     }
@@ -88,5 +93,63 @@ impl Buffers {
             .iter()
             .zip(self.room.chunks(ROOM_BYTES))
             .flat_map(|(meta, room)| room[..meta.len].chunks(meta.stride.max(1)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sockets() -> [std::net::UdpSocket; 2] {
+        [(); 2].map(|()| std::net::UdpSocket::bind("127.0.0.1:0").unwrap())
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_kernel_is_not_asked_when_and_where_a_datagram_came() {
+        use nix::sys::socket::{getsockopt, sockopt};
+
+        let [socket, _] = sockets();
+        prepare(&socket).unwrap();
+        let told = (
+            getsockopt(&socket, sockopt::ReceiveTimestampns).unwrap(),
+            getsockopt(&socket, sockopt::Ipv4PacketInfo).unwrap(),
+            getsockopt(&socket, sockopt::IpRecvTos).unwrap(),
+        );
+        assert_eq!(told, (false, false, false));
+    }
+
+    #[tokio::test]
+    async fn a_receive_brings_the_datagrams_that_are_there_and_forgets_those_before() {
+        let [receiving, sending] = sockets();
+        receiving.set_nonblocking(true).unwrap();
+        let to = receiving.local_addr().unwrap();
+        let state = prepare(&receiving).unwrap();
+        let receiving = UdpSocket::from_std(receiving).unwrap();
+        let mut buffers = Buffers::new();
+        // The longest that IPv4 carries, between two short ones; an empty one is none.
+        let longest = vec![b'y'; 65_507];
+        for sent in [vec![&b"abc"[..], &longest, b"", b"de"], vec![&b"f"[..]]] {
+            for datagram in &sent {
+                sending.send_to(datagram, to).unwrap();
+            }
+            receiving.readable().await.unwrap();
+            buffers.fill(&receiving, &state).unwrap();
+            let documents: Vec<_> = sent
+                .iter()
+                .copied()
+                .filter(|datagram| !datagram.is_empty())
+                .collect();
+            assert!(buffers.datagrams().eq(documents.iter().copied()));
+            assert_eq!(buffers.count, sent.len());
+            assert_eq!(buffers.bytes(), documents.concat().len());
+            assert_eq!(buffers.kernel_bytes_min(), buffers.bytes() + 512 * sent.len());
+        }
+        let nothing = buffers.fill(&receiving, &state).unwrap_err();
+        assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(
+            (buffers.count, buffers.bytes(), buffers.datagrams().count()),
+            (0, 0, 0)
+        );
     }
 }

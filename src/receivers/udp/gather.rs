@@ -54,14 +54,32 @@ impl Gather {
         }
     }
 
+    /// Counts a receive of `datagrams` of `bytes` together, which filled `all_room` there was for them or not. Returns
+    /// how long to pause before there is more to be had; `None` when all is received that was there, and the kernel is
+    /// to say when more comes.
+    pub(super) fn after(
+        &mut self,
+        datagrams: usize,
+        bytes: usize,
+        all_room: bool,
+        now: Instant,
+    ) -> Option<Duration> {
+        self.received(datagrams, bytes);
+        if all_room {
+            return Some(Duration::ZERO);
+        }
+        let pause = self.pause(now);
+        (!pause.is_zero()).then_some(pause)
+    }
+
     /// Counts what was received: `datagrams` of `bytes` together. The kernel's own book-keeping and rounding is no more
     /// than their size again and a KiB for each.
-    pub(super) fn received(&mut self, datagrams: usize, bytes: usize) {
+    fn received(&mut self, datagrams: usize, bytes: usize) {
         self.bytes += 2 * bytes + 1024 * datagrams;
     }
 
     /// How long to pause, now that all is received that was there.
-    pub(super) fn pause(&mut self, now: Instant) -> Duration {
+    fn pause(&mut self, now: Instant) -> Duration {
         let keeps_coming = self
             .until
             .is_some_and(|until| now.saturating_duration_since(until) < 2 * self.longest);
@@ -146,6 +164,18 @@ mod tests {
             gather.received(datagrams, datagrams * 1024);
             assert_eq!(gather.pause(now + MS).as_micros(), pause_us, "{datagrams}");
         }
+    }
+
+    #[test]
+    fn after_a_pause_or_a_receive_that_filled_all_room_there_is_more_to_be_had() {
+        let mut gather = Gather::new(8 << 20);
+        let longest = gather.longest;
+        let now = Instant::now();
+        assert_eq!(gather.after(1, 1000, false, now), None, "the first one");
+        assert_eq!(gather.after(1, 1000, false, now + MS), Some(longest));
+        assert_eq!(gather.after(1, 1000, true, now + 2 * MS), Some(Duration::ZERO));
+        assert_eq!(gather.bytes, 2 * 1000 + 1024, "counted for the next pause");
+        assert_eq!(gather.after(0, 0, false, now + 100 * MS), None, "after a silence");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use quinn_udp::{BATCH_SIZE, UdpSockRef, UdpSocketState};
+use quinn_udp::{UdpSockRef, UdpSocketState};
 use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
@@ -144,7 +144,7 @@ impl<I: Intake> Receiver<I> {
             if stopped {
                 break;
             }
-            let received = if mem::take(&mut more) && tick.is_none_or(|at| at > Instant::now()) {
+            let received = if goes_on(mem::take(&mut more), tick, Instant::now) {
                 buffers.fill(&socket, &state)
             } else {
                 tokio::select! {
@@ -182,27 +182,19 @@ impl<I: Intake> Receiver<I> {
                 continue;
             }
             deliver(&buffers, &*intake, &ledger, &mut rejects);
-            gather.received(buffers.count, buffers.bytes());
-            more = buffers.count == BATCH_SIZE;
-            if !more {
-                let pause = gather.pause(Instant::now());
-                more = !pause.is_zero();
+            let (count, bytes) = (buffers.count, buffers.bytes());
+            if let Some(pause) = gather.after(count, bytes, buffers.is_full(), Instant::now()) {
+                more = true;
                 thread::sleep(pause);
             }
         }
         // At most what the kernel could hold at the moment of the signal, both in the kernel's way of counting: a sender
         // that goes on must not keep us here.
-        let mut taken_bytes = 0;
-        while taken_bytes <= granted_bytes {
-            match buffers.fill(&socket, &state) {
-                Ok(()) => {
-                    taken_bytes += buffers.kernel_bytes_min();
-                    deliver(&buffers, &*intake, &ledger, &mut rejects);
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => break,
-            }
-        }
+        drain(granted_bytes, || {
+            buffers.fill(&socket, &state)?;
+            deliver(&buffers, &*intake, &ledger, &mut rejects);
+            Ok(buffers.kernel_bytes_min())
+        });
         rejects.flush(Instant::now(), &ledger);
         intake.seal(Instant::now());
         // While the socket is still open: its count goes with it.
@@ -213,17 +205,35 @@ impl<I: Intake> Receiver<I> {
     }
 }
 
-/// Receives up to [`BATCH_SIZE`] datagrams into `buffers`; none when there was nothing to read after all.
+/// Whether to receive again without asking epoll, since there is `more` to be had: not when the timer is due, which a
+/// flood, where there always is more, would keep waiting for ever.
+fn goes_on(more: bool, tick: Option<Instant>, now: impl FnOnce() -> Instant) -> bool {
+    more && tick.is_none_or(|at| now() < at)
+}
+
+/// Calls `take`, which says how many bytes it took, until there is nothing more, or `limit_bytes` are exceeded.
+fn drain(limit_bytes: usize, mut take: impl FnMut() -> io::Result<usize>) {
+    let mut taken_bytes = 0;
+    while taken_bytes <= limit_bytes {
+        match take() {
+            Ok(bytes) => taken_bytes += bytes,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => break,
+        }
+    }
+}
+
+/// Receives up to [`BATCH_SIZE`](quinn_udp::BATCH_SIZE) datagrams into `buffers`; none when there was nothing to read after all.
 fn receive(socket: &UdpSocket, state: &UdpSocketState, buffers: &mut Buffers) -> io::Result<()> {
     buffers.count = 0;
     let result = socket.try_io(Interest::READABLE, || {
         buffers.fill(socket, state)?;
         // Fewer than there was room for: the socket is empty. Saying so spares the receive that would find it out,
         // half of all system calls at low rates. A datagram that comes in between raises a new edge in epoll.
-        if buffers.count < BATCH_SIZE {
-            Err(io::ErrorKind::WouldBlock.into())
-        } else {
+        if buffers.is_full() {
             Ok(())
+        } else {
+            Err(io::ErrorKind::WouldBlock.into())
         }
     });
     match result {
@@ -297,123 +307,4 @@ impl Rejects {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::buffers::KERNEL_OVERHEAD_MIN_BYTES;
-    use super::*;
-    use crate::pipeline::batch::testing::Strings;
-    use crate::pipeline::budget::Budget;
-    use crate::pipeline::lane::Lane;
-
-    /// A small datagram: one that costs the kernel many times its bytes.
-    const SMALL: &[u8] = b"{\"format\":\"json\",\"version\":1}\n{}";
-
-    /// A socket, a receiver on it that was told to stop already, and what it counts in.
-    fn stopped() -> (
-        std::net::UdpSocket,
-        Receiver<Lane<Strings>>,
-        Arc<Ledger>,
-        oneshot::Receiver<()>,
-    ) {
-        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-        socket.set_nonblocking(true).unwrap();
-        let ledger = Arc::new(Ledger::default());
-        let intake = Arc::new(Lane::new(Budget::of_mb(64), Arc::clone(&ledger)));
-        let receiver = Receiver::new(socket.try_clone().unwrap(), intake, Arc::clone(&ledger), None);
-        let (stop, stopped) = oneshot::channel();
-        drop(stop);
-        (socket, receiver, ledger, stopped)
-    }
-
-    #[cfg(target_os = "linux")]
-    #[tokio::test]
-    async fn all_that_a_full_socket_holds_is_taken_at_the_end_whatever_its_size() {
-        for (bytes, datagrams) in [(SMALL.len(), 3000), (1_000, 1500), (60_000, 100)] {
-            let (socket, receiver, ledger, stopped) = stopped();
-            let drops = KernelDrops::of_socket(&socket, &SystemFiles).unwrap();
-            let datagram = [SMALL, &vec![b' '; bytes - SMALL.len()]].concat();
-            let sender = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-            for _ in 0..datagrams {
-                sender.send_to(&datagram, socket.local_addr().unwrap()).unwrap();
-            }
-            receiver.run(stopped).await.unwrap();
-            let received = ledger.snapshot().received;
-            assert_eq!(received, datagrams - drops.read(&SystemFiles), "{bytes} bytes");
-        }
-    }
-
-    /// What the kernel says that it holds for `socket`, by its own count.
-    #[cfg(target_os = "linux")]
-    fn held_by_kernel_bytes(socket: &std::net::UdpSocket) -> usize {
-        let port = format!(":{:04X}", socket.local_addr().unwrap().port());
-        let table = std::fs::read_to_string("/proc/net/udp").unwrap();
-        let line = table.lines().find(|line| {
-            line.split_whitespace()
-                .nth(1)
-                .is_some_and(|address| address.ends_with(&port))
-        });
-        let queues = line.unwrap().split_whitespace().nth(4).unwrap();
-        usize::from_str_radix(queues.split_once(':').unwrap().1, 16).unwrap()
-    }
-
-    #[cfg(target_os = "linux")]
-    #[tokio::test]
-    async fn what_was_taken_is_counted_as_the_kernel_counts_what_it_holds() {
-        for bytes in [SMALL.len(), 1_000, 8_000] {
-            let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-            let sender = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-            for _ in 0..10 {
-                sender
-                    .send_to(&vec![b' '; bytes], socket.local_addr().unwrap())
-                    .unwrap();
-            }
-            let held = held_by_kernel_bytes(&socket);
-            let state = buffers::prepare(&socket).unwrap();
-            let socket = UdpSocket::from_std(socket).unwrap();
-            let mut buffers = Buffers::new();
-            buffers.fill(&socket, &state).unwrap();
-            assert_eq!(buffers.count, 10);
-            let counted = buffers.kernel_bytes_min();
-            assert!(
-                (held / 2..=held).contains(&counted),
-                "{bytes} bytes: {counted} of {held}"
-            );
-        }
-    }
-
-    #[tokio::test]
-    async fn a_sender_that_goes_on_does_not_keep_the_receiver_at_the_end() {
-        let (socket, receiver, ledger, stopped) = stopped();
-        let granted_bytes = receive_buffer_bytes(&socket).unwrap();
-        let (address, go_on) = (socket.local_addr().unwrap(), Arc::new(()));
-        let floods: Vec<_> = (0..2)
-            .map(|_| {
-                let go_on = Arc::downgrade(&go_on);
-                thread::spawn(move || {
-                    let sender = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-                    while go_on.strong_count() > 0 {
-                        drop(sender.send_to(SMALL, address));
-                    }
-                })
-            })
-            .collect();
-        receiver.run(stopped).await.unwrap();
-        drop(go_on);
-        for flood in floods {
-            flood.join().unwrap();
-        }
-        let most = granted_bytes / (SMALL.len() + KERNEL_OVERHEAD_MIN_BYTES) + BATCH_SIZE;
-        let received = ledger.snapshot().received;
-        assert!(received <= most as u64, "{received} of {most}");
-    }
-
-    #[test]
-    fn a_receive_buffer_that_the_system_capped_is_told_with_what_to_set() {
-        assert_eq!(receive_buffer_advice(16 << 20), None);
-        assert_eq!(receive_buffer_advice(8 << 20), None);
-        assert_eq!(
-            receive_buffer_advice(425_984).unwrap(),
-            "The UDP receive buffer has 416 KB, capped by the system, and bursts beyond it are lost: `sysctl -w \
-             net.core.rmem_max=8388608` on the host gives it room"
-        );
-    }
-}
+mod tests;

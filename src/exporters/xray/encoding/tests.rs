@@ -142,3 +142,13 @@ proptest! {
         prop_assert_eq!(Batch::of_documents::<Segments>(&joined, now).unwrap().body, batch.body);
     }
 }
+
+#[test]
+fn a_body_of_ours_is_described_document_by_document() {
+    let body = br#"{"TraceSegmentDocuments":["{\"id\":\"aa\"}","5"]}"#;
+    let ids: Vec<_> = Segments::describe(body)
+        .into_iter()
+        .map(|description| description.id)
+        .collect();
+    assert_eq!(ids, [Some("aa".to_owned()), None]);
+}
