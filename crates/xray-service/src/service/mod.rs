@@ -406,10 +406,13 @@ impl Service {
     }
 }
 
-/// Puts what is wrong with a document into the message of its refusal.
+/// Puts what is wrong with a document into the message of its refusal, unless it says so already.
 fn add_cause(refusal: &mut Refusal, document: &str) {
+    let said = refusal.message.trim_end_matches(", Cause: null");
+    if said.contains(", Cause: ") {
+        return;
+    }
     if let Some(cause) = cause(document) {
-        let said = refusal.message.trim_end_matches(", Cause: null");
         refusal.message = format!("{said}, Cause: {cause}");
     }
 }
