@@ -350,11 +350,11 @@ impl<X: Exporter> Sender<X> {
 
     fn learn_bodies_bound(&mut self, flight: &Flight, now: Instant) {
         let refused_bytes = flight.body.len();
-        let bytes = if flight.documents > 1 {
-            refused_bytes / 2
-        } else {
-            refused_bytes - 1
-        };
+        // Its halves are to be tried as they are.
+        let halves = Batch::halves::<X::Encoding>(&flight.body, flight.opened_at);
+        let bytes = halves.map_or(refused_bytes - 1, |[first, second]| {
+            first.body.len().max(second.body.len())
+        });
         let known = self.bodies_bound.map_or(usize::MAX, |bound| bound.bytes);
         let bytes = bytes.max(BOUND_BODIES_MIN_BYTES).min(known);
         self.bodies_bound = Some(BodiesBound {

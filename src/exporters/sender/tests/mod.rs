@@ -3,7 +3,9 @@ use std::sync::Mutex;
 
 use bytes::Bytes;
 
+mod half_ill;
 mod model;
+mod refused;
 mod spooled;
 
 use super::*;
