@@ -9,6 +9,7 @@
 mod crash;
 mod each;
 mod end;
+mod half_ill;
 mod recovery;
 mod spool;
 

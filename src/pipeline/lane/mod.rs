@@ -298,6 +298,12 @@ impl<E: Encoding> Lane<E> {
         }
     }
 
+    /// Keeps the bodies of batches to come within `max_bytes`, as far as single documents let it; `None`: within the budget's
+    /// bound only. Those that are sealed stay as they are.
+    pub fn bound_bodies(&self, max_bytes: Option<usize>) {
+        self.lock().open.bound(max_bytes);
+    }
+
     /// Lets every batch that is held back go at once.
     pub fn release(&self) {
         self.lock().queue.release();

@@ -55,6 +55,8 @@ pub struct Flight {
     pub attempts: u32,
     /// How often its documents came back as unprocessed and were sent again.
     pub redeliveries: u32,
+    /// In how many of those the service failed over them, instead of asking for fewer.
+    pub faults: u32,
 }
 
 /// What [`Queue::take`] has for the sender.
@@ -120,6 +122,7 @@ impl Queue {
             opened_at: batch.opened_at,
             attempts: batch.attempts,
             redeliveries: batch.redeliveries,
+            faults: batch.faults,
         };
         self.in_flight_bytes += batch.cost_bytes();
         self.in_flight_documents += batch.documents;
