@@ -19,7 +19,7 @@ const DAMAGED: &str = ".damaged";
 pub const MAX_BODY_BYTES: u64 = 64 << 20;
 
 /// `<opened_ms>-<sequence>-<documents>-<redeliveries>-<bytes>-<crc32>.json`, the checksum in eight hexadecimal digits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FileName {
     /// Age and sequence.
     pub id: FileId,

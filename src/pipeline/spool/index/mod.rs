@@ -1,7 +1,7 @@
 //! What is in the spool and what is to be done with it: which files go when a new one comes, and which goes out next.
 //! No I/O and no clock: names in, decisions out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::name::FileName;
 use crate::pipeline::batch::origin::FileId;
@@ -37,7 +37,7 @@ enum State {
 pub struct Index {
     limit_bytes: u64,
     files: BTreeMap<FileId, (FileName, State)>,
-    damaged: BTreeMap<FileId, FileName>,
+    damaged: BTreeSet<FileName>,
     bytes: u64,
     waiting_files: usize,
     next_sequence: u64,
@@ -61,14 +61,20 @@ impl Index {
         Self {
             limit_bytes,
             files: BTreeMap::new(),
-            damaged: BTreeMap::new(),
+            damaged: BTreeSet::new(),
             bytes: 0,
             waiting_files: 0,
             next_sequence: 0,
         }
     }
 
-    /// A file that was found at the start.
+    /// Whether there is a file of this age and sequence. Two spools that somebody put together may have one each.
+    #[must_use]
+    pub fn has(&self, id: FileId) -> bool {
+        self.files.contains_key(&id)
+    }
+
+    /// A file that was found at the start; there must be no other one of its age and sequence.
     pub fn found(&mut self, name: FileName) {
         self.next_sequence = self.next_sequence.max(name.id.sequence.saturating_add(1));
         self.reserve(name);
@@ -78,8 +84,14 @@ impl Index {
     /// A file that was found set aside.
     pub fn found_damaged(&mut self, name: FileName) {
         self.next_sequence = self.next_sequence.max(name.id.sequence.saturating_add(1));
-        self.bytes += cost_bytes(name.bytes);
-        self.damaged.insert(name.id, name);
+        self.add_damaged(name);
+    }
+
+    fn add_damaged(&mut self, name: FileName) {
+        // One that was set aside under this name before was written over.
+        if self.damaged.insert(name) {
+            self.bytes += cost_bytes(name.bytes);
+        }
     }
 
     /// What is over the limit, or more than may stay set aside: after a start with a smaller limit.
@@ -89,9 +101,15 @@ impl Index {
 
     /// A name for a new file, behind all others that were opened in the same millisecond.
     pub fn next_id(&mut self, opened_ms: u64) -> FileId {
-        let sequence = self.next_sequence;
-        self.next_sequence = self.next_sequence.wrapping_add(1);
-        FileId { opened_ms, sequence }
+        loop {
+            let sequence = self.next_sequence;
+            self.next_sequence = self.next_sequence.wrapping_add(1);
+            let id = FileId { opened_ms, sequence };
+            // Only after the last number there is.
+            if !self.has(id) {
+                return id;
+            }
+        }
     }
 
     /// What must go so that `name` fits in. `None`: it does not, because all that could go is younger than it.
@@ -167,14 +185,15 @@ impl Index {
     pub fn set_aside(&mut self, id: FileId) -> Vec<FileName> {
         if let Some((name, state)) = self.files.remove(&id) {
             self.waiting_files -= usize::from(state == State::Waiting);
-            self.damaged.insert(id, name);
+            self.bytes -= cost_bytes(name.bytes);
+            self.add_damaged(name);
         }
         self.surplus_damaged()
     }
 
     /// A file that was set aside is not there any more.
-    pub fn damaged_gone(&mut self, id: FileId) {
-        if let Some(name) = self.damaged.remove(&id) {
+    pub fn damaged_gone(&mut self, name: &FileName) {
+        if self.damaged.remove(name) {
             self.bytes -= cost_bytes(name.bytes);
         }
     }
@@ -224,7 +243,7 @@ impl Index {
         let too_many = self.damaged.len().saturating_sub(MAX_DAMAGED);
         let mut damaged = Vec::new();
         // Those first that nobody waits for.
-        for (n, name) in self.damaged.values().enumerate() {
+        for (n, name) in self.damaged.iter().enumerate() {
             if !needed(name) && n >= too_many {
                 break;
             }
@@ -242,7 +261,7 @@ impl Index {
 
     fn surplus_damaged(&self) -> Vec<FileName> {
         let too_many = self.damaged.len().saturating_sub(MAX_DAMAGED);
-        self.damaged.values().take(too_many).copied().collect()
+        self.damaged.iter().take(too_many).copied().collect()
     }
 }
 

@@ -32,7 +32,7 @@ fn clear(index: &mut Index, room: &Room) {
         index.gone(name.id);
     }
     for name in &room.damaged {
-        index.damaged_gone(name.id);
+        index.damaged_gone(name);
     }
 }
 
@@ -138,7 +138,7 @@ fn of_the_files_set_aside_the_last_sixteen_are_kept_and_go_first() {
     let surplus = index.set_aside(name_of_last.id);
     assert_eq!(ages(&surplus), [10]);
     assert_eq!(ages(&index.surplus().damaged), [10], "until it is gone");
-    index.damaged_gone(surplus[0].id);
+    index.damaged_gone(&surplus[0]);
     assert_eq!(index.bytes(), 16 * BLOCK_BYTES);
     put(&mut index, name(1, 90, 1));
     let room = index.room_for(&name(200, 99, 5 * BLOCK_BYTES)).unwrap();
@@ -221,7 +221,7 @@ proptest! {
                     let surplus = index.set_aside(name.id);
                     aside.retain(|name| !surplus.contains(name));
                     for name in surplus {
-                        index.damaged_gone(name.id);
+                        index.damaged_gone(&name);
                     }
                 },
                 Step::Remove => if let Some(name) = settled.pop() {
@@ -248,7 +248,7 @@ fn a_damaged_file_takes_up_its_room_until_it_is_gone() {
     index.found_damaged(name(20, 1, 2 * BLOCK_BYTES));
     index.found_damaged(name(30, 2, 1));
     assert_eq!((index.bytes(), index.files()), (4 * BLOCK_BYTES, 1));
-    index.damaged_gone(name(20, 1, 0).id);
+    index.damaged_gone(&name(20, 1, 2 * BLOCK_BYTES));
     assert_eq!(index.bytes(), 2 * BLOCK_BYTES);
     assert_eq!(index.next_id(40).sequence, 3);
 }

@@ -117,8 +117,10 @@ impl<D: Disk, E: Encoding> Store<D, E> {
             ..Found::default()
         };
         let mut index = Index::new(limit_bytes);
+        let mut doubles = Vec::new();
         for (called, bytes) in files {
             match Kind::of::<E>(&called) {
+                Kind::Whole(name) if bytes == name.bytes && index.has(name.id) => doubles.push(name),
                 Kind::Whole(name) if bytes == name.bytes => {
                     found.files += 1;
                     found.documents += name.documents;
@@ -133,6 +135,17 @@ impl<D: Disk, E: Encoding> Store<D, E> {
                 Kind::Damaged(name) => index.found_damaged(name),
                 Kind::Unfinished => drop(disk.remove(&called)),
                 Kind::Foreign => found.foreign += usize::from(!called.starts_with('.')),
+            }
+        }
+        // Files of two spools that somebody put together can be of one age and sequence.
+        for name in doubles {
+            let id = index.next_id(name.id.opened_ms);
+            let renamed = FileName { id, ..name };
+            // Where this fails, it is met again at the next start.
+            if disk.rename(&name.to_string(), &renamed.to_string()).is_ok() {
+                found.files += 1;
+                found.documents += renamed.documents;
+                index.found(renamed);
             }
         }
         let surplus = index.surplus();
@@ -214,7 +227,7 @@ impl<D: Disk, E: Encoding> Store<D, E> {
                 let _: io::Result<()> = self.disk.rename(&name.to_string(), &name.damaged());
                 for surplus in surplus {
                     if missing_is_fine(self.disk.remove(&surplus.damaged())).is_ok() {
-                        self.index.damaged_gone(surplus.id);
+                        self.index.damaged_gone(&surplus);
                     }
                 }
                 Taken::Damaged(name)
@@ -266,7 +279,7 @@ impl<D: Disk, E: Encoding> Store<D, E> {
     fn clear(&mut self, room: &Room, evicted: &mut Vec<FileName>) -> io::Result<()> {
         for name in &room.damaged {
             missing_is_fine(self.disk.remove(&name.damaged()))?;
-            self.index.damaged_gone(name.id);
+            self.index.damaged_gone(name);
         }
         for name in &room.evicted {
             missing_is_fine(self.disk.remove(&name.to_string()))?;

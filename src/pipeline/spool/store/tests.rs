@@ -191,6 +191,54 @@ fn a_changed_file_is_set_aside_and_the_next_one_comes() {
 }
 
 #[test]
+fn files_of_one_age_and_sequence_each_come_back() {
+    let at = moment();
+    let bodies = [1, 2, 3].map(|number| batch(number, 1, 0, at).body);
+    for sequence in [0, u64::MAX] {
+        let id = FileId {
+            opened_ms: at.unix_ms,
+            sequence,
+        };
+        let disk = FakeDisk::default();
+        for body in &bodies {
+            disk.plant(&FileName::of(id, 1, 0, body).to_string(), body);
+        }
+        let (mut store, found) = open(&disk, MB);
+        assert_eq!((found.files, found.documents, found.evicted.len()), (3, 3, 0));
+        assert_eq!(store.index().bytes(), 3 * BLOCK_BYTES);
+        // So do those that are written after them.
+        stored(&mut store, vec![batch(4, 1, 0, at)], at);
+        let mut back = BTreeSet::new();
+        for _ in 0..4 {
+            let batch = taken(&mut store, at);
+            assert!(back.insert(batch.body.to_vec()));
+            store.settle(batch.origin.unwrap().file()).unwrap();
+        }
+        assert!(bodies.iter().all(|body| back.contains(&body[..])));
+        assert!(disk.names().is_empty());
+        assert_eq!((store.index().bytes(), store.index().waiting_files()), (0, 0));
+    }
+}
+
+#[test]
+fn files_set_aside_under_one_age_and_sequence_are_counted_once_each() {
+    let id = FileId {
+        opened_ms: 1,
+        sequence: 1,
+    };
+    let whole = FileName::of(id, 1, 0, b"what it was");
+    let disk = FakeDisk::default();
+    disk.plant(&whole.to_string(), b"changed now");
+    disk.plant(&whole.damaged(), b"the same before");
+    disk.plant(&FileName::of(id, 2, 0, b"of another spool").damaged(), b"x");
+    let (mut store, found) = open(&disk, MB);
+    assert_eq!(found.files, 1);
+    assert!(matches!(store.take(moment()), Taken::Damaged(name) if name == whole));
+    assert_eq!(disk.names().len(), 2);
+    assert_eq!(store.index().bytes(), 2 * BLOCK_BYTES);
+}
+
+#[test]
 fn at_the_start_files_of_the_wrong_length_are_set_aside_and_unfinished_ones_removed() {
     let at = moment();
     let disk = FakeDisk::default();
