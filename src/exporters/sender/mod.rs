@@ -24,7 +24,6 @@ use crate::pipeline::batch::Batch;
 use crate::pipeline::batch::encoding::{Description, Encoding as _};
 use crate::pipeline::lane::Lane;
 use crate::pipeline::queue::{Flight, Next};
-use crate::pipeline::spool::DRAIN_INTERVAL;
 
 /// An outage that comes sooner after the last line is said once it has lasted this long: an endpoint that fails every
 /// tenth call would fill the log otherwise.
@@ -61,8 +60,6 @@ pub struct Sender<X: Exporter> {
     splits_left: usize,
     refused_lines: LineBudget,
     unprocessed_lines: LineBudget,
-    /// The spool is not asked for a batch before.
-    ask_spool_at: Option<Instant>,
 }
 
 /// A call that runs.
@@ -95,7 +92,6 @@ impl<X: Exporter> Sender<X> {
             splits_left: MAX_SPLITS,
             refused_lines: LineBudget::default(),
             unprocessed_lines: LineBudget::default(),
-            ask_spool_at: None,
         }
     }
 
@@ -104,9 +100,9 @@ impl<X: Exporter> Sender<X> {
         let mut draining = *phase.borrow_and_update() == Phase::Draining;
         let mut timer = pin!(tokio::time::sleep(Duration::ZERO));
         loop {
-            let mut wait = self.start_calls(now());
-            if !draining && let Some(at) = self.ask_spool(now()) {
-                wait = wait.or_at(at);
+            let wait = self.start_calls(now());
+            if !draining {
+                self.ask_spool();
             }
             if draining && self.calls.is_empty() && matches!(wait, Wait::ForBatches) {
                 return;
@@ -148,26 +144,20 @@ impl<X: Exporter> Sender<X> {
         }
     }
 
-    /// Asks the spool for a batch if there is one, and room for it beside the live traffic: while no call fails, half of
-    /// the calls and half of the memory at most. Says when to try again, if time alone is what it takes.
-    fn ask_spool(&mut self, now: Instant) -> Option<Instant> {
-        let spool = self.lane.spool()?;
-        // During an outage nothing but a probe, when memory has none.
-        let answers = self.pacer.outage().is_none()
-            || (self.calls.is_empty() && self.lane.waiting_documents() == 0 && spool.out() == 0);
-        let may_ask = answers
-            && spool.waiting_files() > 0
-            && spool.out() < (self.pacer.limit() / 2).max(1)
-            && self.lane.has_room();
-        if !may_ask {
-            return None;
-        }
-        if let Some(at) = self.ask_spool_at.filter(|at| *at > now) {
-            return Some(at);
-        }
-        self.ask_spool_at = Some(now + DRAIN_INTERVAL);
-        spool.ask();
-        self.ask_spool_at
+    /// Asks the spool for batches if there are any, and room for them beside the live traffic: while no call fails, half of
+    /// the calls and half of the memory at most. So they go as fast as the endpoint and the disk bear.
+    fn ask_spool(&self) {
+        let Some(spool) = self.lane.spool() else { return };
+        let may_ask = || {
+            // During an outage nothing but a probe, when memory has none.
+            let answers = self.pacer.outage().is_none()
+                || (self.calls.is_empty() && self.lane.waiting_documents() == 0 && spool.out() == 0);
+            answers
+                && spool.ready() > spool.reading()
+                && spool.out() < (self.pacer.limit() / 2).max(1)
+                && self.lane.has_room_beside(spool.reading())
+        };
+        while may_ask() && spool.ask() {}
     }
 
     fn start(&mut self, flight: Flight, at: Instant) {
@@ -410,16 +400,6 @@ enum Wait {
     ForBatches,
     ForCalls,
     Until(Instant),
-}
-
-impl Wait {
-    /// As this one, and at the latest until `at`.
-    fn or_at(self, at: Instant) -> Self {
-        match self {
-            Self::Until(other) => Self::Until(other.min(at)),
-            Self::ForBatches | Self::ForCalls => Self::Until(at),
-        }
-    }
 }
 
 /// The runtime's clock, which tests can pause.

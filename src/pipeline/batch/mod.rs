@@ -6,6 +6,7 @@
 mod body;
 mod buffer;
 pub mod encoding;
+pub mod join;
 pub mod origin;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -50,6 +51,8 @@ pub struct Batch {
     pub not_before: Option<Instant>,
     /// The spool file that it, or the whole that it is a part of, was read from.
     pub(crate) origin: Option<Origin>,
+    /// Whether it may become one with its neighbours. A part of one that came to an end is apart for a reason.
+    pub(crate) joins: bool,
     cost_bytes: usize,
 }
 
@@ -71,6 +74,7 @@ impl Batch {
             redeliveries: 0,
             not_before: None,
             origin: None,
+            joins: true,
             cost_bytes: held_bytes + size_of::<Self>(),
         }
     }
