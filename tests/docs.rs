@@ -251,3 +251,113 @@ fn the_manifest_the_image_and_the_guide_name_the_same_rust() {
     let guide = read("CONTRIBUTING.md");
     assert!(guide.contains(&format!("\nRust {version} or newer")), "{version}");
 }
+
+/// Whether `path` is there, seen from the repository's root or from `src`, where the rooms are.
+fn exists(path: &str) -> bool {
+    ["", "src"]
+        .iter()
+        .any(|folder| repository().join(folder).join(path).exists())
+}
+
+/// What a page names in code spans that can only be a path in the tree: it begins with a folder that is there.
+fn paths(page: &str) -> Vec<String> {
+    let text = read(page);
+    let mut prose = String::new();
+    let mut in_block = false;
+    for line in text.lines() {
+        if line.starts_with("```") {
+            in_block = !in_block;
+        } else if !in_block {
+            prose.push_str(line);
+            prose.push('\n');
+        }
+    }
+    let spans = prose.split('`').skip(1).step_by(2);
+    spans
+        .filter(|span| !span.contains(['*', ' ', '<']) && *span == span.to_lowercase())
+        .filter(|span| {
+            span.split_once('/')
+                .is_some_and(|(folder, _)| !folder.is_empty() && folder != "target" && exists(folder))
+        })
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn every_path_that_a_page_for_contributors_names_is_there() {
+    let mut missing = Vec::new();
+    for page in pages().into_iter().filter(|page| page != "README.md") {
+        let named = paths(&page).into_iter().filter(|path| !exists(path));
+        missing.extend(named.map(|path| format!("{page}: {path}")));
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
+#[test]
+fn the_table_of_what_is_changed_where_names_paths_only() {
+    let rows = table("docs/architecture.md", "Where do I change…");
+    assert!(rows.len() >= 20, "{} kinds of change", rows.len());
+    for row in rows {
+        for place in row[1].split(", ") {
+            assert!(repository().join(code(place)).exists(), "{row:?}");
+        }
+    }
+}
+
+/// The rooms as tests/layers has them, highest first: those of a row beside each other.
+fn order() -> Vec<Vec<String>> {
+    let text = read("tests/layers/rules.rs");
+    let (_, order) = text.split_once("const ORDER: ").expect("an order");
+    let (order, _) = order.split_once("];\n").expect("its end");
+    let rows = order
+        .lines()
+        .filter(|line| line.trim_start().starts_with("&[\""))
+        .map(|row| row.split('"').skip(1).step_by(2).map(str::to_owned).collect());
+    rows.collect()
+}
+
+#[test]
+fn the_rooms_stand_on_the_page_as_in_the_source_folder_and_in_the_order_that_is_kept() {
+    let order: Vec<Vec<_>> = order()
+        .into_iter()
+        .map(|row| row.into_iter().filter(|room| room != "lib").collect())
+        .collect();
+    let line: Vec<_> = order.iter().map(|row| row.join(", ")).collect();
+    let line = line.join(" → ");
+    let page = read("docs/architecture.md");
+    assert!(page.lines().any(|found| found == line), "no line {line:?}");
+
+    let listed: Vec<_> = table("docs/architecture.md", "The rooms")
+        .iter()
+        .map(|row| code(&row[0]))
+        .collect();
+    let rooms: Vec<_> = order
+        .concat()
+        .into_iter()
+        .filter(|room| room != "crates")
+        .collect();
+    assert_eq!(listed, rooms);
+    let there: BTreeSet<_> = entries("src")
+        .iter()
+        .map(|path| name_of(path))
+        .filter(|name| name != "lib")
+        .collect();
+    assert_eq!(listed.into_iter().collect::<BTreeSet<_>>(), there);
+}
+
+#[test]
+fn the_table_of_crates_lists_what_lies_in_their_folder() {
+    let page = read("docs/architecture.md");
+    let (_, rows) = page
+        .split_once("\n| crate | its one job |\n|---|---|\n")
+        .expect("a table");
+    let rows = rows.lines().take_while(|line| line.starts_with('|'));
+    let listed: Vec<_> = rows
+        .map(|row| code(row.trim_matches('|').split('|').next().expect("a cell").trim()))
+        .collect();
+    let mut there: Vec<_> = entries("crates").iter().map(|path| name_of(path)).collect();
+    there.sort();
+    let mut sorted = listed.clone();
+    sorted.sort();
+    assert_eq!(sorted, there);
+}

@@ -37,6 +37,7 @@ impl Admin {
         answer::json(StatusCode::OK, &json!({"status": "ok"}))
     }
 
+    #[expect(clippy::disallowed_methods, reason = "readiness is a matter of now")]
     pub(super) fn readyz<U: Upstream>(&self, upstream: Option<&Arc<U>>) -> Answer {
         let unmet = self.health.unmet(&self.summary.ledger.calls(), Instant::now());
         if unmet.is_empty() {

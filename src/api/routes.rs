@@ -81,7 +81,7 @@ impl<U: Upstream> App<U> {
         let _: Result<(), Arc<U>> = self.upstream.set(Arc::new(upstream));
     }
 
-    pub(super) async fn answer(&self, request: Request<Incoming>) -> Answer {
+    pub(crate) async fn answer(&self, request: Request<Incoming>) -> Answer {
         let (head, body) = request.into_parts();
         let route = self.route(head.uri.path());
         let answer = match self.guard.check(&head) {

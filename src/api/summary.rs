@@ -45,6 +45,10 @@ impl Summary {
 
     /// Logs a line a minute after each first document, and so on while documents come or wait. Sleeps without a timer
     /// otherwise. Never ends.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "says each minute what came since the last"
+    )]
     pub async fn run(&self) {
         let mut before = self.totals();
         loop {

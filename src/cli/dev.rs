@@ -37,6 +37,8 @@ pub struct DevFlags {
     pub shutdown_timeout: Option<Duration>,
     /// `--tree`.
     pub tree: bool,
+    /// `--sampling`.
+    pub sampling: Sampling,
     /// `--sampling-rules`.
     pub sampling_rules: Option<PathBuf>,
     /// `--store`.
@@ -47,6 +49,26 @@ pub struct DevFlags {
     pub max_store_mb: Option<Sourced<i64>>,
     /// `--allow-host`, each time it was given.
     pub allow_host: Vec<Sourced<String>>,
+}
+
+/// What the default sampling rule of `xray dev` is, unless a file has one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Sampling {
+    /// Every request: whoever looks at traces on a laptop wants to see the one that was just made.
+    #[default]
+    All,
+    /// AWS's: one request a second and 5 % of the rest.
+    Aws,
+}
+
+impl Sampling {
+    fn parse(text: &str) -> Result<Self, &'static str> {
+        match text.to_ascii_lowercase().as_str() {
+            "all" => Ok(Self::All),
+            "aws" => Ok(Self::Aws),
+            _ => Err("it is neither all nor aws"),
+        }
+    }
 }
 
 /// The flags of `xray send`; `None`: not given.
@@ -72,11 +94,14 @@ fn dev_command() -> Command {
                 .long("tree")
                 .action(ArgAction::SetTrue)
                 .help("Print each finished trace as a tree"),
-            path_value("sampling-rules", "FILE")
-                .help("Sampling rules in the API's JSON, as `aws xray get-sampling-rules` prints them"),
+            value("sampling", "RULE", Sampling::parse)
+                .help("The default rule: all samples every request, aws one a second and 5 % [default: all]"),
+            path_value("sampling-rules", "FILE").help(
+                "Sampling rules in the API's JSON, as `aws xray get-sampling-rules` prints them, or an SDK's local rules",
+            ),
             path_value("store", "FILE").help("Keep traces in this file over restarts [default: in memory only]"),
             value("max-traces", "N", int_value).help("The most traces to keep, oldest out first [default: 10000]"),
-            value("max-store-mb", "MB", int_value).help("The most memory for traces [default: 256]"),
+            value("max-store-mb", "MB", int_value).help("The most memory for traces, beyond what an idle process has [default: 256]"),
             text_value("bind", "ADDRESS")
                 .short('b')
                 .help("UDP address for segments [default: 127.0.0.1:2000]"),
@@ -143,6 +168,7 @@ pub(super) fn parse_dev(arguments: &[OsString]) -> Result<Asked<DevFlags>, Usage
         log_format: matches.get_one("log-format").copied(),
         shutdown_timeout: matches.get_one("shutdown-timeout").copied(),
         tree: matches.get_flag("tree"),
+        sampling: matches.get_one("sampling").copied().unwrap_or_default(),
         sampling_rules: matches.get_one("sampling-rules").cloned(),
         store: matches.get_one("store").cloned(),
         max_traces: sourced(&matches, "max-traces", "flag --max-traces"),
@@ -228,19 +254,28 @@ mod tests {
     #[test]
     fn flags_are_read_in_the_daemons_spellings() {
         let flags =
-            dev("--tree -b=:1 --bind-tcp 127.0.0.1:2 -store x.redb -max-traces 0x10 --log-format json");
+            dev("--tree -b=:1 --bind-tcp 127.0.0.1:2 -store x.traces -max-traces 0x10 --log-format json");
         assert!(flags.tree);
         assert_eq!(flags.udp_address.unwrap().value, ":1");
         assert_eq!(flags.tcp_address.unwrap().value, "127.0.0.1:2");
-        assert_eq!(flags.store, Some(PathBuf::from("x.redb")));
+        assert_eq!(flags.store, Some(PathBuf::from("x.traces")));
         assert_eq!(flags.max_traces.unwrap().value, 16);
         assert_eq!(flags.log_format, Some(LogFormat::Json));
         assert_eq!(dev(""), DevFlags::default());
+        assert_eq!(dev("--sampling aws").sampling, Sampling::Aws);
+        assert_eq!(dev("-sampling=ALL").sampling, Sampling::All);
     }
 
     #[test]
     fn what_is_not_understood_is_refused() {
-        for line in ["extra", "--nope", "--tree -- x", "-m x", "--store"] {
+        for line in [
+            "extra",
+            "--nope",
+            "--tree -- x",
+            "-m x",
+            "--store",
+            "--sampling some",
+        ] {
             assert!(parse_dev(&words(line)).is_err(), "{line}");
         }
         assert!(

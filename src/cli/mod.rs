@@ -20,7 +20,7 @@ use std::ffi::OsString;
 use clap::{ArgAction, ArgMatches};
 
 use crate::config::{Flags, Sourced};
-pub use dev::{DevFlags, SendFlags};
+pub use dev::{DevFlags, Sampling, SendFlags};
 
 use definition::{Kind, command};
 use dev::Asked;

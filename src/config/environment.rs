@@ -9,6 +9,7 @@ pub struct Environment(pub BTreeMap<String, String>);
 impl Environment {
     /// The variables of this process. Values that are not UTF-8 are replaced lossily.
     #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads them")]
     pub fn of_process() -> Self {
         Self(
             std::env::vars_os()

@@ -67,6 +67,7 @@ impl Daemon {
     ///
     /// # Errors
     /// [`StartError::Region`], [`StartError::Aws`], or [`StartError::System`] when receiving ended by itself.
+    #[expect(clippy::disallowed_methods, reason = "the end has a deadline")]
     pub async fn run(self, mut stop: watch::Receiver<Stop>) -> Result<Totals, StartError> {
         let Self {
             config,

@@ -90,6 +90,10 @@ impl Running<'_> {
     }
 
     /// Takes what the sources still have, sends what waits, and keeps what can't be sent by then, all until `deadline`.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the open batch is sealed when the sources have ended"
+    )]
     pub(super) async fn drain(mut self, deadline: Instant) -> Result<(), StartError> {
         self.stop_sources();
         let until = deadline - spool_reserve(self.lane, self.shutdown_timeout);

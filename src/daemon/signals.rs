@@ -42,6 +42,10 @@ pub enum Stop {
 /// # Errors
 /// When the system refuses a handler.
 #[cfg(unix)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a second order counts from a second after the first"
+)]
 pub fn listen(
     stop: watch::Sender<Stop>,
     reopen_log: Option<Box<dyn Fn() + Send>>,
@@ -108,6 +112,10 @@ pub fn listen(
 /// # Errors
 /// None on this platform.
 #[cfg(not(unix))]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a second order counts from a second after the first"
+)]
 pub fn listen(
     stop: watch::Sender<Stop>,
     reopen_log: Option<Box<dyn Fn() + Send>>,

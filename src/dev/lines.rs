@@ -11,6 +11,8 @@ use aws_smithy_types::date_time::Format;
 use serde_json::json;
 use xray_service::digest::Digest;
 use xray_service::model::{Entity, Marks, Tree};
+use xray_service::sampling::Reported;
+use xray_service::service::{Refusal, Refused};
 
 use crate::logs::sanitize;
 
@@ -104,6 +106,9 @@ pub(crate) fn line(digest: &Digest, known: Option<usize>, style: Style) -> Strin
     for mark in marks(digest.marks) {
         let _ = write!(line, "  {}", style.marked(digest.marks, &mark.to_uppercase()));
     }
+    if let Some(note) = digest.note() {
+        let _ = write!(line, "  ({note})");
+    }
     let _ = write!(
         line,
         "  {}",
@@ -195,7 +200,7 @@ fn entity_line(entity: &Entity, style: Style) -> String {
 #[must_use]
 pub(crate) fn json_line(digest: &Digest) -> String {
     let http = digest.entry_part().map(|entry| &entry.http);
-    json!({
+    let mut line = json!({
         "time": date_time(digest.start),
         "trace_id": digest.id,
         "name": digest.name,
@@ -208,8 +213,35 @@ pub(crate) fn json_line(digest: &Digest) -> String {
         "error": digest.marks.error,
         "throttle": digest.marks.throttle,
         "in_progress": digest.in_progress,
-    })
-    .to_string()
+    });
+    if let Some(note) = digest.note() {
+        line["note"] = json!(note);
+    }
+    line.to_string()
+}
+
+/// What SDKs have reported about requests, without the end of the line.
+#[must_use]
+pub(crate) fn sampling(rule: &str, reported: Reported, style: Style) -> String {
+    let Reported { requests, sampled } = reported;
+    let noun = if requests == 1 { "request" } else { "requests" };
+    let text = format!(
+        "SDKs saw {requests} {noun} and sent {sampled}: rule {}",
+        sanitize(rule, SHOWN_CHARS)
+    );
+    style.paint(Paint::Dim, &text)
+}
+
+/// A document that was not taken, without the end of the line.
+#[must_use]
+pub(crate) fn refused(refused: &Refused, style: Style) -> String {
+    let Refusal { id, message, .. } = &refused.refusal;
+    let mut line = style.paint(Paint::Red, "REFUSED");
+    for text in [&refused.name, id].into_iter().flatten() {
+        let _ = write!(line, "  {}", sanitize(text, SHOWN_CHARS));
+    }
+    let _ = write!(line, "  {}", sanitize(message.as_bytes(), MESSAGE_CHARS));
+    line
 }
 
 fn marks(marks: Marks) -> impl Iterator<Item = &'static str> {

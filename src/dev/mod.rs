@@ -8,6 +8,7 @@
 //! | [`settings`] | flags to its configuration |
 //! | `web`, `page` | the TCP port, and the page's files |
 //! | `finished`, `lines`, `screen` | when a trace is finished, and how a terminal shows it |
+//! | `remarks` | what a terminal says beside traces |
 //! | `disk` | traces in a file |
 //! | [`send`] | `xray send`: one segment to try with |
 
@@ -15,6 +16,7 @@ pub(crate) mod disk;
 pub(crate) mod finished;
 pub(crate) mod lines;
 pub(crate) mod page;
+pub(crate) mod remarks;
 pub mod run;
 pub(crate) mod screen;
 pub mod send;

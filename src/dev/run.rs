@@ -24,6 +24,7 @@ use super::web::{self, Site};
 use crate::config::{Config, Environment, LogFormat, Sourced, TcpConfig, XRayConfig};
 use crate::daemon::signals::{self, Stop};
 use crate::daemon::{Daemon, StartError};
+use crate::ledger::RefusedDatagrams;
 use crate::net::listen::{self, BindError};
 use crate::net::server::guard::Guard;
 
@@ -34,7 +35,7 @@ pub struct DevConfig {
     pub daemon: Config,
     /// Each trace as a tree.
     pub tree: bool,
-    /// The rules besides the default one, and where they were read.
+    /// The rules of a file, and the default one.
     pub sampling_rules: Vec<SamplingRule>,
     /// Traces are kept in this file.
     pub store: Option<PathBuf>,
@@ -62,6 +63,9 @@ pub enum DevError {
 /// The region of the built-in service: SDKs need one, and this is what examples have.
 const REGION: &str = "us-east-1";
 
+/// How long a thread that answered a question waits for the next one: the allocator gives its memory back when it ends.
+const THREAD_KEEP_ALIVE: Duration = Duration::from_secs(1);
+
 /// How long the page and the terminal get at the end.
 const END: Duration = Duration::from_millis(500);
 
@@ -72,6 +76,7 @@ const END: Duration = Duration::from_millis(500);
 pub fn run(config: DevConfig, reopen_log: Option<Box<dyn Fn() + Send>>) -> Result<Stop, DevError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .thread_keep_alive(THREAD_KEEP_ALIVE)
         .build()
         .map_err(DevError::System)?;
     let result = runtime.block_on(async {
@@ -91,9 +96,8 @@ pub fn run(config: DevConfig, reopen_log: Option<Box<dyn Fn() + Send>>) -> Resul
 async fn run_until(config: DevConfig, stopped: watch::Receiver<Stop>) -> Result<(), DevError> {
     let now = SystemTime::now();
     let mut service = Service::new(config.limits);
-    if !config.sampling_rules.is_empty() {
-        service.set_sampling_rules(config.sampling_rules, now);
-    }
+    service.tell_causes();
+    service.set_sampling_rules(config.sampling_rules, now);
     let service = Arc::new(Mutex::new(service));
     let disk = match &config.store {
         Some(path) => Some(StoreFile::open(path, &service).map_err(DevError::Store)?),
@@ -103,6 +107,7 @@ async fn run_until(config: DevConfig, stopped: watch::Receiver<Stop>) -> Result<
     let listener = TcpListener::from_std(listener).map_err(DevError::System)?;
     let tcp = listener.local_addr().map_err(DevError::System)?;
     let format = config.daemon.log.format;
+    let refusals = config.daemon.log.file.is_some();
     let guard = Guard::new(&config.daemon.tcp.allow_host, false);
     let daemon =
         Daemon::bind(daemon_config(config.daemon, tcp), daemon_environment()).map_err(DevError::Daemon)?;
@@ -131,7 +136,8 @@ async fn run_until(config: DevConfig, stopped: watch::Receiver<Stop>) -> Result<
     let (stop_serving, serving_stopped) = oneshot::channel();
     let (stop_showing, showing_stopped) = oneshot::channel();
     let mut serving = tokio::spawn(web::serve(listener, Arc::clone(&shared), serving_stopped));
-    let view = View::of_process(config.tree, format);
+    let refused = tokio::spawn(note_refused(Arc::clone(&shared), shared.refused_datagrams()));
+    let view = View::of_process(config.tree, format, refusals);
     let showing = tokio::spawn(screen::show(Arc::clone(&shared), view, screen, showing_stopped));
     let saving = disk.map(|disk| {
         let mut changes = shared.changes();
@@ -149,6 +155,7 @@ async fn run_until(config: DevConfig, stopped: watch::Receiver<Stop>) -> Result<
 
     // Its last batches go to the port, which serves until the daemon is done.
     let result = daemon.run(stopped).await;
+    refused.abort();
     drop(stop_showing);
     if let Ok(screen) = showing.await {
         finish_within(END, move || screen.finish());
@@ -165,6 +172,16 @@ async fn run_until(config: DevConfig, stopped: watch::Receiver<Stop>) -> Result<
         }
     }
     result.map(drop).map_err(DevError::Daemon)
+}
+
+/// Shows datagrams that were no segments beside documents that were refused.
+async fn note_refused(shared: Arc<Site>, mut told: watch::Receiver<RefusedDatagrams>) {
+    let mut noted = 0;
+    while told.changed().await.is_ok() {
+        let RefusedDatagrams { datagrams, example } = told.borrow_and_update().clone();
+        shared.note_refused(datagrams - noted, &example);
+        noted = datagrams;
+    }
 }
 
 /// A terminal that does not read must not keep the process.

@@ -7,9 +7,13 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
+use xray_service::digest::Digest;
+use xray_service::model::Tree;
+use xray_service::traces::Trace;
 
 use super::finished::{PATIENCE, Waiting};
 use super::lines::{self, Style};
+use super::remarks::{Form, Remarks};
 use super::web::Site;
 use crate::config::LogFormat;
 
@@ -28,19 +32,26 @@ pub(crate) struct View {
     pub format: LogFormat,
     /// Colours, for lines for people.
     pub style: Style,
+    /// Also what was refused: the log, which says it, does not go to this terminal.
+    pub refusals: bool,
 }
 
 impl View {
     /// For the stdout of this process: coloured when it is a terminal and `NO_COLOR` is not set.
     #[must_use]
-    pub(crate) fn of_process(tree: bool, format: LogFormat) -> Self {
+    pub(crate) fn of_process(tree: bool, format: LogFormat, refusals: bool) -> Self {
         let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let style = if io::stdout().is_terminal() && !plain {
             Style::Coloured
         } else {
             Style::Plain
         };
-        Self { tree, format, style }
+        Self {
+            tree,
+            format,
+            style,
+            refusals,
+        }
     }
 }
 
@@ -105,11 +116,21 @@ pub(super) async fn show(
     mut stop: oneshot::Receiver<()>,
 ) -> Screen {
     let mut changes = shared.changes();
+    // What was refused before this task ran is news.
+    changes.mark_changed();
     // Those from a file are not news.
     let mut revision = shared.service().traces().revision();
     let mut waiting = Waiting::default();
+    let mut remarks = Remarks::default();
+    let form = match view.format {
+        LogFormat::Json => Form::Json,
+        LogFormat::Text => Form::Text(view.style),
+    };
     loop {
-        let due = waiting.next_due();
+        let due = [waiting.next_due(), remarks.next_due()]
+            .into_iter()
+            .flatten()
+            .min();
         let sleeping = async {
             match due {
                 Some(due) => tokio::time::sleep_until(due.into()).await,
@@ -121,12 +142,15 @@ pub(super) async fn show(
             _ = changes.changed() => false,
             () = sleeping => false,
         };
-        look(&shared, &mut revision, &mut waiting);
+        look(&shared, &mut revision, &mut waiting).await;
         let now = Instant::now() + if is_last { PATIENCE } else { Duration::ZERO };
-        for id in waiting.take_due(now) {
-            if let Some(text) = text_of(&shared, &id, view, &mut waiting) {
-                screen.say(text);
-            }
+        let due = waiting.take_due(now);
+        for text in texts_of(&shared, &due, view, &mut waiting).await {
+            screen.say(text);
+        }
+        let said = remarks.say(&shared.service(), view.refusals, form, now);
+        if !said.is_empty() {
+            screen.say(said);
         }
         if is_last {
             return screen;
@@ -134,18 +158,25 @@ pub(super) async fn show(
     }
 }
 
-fn look(shared: &Site, revision: &mut u64, waiting: &mut Waiting) {
+/// Digests are made on another thread than the one that receives: a large trace takes its time.
+async fn look(shared: &Site, revision: &mut u64, waiting: &mut Waiting) {
     loop {
-        let service = shared.service();
-        let changes = service.traces().changes_since(*revision, AT_ONCE);
+        let (changes, traces) = {
+            let service = shared.service();
+            let changes = service.traces().changes_since(*revision, AT_ONCE);
+            let changed = changes.changed.iter();
+            let traces: Vec<Arc<Trace>> = changed.filter_map(|id| service.traces().share(id)).collect();
+            (changes, traces)
+        };
         if changes.reset {
             waiting.clear();
         }
         for id in &changes.gone {
             waiting.gone(id);
         }
-        for trace in changes.changed.iter().filter_map(|id| service.traces().get(id)) {
-            waiting.changed(&trace.digest(), Instant::now());
+        let digests = away(move || traces.iter().map(|trace| trace.digest()).collect::<Vec<_>>()).await;
+        for digest in digests.unwrap_or_default() {
+            waiting.changed(&digest, Instant::now());
         }
         let is_all = changes.revision == *revision;
         *revision = changes.revision;
@@ -155,14 +186,32 @@ fn look(shared: &Site, revision: &mut u64, waiting: &mut Waiting) {
     }
 }
 
-fn text_of(shared: &Site, id: &str, view: View, waiting: &mut Waiting) -> Option<String> {
-    let service = shared.service();
-    let trace = service.traces().get(id)?;
-    let digest = trace.digest();
-    let known = waiting.shown(id, digest.segments);
-    Some(match view.format {
-        LogFormat::Json => lines::json_line(&digest) + "\n",
-        LogFormat::Text if view.tree => lines::tree(&digest, &trace.tree(), known, view.style),
-        LogFormat::Text => lines::line(&digest, known, view.style) + "\n",
-    })
+async fn texts_of(shared: &Site, ids: &[String], view: View, waiting: &mut Waiting) -> Vec<String> {
+    if ids.is_empty() {
+        return Vec::new();
+    }
+    let traces: Vec<Arc<Trace>> = {
+        let service = shared.service();
+        ids.iter().filter_map(|id| service.traces().share(id)).collect()
+    };
+    let of_trace = move |trace: Arc<Trace>| {
+        let tree = (view.format == LogFormat::Text && view.tree).then(|| trace.tree());
+        (trace.digest(), tree)
+    };
+    let found = away(move || traces.into_iter().map(of_trace).collect::<Vec<_>>()).await;
+    let found = found.unwrap_or_default().into_iter();
+    let text = |(digest, tree): (Arc<Digest>, Option<Tree>)| {
+        let known = waiting.shown(&digest.id, digest.segments);
+        match (view.format, tree) {
+            (LogFormat::Json, _) => lines::json_line(&digest) + "\n",
+            (LogFormat::Text, Some(tree)) => lines::tree(&digest, &tree, known, view.style),
+            (LogFormat::Text, None) => lines::line(&digest, known, view.style) + "\n",
+        }
+    };
+    found.map(text).collect()
+}
+
+/// `None` when it has panicked, which has shown itself.
+async fn away<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    tokio::task::spawn_blocking(work).await.ok()
 }

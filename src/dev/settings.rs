@@ -7,7 +7,7 @@ use xray_service::sampling::{self, SamplingRule};
 use xray_service::traces::Limits;
 
 use super::run::DevConfig;
-use crate::cli::DevFlags;
+use crate::cli::{DevFlags, Sampling};
 use crate::config::text::quoted;
 use crate::config::{self, ConfigError, Environment, Files, Flags, LogLevel, Sourced};
 
@@ -86,6 +86,13 @@ pub fn load(flags: &DevFlags, files: &dyn Files) -> Result<DevConfig, ConfigErro
             Vec::new()
         }
     };
+    let mut sampling_rules = sampling_rules;
+    if !sampling_rules.iter().any(SamplingRule::is_default) {
+        sampling_rules.push(match flags.sampling {
+            Sampling::All => SamplingRule::default_of_all(),
+            Sampling::Aws => SamplingRule::default_rule(),
+        });
+    }
     match daemon {
         Some(daemon) if problems.is_empty() => Ok(DevConfig {
             daemon,
@@ -132,7 +139,40 @@ mod tests {
         assert_eq!(config.daemon.udp.address.value, "127.0.0.1:2000");
         assert_eq!(config.daemon.log.level, LogLevel::Warn);
         assert_eq!(config.limits, Limits::default());
-        assert!(config.sampling_rules.is_empty() && config.store.is_none());
+        assert_eq!(config.sampling_rules, [SamplingRule::default_of_all()]);
+        assert!(config.store.is_none());
+    }
+
+    #[test]
+    fn every_request_is_sampled_unless_a_flag_or_a_file_says_otherwise() {
+        let aws = DevFlags {
+            sampling: Sampling::Aws,
+            ..DevFlags::default()
+        };
+        let rules = |flags: &DevFlags, file: &'static str| {
+            let rules = load(flags, &Rules(file)).unwrap().sampling_rules;
+            let rates = rules.iter().map(|rule| (rule.rule_name.clone(), rule.fixed_rate));
+            rates.collect::<Vec<_>>()
+        };
+        let default = |rate: f64| ("Default".to_owned(), rate);
+        assert_eq!(rules(&DevFlags::default(), ""), [default(1.0)]);
+        assert_eq!(rules(&aws, ""), [default(0.05)]);
+        let of_file = |flags: &DevFlags| DevFlags {
+            sampling_rules: Some("rules.json".into()),
+            ..flags.clone()
+        };
+        let home = r#"[{"RuleName":"home","Priority":1,"FixedRate":0.5,"ReservoirSize":1}]"#;
+        assert_eq!(
+            rules(&of_file(&aws), home),
+            [("home".to_owned(), 0.5), default(0.05)]
+        );
+        assert_eq!(
+            rules(&of_file(&DevFlags::default()), home),
+            [("home".to_owned(), 0.5), default(1.0)]
+        );
+        // An SDK's local rules have a default of their own.
+        let local = r#"{"version":2,"default":{"fixed_target":1,"rate":0.1}}"#;
+        assert_eq!(rules(&of_file(&DevFlags::default()), local), [default(0.1)]);
     }
 
     #[test]

@@ -10,6 +10,10 @@
 pub mod answer;
 pub mod error;
 pub mod pacer;
+#[allow(
+    clippy::disallowed_methods,
+    reason = "decides now what goes out and when; the pacer is told the time"
+)]
 pub mod sender;
 pub mod xray;
 

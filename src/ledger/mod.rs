@@ -25,7 +25,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use calls::{Calls, Ended, Failure, Operation};
 use http::Http;
@@ -147,8 +147,19 @@ pub struct Ledger {
     first: Notify,
     // A mutex: calls end some hundred times a second at the most, and only the sender and a scrape take it.
     calls: Mutex<Calls>,
+    // For whoever shows more than numbers; it is touched once a second at the most.
+    refused: watch::Sender<RefusedDatagrams>,
     /// What the TCP port was asked.
     pub http: Http,
+}
+
+/// Datagrams that were no segments, as they were told in the log.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RefusedDatagrams {
+    /// How many have been told.
+    pub datagrams: u64,
+    /// What was wrong with one of the latest, as one line.
+    pub example: String,
 }
 
 impl Ledger {
@@ -194,6 +205,20 @@ impl Ledger {
     /// A datagram was refused.
     pub fn add_rejected(&self, reason: RejectReason) {
         self.rejected[reason.index()].fetch_add(1, Relaxed);
+    }
+
+    /// `n` refused datagrams were told, `example` being about one of them.
+    pub fn tell_refused(&self, n: u64, example: &str) {
+        self.refused.send_modify(|refused| {
+            refused.datagrams += n;
+            example.clone_into(&mut refused.example);
+        });
+    }
+
+    /// Hears of refused datagrams when they are told.
+    #[must_use]
+    pub fn refused_datagrams(&self) -> watch::Receiver<RefusedDatagrams> {
+        self.refused.subscribe()
     }
 
     /// The service took `n` documents.

@@ -162,6 +162,7 @@ impl Drop for LogHandle {
 ///
 /// # Errors
 /// The file cannot be opened, stdout or a thread is not to be had, or a logger is installed already.
+#[expect(clippy::disallowed_methods, reason = "a line says when it was written")]
 pub fn init(config: &LogConfig) -> Result<LogHandle, LogError> {
     let target = match &config.file {
         Some(path) => LogFile::open(path, config.rotation.then_some(ROTATE_BYTES))

@@ -154,6 +154,7 @@ impl Queue {
     }
 
     /// Waits for work; for more of it if there was some just before.
+    #[expect(clippy::disallowed_methods, reason = "gathers lines while they come quickly")]
     fn work<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
         state.idle = true;
         state = self

@@ -11,4 +11,5 @@ mod config_file;
 mod datagrams;
 mod differences;
 mod properties;
+mod seeds;
 mod support;

@@ -33,9 +33,9 @@ pub(crate) enum Outcome {
 /// A case.
 pub(crate) struct Row {
     pub(crate) name: &'static str,
-    args: &'static [&'static str],
+    pub(crate) args: &'static [&'static str],
     /// Files by path.
-    files: &'static [(&'static str, &'static str)],
+    pub(crate) files: &'static [(&'static str, &'static str)],
     variables: &'static [&'static str],
     outcome: Outcome,
     warnings: &'static [&'static str],

@@ -41,6 +41,63 @@ fn boto3_does_everything_that_the_api_offers() {
 }
 
 #[test]
+fn each_operation_of_the_model_answers_in_the_models_form() {
+    let Some(interpreter) = install::python(TMP) else {
+        return;
+    };
+    let dev = Dev::start(&[]);
+    let told = python(&interpreter, "operations.py", &[&dev.url()], None);
+    assert_eq!(
+        told,
+        json!({
+            "not_called": [],
+            "operations": 38,
+            "refused": "Invalid segment. ErrorCode: InvalidName, Cause: name \"a?\" has '?' at character 2, which names \
+                        may not have",
+            "throttled": [false, false],
+            "groups": ["Default", "slow"],
+            "of_group": 0,
+            "services": [["Clients", "client", "unknown", null],
+                         ["carts", "AWS::DynamoDB::Table", "unknown", null],
+                         ["shop", "AWS::EC2::Instance", "active", true]],
+            "services_of_group": 0,
+            "series": [1],
+            "insights": [],
+            "no_insight": ["InvalidRequestException", "InvalidRequestException", "InvalidRequestException"],
+            "rule_tags": [{"Key": "team", "Value": "a"}],
+            "policies": ["p"],
+            "retrieved": ["COMPLETE", [true]],
+            "gone": "ResourceNotFoundException"
+        })
+    );
+}
+
+#[test]
+fn grafanas_data_source_finds_what_it_asks_for() {
+    let Some(interpreter) = install::python(TMP) else {
+        return;
+    };
+    let dev = Dev::start(&[]);
+    let told = python(&interpreter, "grafana.py", &[&dev.url()], None);
+    assert_eq!(
+        told,
+        json!({
+            "groups": ["Default"],
+            "searched": [4],
+            "rows": [["GET", 500, "http://shop/", "192.0.2.1", 0.5, 1]],
+            "trace": [true, true],
+            "trace_services": ["Clients", "pay", "shop"],
+            "edges": [["Clients", "shop", 4], ["shop", "pay", 4]],
+            "accounts": [],
+            "every": [4, 1, 2.0],
+            "of_service": [4, 0, 1.0],
+            "analysed": true,
+            "insights": [[], []]
+        })
+    );
+}
+
+#[test]
 fn the_calls_that_moto_has_are_answered_as_moto_answers_them() {
     let Some(interpreter) = install::python(TMP) else {
         return;

@@ -103,7 +103,7 @@ fn no_answer_lets_another_origin_read_it_and_the_page_has_a_strict_policy() {
 #[test]
 fn what_is_not_there_and_what_is_too_long_is_said_in_json() {
     let dev = Dev::start(&[]);
-    let (status, answer) = post(dev.tcp, "/EncryptionConfig", &[], "{}");
+    let (status, answer) = post(dev.tcp, "/NoSuchOperation", &[], "{}");
     assert_eq!(status, 404);
     assert!(
         answer.contains("x-amzn-errortype: UnknownOperationException"),

@@ -4,6 +4,7 @@
 //! The tests that need Python or Node.js install what they need as `tests/clients` does, and share it.
 
 mod boto;
+mod bounds;
 mod compose;
 #[cfg(target_os = "linux")]
 mod crowd;

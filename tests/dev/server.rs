@@ -67,6 +67,19 @@ impl Dev {
         }
     }
 
+    /// Waits until so many documents and datagrams were refused.
+    pub(crate) fn wait_for_refused(&self, refused: u64) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let stats = self.get("/-/stats");
+            if stats["refused"]["count"].as_u64() >= Some(refused) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "not {refused} refused: {stats}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// The JSON at a path.
     pub(crate) fn get(&self, path: &str) -> Value {
         let answer = xray_double::harness::web::get(self.tcp, path, None);

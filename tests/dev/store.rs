@@ -39,7 +39,7 @@ fn the_store_keeps_the_newest_traces_and_says_how_many_it_let_go() {
 #[test]
 fn a_store_in_a_file_survives_a_restart() {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let file = directory.path().join("traces.redb");
+    let file = directory.path().join("traces");
     let arguments = ["--store", file.to_str().expect("UTF-8")];
     let dev = Dev::start(&arguments);
     for trace in 0..3 {
@@ -62,4 +62,35 @@ fn a_store_in_a_file_survives_a_restart() {
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(said.contains("another xray dev uses it"), "{said}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_damaged_store_is_set_aside_and_said_and_nobody_else_can_read_either() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let file = directory.path().join("traces");
+    let arguments = ["--store", file.to_str().expect("UTF-8")];
+    let dev = Dev::start(&arguments);
+    for trace in 0..3 {
+        dev.send(&document(trace));
+    }
+    dev.wait_for_documents(3);
+    assert_eq!(dev.process.terminate().0.code(), Some(0));
+    let mut bytes = std::fs::read(&file).expect("a file");
+    // In the second document.
+    let at = bytes.len() / 2;
+    bytes[at] ^= 1;
+    std::fs::write(&file, &bytes).expect("it can be written");
+
+    let again = Dev::start(&arguments);
+    assert_eq!(ids(&again).len(), 1);
+    again.process.wait_for("what became of it", |line| {
+        (line.contains("damaged at byte") && line.contains("traces.damaged; the 1 documents before are kept"))
+            .then_some(())
+    });
+    for name in ["traces", "traces.damaged"] {
+        let metadata = std::fs::metadata(directory.path().join(name)).expect("a file");
+        assert_eq!(metadata.permissions().mode() & 0o777, 0o600, "{name}");
+    }
 }

@@ -145,3 +145,97 @@ fn send_says_when_nobody_listens() {
         "{said}"
     );
 }
+
+/// What the terminal says after the welcome, once it has said `last`.
+fn said_after(dev: Dev, last: &'static str) -> String {
+    dev.process
+        .wait_for(last, |line| line.contains(last).then_some(()));
+    let (_, lines) = dev.process.terminate();
+    let said: Vec<String> = lines
+        .into_iter()
+        .skip_while(|line| !line.is_empty())
+        .skip(1)
+        .collect();
+    said.join("\n")
+}
+
+const NAMELESS: &str = r#"{"trace_id":"1-581cf771-a006649127e371903a2de979","id":"70de5b6f19ff9a0a","name":"shop",
+    "start_time":1.0,"end_time":2.0,"subsegments":[{"id":"70de5b6f19ff9a0b","name":"SELECT ?","start_time":1.0,
+    "end_time":2.0}]}"#;
+
+#[test]
+fn what_is_refused_is_in_terminal_page_and_log_with_subsegment_field_and_character() {
+    let cause = "Cause: subsegment 1 of \"shop\": name \"SELECT ?\" has '?' at character 8";
+    let dev = Dev::start(&[]);
+    dev.send(NAMELESS);
+    dev.wait_for_refused(1);
+    let refused = &dev.get("/-/stats")["refused"]["latest"][0];
+    assert!(
+        refused["message"].as_str().expect("a text").contains(cause),
+        "{refused}"
+    );
+    let said = said_after(dev, "Unprocessed segment");
+    assert!(
+        said.contains("SELECT ?") && said.contains("at character 8"),
+        "{said}"
+    );
+
+    // With the log in a file, the terminal says it by itself.
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let log = directory.path().join("log");
+    let dev = Dev::start(&["-f", log.to_str().expect("UTF-8")]);
+    dev.send(NAMELESS);
+    let said = said_after(dev, "REFUSED");
+    assert!(
+        said.starts_with("REFUSED  shop  70de5b6f19ff9a0a  Invalid subsegment.") && said.contains(cause),
+        "{said}"
+    );
+    let logged = std::fs::read_to_string(log).expect("a log");
+    assert!(logged.contains("at character 8"), "{logged}");
+}
+
+#[test]
+fn a_datagram_that_is_no_segment_is_in_terminal_page_and_log() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let log = directory.path().join("log");
+    let dev = Dev::start(&["-f", log.to_str().expect("UTF-8")]);
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    socket
+        .send_to(b"{\"name\":\"shop\"}", dev.udp)
+        .expect("a datagram is sent");
+    dev.wait_for_refused(1);
+    let refused = &dev.get("/-/stats")["refused"];
+    let message = refused["latest"][0]["message"].as_str().expect("a text");
+    assert!(
+        message.starts_with("Missing header or segment: no newline in a datagram of 15 bytes"),
+        "{message}"
+    );
+    let said = said_after(dev, "REFUSED");
+    assert!(said.starts_with("REFUSED  Missing header or segment"), "{said}");
+    let logged = std::fs::read_to_string(log).expect("a log");
+    assert!(logged.contains("Missing header or segment"), "{logged}");
+}
+
+#[test]
+fn what_sdks_left_out_is_said_in_the_terminal_and_on_the_page() {
+    let dev = Dev::start(&["--sampling", "aws"]);
+    let (status, rules) = crate::http::post(dev.tcp, "/GetSamplingRules", &[], "{}");
+    assert!(status == 200 && rules.contains("\"FixedRate\":0.05"), "{rules}");
+    let report = r#"{"SamplingStatisticsDocuments": [{"RuleName": "Default", "ClientID": "aaaaaaaaaaaaaaaaaaaaaaaa",
+        "Timestamp": 1795227595, "RequestCount": 40, "SampledCount": 5}]}"#;
+    let (status, answer) = crate::http::post(dev.tcp, "/SamplingTargets", &[], report);
+    assert_eq!(status, 200, "{answer}");
+    assert_eq!(
+        dev.get("/-/stats")["sampling"],
+        json!([{"rule": "Default", "requests": 40, "sampled": 5}])
+    );
+    let said = said_after(dev, "SDKs saw");
+    assert_eq!(said, "SDKs saw 40 requests and sent 5: rule Default");
+}
+
+#[test]
+fn without_a_flag_every_request_is_sampled() {
+    let dev = Dev::start(&[]);
+    let (_, rules) = crate::http::post(dev.tcp, "/GetSamplingRules", &[], "{}");
+    assert!(rules.contains("\"FixedRate\":1.0"), "{rules}");
+}

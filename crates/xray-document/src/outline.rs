@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use crate::clock;
 use crate::fields::{array, number, text};
 
 /// What the store must know of a document before it reads the rest.
@@ -13,7 +14,7 @@ pub struct Outline {
     pub trace_id: String,
     /// It has no end yet.
     pub in_progress: bool,
-    /// The earliest start in it, in seconds since 1970.
+    /// The earliest start in it, in seconds since 1970, whatever unit it was sent in ([`clock::seconds`]).
     pub start: f64,
 }
 
@@ -30,10 +31,12 @@ pub fn outline(document: &str) -> Option<Outline> {
     })
 }
 
+/// The JSON parser's bound of 128 levels bounds the recursion.
 fn earliest(data: &Map<String, Value>) -> Option<f64> {
     let nested = array(data.get("subsegments")).iter();
     let nested = nested.filter_map(|child| earliest(child.as_object()?));
     number(data.get("start_time"))
+        .map(clock::seconds)
         .into_iter()
         .chain(nested)
         .reduce(f64::min)

@@ -9,14 +9,17 @@
 
 use std::time::Duration;
 
+use serde::Deserialize;
 use serde_json::{Map, Value};
+
+use crate::nesting;
 
 /// Documents longer than this are refused: the guide says 64 kB; 1,024 bytes a kB is **believed**, and lets through
 /// everything that fits into a datagram.
 pub const MAX_DOCUMENT_BYTES: usize = 64 * 1024;
 
 /// The longest name, in characters, by the guide.
-const MAX_NAME_CHARS: usize = 200;
+pub(crate) const MAX_NAME_CHARS: usize = 200;
 
 /// What a document turned out to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,12 +54,34 @@ pub struct Refusal {
 /// # Errors
 /// The entry of `UnprocessedTraceSegments` to answer with.
 pub fn check(document: &str) -> Result<Document, Refusal> {
+    // First of all: what is longer is not worth reading.
+    if document.len() > MAX_DOCUMENT_BYTES {
+        // The code was seen with a trace that had grown too big; for a single document it is believed.
+        return Err(caused(
+            id_of(document).as_deref(),
+            "InvalidSegment",
+            &format!("{} bytes exceed {MAX_DOCUMENT_BYTES}", document.len()),
+        ));
+    }
     if let Some(sampled) = otlp_prefix(document) {
         return match aws_smithy_types::base64::decode(&document[3..]) {
             Ok(bytes) if !bytes.is_empty() => Ok(Document::Otlp { sampled }),
             // Believed: nothing tells what a broken OTLP body is answered with.
             _ => Err(refuse(None, "ParseError")),
         };
+    }
+    let levels = nesting::levels(document);
+    if levels > nesting::MAX_LEVELS {
+        // Believed: how deep the service reads is not published.
+        return Err(caused(
+            None,
+            "ParseError",
+            &format!(
+                "objects and lists are {levels} deep inside each other; {} are the most, which is {} subsegments",
+                nesting::MAX_LEVELS,
+                nesting::MAX_LEVELS / 2
+            ),
+        ));
     }
     let value: Value = serde_json::from_str(document).map_err(|_| refuse(None, "ParseError"))?;
     // `[]` is answered with MissingId; that other JSON which is no object is too, is believed.
@@ -67,16 +92,6 @@ pub fn check(document: &str) -> Result<Document, Refusal> {
         .and_then(Value::as_str)
         .ok_or_else(|| refuse(None, "MissingId"))?;
     let fail = |code: &str| refuse(Some(id), code);
-    if document.len() > MAX_DOCUMENT_BYTES {
-        // The code was seen with a trace that had grown too big; for a single document it is believed.
-        return Err(Refusal {
-            message: format!(
-                "Invalid segment. ErrorCode: InvalidSegment, Cause: {} bytes exceed {MAX_DOCUMENT_BYTES}",
-                document.len()
-            ),
-            ..fail("InvalidSegment")
-        });
-    }
     if !is_hex(id, 16) {
         return Err(fail("InvalidId")); // believed
     }
@@ -105,18 +120,42 @@ pub fn check(document: &str) -> Result<Document, Refusal> {
 /// The `id` and nothing else, for answers about documents that are refused for reasons of a test.
 #[must_use]
 pub fn id_of(document: &str) -> Option<String> {
-    text_of(document, "id")
+    label(document)?.id?.into_text()
 }
 
 /// The `name` and nothing else, for people who look for a document that was refused.
 #[must_use]
 pub fn name_of(document: &str) -> Option<String> {
-    text_of(document, "name")
+    label(document)?.name?.into_text()
 }
 
-fn text_of(document: &str, field: &str) -> Option<String> {
-    let value: Value = serde_json::from_str(document).ok()?;
-    value.get(field)?.as_str().map(str::to_owned)
+/// The two fields that people look for a document by, if they are texts; the rest is stepped over.
+#[derive(Deserialize)]
+struct Label<'a> {
+    #[serde(borrow)]
+    id: Option<Text<'a>>,
+    #[serde(borrow)]
+    name: Option<Text<'a>>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Text<'a> {
+    Text(#[serde(borrow)] std::borrow::Cow<'a, str>),
+    Other(serde::de::IgnoredAny),
+}
+
+impl Text<'_> {
+    fn into_text(self) -> Option<String> {
+        match self {
+            Self::Text(text) => Some(text.into_owned()),
+            Self::Other(_) => None,
+        }
+    }
+}
+
+fn label(document: &str) -> Option<Label<'_>> {
+    serde_json::from_str(document).ok()
 }
 
 fn refuse(id: Option<&str>, code: &str) -> Refusal {
@@ -124,6 +163,13 @@ fn refuse(id: Option<&str>, code: &str) -> Refusal {
         id: id.map(str::to_owned),
         code: code.to_owned(),
         message: format!("Invalid segment. ErrorCode: {code}"),
+    }
+}
+
+fn caused(id: Option<&str>, code: &str, cause: &str) -> Refusal {
+    Refusal {
+        message: format!("Invalid segment. ErrorCode: {code}, Cause: {cause}"),
+        ..refuse(id, code)
     }
 }
 
@@ -179,17 +225,20 @@ fn check_subsegments(entity: &Map<String, Value>) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Letters, numbers and white space of any script, and `_ . : / % & # = + \ - @`.
 fn is_name(name: &str) -> bool {
-    let fits = |c: char| c.is_alphanumeric() || c.is_whitespace() || r"_.:/%&#=+\-@".contains(c);
-    !name.is_empty() && name.chars().count() <= MAX_NAME_CHARS && name.chars().all(fits)
+    !name.is_empty() && name.chars().count() <= MAX_NAME_CHARS && name.chars().all(fits_name)
 }
 
-fn is_hex(text: &str, digits: usize) -> bool {
+/// Letters, numbers and white space of any script, and `_ . : / % & # = + \ - @`.
+pub(crate) fn fits_name(c: char) -> bool {
+    c.is_alphanumeric() || c.is_whitespace() || r"_.:/%&#=+\-@".contains(c)
+}
+
+pub(crate) fn is_hex(text: &str, digits: usize) -> bool {
     text.len() == digits && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-fn is_trace_id(text: &str) -> bool {
+pub(crate) fn is_trace_id(text: &str) -> bool {
     let mut parts = text.split('-');
     let fits = parts.next() == Some("1")
         && parts.next().is_some_and(|time| is_hex(time, 8))
@@ -198,7 +247,7 @@ fn is_trace_id(text: &str) -> bool {
 }
 
 /// Seconds since 1970 as a number; zero and below are no times.
-fn is_time(value: &Value) -> bool {
+pub(crate) fn is_time(value: &Value) -> bool {
     value
         .as_f64()
         .is_some_and(|seconds| seconds > 0.0 && Duration::try_from_secs_f64(seconds).is_ok())
@@ -359,6 +408,41 @@ mod tests {
     }
 
     #[test]
+    fn a_document_that_is_too_long_is_not_read_and_still_named() {
+        let mut value = segment();
+        value["metadata"] = json!({"default": {"text": "x".repeat(MAX_DOCUMENT_BYTES)}});
+        let refusal = check(&value.to_string()).unwrap_err();
+        assert_eq!(refusal.id.as_deref(), Some("70de5b6f19ff9a0a"));
+        assert!(
+            refusal.message.ends_with("bytes exceed 65536"),
+            "{}",
+            refusal.message
+        );
+        // Whole, and longer than any document: refused before its base64 is looked at.
+        let long = format!("T1S{}", "CgAA".repeat(MAX_DOCUMENT_BYTES / 4));
+        assert_eq!(check(&long).unwrap_err().code, "InvalidSegment");
+    }
+
+    #[test]
+    fn sixty_three_subsegments_inside_each_other_are_taken_and_more_refused_with_their_number() {
+        let nested = |subsegments: usize| {
+            let inner = r#","subsegments":[{"id":"53995c3f42cd8ad8","name":"f","start_time":1,"end_time":2"#;
+            let head = r#"{"id":"70de5b6f19ff9a0a","trace_id":"1-581cf771-a006649127e371903a2de979","name":"f","start_time":1,"end_time":2"#;
+            format!(
+                "{head}{}{}}}",
+                inner.repeat(subsegments),
+                "}]".repeat(subsegments)
+            )
+        };
+        assert!(check(&nested(63)).is_ok());
+        assert_eq!(
+            check(&nested(100)).unwrap_err().message,
+            "Invalid segment. ErrorCode: ParseError, Cause: objects and lists are 201 deep inside each other; 127 are \
+             the most, which is 63 subsegments"
+        );
+    }
+
+    #[test]
     fn otlp_documents_are_taken_when_their_base64_is_whole() {
         assert_eq!(check("T1SCgA="), Ok(Document::Otlp { sampled: true }));
         assert_eq!(check("T1UCgA="), Ok(Document::Otlp { sampled: false }));
@@ -372,6 +456,8 @@ mod tests {
         assert_eq!(id_of(r#"{ "id" : "a" }"#).as_deref(), Some("a"));
         assert_eq!(id_of("T1SCgA="), None);
         assert_eq!(id_of("[]"), None);
+        assert_eq!(id_of(r#"{"id": 5, "name": "\u0061"}"#), None);
+        assert_eq!(name_of(r#"{"id": 5, "name": "\u0061"}"#).as_deref(), Some("a"));
     }
 
     proptest! {

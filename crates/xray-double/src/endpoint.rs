@@ -1,10 +1,12 @@
 //! What answers behind the double's port: the X-Ray service, and every document that it took, verbatim.
 
+use std::collections::VecDeque;
 use std::time::SystemTime;
 
 use serde_json::json;
 use xray_service::answer::Answer;
 use xray_service::service::{self, Operation, Overseer, Service};
+use xray_service::telemetry::TelemetryReport;
 use xray_service::traces::Limits;
 
 use crate::store::Store;
@@ -25,18 +27,24 @@ pub enum Documents {
     Count,
 }
 
+/// Telemetry reports that are kept; the oldest are forgotten.
+const MAX_TELEMETRY: usize = 1_000;
+
 /// Service and store.
 #[derive(Debug)]
 pub(crate) struct Endpoint {
     documents: Documents,
     pub(crate) service: Service,
     pub(crate) store: Store,
+    /// The telemetry reports that were taken, oldest first.
+    pub(crate) telemetry: VecDeque<TelemetryReport>,
 }
 
 /// Refuses what it is told to, and keeps what was taken.
 struct Keeper<'a> {
     refuse: Refuse<'a>,
     store: &'a mut Store,
+    telemetry: &'a mut VecDeque<TelemetryReport>,
     now: SystemTime,
 }
 
@@ -47,6 +55,13 @@ impl Overseer for Keeper<'_> {
 
     fn taken(&mut self, document: String) {
         self.store.push(document, self.now);
+    }
+
+    fn reported(&mut self, report: TelemetryReport) {
+        if self.telemetry.len() == MAX_TELEMETRY {
+            self.telemetry.pop_front();
+        }
+        self.telemetry.push_back(report);
     }
 }
 
@@ -66,6 +81,7 @@ impl Endpoint {
             documents,
             service: Service::new(limits),
             store: Store::new(budget_bytes),
+            telemetry: VecDeque::new(),
         }
     }
 
@@ -86,6 +102,7 @@ impl Endpoint {
         let mut keeper = Keeper {
             refuse,
             store: &mut self.store,
+            telemetry: &mut self.telemetry,
             now,
         };
         self.service.handle_overseen(method, path, body, &mut keeper, now)

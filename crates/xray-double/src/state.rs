@@ -176,7 +176,7 @@ impl State {
 
     /// The telemetry reports that were accepted.
     pub fn telemetry(&self) -> impl ExactSizeIterator<Item = &TelemetryReport> {
-        self.endpoint.service.telemetry()
+        self.endpoint.telemetry.iter()
     }
 
     /// The requests that are recorded, in the order they arrived.

@@ -1,6 +1,9 @@
 //! What the service answers.
 
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::work::Ended;
 
 /// One answer; the content type is always `application/json`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,11 +17,15 @@ pub struct Answer {
 }
 
 impl Answer {
-    pub(crate) fn ok(body: &Value) -> Self {
-        Self {
-            status: 200,
-            error_type: None,
-            body: body.to_string(),
+    pub(crate) fn ok(body: &impl Serialize) -> Self {
+        match serde_json::to_string(body) {
+            Ok(body) => Self {
+                status: 200,
+                error_type: None,
+                body,
+            },
+            // No map here has keys that are no texts, which is all that JSON cannot write.
+            Err(error) => Self::error(500, "InternalFailure", &error.to_string()),
         }
     }
 
@@ -32,11 +39,21 @@ impl Answer {
         }
     }
 
+    pub(crate) fn unknown_operation() -> Self {
+        Self::error(404, "UnknownOperationException", "Unknown operation")
+    }
+
     pub(crate) fn invalid(message: &str) -> Self {
         Self::error(400, "InvalidRequestException", message)
     }
 
     pub(crate) fn malformed(message: &str) -> Self {
         Self::error(400, "SerializationException", message)
+    }
+}
+
+impl From<Ended> for Answer {
+    fn from(ended: Ended) -> Self {
+        Self::invalid(&ended.to_string())
     }
 }

@@ -4,23 +4,29 @@
 //! that ships in the same binary, and may change with it; programs use the API.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::SystemTime;
 
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::api::seconds;
+use super::api::{MAX_ANSWER_BYTES, seconds};
 use super::digest::Digest;
 use super::filter::{Filter, FilterError};
 use super::graph::{Graph, Statistics};
 use super::model::Scalar;
-use super::service::Service;
-use super::traces::{Cursor, Trace};
+use super::service::{Service, View};
+use super::traces::{Changes, Cursor, Snapshot, Trace};
+use super::work::{Ended, Work};
 
 /// Traces in one answer when the page does not say.
 const DEFAULT_LIMIT: usize = 100;
 
 /// The most traces in one answer.
 const MAX_LIMIT: usize = 1_000;
+
+/// The most services and annotations of one trace in a list.
+const MAX_SHOWN: usize = 100;
 
 /// Refused documents in one answer.
 const LATEST_REFUSED: usize = 20;
@@ -43,6 +49,15 @@ pub enum Wrong {
     },
     /// 404.
     Missing,
+}
+
+impl From<Ended> for Wrong {
+    fn from(ended: Ended) -> Self {
+        Self::Request {
+            message: ended.to_string(),
+            position: None,
+        }
+    }
 }
 
 impl From<FilterError> for Wrong {
@@ -95,10 +110,12 @@ pub fn decoded(text: &str) -> String {
 ///
 /// # Errors
 /// When it cannot be read.
-pub fn filter(query: &Query) -> Result<Filter, Wrong> {
-    Ok(Filter::parse(
-        query.get("filter").map(String::as_str).unwrap_or_default(),
-    )?)
+pub fn filter(service: &Service, query: &Query) -> Result<Filter, Wrong> {
+    Ok(service.filter(filter_of(query))?)
+}
+
+fn filter_of(query: &Query) -> &str {
+    query.get("filter").map(String::as_str).unwrap_or_default()
 }
 
 fn number<T: std::str::FromStr>(query: &Query, name: &str) -> Result<Option<T>, Wrong> {
@@ -115,8 +132,9 @@ fn number<T: std::str::FromStr>(query: &Query, name: &str) -> Result<Option<T>, 
 ///
 /// # Errors
 /// When a parameter or the filter is wrong.
-pub fn traces(service: &Service, query: &Query) -> Result<Value, Wrong> {
-    let filter = filter(query)?;
+pub fn traces(view: &View, query: &Query, work: &Work) -> Result<Value, Wrong> {
+    let filter = view.filter(filter_of(query))?;
+    let traces = &view.traces;
     let limit = number(query, "limit")?
         .unwrap_or(DEFAULT_LIMIT)
         .clamp(1, MAX_LIMIT);
@@ -130,13 +148,14 @@ pub fn traces(service: &Service, query: &Query) -> Result<Value, Wrong> {
         })
         .transpose()?;
     let (mut page, mut matched, mut last, mut more) = (Vec::new(), 0_usize, None, false);
-    for trace in service.traces().newest_first(None) {
+    for trace in traces.newest_first(None) {
+        work.spend(1)?;
         let digest = trace.digest();
-        if !filter.matches(&digest) {
+        if !filter.judge(&digest, work)? {
             continue;
         }
         matched += 1;
-        let cursor = Cursor::of(&digest);
+        let cursor = trace.cursor();
         if before.as_ref().is_some_and(|before| cursor >= *before) {
             continue;
         }
@@ -156,6 +175,7 @@ fn row(digest: &Digest) -> Value {
     let http = digest.entry_part().map(|entry| &entry.http);
     let annotations: Map<String, Value> = digest
         .annotations()
+        .take(MAX_SHOWN)
         .map(|(key, value)| {
             let value = match value {
                 Scalar::Text(text) => json!(text),
@@ -165,6 +185,16 @@ fn row(digest: &Digest) -> Value {
             (key.clone(), value)
         })
         .collect();
+    let mut services: Vec<&str> = digest
+        .services
+        .iter()
+        .map(String::as_str)
+        .take(MAX_SHOWN)
+        .collect();
+    let more = format!("{} more", digest.services.len().saturating_sub(MAX_SHOWN));
+    if digest.services.len() > MAX_SHOWN {
+        services.push(&more);
+    }
     json!({
         "id": digest.id,
         "start": digest.start,
@@ -174,46 +204,88 @@ fn row(digest: &Digest) -> Value {
         "method": http.and_then(|http| http.method.as_deref()),
         "url": http.and_then(|http| http.url.as_deref()),
         "status": http.and_then(|http| http.status),
-        "services": digest.services,
+        "services": services,
         "segments": digest.segments,
         "fault": digest.marks.fault,
         "error": digest.marks.error,
         "throttle": digest.marks.throttle,
         "in_progress": digest.in_progress,
+        "note": digest.note(),
         "user": digest.parts.iter().find_map(|part| part.user.as_deref()),
         "annotations": annotations,
     })
 }
 
-/// `GET /-/trace/ID`
+/// `GET /-/trace/ID`, as JSON.
 ///
 /// # Errors
 /// When there is no such trace.
-pub fn trace(service: &Service, id: &str) -> Result<Value, Wrong> {
-    let trace = service.traces().get(id).ok_or(Wrong::Missing)?;
-    let segments: Vec<Value> = trace
-        .documents
-        .iter()
-        .map(|document| json!({"id": document.id, "document": &*document.text, "otlp": document.otlp}))
-        .collect();
-    Ok(json!({"id": trace.id, "segments": segments, "limit_exceeded": trace.limit_exceeded}))
+pub fn trace(traces: &Snapshot, id: &str) -> Result<String, Wrong> {
+    #[derive(Serialize)]
+    struct Answer<'a> {
+        id: &'a str,
+        segments: Vec<Segment<'a>>,
+        limit_exceeded: bool,
+    }
+    #[derive(Serialize)]
+    struct Segment<'a> {
+        id: &'a str,
+        document: &'a str,
+        otlp: bool,
+    }
+    let trace = traces.get(id).ok_or(Wrong::Missing)?;
+    // What is longer, no browser shows in a time that anyone waits.
+    let documents = trace.first_documents(MAX_ANSWER_BYTES);
+    let answer = Answer {
+        id: &trace.id,
+        segments: documents
+            .iter()
+            .map(|document| Segment {
+                id: &document.id,
+                document: &document.text,
+                otlp: document.otlp,
+            })
+            .collect(),
+        limit_exceeded: trace.limit_exceeded || documents.len() < trace.documents.len(),
+    };
+    serde_json::to_string(&answer).map_err(|error| Wrong::Request {
+        message: error.to_string(),
+        position: None,
+    })
+}
+
+/// The answer to a question of the page about traces: `path` as in the request, without its query; `None` when there is
+/// no such question.
+pub fn answer(path: &str, query: &Query, view: &View, work: &Work) -> Option<Result<String, Wrong>> {
+    let answer = match path {
+        "/-/traces" => traces(view, query, work),
+        "/-/latency" => latency(view, query, work),
+        "/-/graph" => graph(view, query, work),
+        _ => return Some(trace(&view.traces, &decoded(path.strip_prefix("/-/trace/")?))),
+    };
+    Some(answer.map(|answer| answer.to_string()))
 }
 
 /// `GET /-/latency?filter`
 ///
 /// # Errors
 /// When a parameter or the filter is wrong.
-pub fn latency(service: &Service, query: &Query) -> Result<Value, Wrong> {
-    let filter = filter(query)?;
+pub fn latency(view: &View, query: &Query, work: &Work) -> Result<Value, Wrong> {
+    let filter = view.filter(filter_of(query))?;
+    let traces = &view.traces;
     let mut all = Statistics::default();
     let (mut matched, mut flags) = (0_u64, [0_u64; 4]);
-    for digest in service.traces().newest_first(None).map(Trace::digest) {
-        if !filter.matches(&digest) {
+    for trace in traces.newest_first(None) {
+        work.spend(1)?;
+        let digest = trace.digest();
+        if !filter.judge(&digest, work)? {
             continue;
         }
         matched += 1;
         let marks = digest.marks;
-        let own = [marks.fault, marks.error, marks.throttle, digest.in_progress];
+        // Counted as the keywords of these names find them.
+        let root = digest.root_marks();
+        let own = [root.fault, root.error, root.throttle, digest.in_progress];
         for (count, is) in flags.iter_mut().zip(own) {
             *count += u64::from(is);
         }
@@ -235,20 +307,24 @@ pub fn latency(service: &Service, query: &Query) -> Result<Value, Wrong> {
 ///
 /// # Errors
 /// When a parameter or the filter is wrong, or there is no such trace.
-pub fn graph(service: &Service, query: &Query) -> Result<Value, Wrong> {
-    let filter = filter(query)?;
+pub fn graph(view: &View, query: &Query, work: &Work) -> Result<Value, Wrong> {
+    let filter = view.filter(filter_of(query))?;
+    let traces = &view.traces;
     let start: f64 = number(query, "start")?.unwrap_or(f64::NEG_INFINITY);
     let end: f64 = number(query, "end")?.unwrap_or(f64::INFINITY);
     let only = query.get("trace").filter(|id| !id.is_empty());
-    let traces: Vec<&Trace> = match only {
-        Some(id) => service.traces().get(id).into_iter().collect(),
-        None => service.traces().newest_first(None).collect(),
+    let asked: Vec<&Trace> = match only {
+        Some(id) => traces.get(id).into_iter().collect(),
+        None => traces.newest_first(None).collect(),
     };
-    let digests: Vec<_> = traces
-        .into_iter()
-        .map(Trace::digest)
-        .filter(|digest| digest.start >= start && digest.start <= end && filter.matches(digest))
-        .collect();
+    let mut digests = Vec::new();
+    for trace in asked {
+        let digest = trace.digest();
+        work.spend(digest.size())?;
+        if digest.start >= start && digest.start <= end && filter.judge(&digest, work)? {
+            digests.push(digest);
+        }
+    }
     let graph = Graph::of(digests.iter().map(AsRef::as_ref));
     let nodes: Vec<Value> = graph
         .nodes
@@ -354,40 +430,66 @@ pub fn stats(service: &Service, about: &About) -> Value {
             "file": about.store_file,
         },
         "refused": {"count": count, "latest": latest},
+        "sampling": service.reported().iter().map(|(rule, reported)| {
+            json!({"rule": rule, "requests": reported.requests, "sampled": reported.sampled})
+        }).collect::<Vec<Value>>(),
     })
 }
 
-/// The server-sent events about what happened since `revision`, and where the next look begins.
-#[must_use]
-pub fn events(service: &Service, revision: u64, filter: &Filter, only: Option<&str>) -> (String, u64) {
-    let changes = service.traces().changes_since(revision, EVENTS_AT_ONCE);
-    let mut text = String::new();
-    let mut say = |event: &str, data: &Value| {
-        text.push_str("event: ");
-        text.push_str(event);
-        // JSON on one line: its strings have no bare newlines.
-        text.push_str("\ndata: ");
-        text.push_str(&data.to_string());
-        text.push_str("\n\n");
-    };
-    if changes.reset {
-        say("reset", &json!({}));
-    }
-    if !changes.gone.is_empty() {
-        say("gone", &json!({ "ids": changes.gone }));
-    }
-    for id in changes
-        .changed
-        .iter()
-        .filter(|id| only.is_none_or(|only| only == *id))
-    {
-        if let Some(digest) = service.traces().get(id).map(Trace::digest)
-            && filter.matches(&digest)
-        {
-            say("trace", &row(&digest));
+/// What happened since somebody last looked, with the traces that changed.
+#[derive(Debug)]
+pub struct News {
+    changes: Changes,
+    traces: Vec<Arc<Trace>>,
+}
+
+impl News {
+    /// Since `revision`; with `only`, of one trace. Takes little time: the store may be locked meanwhile.
+    #[must_use]
+    pub fn since(service: &Service, revision: u64, only: Option<&str>) -> Self {
+        let changes = service.traces().changes_since(revision, EVENTS_AT_ONCE);
+        let changed = changes.changed.iter();
+        let wanted = changed.filter(|id| only.is_none_or(|only| only == *id));
+        Self {
+            traces: wanted.filter_map(|id| service.traces().share(id)).collect(),
+            changes,
         }
     }
-    (text, changes.revision)
+
+    /// Where the next look begins.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.changes.revision
+    }
+
+    /// As server-sent events, of what the filter takes.
+    ///
+    /// # Errors
+    /// When the budget is spent, or nobody waits.
+    pub fn events(&self, filter: &Filter, work: &Work) -> Result<String, Ended> {
+        let mut text = String::new();
+        let mut say = |event: &str, data: &Value| {
+            text.push_str("event: ");
+            text.push_str(event);
+            // JSON on one line: its strings have no bare newlines.
+            text.push_str("\ndata: ");
+            text.push_str(&data.to_string());
+            text.push_str("\n\n");
+        };
+        if self.changes.reset {
+            say("reset", &json!({}));
+        }
+        if !self.changes.gone.is_empty() {
+            say("gone", &json!({ "ids": self.changes.gone }));
+        }
+        for trace in &self.traces {
+            let digest = trace.digest();
+            if filter.judge(&digest, work)? {
+                say("trace", &row(&digest));
+            }
+        }
+        Ok(text)
+    }
 }
 
 #[cfg(test)]
@@ -408,16 +510,35 @@ mod tests {
         service
     }
 
+    fn view(traces: u32) -> View {
+        service(traces).view()
+    }
+
+    fn events(service: &Service, revision: u64, filter: &Filter, only: Option<&str>) -> (String, u64) {
+        let news = News::since(service, revision, only);
+        (news.events(filter, &Work::new()).unwrap(), news.revision())
+    }
+
     #[test]
     fn the_list_is_paged_and_counts_all_that_match() {
         let service = service(5);
-        let first = traces(&service, &query("limit=2&filter=%20responsetime+%3D+1")).unwrap();
+        let first = traces(
+            &service.view(),
+            &query("limit=2&filter=%20responsetime+%3D+1"),
+            &Work::new(),
+        )
+        .unwrap();
         assert_eq!(
             (&first["matched"], first["traces"].as_array().unwrap().len()),
             (&json!(5), 2)
         );
         let next = first["next"].as_str().unwrap();
-        let rest = traces(&service, &query(&format!("limit=9&before={next}"))).unwrap();
+        let rest = traces(
+            &service.view(),
+            &query(&format!("limit=9&before={next}")),
+            &Work::new(),
+        )
+        .unwrap();
         assert_eq!(
             (rest["traces"].as_array().unwrap().len(), &rest["next"]),
             (3, &Value::Null)
@@ -427,7 +548,7 @@ mod tests {
 
     #[test]
     fn a_wrong_filter_is_refused_with_its_place() {
-        let wrong = traces(&service(0), &query("filter=ok+AND")).unwrap_err();
+        let wrong = traces(&view(0), &query("filter=ok+AND"), &Work::new()).unwrap_err();
         assert_eq!(
             wrong,
             Wrong::Request {
@@ -435,20 +556,20 @@ mod tests {
                 position: Some(6)
             }
         );
-        assert!(latency(&service(0), &query("filter=x")).is_err());
-        assert!(graph(&service(0), &query("start=x")).is_err());
+        assert!(latency(&view(0), &query("filter=x"), &Work::new()).is_err());
+        assert!(graph(&view(0), &query("start=x"), &Work::new()).is_err());
     }
 
     #[test]
     fn latencies_and_flags_are_counted() {
-        let answer = latency(&service(4), &query("")).unwrap();
+        let answer = latency(&view(4), &query(""), &Work::new()).unwrap();
         assert_eq!(
             (&answer["matched"], &answer["fault"], &answer["p50_s"]),
             (&json!(4), &json!(2), &json!(1.0))
         );
         assert_eq!(answer["flags"]["fault"], json!(2));
         assert_eq!(
-            latency(&service(4), &query("filter=fault")).unwrap()["matched"],
+            latency(&view(4), &query("filter=fault"), &Work::new()).unwrap()["matched"],
             json!(2)
         );
     }
@@ -456,14 +577,22 @@ mod tests {
     #[test]
     fn a_graph_can_be_of_one_trace() {
         let service = service(4);
-        let all = graph(&service, &query("")).unwrap();
+        let all = graph(&service.view(), &query(""), &Work::new()).unwrap();
         assert_eq!(all["edges"][0]["count"], json!(4));
-        let one = graph(&service, &query("trace=1-581cf771-000000000000000000000001")).unwrap();
+        let one = graph(
+            &service.view(),
+            &query("trace=1-581cf771-000000000000000000000001"),
+            &Work::new(),
+        )
+        .unwrap();
         assert_eq!(
             (&one["edges"][0]["count"], &one["edges"][0]["source"]),
             (&json!(1), &json!("Clients~client"))
         );
-        assert_eq!(graph(&service, &query("end=50")).unwrap()["nodes"], json!([]));
+        assert_eq!(
+            graph(&service.view(), &query("end=50"), &Work::new()).unwrap()["nodes"],
+            json!([])
+        );
     }
 
     #[test]

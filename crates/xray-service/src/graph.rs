@@ -1,9 +1,16 @@
 //! The service map: what services did and what they called, over any number of traces, with counts and latencies.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use super::digest::{Digest, ServiceKey};
+use super::digest::{Digest, Part, ServiceKey};
 use super::model::Marks;
+
+/// The most services that are shown one by one; more are one node together. More cannot be drawn, and each has up to two
+/// hundred numbers in an answer.
+const MAX_NODES: usize = 500;
+
+/// The most pairs of services whose calls are shown one by one.
+const MAX_EDGES: usize = 5_000;
 
 /// Counts and durations of many pieces of work.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -56,6 +63,25 @@ impl Statistics {
         if !in_progress {
             self.durations.push((end - start, marks));
         }
+    }
+
+    /// Adds what is counted elsewhere.
+    fn join(&mut self, other: Self) {
+        if other.count() == 0 {
+            return;
+        }
+        let first = self.count() == 0;
+        self.start = if first {
+            other.start
+        } else {
+            self.start.min(other.start)
+        };
+        self.end = if first { other.end } else { self.end.max(other.end) };
+        self.ok += other.ok;
+        self.error += other.error;
+        self.throttle += other.throttle;
+        self.fault += other.fault;
+        self.durations.extend(other.durations);
     }
 
     /// How many.
@@ -148,12 +174,14 @@ fn bounds() -> Vec<f64> {
 }
 
 /// One service.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Node {
     /// Name and kind.
     pub service: ServiceKey,
     /// Requests came in here.
     pub root: bool,
+    /// It has sent segments; what is known from its callers alone has not.
+    pub active: bool,
     /// Its work.
     pub statistics: Statistics,
 }
@@ -169,7 +197,8 @@ pub struct Edge {
     pub statistics: Statistics,
 }
 
-/// Services and calls, in the order of their names.
+/// Services and calls, in the order of their names. Beyond some hundred services, those with the least work are one: `N
+/// more`, the last.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Graph {
     /// The services.
@@ -181,46 +210,105 @@ pub struct Graph {
 impl Graph {
     /// Of these traces.
     #[must_use]
-    pub fn of<'a>(digests: impl IntoIterator<Item = &'a Digest>) -> Self {
-        let mut nodes: BTreeMap<&ServiceKey, (bool, Statistics)> = BTreeMap::new();
-        let mut edges: BTreeMap<(&ServiceKey, &ServiceKey), Statistics> = BTreeMap::new();
+    pub fn of<'a>(digests: impl IntoIterator<Item = &'a Digest, IntoIter: Clone>) -> Self {
+        // Twice, so that only what is shown has statistics: of names there may be as many as of calls.
+        let digests = digests.into_iter();
+        let (places, more) = places(digests.clone());
+        let mut nodes = vec![Node::default(); places.len() + usize::from(more > 0)];
+        for (service, place) in &places {
+            nodes[*place].service = (*service).clone();
+        }
+        if more > 0 {
+            nodes[MAX_NODES].service = ServiceKey::more(more);
+        }
+        let place = |part: &Part| places.get(&part.service).copied().unwrap_or(MAX_NODES);
+        let mut edges: BTreeMap<(usize, usize), Statistics> = BTreeMap::new();
         for digest in digests {
             for part in &digest.parts {
-                let (root, statistics) = nodes.entry(&part.service).or_default();
-                *root |= part.root;
-                statistics.add(part.start, part.end, part.in_progress, part.marks);
+                let node = &mut nodes[place(part)];
+                node.root |= part.root;
+                node.active |= !part.inferred;
+                node.statistics
+                    .add(part.start, part.end, part.in_progress, part.marks);
             }
             for call in &digest.calls {
-                let key = (&digest.parts[call.from].service, &digest.parts[call.to].service);
-                edges
-                    .entry(key)
-                    .or_default()
-                    .add(call.start, call.end, call.in_progress, call.marks);
+                let key = (place(&digest.parts[call.from]), place(&digest.parts[call.to]));
+                let statistics = edges.entry(key).or_default();
+                statistics.add(call.start, call.end, call.in_progress, call.marks);
             }
         }
-        let places: BTreeMap<&ServiceKey, usize> = nodes
-            .keys()
-            .enumerate()
-            .map(|(at, service)| (*service, at))
-            .collect();
         let edges = edges
             .into_iter()
-            .map(|((from, to), statistics)| Edge {
-                from: places[from],
-                to: places[to],
-                statistics,
-            })
-            .collect();
-        let nodes = nodes
-            .into_iter()
-            .map(|(service, (root, statistics))| Node {
-                service: service.clone(),
-                root,
-                statistics,
-            })
-            .collect();
-        Self { nodes, edges }
+            .map(|((from, to), statistics)| Edge { from, to, statistics });
+        let mut graph = Self {
+            nodes,
+            edges: edges.collect(),
+        };
+        graph.join_edges();
+        graph
     }
+
+    /// Where there are more than [`MAX_EDGES`], those with the least work lead to one node together.
+    fn join_edges(&mut self) {
+        let Some(more) = self.edges.len().checked_sub(MAX_EDGES).filter(|more| *more > 0) else {
+            return;
+        };
+        let together = self.nodes.len();
+        self.nodes.push(Node {
+            service: ServiceKey {
+                name: format!("{more} more calls"),
+                kind: String::new(),
+            },
+            ..Node::default()
+        });
+        self.edges
+            .sort_by_key(|edge| std::cmp::Reverse(edge.statistics.count()));
+        let mut rest: BTreeMap<usize, Statistics> = BTreeMap::new();
+        for edge in self.edges.split_off(MAX_EDGES) {
+            rest.entry(edge.from).or_default().join(edge.statistics);
+        }
+        self.edges.extend(rest.into_iter().map(|(from, statistics)| Edge {
+            from,
+            to: together,
+            statistics,
+        }));
+        self.edges.sort_by_key(|edge| (edge.from, edge.to));
+    }
+
+    /// The calls of a service, by its place in [`Graph::nodes`].
+    pub fn edges_of(&self, node: usize) -> impl Iterator<Item = &Edge> {
+        let first = self.edges.partition_point(|edge| edge.from < node);
+        self.edges[first..]
+            .iter()
+            .take_while(move |edge| edge.from == node)
+    }
+}
+
+/// Where each service is shown, in the order of their names: all of them, or the [`MAX_NODES`] with the most work, where
+/// requests come in before all others; and how many are not.
+fn places<'a>(digests: impl Iterator<Item = &'a Digest>) -> (BTreeMap<&'a ServiceKey, usize>, usize) {
+    let mut work: HashMap<&ServiceKey, u32> = HashMap::new();
+    for part in digests.flat_map(|digest| &digest.parts) {
+        let count = work.entry(&part.service).or_default();
+        *count = if part.root {
+            u32::MAX
+        } else {
+            count.saturating_add(1)
+        };
+    }
+    let more = work.len().saturating_sub(MAX_NODES);
+    let mut shown: Vec<(&ServiceKey, u32)> = work.into_iter().collect();
+    if more > 0 {
+        // Among those with as much work the names decide.
+        shown.select_nth_unstable_by(MAX_NODES, |a, b| (b.1, a.0).cmp(&(a.1, b.0)));
+        shown.truncate(MAX_NODES);
+    }
+    shown.sort_unstable();
+    let places = shown.into_iter().enumerate();
+    (
+        places.map(|(place, (service, _))| (service, place)).collect(),
+        more,
+    )
 }
 
 #[cfg(test)]
@@ -277,6 +365,63 @@ mod tests {
     fn rounded_durations_have_two_digits() {
         let statistics = work(&[(0.1234, OK), (0.1249, OK), (2.0, OK), (0.0, OK)]);
         assert_eq!(statistics.rounded(), [(0.0, 1), (0.12, 2), (2.0, 1)]);
+    }
+
+    fn digest(trace: usize, names: impl Iterator<Item = usize>) -> Digest {
+        let remotes: Vec<String> = names
+            .map(|name| {
+                format!(
+                    r#"{{"id":"{name:016x}","name":"host-{name}","namespace":"remote","start_time":1,"end_time":2}}"#
+                )
+            })
+            .collect();
+        let document = format!(
+            r#"{{"id":"{:016x}","name":"shop-{trace}","start_time":1,"end_time":2,"subsegments":[{}]}}"#,
+            1_u64 << 40,
+            remotes.join(",")
+        );
+        Digest::of("t", &crate::model::Tree::build([document.as_str()]))
+    }
+
+    /// 10⁵ names were 105 MB of answer.
+    #[test]
+    fn a_hundred_thousand_names_are_a_map_of_five_hundred_and_the_rest_is_counted() {
+        let digests = [digest(0, 0..100_000), digest(1, 99_990..100_000)];
+        let graph = Graph::of(&digests);
+        assert_eq!(graph.nodes.len(), MAX_NODES + 1);
+        let more = graph.nodes.last().unwrap();
+        // Besides the hosts: two shops and their clients.
+        assert_eq!(more.service.name, format!("{} more", 100_003 - MAX_NODES));
+        let names: Vec<&str> = graph
+            .nodes
+            .iter()
+            .map(|node| node.service.name.as_str())
+            .collect();
+        assert!(
+            names.contains(&"shop-0") && names.contains(&"host-99995"),
+            "those with work are shown"
+        );
+        let count: u64 = graph.nodes.iter().map(|node| node.statistics.count()).sum();
+        assert_eq!(count, 100_010 + 2 + 2);
+        let calls: u64 = graph.edges.iter().map(|edge| edge.statistics.count()).sum();
+        assert_eq!(calls, 100_010 + 2);
+        assert!(graph.edges.iter().all(|edge| edge.to < graph.nodes.len()));
+        let of_first = names.iter().position(|name| *name == "shop-0").unwrap();
+        assert!(graph.edges_of(of_first).all(|edge| edge.from == of_first));
+    }
+
+    #[test]
+    fn more_pairs_than_can_be_drawn_are_counted_together() {
+        let digests: Vec<Digest> = (0..100).map(|trace| digest(trace, 0..60)).collect();
+        let graph = Graph::of(&digests);
+        let edges = 100 * 60 + 100;
+        assert_eq!(
+            graph.nodes.last().unwrap().service.name,
+            format!("{} more calls", edges - MAX_EDGES)
+        );
+        let calls: u64 = graph.edges.iter().map(|edge| edge.statistics.count()).sum();
+        assert_eq!(calls, edges as u64);
+        assert!(graph.edges.len() <= MAX_EDGES + 101);
     }
 
     #[test]

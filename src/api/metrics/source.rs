@@ -23,6 +23,7 @@ pub struct Source {
 impl Source {
     /// Of a daemon that starts now.
     #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "the daemon's start is a metric")]
     pub fn new(summary: Arc<Summary>, health: Arc<Health>) -> Self {
         Self {
             summary,
@@ -39,6 +40,10 @@ impl Source {
 
     /// The page as of now.
     #[must_use]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a page is of one moment, the present one"
+    )]
     pub fn page(&self) -> String {
         let ledger = self.ledger();
         let now = Instant::now();

@@ -153,6 +153,7 @@ impl CachedCredentials {
 
     /// The service does not take these keys (expired, unknown): read the sources again at the next call, unless they
     /// were read within the pause.
+    #[expect(clippy::disallowed_methods, reason = "credentials expire")]
     pub(crate) fn replace(&self) {
         let pause = self.shared.source.limits.credentials_pause;
         let mut state = self.state();
@@ -161,12 +162,14 @@ impl CachedCredentials {
         }
     }
 
+    #[expect(clippy::disallowed_methods, reason = "credentials expire")]
     fn plan(&self) -> Plan {
         let pause = self.shared.source.limits.credentials_pause;
         self.state().plan(Instant::now(), SystemTime::now(), pause)
     }
 
     /// Runs the chain; the caller holds `loading`.
+    #[expect(clippy::disallowed_methods, reason = "credentials expire")]
     async fn load(&self) -> Result<Found, CredentialsFailure> {
         let limit = self.shared.source.limits.credentials_timeout;
         let loaded = tokio::time::timeout(limit, Box::pin(self.shared.source.load()))

@@ -1,4 +1,4 @@
-// The top of the page: state of the connection, the store, what was refused, theme, help.
+// The top of the page: state of the connection, the store, what was refused and what SDKs left out, theme, help.
 
 import { announce, el, fill } from "./dom.js";
 import { bytes, count, moment, percent, plural } from "./format.js";
@@ -21,9 +21,10 @@ export class Header {
     this.state = el("span", { class: "live-state", id: "live-state", role: "status" });
     this.store = el("span", { class: "store-state", id: "store-state" });
     this.refused = el("button", { type: "button", class: "button small refused", id: "refused", hidden: true, on: { click: () => this.#showRefused() } });
+    this.sampled = el("span", { class: "store-state", id: "sampled", hidden: true });
     this.theme = el("button", { type: "button", class: "icon-button", id: "theme", on: { click: () => this.nextTheme() } });
     const help = el("button", { type: "button", class: "icon-button", id: "help", title: "Keys and filters (?)", "aria-label": "Keys and filters", on: { click: showShortcuts } }, icon("help"));
-    fill(document.getElementById("top-right"), this.refused, this.store, this.state, this.theme, help);
+    fill(document.getElementById("top-right"), this.refused, this.sampled, this.store, this.state, this.theme, help);
     this.#showTheme();
   }
 
@@ -51,6 +52,16 @@ export class Header {
     this.refused.hidden = refused === 0;
     fill(this.refused, icon("warning", 14), `${count(refused)} refused`);
     this.refused.title = "Documents that are not shown, and why";
+    this.#showSampled(stats.sampling ?? []);
+  }
+
+  /** Requests that are no traces, since a sampling rule left them out. */
+  #showSampled(rules) {
+    const sum = (field) => rules.reduce((all, rule) => all + (rule[field] ?? 0), 0);
+    const [requests, sampled] = [sum("requests"), sum("sampled")];
+    this.sampled.hidden = sampled >= requests;
+    this.sampled.textContent = `${count(sampled)} of ${count(requests)} sampled`;
+    this.sampled.title = rules.map((rule) => `SDKs saw ${plural(rule.requests, "request")} and sent ${count(rule.sampled)}: rule ${rule.rule}`).join("\n");
   }
 
   notice(banner, text) {

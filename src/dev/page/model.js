@@ -38,7 +38,7 @@ export function buildTrace(answer) {
   });
   const nodes = choose(found);
   const byKey = new Map(nodes.map((node) => [node.key, node]));
-  for (const node of nodes) attach(node, byKey);
+  attach(nodes, byKey);
   const roots = nodes.filter((node) => node.parent === null);
   settleTimes(nodes, roots);
   nodes.forEach((node) => node.children.sort(byStart));
@@ -126,19 +126,32 @@ function makeNode({ key, id, data, kind, parentKey, document, otlp }) {
   };
 }
 
-function attach(node, byKey) {
-  if (node.parentKey === null) return;
-  const parent = byKey.get(node.parentKey);
-  node.orphan = parent === undefined;
-  if (parent === undefined || isAbove(node, parent)) return;
-  node.parent = parent;
-  parent.children.push(node);
+/** Puts nodes under their parents. Takes time with their number, however long the ways up are. */
+function attach(nodes, byKey) {
+  for (const node of nodes) {
+    if (node.parentKey === null) continue;
+    node.parent = byKey.get(node.parentKey) ?? null;
+    node.orphan = node.parent === null;
+  }
+  openCircles(nodes);
+  for (const node of nodes) node.parent?.children.push(node);
 }
 
-/** True when attaching `node` under `parent` would close a circle. */
-function isAbove(node, parent) {
-  for (let at = parent; at !== null; at = at.parent) if (at === node) return true;
-  return false;
+/** Whoever comes last in a circle of parents has none. */
+function openCircles(nodes) {
+  const places = new Map(nodes.map((node, place) => [node, place]));
+  const met = new Map(); // on which way up a node was met first
+  for (const start of nodes) {
+    let at = start;
+    while (at !== null && !met.has(at)) {
+      met.set(at, start);
+      at = at.parent;
+    }
+    if (at === null || met.get(at) !== start) continue;
+    let last = at;
+    for (let one = at.parent; one !== at; one = one.parent) if (places.get(one) > places.get(last)) last = one;
+    last.parent = null;
+  }
 }
 
 /** Nodes without a start begin with their parent; no node ends before it starts. */

@@ -38,7 +38,7 @@ export function traceRow(row, context) {
         el("span", { class: "path", title: row.url ?? row.name, text: path }),
         host && el("span", { class: "host", text: host }),
       ),
-      el("span", { class: "line-2" }, serviceTrail(row.services), chips(row)),
+      el("span", { class: "line-2" }, row.note && el("span", { class: "tag tag-plain", text: row.note }), serviceTrail(row.services), chips(row)),
     ),
     el("span", { class: "cell-mark" }, health !== "ok" && el("span", { class: `tag tag-${health}`, text: healthWord(health) }), slow && el("span", { class: "tag tag-slow", text: "Slow" })),
     el("span", { class: `cell-status s-${statusHealth(row.status) ?? "none"}`, text: row.status ?? "–" }),

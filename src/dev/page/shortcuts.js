@@ -19,6 +19,7 @@ const FILTERS = [
   ["http.status >= 500 AND NOT http.method = \"GET\"", "AND, OR, NOT and brackets"],
   ['service("orders")', "passed through a service"],
   ['service("orders") { fault }', "and failed there"],
+  ["service() { fault }", "failed anywhere, handled or not"],
   ['edge("web", "orders") { responsetime > 0.2 }', "a slow call from one to another"],
   ['annotation.customer = "c-17"', "by what your code noted; annotation[\"odd key\"] for other keys"],
   ['user = "alice"', "by user"],

@@ -16,6 +16,7 @@
 //! What it may be asked for at one time is in [`limits`].
 
 mod limits;
+mod query;
 mod routes;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,6 +28,7 @@ use xray_service::console::About;
 use xray_service::service::Service;
 
 use crate::api::{self, metrics::Source};
+use crate::ledger::RefusedDatagrams;
 use crate::ledger::http::Ending;
 use crate::net::server::body::Reader;
 use crate::net::server::guard::Guard;
@@ -43,6 +45,7 @@ pub(super) struct Site {
     /// Reads calls of the API.
     calls: Reader,
     refused: Bounded,
+    away: query::Away,
 }
 
 impl Site {
@@ -56,10 +59,11 @@ impl Site {
             metrics,
             calls: Reader::new(limits::CALLS),
             refused: Bounded::default(),
+            away: query::Away::new(),
         }
     }
 
-    /// Hears of each change of the store.
+    /// Hears of each change of the store, and of each refusal and report.
     pub(super) fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
     }
@@ -74,14 +78,26 @@ impl Site {
         let now = SystemTime::now();
         let (answer, has_changed) = {
             let mut service = self.service();
-            let before = service.traces().revision();
+            let before = service.news();
             let answer = service.handle("POST", path, body, now);
-            (answer, service.traces().revision() != before)
+            (answer, service.news() != before)
         };
         if has_changed {
             self.changed.send_replace(());
         }
         answer
+    }
+
+    /// Hears of datagrams that were no segments.
+    pub(super) fn refused_datagrams(&self) -> watch::Receiver<RefusedDatagrams> {
+        self.metrics.ledger().refused_datagrams()
+    }
+
+    /// Datagrams were refused before any was a document.
+    pub(super) fn note_refused(&self, datagrams: u64, example: &str) {
+        self.service()
+            .note_refused_datagrams(datagrams, example, SystemTime::now());
+        self.changed.send_replace(());
     }
 
     /// Forgets every trace.

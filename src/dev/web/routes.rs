@@ -1,7 +1,7 @@
 //! Which request gets which answer.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
@@ -10,8 +10,9 @@ use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::{Body as _, Incoming};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
-use xray_service::console::{self, Query, Wrong};
-use xray_service::service::Operation;
+use xray_service::console::{self, News, Query, Wrong};
+use xray_service::service::{Operation, View};
+use xray_service::work::Work;
 
 use super::Site;
 use super::limits::{CALLS, SMALL_CALL_MAX_BYTES};
@@ -81,7 +82,7 @@ async fn answer_to(shared: &Arc<Site>, route: Route, head: &Parts, body: Incomin
         }
         Route::Page => match page::asset(path) {
             Some(asset) => asset_answer(&asset),
-            None => asked(shared, head),
+            None => asked(shared, head).await,
         },
         Route::Unknown | Route::ProxyAllow => {
             body::discard(head, body).await;
@@ -110,27 +111,40 @@ fn is_link_to_page(head: &Parts) -> bool {
 }
 
 /// A call of the API.
-async fn called(shared: &Site, head: &Parts, body: Incoming) -> Answer {
+async fn called(shared: &Arc<Site>, head: &Parts, body: Incoming) -> Answer {
     let path = head.uri.path();
     if (body.size_hint().upper()).is_some_and(|bytes| bytes <= SMALL_CALL_MAX_BYTES as u64) {
         return match body::read(head, body, SMALL_CALL_MAX_BYTES, CALLS.time).await {
-            Ok(body) => api(shared, path, &body),
+            Ok(body) => api(shared, path, &body).await,
             Err(refusal) => refusal,
         };
     }
     let busy = || answer::try_again("Busy", "Too many large calls are being received.");
     match shared.calls.read(head, body, busy).await {
-        Ok(body) => api(shared, path, &body),
+        Ok(body) => api(shared, path, &body).await,
         Err(refusal) => refusal,
     }
 }
 
-fn api(shared: &Site, path: &str, body: &[u8]) -> Answer {
-    let xray_service::answer::Answer {
+async fn api(shared: &Arc<Site>, path: &str, body: &[u8]) -> Answer {
+    let Some(operation) = Operation::of("POST", path) else {
+        return unknown(path);
+    };
+    let answer = if operation.reads_traces() {
+        let (now, body) = (SystemTime::now(), Bytes::copy_from_slice(body));
+        let read = move |view: &View, work: &Work| view.read(operation, &body, now, work);
+        shared.ask(read).await
+    } else {
+        Some(shared.handle(path, body))
+    };
+    let Some(xray_service::answer::Answer {
         status,
         error_type,
         body,
-    } = shared.handle(path, body);
+    }) = answer
+    else {
+        return failed();
+    };
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let answer = own(answer::json_text(status, body));
     match error_type {
@@ -140,25 +154,27 @@ fn api(shared: &Site, path: &str, body: &[u8]) -> Answer {
 }
 
 /// What the page asks.
-fn asked(shared: &Arc<Site>, head: &Parts) -> Answer {
+async fn asked(shared: &Arc<Site>, head: &Parts) -> Answer {
     let query = console::query(head.uri.query().unwrap_or_default());
     let path = head.uri.path();
     let answer = match path {
-        "/-/traces" => console::traces(&shared.service(), &query),
-        "/-/latency" => console::latency(&shared.service(), &query),
-        "/-/graph" => console::graph(&shared.service(), &query),
-        "/-/stats" => Ok(console::stats(&shared.service(), &shared.about)),
+        "/-/stats" => Ok(console::stats(&shared.service(), &shared.about).to_string()),
         "/-/events" => match events(shared, &query) {
             Ok(answer) => return answer,
             Err(wrong) => Err(wrong),
         },
-        _ => match path.strip_prefix("/-/trace/") {
-            Some(id) => console::trace(&shared.service(), &console::decoded(id)),
-            None => return unknown(path),
-        },
+        _ => {
+            let asked = path.to_owned();
+            let question = move |view: &View, work: &Work| console::answer(&asked, &query, view, work);
+            match shared.ask(question).await {
+                None => return failed(),
+                Some(None) => return unknown(path),
+                Some(Some(answer)) => answer,
+            }
+        }
     };
     match answer {
-        Ok(value) => json(StatusCode::OK, &value),
+        Ok(text) => own(answer::json_text(StatusCode::OK, text)),
         Err(Wrong::Missing) => json(StatusCode::NOT_FOUND, &json!({"message": "not in the store"})),
         Err(Wrong::Request { message, position }) => json(
             StatusCode::BAD_REQUEST,
@@ -169,11 +185,12 @@ fn asked(shared: &Arc<Site>, head: &Parts) -> Answer {
 
 /// Server-sent events about what changes from now on, until the browser leaves.
 fn events(shared: &Arc<Site>, query: &Query) -> Result<Answer, Wrong> {
-    let filter = console::filter(query)?;
+    let filter = Arc::new(console::filter(&shared.service(), query)?);
     let only = query.get("trace").filter(|id| !id.is_empty()).cloned();
     let (pieces, stream) = mpsc::channel(PIECES);
     let mut changes = shared.changes();
     let mut revision = shared.service().traces().revision();
+    let away = shared.away.clone();
     let shared = Arc::downgrade(shared);
     // Makes the browser see the connection as open.
     let _ = pieces.try_send(Bytes::from_static(b": hello\n\n"));
@@ -187,8 +204,13 @@ fn events(shared: &Arc<Site>, query: &Query) -> Result<Answer, Wrong> {
             changes.mark_unchanged();
             loop {
                 let Some(shared) = shared.upgrade() else { return };
-                let (text, reached) = console::events(&shared.service(), revision, &filter, only.as_deref());
+                let news = News::since(&shared.service(), revision, only.as_deref());
                 drop(shared);
+                let reached = news.revision();
+                let filter = Arc::clone(&filter);
+                let events = away.run(move |work| news.events(&filter, work)).await;
+                // A filter that is too much work for what changed tells nothing of it.
+                let text = events.and_then(Result::ok).unwrap_or_default();
                 let is_all = reached == revision;
                 revision = reached;
                 if !text.is_empty() && pieces.send(Bytes::from(text)).await.is_err() {
@@ -215,6 +237,15 @@ fn asset_answer(asset: &page::Asset) -> Answer {
             .insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
     answer
+}
+
+/// The work has panicked, which has shown itself.
+fn failed() -> Answer {
+    error(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "InternalFailure",
+        "this could not be answered",
+    )
 }
 
 fn unknown(path: &str) -> Answer {

@@ -52,6 +52,10 @@ pub(super) struct Raw {
 
 impl Raw {
     /// `None` when the body was not read to its end.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "Retry-After counts from when the answer came"
+    )]
     pub(super) fn of(response: &HttpResponse) -> Option<Self> {
         let header = |name: &str| response.headers().get(name).map(str::to_owned);
         Some(Self {
@@ -67,6 +71,10 @@ impl Raw {
     }
 
     /// An answer that came outside of the SDK.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "Retry-After counts from when the answer came"
+    )]
     pub(super) fn of_http(response: &http::Response<Bytes>) -> Self {
         let header = |name: &str| {
             let value = response.headers().get(name)?;

@@ -34,6 +34,10 @@ impl XRay {
     ///
     /// # Errors
     /// Why there is no answer. Without credentials nothing is sent.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a call has a deadline, and a signature its time"
+    )]
     pub async fn post(&self, path: &str, body: Bytes, limit: Duration) -> Result<Response<Bytes>, PutError> {
         let deadline = Instant::now() + limit;
         let credentials = self.credentials_before(deadline, limit).await?;

@@ -107,6 +107,10 @@ impl Intercept for RequestForm {
         Ok(())
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the time of the request, where the SDK gives none"
+    )]
     fn modify_before_signing(
         &self,
         context: &mut BeforeTransmitInterceptorContextMut<'_>,

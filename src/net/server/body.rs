@@ -62,6 +62,7 @@ impl Reader {
     ///
     /// # Errors
     /// The answer to give instead; `busy` when there was no room in time.
+    #[expect(clippy::disallowed_methods, reason = "a body has a deadline")]
     pub(crate) async fn read(
         &self,
         head: &Parts,

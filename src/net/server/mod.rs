@@ -102,6 +102,10 @@ where
 /// Takes connections until `stop` resolves; then the port is closed, connections without a request and those with a
 /// stream are closed, and those with another request are told to close after their answer. Returns when all have
 /// ended; dropping the future cuts those that are left.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "one line a second of what the system refuses"
+)]
 pub(crate) async fn serve<H: Handler>(
     listener: TcpListener,
     limits: Limits,

@@ -35,6 +35,10 @@ impl Places {
             || connections.evict_oldest(|shared| shared.progress().is_streaming())
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "each stage of a connection has a deadline"
+    )]
     pub(super) fn take(self: &Arc<Self>) -> Place {
         let shared = Arc::new(Clocked::new(tokio::time::Instant::now().into_std()));
         let mut connections = self.lock();

@@ -21,6 +21,7 @@ pub(crate) struct Bounded(Mutex<Tally>);
 
 impl Bounded {
     /// Counts one more; if it is time, the number to say now.
+    #[expect(clippy::disallowed_methods, reason = "one line a second")]
     pub(crate) fn add(&self) -> Option<u64> {
         let mut tally = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         tally.add(1, Instant::now())

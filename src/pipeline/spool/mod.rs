@@ -64,7 +64,12 @@ mod log;
 pub mod name;
 mod pace;
 pub mod settings;
+#[allow(
+    clippy::disallowed_methods,
+    reason = "takes the spool's time: the worker asks it for the moment"
+)]
 pub mod store;
+#[allow(clippy::disallowed_methods, reason = "waits for the disk or for what is due")]
 pub mod worker;
 
 use std::marker::PhantomData;

@@ -103,6 +103,10 @@ impl<I: Intake> Receiver<I> {
     ///
     /// # Errors
     /// When the socket can't be used at all.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "waits for datagrams, or until something is due"
+    )]
     pub async fn run(self, mut stop: oneshot::Receiver<()>) -> io::Result<()> {
         let Self {
             socket,
@@ -151,7 +155,7 @@ impl<I: Intake> Receiver<I> {
                         armed = None;
                         let now = Instant::now();
                         intake.tick(now);
-                        rejects.say(now);
+                        rejects.say(now, &ledger);
                         if let Some(times) = faults.add(0, now) {
                             tracing::error!(times, "Receiving on UDP failed {times} more times");
                         }
@@ -199,7 +203,7 @@ impl<I: Intake> Receiver<I> {
                 Err(_) => break,
             }
         }
-        rejects.flush(Instant::now());
+        rejects.flush(Instant::now(), &ledger);
         intake.seal(Instant::now());
         // While the socket is still open: its count goes with it.
         if let Some(drops) = kernel_drops {
@@ -229,6 +233,7 @@ fn receive(socket: &UdpSocket, state: &UdpSocketState, buffers: &mut Buffers) ->
 }
 
 /// Hands the documents on and counts everything. Empty datagrams count for nothing, as with the official daemon.
+#[expect(clippy::disallowed_methods, reason = "documents are as old as their arrival")]
 fn deliver(buffers: &Buffers, intake: &impl Intake, ledger: &Ledger, rejects: &mut Rejects) {
     let received = buffers.datagrams().count();
     if received == 0 {
@@ -247,7 +252,7 @@ fn deliver(buffers: &Buffers, intake: &impl Intake, ledger: &Ledger, rejects: &m
             }
         });
     intake.add(documents, now);
-    rejects.say(now);
+    rejects.say(now, ledger);
 }
 
 /// Refused datagrams, on their way into the log: at most one line a second, with the first as the example.
@@ -266,19 +271,20 @@ impl Rejects {
         }
     }
 
-    fn say(&mut self, now: Instant) {
+    fn say(&mut self, now: Instant, ledger: &Ledger) {
         let said = self.tally.add(mem::take(&mut self.new), now);
-        self.line(said);
+        self.line(said, ledger);
     }
 
-    fn flush(&mut self, now: Instant) {
+    fn flush(&mut self, now: Instant, ledger: &Ledger) {
         let said = self.tally.flush(mem::take(&mut self.new), now);
-        self.line(said);
+        self.line(said, ledger);
     }
 
-    fn line(&mut self, said: Option<u64>) {
+    fn line(&mut self, said: Option<u64>, ledger: &Ledger) {
         let Some(datagrams) = said else { return };
         let example = self.example.take().unwrap_or_default();
+        ledger.tell_refused(datagrams, &example);
         match datagrams {
             1 => tracing::warn!(datagrams, "{example}"),
             _ => tracing::warn!(

@@ -3,18 +3,34 @@
 //!
 //! A span of kind server or consumer, and one without a parent, becomes a segment of its service (`service.name`);
 //! any other one a subsegment under its parent. What X-Ray has a field for goes there; all attributes are in the
-//! metadata, under `attributes` and `resource`.
+//! metadata, under `attributes` and `resource`. The attributes whose keys `aws.xray.annotations` lists, and those that
+//! begin with `annotation.`, are annotations.
+//!
+//! A document becomes no more than some times its own length of text. What its spans share, the resource, is in the
+//! first of them of each trace; where they are of so many traces that even this is more than four times the
+//! document, the rest say that it is left out.
 
 pub mod message;
+mod stack;
+
+use std::collections::HashSet;
 
 use prost::Message;
 use serde_json::{Map, Value, json};
 
 use crate::outline::Outline;
+use crate::segment::MAX_DOCUMENT_BYTES;
 use message::{AnyValue, KeyValue, Request, Span, any_value};
 
-/// The most spans of one document that are taken; a datagram has room for a few hundred.
-const MAX_SPANS: usize = 10_000;
+/// The most spans of one document that are taken: what is left of [`MAX_DOCUMENT_BYTES`] without base64 has room for
+/// some 1,500 with nothing but their ids.
+const MAX_SPANS: usize = 2_000;
+
+/// How much room copies of resources get, in lengths of the document.
+const RESOURCE_ROOM: usize = 4;
+
+/// The longest name that is made of an attribute, in characters: what a segment's name may have.
+const MAX_NAME_CHARS: usize = 200;
 
 const KIND_SERVER: i32 = 2;
 const KIND_CLIENT: i32 = 3;
@@ -28,12 +44,17 @@ pub fn is_otlp(document: &str) -> bool {
     document.starts_with("T1S") || document.starts_with("T1U")
 }
 
-/// The spans of a `T1S` or `T1U` document, each as the outline and text of a document; `None` when it cannot be read.
-/// Spans without proper ids are left out.
+/// The spans of a `T1S` or `T1U` document, each as the outline and text of a document; `None` when it cannot be read, or
+/// is longer than [`MAX_DOCUMENT_BYTES`]. Spans without proper ids are left out, and those beyond the first 2,000.
 #[must_use]
 pub fn documents(document: &str) -> Option<Vec<(Outline, String)>> {
+    if document.len() > MAX_DOCUMENT_BYTES {
+        return None;
+    }
     let bytes = aws_smithy_types::base64::decode(document.get(3..)?).ok()?;
     let request = Request::decode(bytes.as_slice()).ok()?;
+    let mut room = RESOURCE_ROOM * document.len();
+    let mut left = MAX_SPANS;
     let mut found = Vec::new();
     for resource_spans in &request.resource_spans {
         let resource = attributes(
@@ -42,17 +63,49 @@ pub fn documents(document: &str) -> Option<Vec<(Outline, String)>> {
                 .as_ref()
                 .map_or(&[], |resource| &resource.attributes),
         );
+        let resource = Shared {
+            bytes: Value::Object(resource.clone()).to_string().len(),
+            resource,
+        };
+        let mut named = HashSet::new();
         let spans = resource_spans.scope_spans.iter().flat_map(|scope| &scope.spans);
-        found.extend(spans.filter_map(|span| document_of(span, &resource)));
-        if found.len() > MAX_SPANS {
-            found.truncate(MAX_SPANS);
-            break;
+        for span in spans.take(left) {
+            left -= 1;
+            let shown = named
+                .insert(span.trace_id.as_slice())
+                .then(|| resource.shown(&mut room));
+            found.extend(document_of(span, &resource.resource, shown));
         }
     }
     Some(found)
 }
 
-fn document_of(span: &Span, resource: &Map<String, Value>) -> Option<(Outline, String)> {
+/// What the spans of one resource share.
+struct Shared {
+    resource: Map<String, Value>,
+    bytes: usize,
+}
+
+impl Shared {
+    /// As it is shown with the first span of a trace, as long as there is room.
+    fn shown(&self, room: &mut usize) -> Value {
+        if self.bytes <= *room {
+            *room -= self.bytes;
+            return Value::Object(self.resource.clone());
+        }
+        json!(format!(
+            "left out: {} bytes, the same for too many traces of one document",
+            self.bytes
+        ))
+    }
+}
+
+/// `shown`: the resource as it is to be in this span's metadata, when it is.
+fn document_of(
+    span: &Span,
+    resource: &Map<String, Value>,
+    shown: Option<Value>,
+) -> Option<(Outline, String)> {
     if span.trace_id.len() != 16 || span.span_id.len() != 8 {
         return None;
     }
@@ -76,7 +129,7 @@ fn document_of(span: &Span, resource: &Map<String, Value>) -> Option<(Outline, S
         Some((Some(peer), _)) => peer,
         _ => &span.name,
     };
-    data.insert("name".into(), json!(name));
+    data.insert("name".into(), json!(shortened(name)));
     data.insert("start_time".into(), json!(start));
     let ended = span.end_time_unix_nano != 0;
     if ended {
@@ -121,14 +174,19 @@ fn document_of(span: &Span, resource: &Map<String, Value>) -> Option<(Outline, S
     if let Some(user) = text(&span_attributes, &["enduser.id", "user.id"]) {
         data.insert("user".into(), json!(user));
     }
+    let annotations = annotations(&span_attributes, resource);
+    if !annotations.is_empty() {
+        data.insert("annotations".into(), Value::Object(annotations));
+    }
     let exceptions = exceptions(span);
     if !exceptions.is_empty() {
         data.insert("cause".into(), json!({ "exceptions": exceptions }));
     }
-    data.insert(
-        "metadata".into(),
-        json!({"otlp": {"span": span.name, "attributes": span_attributes, "resource": resource}}),
-    );
+    let mut metadata = json!({"span": span.name, "attributes": span_attributes});
+    if let Some(resource) = shown {
+        metadata["resource"] = resource;
+    }
+    data.insert("metadata".into(), json!({ "otlp": metadata }));
     let outline = Outline {
         id,
         trace_id,
@@ -220,21 +278,56 @@ fn marks(span: &Span, http: Option<&Value>, data: &mut Map<String, Value>) {
     data.insert(mark.into(), json!(true));
 }
 
+/// Text, numbers and Booleans only, as X-Ray has them; a key is looked for in the span, then in its resource.
+fn annotations(attributes: &Map<String, Value>, resource: &Map<String, Value>) -> Map<String, Value> {
+    let listed = match attributes.get("aws.xray.annotations") {
+        Some(Value::Array(keys)) => keys.iter().filter_map(Value::as_str).collect(),
+        Some(Value::String(key)) => vec![key.as_str()],
+        _ => Vec::new(),
+    };
+    let listed = listed.into_iter().filter_map(|key| {
+        let value = attributes.get(key).or_else(|| resource.get(key))?;
+        Some((key, value))
+    });
+    let prefixed = attributes
+        .iter()
+        .filter_map(|(key, value)| Some((key.strip_prefix("annotation.")?, value)));
+    listed
+        .chain(prefixed)
+        .filter(|(key, value)| {
+            !key.is_empty() && (value.is_string() || value.is_number() || value.is_boolean())
+        })
+        .map(|(key, value)| (key.to_owned(), value.clone()))
+        .collect()
+}
+
 fn exceptions(span: &Span) -> Vec<Value> {
     let events = span.events.iter().filter(|event| event.name == "exception");
     let mut exceptions: Vec<Value> = events
-        .map(|event| {
+        .flat_map(|event| {
             let attributes = attributes(&event.attributes);
-            json!({
-                "type": text(&attributes, &["exception.type"]),
-                "message": text(&attributes, &["exception.message"]),
-                "stack": text(&attributes, &["exception.stacktrace"])
-                    .into_iter()
-                    .flat_map(str::lines)
-                    .skip(1)
-                    .map(|line| json!({"label": line.trim()}))
-                    .collect::<Vec<Value>>(),
-            })
+            let text_of = |name: &str| text(&attributes, &[name]);
+            let thrown = stack::thrown(text_of("exception.stacktrace").unwrap_or_default());
+            let of_span = (text_of("exception.type"), text_of("exception.message"));
+            let exceptions = thrown.iter().map(|thrown| {
+                let (kind, message) = match &thrown.cause {
+                    None => of_span,
+                    Some(cause) => match cause.split_once(": ") {
+                        Some((kind, message)) => (Some(kind), Some(message)),
+                        None => (Some(cause.as_str()), None),
+                    },
+                };
+                let mut exception = json!({
+                    "type": kind,
+                    "message": message,
+                    "stack": thrown.frames.iter().map(stack::Frame::json).collect::<Vec<Value>>(),
+                });
+                if thrown.truncated > 0 {
+                    exception["truncated"] = json!(thrown.truncated);
+                }
+                exception
+            });
+            exceptions.collect::<Vec<Value>>()
         })
         .collect();
     let message = span.status.as_ref().map(|status| status.message.as_str());
@@ -270,6 +363,12 @@ fn text<'a>(attributes: &'a Map<String, Value>, names: &[&str]) -> Option<&'a st
     found.into_iter().find(|text| !text.is_empty())
 }
 
+/// The first [`MAX_NAME_CHARS`] characters.
+fn shortened(name: &str) -> &str {
+    let end = name.char_indices().nth(MAX_NAME_CHARS);
+    end.map_or(name, |(end, _)| &name[..end])
+}
+
 fn seconds(nanos: u64) -> f64 {
     nanos as f64 / 1e9
 }
@@ -278,7 +377,7 @@ fn seconds(nanos: u64) -> f64 {
 mod tests {
     use proptest::prelude::*;
 
-    use super::message::{ResourceSpans, ScopeSpans};
+    use super::message::{ArrayValue, Event, Resource, ResourceSpans, ScopeSpans};
     use super::*;
 
     fn encoded(spans: Vec<Span>) -> String {
@@ -303,6 +402,157 @@ mod tests {
             ..Span::default()
         };
         assert_eq!(documents(&encoded(vec![odd])).unwrap(), []);
+    }
+
+    /// A document of so many spans, of so many traces, with a resource of so many bytes.
+    fn of_resource(spans: u16, traces: u16, resource_bytes: usize) -> String {
+        let attribute = KeyValue {
+            key: "k".to_owned(),
+            value: Some(AnyValue {
+                value: Some(any_value::Value::Text("x".repeat(resource_bytes))),
+            }),
+        };
+        let span = |n: u16| {
+            let mut trace_id = vec![1; 14];
+            trace_id.extend((n % traces).to_be_bytes());
+            let mut span_id = vec![1; 6];
+            span_id.extend(n.to_be_bytes());
+            Span {
+                trace_id,
+                span_id,
+                ..Span::default()
+            }
+        };
+        let request = Request {
+            resource_spans: vec![ResourceSpans {
+                resource: Some(Resource {
+                    attributes: vec![attribute],
+                }),
+                scope_spans: vec![ScopeSpans {
+                    spans: (0..spans).map(span).collect(),
+                }],
+            }],
+        };
+        format!("T1S{}", aws_smithy_types::base64::encode(request.encode_to_vec()))
+    }
+
+    fn resources(found: &[(Outline, String)]) -> Vec<usize> {
+        let resource = |text: &String| {
+            let value: Value = serde_json::from_str(text).unwrap();
+            Some(value["metadata"]["otlp"]["resource"]["k"].as_str()?.len())
+        };
+        found.iter().filter_map(|(_, text)| resource(text)).collect()
+    }
+
+    fn text_bytes(found: &[(Outline, String)]) -> usize {
+        found.iter().map(|(_, text)| text.len()).sum()
+    }
+
+    #[test]
+    fn what_spans_share_is_in_the_first_of_each_trace() {
+        let found = documents(&of_resource(6, 2, 1_000)).unwrap();
+        assert_eq!((found.len(), resources(&found)), (6, vec![1_000, 1_000]));
+        assert!(found[0].1.contains("\"resource\"") && found[1].1.contains("\"resource\""));
+        assert!(!found[2].1.contains("\"resource\""));
+    }
+
+    #[test]
+    fn a_document_of_64_kb_becomes_less_than_a_megabyte_whatever_its_spans_share() {
+        // The same 24 KB for 700 spans were 17 MB.
+        for traces in [1, 700] {
+            let document = of_resource(700, traces, 24_000);
+            assert!(document.len() > 60_000, "{}", document.len());
+            let found = documents(&document).unwrap();
+            assert_eq!(found.len(), 700);
+            let bytes = text_bytes(&found);
+            assert!(bytes < 1_000_000, "{bytes}");
+        }
+        let left_out = documents(&of_resource(700, 700, 24_000)).unwrap();
+        assert_eq!(resources(&left_out).len(), 10);
+        assert!(
+            left_out[699].1.contains("left out: 24008 bytes"),
+            "{}",
+            left_out[699].1
+        );
+    }
+
+    fn attribute(key: &str, value: any_value::Value) -> KeyValue {
+        KeyValue {
+            key: key.to_owned(),
+            value: Some(AnyValue { value: Some(value) }),
+        }
+    }
+
+    fn text_attribute(key: &str, text: &str) -> KeyValue {
+        attribute(key, any_value::Value::Text(text.to_owned()))
+    }
+
+    #[test]
+    fn listed_attributes_are_annotations() {
+        let listed = ["order.id", "size", "gone", "list"].map(|key| AnyValue {
+            value: Some(any_value::Value::Text(key.to_owned())),
+        });
+        let array = |values: Vec<AnyValue>| any_value::Value::Array(ArrayValue { values });
+        let span = Span {
+            trace_id: vec![1; 16],
+            span_id: vec![1; 8],
+            attributes: vec![
+                attribute("aws.xray.annotations", array(listed.to_vec())),
+                text_attribute("order.id", "o-17"),
+                attribute("size", any_value::Value::Int(3)),
+                attribute("list", array(Vec::new())),
+                attribute("annotation.beta", any_value::Value::Bool(true)),
+                text_attribute("other", "x"),
+            ],
+            ..Span::default()
+        };
+        let found = documents(&encoded(vec![span])).unwrap();
+        let value: Value = serde_json::from_str(&found[0].1).unwrap();
+        assert_eq!(
+            value["annotations"],
+            json!({"order.id": "o-17", "size": 3, "beta": true})
+        );
+    }
+
+    #[test]
+    fn an_exception_has_frames_and_its_causes_are_exceptions_too() {
+        let mut span = Span {
+            trace_id: vec![1; 16],
+            span_id: vec![1; 8],
+            ..Span::default()
+        };
+        span.events.push(Event {
+            name: "exception".to_owned(),
+            attributes: vec![
+                text_attribute("exception.type", "a.B"),
+                text_attribute("exception.message", "no"),
+                text_attribute(
+                    "exception.stacktrace",
+                    "a.B: no\n\tat a.C.d(C.java:5)\nCaused by: e.F: gone\n\tat e.G.h(G.java:6)",
+                ),
+            ],
+        });
+        let found = documents(&encoded(vec![span])).unwrap();
+        let value: Value = serde_json::from_str(&found[0].1).unwrap();
+        assert_eq!(
+            value["cause"]["exceptions"],
+            json!([
+                {"type": "a.B", "message": "no", "stack": [{"path": "C.java", "line": 5, "label": "a.C.d"}]},
+                {"type": "e.F", "message": "gone", "stack": [{"path": "G.java", "line": 6, "label": "e.G.h"}]},
+            ])
+        );
+    }
+
+    #[test]
+    fn a_document_longer_than_any_segment_is_not_decoded() {
+        assert!(documents(&of_resource(1, 1, 48_000)).is_some());
+        assert_eq!(documents(&of_resource(1, 1, 500_000)), None);
+    }
+
+    #[test]
+    fn a_name_of_an_attribute_is_as_long_as_a_name_may_be() {
+        assert_eq!(shortened(&"é".repeat(300)), "é".repeat(200));
+        assert_eq!(shortened("shop"), "shop");
     }
 
     proptest! {

@@ -79,7 +79,7 @@ impl Process {
         }
     }
 
-    /// The system's number of the process.
+    /// Its number in the system.
     #[must_use]
     pub fn id(&self) -> u32 {
         self.child.id()

@@ -1,24 +1,45 @@
-//! The API's operations that read traces: BatchGetTraces, GetTraceSummaries, GetServiceGraph, GetTraceGraph.
+//! The API's operations that read traces: BatchGetTraces, GetTraceSummaries, GetServiceGraph, GetTraceGraph and
+//! GetTimeSeriesServiceStatistics.
 //!
-//! Fields follow botocore's model (2016-04-12). What is **believed** or our own:
-//! - a trace is inside a time range when its first segment starts in it, for every `TimeRangeType`: the time inside an
-//!   id is not checked by the service, and W3C ids have none;
+//! Fields follow botocore's model (2016-04-12) and the guide's examples. HasFault, HasError and HasThrottle speak of the
+//! root segment; the model says of HasThrottle alone that any segment counts, which no published example shows, and
+//! which would part it from the keyword `throttle`. What is **believed** or our own:
+//! - a trace is inside a time range when its first segment starts in it; the time inside an id is not checked by the
+//!   service, and W3C ids have none. With the `TimeRangeType` Event and Service, when any of it is in the range, as the
+//!   guide says of events;
+//! - a range is 24 hours at most for summaries and 6 for maps and statistics;
 //! - an end of the range without a fraction means the whole of that second, since SDKs cut the fraction off;
 //! - pages of 100; a trace is on the page of its start, newest first;
-//! - groups and insights do not exist here; `GroupName` is refused unless it is `Default`.
+//! - an answer of BatchGetTraces has no more than 16 MiB of documents: traces beyond are named as unprocessed, and the rest of
+//!   a trace that is larger alone is left out, with `LimitExceeded`;
+//! - `LimitExceeded` also when subsegments that were sent apart would be more than 63 deep in their segment's document:
+//!   they stand beside it then, with the `parent_id` they were sent with;
+//! - `Sampling` with the strategy `FixedRate` gives that share of the traces, always the same ones;
+//! - a node's `State` is `active` when it sent segments, and `unknown` when it is known from its callers, as in the
+//!   guide's example;
+//! - without a selector, statistics are those of the requests that came in, each counted once; periods in which nothing
+//!   happened are left out.
 
+mod series;
+
+use std::collections::HashSet;
+use std::hash::Hash;
 use std::time::SystemTime;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+
+pub(super) use series::series;
 
 use super::answer::Answer;
 use super::digest::{Digest, Part, ServiceKey};
-use super::filter::Filter;
 use super::graph::{Graph, Statistics};
+use super::groups::Groups;
 use super::merge;
 use super::model::Scalar;
-use super::traces::{Cursor, Trace, Traces};
+use super::request::{first_page, read, unknown_token};
+use super::traces::{Cursor, Snapshot, Trace};
+use super::work::{Ended, Work};
 
 /// Traces on one page of summaries.
 const PAGE: usize = 100;
@@ -26,10 +47,23 @@ const PAGE: usize = 100;
 /// The most ids in one call, by the API's documentation.
 const MAX_IDS: usize = 5;
 
+/// The longest range of summaries.
+const MAX_SUMMARIES_HOURS: u32 = 24;
+
+/// The longest range of a map or of statistics.
+const MAX_GRAPH_HOURS: u32 = 6;
+
+/// The most text of documents in one answer. AWS's own bound of a trace is 500 KB.
+pub(super) const MAX_ANSWER_BYTES: usize = 16 << 20;
+
+/// The most names of one sort that a summary has; of services, that there are more is one of them.
+const MAX_NAMES: usize = 1_000;
+
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Ids {
     trace_ids: Option<Vec<String>>,
+    next_token: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -39,73 +73,136 @@ struct Range {
     end_time: Option<f64>,
     time_range_type: Option<String>,
     filter_expression: Option<String>,
+    sampling: Option<bool>,
+    sampling_strategy: Option<Strategy>,
     next_token: Option<String>,
     group_name: Option<String>,
     #[serde(rename = "GroupARN")]
     group_arn: Option<String>,
 }
 
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Strategy {
+    name: Option<String>,
+    value: Option<f64>,
+}
+
 /// `POST /Traces`.
-pub(super) fn batch_get_traces(traces: &Traces, body: &[u8]) -> Answer {
+pub(super) fn batch_get_traces(traces: &Snapshot, body: &[u8], work: &Work) -> Answer {
     let ids = match ids(body) {
         Ok(ids) => ids,
         Err(answer) => return answer,
     };
-    let (mut found, mut unprocessed) = (Vec::new(), Vec::new());
+    let (mut found, mut unprocessed, mut room) = (Vec::new(), Vec::new(), MAX_ANSWER_BYTES);
     for id in ids {
+        if let Err(ended) = work.spend(1) {
+            return Answer::invalid(&ended.to_string());
+        }
         match traces.get(&id) {
-            Some(trace) => found.push(whole_trace(trace)),
-            None => unprocessed.push(id),
+            // The first one is answered as far as there is room; the others whole, or in a call of their own.
+            Some(trace) if found.is_empty() || trace.text_bytes() <= room => {
+                room = room.saturating_sub(trace.text_bytes());
+                found.push(whole_trace(trace));
+            }
+            _ => unprocessed.push(id),
         }
     }
-    Answer::ok(&json!({"Traces": found, "UnprocessedTraceIds": unprocessed}))
-}
-
-fn whole_trace(trace: &Trace) -> Value {
-    let documents: Vec<&str> = trace.documents.iter().map(|document| &*document.text).collect();
-    let segments: Vec<Value> = merge::merged(&documents)
-        .into_iter()
-        .map(|(id, document)| json!({"Id": id, "Document": document}))
-        .collect();
-    json!({
-        "Id": trace.id,
-        "Duration": seconds(trace.digest().duration()),
-        "LimitExceeded": trace.limit_exceeded,
-        "Segments": segments,
+    Answer::ok(&BatchAnswer {
+        traces: found,
+        unprocessed_trace_ids: unprocessed,
     })
 }
 
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct BatchAnswer<'a> {
+    traces: Vec<WholeTrace<'a>>,
+    unprocessed_trace_ids: Vec<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct WholeTrace<'a> {
+    id: &'a str,
+    duration: f64,
+    limit_exceeded: bool,
+    segments: Vec<Segment>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Segment {
+    pub(super) id: String,
+    pub(super) document: String,
+}
+
+fn whole_trace(trace: &Trace) -> WholeTrace<'_> {
+    let (segments, is_cut) = segments(trace);
+    WholeTrace {
+        id: &trace.id,
+        duration: seconds(trace.digest().duration()),
+        limit_exceeded: trace.limit_exceeded || is_cut,
+        segments,
+    }
+}
+
+/// The segments of a trace, and whether they are not all of it, or not all where they belong.
+pub(super) fn segments(trace: &Trace) -> (Vec<Segment>, bool) {
+    let documents = trace.first_documents(MAX_ANSWER_BYTES);
+    let texts: Vec<&str> = documents.iter().map(|document| &*document.text).collect();
+    let merged = merge::merged(&texts);
+    let segments = merged.segments.into_iter();
+    (
+        segments.map(|(id, document)| Segment { id, document }).collect(),
+        merged.too_deep || documents.len() < trace.documents.len(),
+    )
+}
+
 /// `POST /TraceSummaries`.
-pub(super) fn get_trace_summaries(traces: &Traces, body: &[u8], now: SystemTime) -> Answer {
+pub(super) fn get_trace_summaries(
+    traces: &Snapshot,
+    groups: &Groups,
+    body: &[u8],
+    now: SystemTime,
+    work: &Work,
+) -> Answer {
     let range: Range = match read(body) {
         Ok(range) => range,
         Err(answer) => return answer,
     };
-    let (start, end) = match range.times() {
+    let (start, end) = match range.times(MAX_SUMMARIES_HOURS) {
         Ok(times) => times,
         Err(answer) => return answer,
     };
-    if let Some(kind) = &range.time_range_type
-        && !["TraceId", "Event", "Service"].contains(&kind.as_str())
-    {
-        return Answer::invalid("TimeRangeType is TraceId, Event or Service");
-    }
-    let filter = match Filter::parse(range.filter_expression.as_deref().unwrap_or_default()) {
+    let by_event = match range.time_range_type.as_deref() {
+        None | Some("TraceId") => false,
+        Some("Event" | "Service") => true,
+        Some(_) => return Answer::invalid("TimeRangeType is TraceId, Event or Service"),
+    };
+    let share = match range.share() {
+        Ok(share) => share,
+        Err(answer) => return answer,
+    };
+    let filter = match groups.filter(range.filter_expression.as_deref().unwrap_or_default()) {
         Ok(filter) => filter,
         Err(error) => return Answer::invalid(&error.to_string()),
     };
     let before = match range.next_token.as_deref().map(Cursor::of_text) {
         None => None,
         Some(Some(cursor)) => Some(cursor),
-        Some(None) => return Answer::invalid("NextToken is not one that was given out"),
+        Some(None) => return unknown_token(),
     };
     let (mut page, mut examined, mut next) = (Vec::new(), 0, None);
     for trace in traces.newest_first(before.as_ref()) {
+        if let Err(ended) = work.spend(1) {
+            return Answer::invalid(&ended.to_string());
+        }
         let digest = trace.digest();
-        if digest.start < start {
+        if digest.start < start && !by_event {
             break;
         }
-        if digest.start > end {
+        if digest.start > end || digest.end < start || !is_in_share(&digest.id, share) {
             continue;
         }
         if page.len() == PAGE {
@@ -113,8 +210,16 @@ pub(super) fn get_trace_summaries(traces: &Traces, body: &[u8], now: SystemTime)
             break;
         }
         examined += 1;
-        if filter.matches(&digest) {
-            page.push((Cursor::of(&digest), summary(trace, &digest)));
+        match filter.judge(&digest, work) {
+            Ok(true) => {
+                let mut summary = summary(trace, &digest);
+                if by_event {
+                    summary["MatchedEventTime"] = json!(digest.start.max(start));
+                }
+                page.push((trace.cursor(), summary));
+            }
+            Ok(false) => {}
+            Err(ended) => return Answer::invalid(&ended.to_string()),
         }
     }
     let page: Vec<Value> = page.into_iter().map(|(_, summary)| summary).collect();
@@ -131,15 +236,21 @@ pub(super) fn get_trace_summaries(traces: &Traces, body: &[u8], now: SystemTime)
 }
 
 fn summary(trace: &Trace, digest: &Digest) -> Value {
-    let services: Vec<&ServiceKey> = distinct(digest.parts.iter().map(|part| &part.service));
+    let mut services = distinct(digest.parts.iter().map(|part| &part.service));
+    let more = ServiceKey::more(services.len().saturating_sub(MAX_NAMES));
+    if services.len() > MAX_NAMES {
+        services.truncate(MAX_NAMES);
+        services.push(&more);
+    }
+    let root = digest.root_marks();
     let mut summary = json!({
         "Id": digest.id,
         "StartTime": digest.start,
         "Duration": seconds(digest.duration()),
-        "HasFault": digest.marks.fault,
-        "HasError": digest.marks.error,
-        "HasThrottle": digest.marks.throttle,
-        "IsPartial": !digest.whole,
+        "HasFault": root.fault,
+        "HasError": root.error,
+        "HasThrottle": root.throttle,
+        "IsPartial": digest.in_progress,
         "Http": http(digest),
         "Annotations": annotations(digest),
         "Users": users(digest),
@@ -182,8 +293,10 @@ fn http(digest: &Digest) -> Value {
 
 fn annotations(digest: &Digest) -> Value {
     let mut all: Map<String, Value> = Map::new();
+    let mut left = MAX_NAMES;
     for part in &digest.parts {
-        for (key, scalar) in &part.annotations {
+        for (key, scalar) in part.annotations.iter().take(left) {
+            left -= 1;
             let value = match scalar {
                 Scalar::Text(text) => json!({ "StringValue": text }),
                 Scalar::Number(number) => json!({ "NumberValue": number }),
@@ -203,24 +316,21 @@ fn users(digest: &Digest) -> Vec<Value> {
         let user = part.user.as_ref()?;
         Some(json!({"UserName": user, "ServiceIds": [service_id(&part.service)]}))
     });
-    users.collect()
+    users.take(MAX_NAMES).collect()
 }
 
 fn each(digest: &Digest, field: &str, of: impl Fn(&Part) -> Option<&str>) -> Vec<Value> {
     distinct(digest.parts.iter().filter_map(of))
         .into_iter()
+        .take(MAX_NAMES)
         .map(|text| json!({ field: text }))
         .collect()
 }
 
-fn distinct<T: PartialEq>(all: impl Iterator<Item = T>) -> Vec<T> {
-    let mut found = Vec::new();
-    for one in all {
-        if !found.contains(&one) {
-            found.push(one);
-        }
-    }
-    found
+/// Each once, in the order of the first of its kind.
+fn distinct<T: Eq + Hash + Copy>(all: impl Iterator<Item = T>) -> Vec<T> {
+    let mut seen = HashSet::new();
+    all.filter(|one| seen.insert(*one)).collect()
 }
 
 fn service_id(service: &ServiceKey) -> Value {
@@ -232,23 +342,34 @@ fn service_id(service: &ServiceKey) -> Value {
 }
 
 /// `POST /ServiceGraph`.
-pub(super) fn get_service_graph(traces: &Traces, body: &[u8]) -> Answer {
+pub(super) fn get_service_graph(traces: &Snapshot, groups: &Groups, body: &[u8], work: &Work) -> Answer {
     let range: Range = match read(body) {
         Ok(range) => range,
         Err(answer) => return answer,
     };
-    let (start, end) = match range.times() {
+    let checked = first_page(range.next_token.as_deref()).and_then(|()| range.times(MAX_GRAPH_HOURS));
+    let (start, end) = match checked {
         Ok(times) => times,
         Err(answer) => return answer,
     };
-    if range.group_arn.is_some() || range.group_name.is_some_and(|name| name != "Default") {
-        return Answer::invalid("There are no groups here");
+    let filter = match groups.named(range.group_name.as_deref(), range.group_arn.as_deref()) {
+        Ok(filter) => filter,
+        Err(answer) => return answer,
+    };
+    let mut digests = Vec::new();
+    for digest in traces.newest_first(None).map(Trace::digest) {
+        if let Err(ended) = work.spend(digest.size()) {
+            return Answer::invalid(&ended.to_string());
+        }
+        if !(start..=end).contains(&digest.start) {
+            continue;
+        }
+        match filter.judge(&digest, work) {
+            Ok(true) => digests.push(digest),
+            Ok(false) => {}
+            Err(ended) => return Answer::invalid(&ended.to_string()),
+        }
     }
-    let digests: Vec<_> = traces
-        .newest_first(None)
-        .map(Trace::digest)
-        .filter(|digest| (start..=end).contains(&digest.start))
-        .collect();
     let graph = Graph::of(digests.iter().map(AsRef::as_ref));
     Answer::ok(&json!({
         "StartTime": range.start_time,
@@ -259,26 +380,32 @@ pub(super) fn get_service_graph(traces: &Traces, body: &[u8]) -> Answer {
 }
 
 /// `POST /TraceGraph`.
-pub(super) fn get_trace_graph(traces: &Traces, body: &[u8]) -> Answer {
+pub(super) fn get_trace_graph(traces: &Snapshot, body: &[u8], work: &Work) -> Answer {
     let ids = match ids(body) {
         Ok(ids) => ids,
         Err(answer) => return answer,
     };
-    let digests: Vec<_> = distinct(ids.iter())
-        .into_iter()
-        .filter_map(|id| traces.get(id))
-        .map(Trace::digest)
-        .collect();
-    let graph = Graph::of(digests.iter().map(AsRef::as_ref));
-    Answer::ok(&json!({ "Services": services(&graph) }))
+    let found = distinct(ids.iter()).into_iter().filter_map(|id| traces.get(id));
+    match services_of(found, work) {
+        Ok(services) => Answer::ok(&json!({ "Services": services })),
+        Err(ended) => Answer::invalid(&ended.to_string()),
+    }
+}
+
+/// The nodes of the map of these traces.
+pub(super) fn services_of<'a>(
+    traces: impl Iterator<Item = &'a Trace>,
+    work: &Work,
+) -> Result<Vec<Value>, Ended> {
+    let digests: Vec<_> = traces.map(Trace::digest).collect();
+    work.spend(digests.iter().map(|digest| digest.size()).sum())?;
+    Ok(services(&Graph::of(digests.iter().map(AsRef::as_ref))))
 }
 
 fn services(graph: &Graph) -> Vec<Value> {
     let services = graph.nodes.iter().enumerate().map(|(at, node)| {
         let edges: Vec<Value> = graph
-            .edges
-            .iter()
-            .filter(|edge| edge.from == at)
+            .edges_of(at)
             .map(|edge| {
                 json!({
                     "ReferenceId": edge.to,
@@ -299,8 +426,10 @@ fn services(graph: &Graph) -> Vec<Value> {
             service["State"] = json!("unknown");
             return service;
         }
-        service["Root"] = json!(node.root);
-        service["State"] = json!("active");
+        if node.root {
+            service["Root"] = json!(true);
+        }
+        service["State"] = json!(if node.active { "active" } else { "unknown" });
         service["SummaryStatistics"] = statistics(&node.statistics);
         service["DurationHistogram"] = json!(histogram(&node.statistics));
         service["ResponseTimeHistogram"] = json!(histogram(&node.statistics));
@@ -332,19 +461,49 @@ fn histogram(statistics: &Statistics) -> Vec<Value> {
 
 impl Range {
     /// Both ends in seconds since 1970, inclusive.
-    fn times(&self) -> Result<(f64, f64), Answer> {
+    fn times(&self, max_hours: u32) -> Result<(f64, f64), Answer> {
         let (Some(start), Some(end)) = (self.start_time, self.end_time) else {
             return Err(Answer::invalid("StartTime and EndTime are required"));
         };
         if start > end {
             return Err(Answer::invalid("StartTime is after EndTime"));
         }
+        if end - start > f64::from(max_hours * 3_600) {
+            return Err(Answer::invalid(&format!(
+                "Time range cannot be longer than {max_hours} hours"
+            )));
+        }
         Ok((start, if end.fract() == 0.0 { end + 1.0 } else { end }))
+    }
+
+    /// Which share of the traces is asked for.
+    fn share(&self) -> Result<f64, Answer> {
+        let strategy = self
+            .sampling_strategy
+            .as_ref()
+            .filter(|_| self.sampling == Some(true));
+        let Some(strategy) = strategy else { return Ok(1.0) };
+        match (strategy.name.as_deref(), strategy.value) {
+            (None | Some("PartialScan"), _) | (Some("FixedRate"), None) => Ok(1.0),
+            (Some("FixedRate"), Some(share)) if (0.0..=1.0).contains(&share) => Ok(share),
+            (Some("FixedRate"), Some(_)) => Err(Answer::invalid("Value is not between 0 and 1")),
+            _ => Err(Answer::invalid("SamplingStrategy is PartialScan or FixedRate")),
+        }
     }
 }
 
+/// Whether a trace is in this share of all, by its id (FNV-1a), so that it is on every page or on none.
+fn is_in_share(id: &str, share: f64) -> bool {
+    let step = |hash: u32, byte: u8| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
+    share >= 1.0 || f64::from(id.bytes().fold(0x811c_9dc5, step)) < share * f64::from(u32::MAX)
+}
+
 fn ids(body: &[u8]) -> Result<Vec<String>, Answer> {
-    let Ids { trace_ids } = read(body)?;
+    let Ids {
+        trace_ids,
+        next_token,
+    } = read(body)?;
+    first_page(next_token.as_deref())?;
     let ids = trace_ids.ok_or_else(|| Answer::invalid("TraceIds is required"))?;
     if ids.len() > MAX_IDS {
         return Err(Answer::invalid(&format!(
@@ -353,10 +512,6 @@ fn ids(body: &[u8]) -> Result<Vec<String>, Answer> {
         )));
     }
     Ok(ids)
-}
-
-fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Answer> {
-    serde_json::from_slice(body).map_err(|error| Answer::malformed(&error.to_string()))
 }
 
 /// Whole microseconds, so that differences of times do not show the noise of binary fractions.

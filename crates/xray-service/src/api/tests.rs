@@ -63,7 +63,7 @@ fn a_summary_has_what_the_model_says() {
         json!({
             "TraceSummaries": [{
                 "Id": id(1), "StartTime": 100.25, "Duration": 0.5, "ResponseTime": 0.5,
-                "HasFault": false, "HasError": true, "HasThrottle": true, "IsPartial": false,
+                "HasFault": false, "HasError": false, "HasThrottle": false, "IsPartial": false,
                 "Http": {"HttpURL": "http://shop/", "HttpMethod": "GET", "HttpStatus": 200},
                 "Annotations": {
                     "tenant": [{"AnnotationValue": {"StringValue": "blue"},
@@ -178,7 +178,7 @@ fn what_cannot_be_asked_is_refused_with_its_reason() {
         (
             "/ServiceGraph",
             json!({"StartTime": 1, "EndTime": 2, "GroupName": "g"}),
-            "There are no groups here",
+            "There is no group \"g\"",
         ),
     ] {
         let answer = post(&mut service, path, &body);

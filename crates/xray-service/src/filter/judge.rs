@@ -3,6 +3,7 @@
 use super::{Expression, Field, Filter, Flag, Literal, Selector, Sign};
 use crate::digest::{Call, Digest, Part, ServiceKey};
 use crate::model::{Marks, Scalar};
+use crate::work::{Ended, Work};
 
 /// What an expression is about.
 #[derive(Clone, Copy)]
@@ -13,6 +14,15 @@ enum Scope<'a> {
 }
 
 impl Filter {
+    /// Whether the trace matches, and what it takes to find out is taken from the budget before.
+    ///
+    /// # Errors
+    /// When the budget is spent, or nobody waits.
+    pub fn judge(&self, digest: &Digest, work: &Work) -> Result<bool, Ended> {
+        work.spend(self.weight().saturating_mul(digest.size()))?;
+        Ok(self.matches(digest))
+    }
+
     /// Whether the trace matches.
     #[must_use]
     pub fn matches(&self, digest: &Digest) -> bool {
@@ -29,7 +39,10 @@ fn judge(expression: &Expression, scope: Scope<'_>) -> bool {
         Expression::Not(inner) => !judge(inner, scope),
         Expression::Flag(flag) => scope.flag(*flag),
         Expression::FlagIs(flag, wanted) => scope.flag(*flag) == *wanted,
-        Expression::HasAnnotation(key) => scope.annotations().any(|(own, _)| own == key),
+        // A Boolean that is false is as good as not there.
+        Expression::HasAnnotation(key) => scope
+            .annotations()
+            .any(|(own, value)| own == key && *value != Scalar::Bool(false)),
         Expression::Compare(field, sign, literal) => scope.compare(field, *sign, literal),
         Expression::Service(selector, inner) => {
             let digest = scope.digest();
@@ -54,7 +67,8 @@ fn judge(expression: &Expression, scope: Scope<'_>) -> bool {
 }
 
 impl Selector {
-    fn takes(&self, service: &ServiceKey) -> bool {
+    /// Whether it means this service.
+    pub(crate) fn takes(&self, service: &ServiceKey) -> bool {
         self.name.as_ref().is_none_or(|name| *name == service.name)
             && self.kind.as_ref().is_none_or(|kind| *kind == service.kind)
     }
@@ -67,9 +81,9 @@ impl<'a> Scope<'a> {
         }
     }
 
-    const fn marks(self) -> Marks {
+    fn marks(self) -> Marks {
         match self {
-            Self::Trace(digest) => digest.marks,
+            Self::Trace(digest) => digest.root_marks(),
             Self::Service(_, part) => part.marks,
             Self::Edge(_, call) => call.marks,
         }
@@ -83,7 +97,7 @@ impl<'a> Scope<'a> {
             Flag::Throttle => marks.throttle,
             Flag::Ok => marks.ok(),
             Flag::Partial => match self {
-                Self::Trace(digest) => !digest.whole,
+                Self::Trace(digest) => digest.in_progress,
                 Self::Service(_, part) => part.in_progress,
                 Self::Edge(_, call) => call.in_progress,
             },

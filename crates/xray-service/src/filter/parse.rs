@@ -1,10 +1,18 @@
 //! Reading: characters to tokens to an expression, by recursive descent.
 
-use super::{Expression, Field, Filter, FilterError, Flag, Literal, MAX_CHARS, MAX_DEPTH, Selector, Sign};
+use super::{
+    Expression, Field, Filter, FilterError, Flag, GroupFilters, GroupRef, Literal, MAX_CHARS, MAX_DEPTH,
+    MAX_TERMS, Selector, Sign,
+};
 
-/// Words of the documented language that are known, and known not to be supported.
-const UNSUPPORTED: [&str; 9] = [
+/// Words of the documented language that are known, and known not to be supported; by what is before their first dot.
+/// Groups are where nobody knows any.
+const UNSUPPORTED: [&str; 13] = [
     "group",
+    "groupname",
+    "grouparn",
+    "account",
+    "message",
     "json",
     "coverage",
     "rootcause",
@@ -21,6 +29,8 @@ enum Kind {
     Text(String),
     Number(f64),
     Sign(&'static str),
+    /// No token; whoever comes here says so. What is before it may be known not to be supported, which tells more.
+    Broken(FilterError),
     End,
 }
 
@@ -36,22 +46,43 @@ impl Filter {
     /// # Errors
     /// What was expected where.
     pub fn parse(text: &str) -> Result<Self, FilterError> {
-        let tokens = tokens(text)?;
-        if tokens.len() == 1 {
-            return Ok(Self { expression: None });
+        Self::parse_within(text, None)
+    }
+
+    /// Reads an expression that may speak of groups, whose filters take the place of their names.
+    ///
+    /// # Errors
+    /// As [`Filter::parse`]; and when there is no such group.
+    pub fn parse_with(text: &str, groups: &GroupFilters<'_>) -> Result<Self, FilterError> {
+        Self::parse_within(text, Some(groups))
+    }
+
+    fn parse_within(text: &str, groups: Option<&GroupFilters<'_>>) -> Result<Self, FilterError> {
+        let mut parser = Parser::new(text, groups)?;
+        if *parser.peek() == Kind::End {
+            return Ok(Self::everything());
         }
-        let mut parser = Parser {
-            tokens,
-            next: 0,
-            depth: 0,
-        };
         let expression = parser.any()?;
         match parser.peek() {
             Kind::End => Ok(Self {
                 expression: Some(expression),
+                terms: parser.terms,
             }),
             _ => Err(parser.expected("AND, OR or the end")),
         }
+    }
+}
+
+/// The selector of an entity alone: `id(name: "…", type: "…")` and nothing else.
+pub(super) fn lone_selector(text: &str) -> Result<Option<Selector>, FilterError> {
+    let mut parser = Parser::new(text, None)?;
+    if !parser.is_word("id") {
+        return Ok(None);
+    }
+    let selector = parser.selector()?;
+    match parser.peek() {
+        Kind::End => Ok(Some(selector)),
+        _ => Err(parser.expected("the end")),
     }
 }
 
@@ -67,47 +98,98 @@ fn tokens(text: &str) -> Result<Vec<Token>, FilterError> {
             position: MAX_CHARS,
         });
     }
-    let mut tokens = Vec::new();
+    let mut tokens: Vec<Token> = Vec::new();
     let mut at = 0;
     while at < chars.len() {
         let position = at;
-        let c = chars[at];
-        let kind = if c.is_whitespace() {
+        if chars[at].is_whitespace() {
             at += 1;
             continue;
-        } else if c == '"' || c == '\'' {
-            at += 1;
-            Kind::Text(string(&chars, &mut at, position)?)
-        } else if starts_number(&chars, at) {
-            number(&chars, &mut at, position)?
-        } else if c.is_alphabetic() || c == '_' {
-            let more = |c: &char| c.is_alphanumeric() || matches!(c, '_' | '.' | '-');
-            while chars.get(at).is_some_and(more) {
-                at += 1;
-            }
-            Kind::Word(chars[position..at].iter().collect())
-        } else {
-            let starts = |sign: &&&str| {
-                sign.chars()
-                    .enumerate()
-                    .all(|(n, c)| chars.get(at + n) == Some(&c))
-            };
-            let Some(sign) = SIGNS.iter().find(starts) else {
-                return Err(FilterError {
-                    message: format!("unexpected character {c:?}"),
+        }
+        match token(&chars, &mut at, &tokens) {
+            Ok(kind) => tokens.push(Token { kind, position }),
+            Err(error) => {
+                let position = error.position;
+                tokens.push(Token {
+                    kind: Kind::Broken(error),
                     position,
                 });
-            };
-            at += sign.len();
-            Kind::Sign(sign)
-        };
-        tokens.push(Token { kind, position });
+                return Ok(tokens);
+            }
+        }
     }
     tokens.push(Token {
         kind: Kind::End,
         position: chars.len(),
     });
     Ok(tokens)
+}
+
+/// The token that begins at `at`, after those before it.
+fn token(chars: &[char], at: &mut usize, before: &[Token]) -> Result<Kind, FilterError> {
+    let position = *at;
+    let c = chars[position];
+    if c == '"' || c == '\'' {
+        *at += 1;
+        Ok(Kind::Text(string(chars, at, position)?))
+    } else if starts_number(chars, position) {
+        number(chars, at, position)
+    } else if c.is_alphabetic() || c == '_' {
+        *at += if opens_key(before) {
+            key_length(&chars[position..])
+        } else {
+            word_length(&chars[position..])
+        };
+        Ok(Kind::Word(chars[position..*at].iter().collect()))
+    } else {
+        let starts = |sign: &&&str| {
+            sign.chars()
+                .enumerate()
+                .all(|(n, c)| chars.get(position + n) == Some(&c))
+        };
+        let sign = SIGNS.iter().find(starts).ok_or_else(|| FilterError {
+            message: format!("unexpected character {c:?}"),
+            position,
+        })?;
+        *at += sign.len();
+        Ok(Kind::Sign(sign))
+    }
+}
+
+/// Whether the next token is the key in `annotation[`.
+fn opens_key(before: &[Token]) -> bool {
+    let [.., word, bracket] = before else { return false };
+    bracket.kind == Kind::Sign("[")
+        && matches!(&word.kind, Kind::Word(word) if word.eq_ignore_ascii_case("annotation"))
+}
+
+/// A key in brackets goes on until they close, whatever is in it.
+fn key_length(chars: &[char]) -> usize {
+    let ends = |c: &char| *c == ']' || c.is_whitespace();
+    chars.iter().position(ends).unwrap_or(chars.len())
+}
+
+/// A word goes on while it has letters, numbers, `_`, `.` and `-`; the key of an annotation also over a colon that
+/// more of it follows, as in `annotation.aws:api_stage`.
+fn word_length(chars: &[char]) -> usize {
+    const ANNOTATION: &str = "annotation.";
+    let is_annotation = chars.len() > ANNOTATION.len()
+        && ANNOTATION
+            .chars()
+            .zip(chars)
+            .all(|(wanted, own)| own.eq_ignore_ascii_case(&wanted));
+    let is_part = |c: &char| c.is_alphanumeric() || matches!(c, '_' | '.' | '-');
+    let mut length = 0;
+    loop {
+        let goes_on = chars.get(length).is_some_and(is_part)
+            || (is_annotation
+                && chars.get(length) == Some(&':')
+                && chars.get(length + 1).is_some_and(is_part));
+        if !goes_on {
+            return length;
+        }
+        length += 1;
+    }
 }
 
 fn string(chars: &[char], at: &mut usize, position: usize) -> Result<String, FilterError> {
@@ -160,13 +242,28 @@ fn number(chars: &[char], at: &mut usize, position: usize) -> Result<Kind, Filte
     }
 }
 
-struct Parser {
+struct Parser<'a> {
     tokens: Vec<Token>,
     next: usize,
     depth: usize,
+    terms: usize,
+    groups: Option<&'a GroupFilters<'a>>,
+    /// In those of `service()` or `edge()`.
+    in_braces: bool,
 }
 
-impl Parser {
+impl<'a> Parser<'a> {
+    fn new(text: &str, groups: Option<&'a GroupFilters<'a>>) -> Result<Self, FilterError> {
+        Ok(Self {
+            tokens: tokens(text)?,
+            next: 0,
+            depth: 0,
+            terms: 0,
+            groups,
+            in_braces: false,
+        })
+    }
+
     fn token(&self) -> &Token {
         // The last one is the end, and nobody steps over it.
         &self.tokens[self.next.min(self.tokens.len() - 1)]
@@ -178,6 +275,7 @@ impl Parser {
 
     fn expected(&self, what: &str) -> FilterError {
         let found = match self.peek() {
+            Kind::Broken(error) => return error.clone(),
             Kind::End => "the end".to_owned(),
             Kind::Word(word) => word.clone(),
             Kind::Text(text) => format!("{text:?}"),
@@ -230,11 +328,31 @@ impl Parser {
 
     fn all(&mut self) -> Result<Expression, FilterError> {
         let mut each = vec![self.not()?];
-        while self.is_word("and") {
-            self.next += 1;
+        // The guide also writes expressions next to each other: `ok !partial duration <3`.
+        while self.is_word("and") || self.starts_expression() {
+            if self.is_word("and") {
+                self.next += 1;
+            }
             each.push(self.not()?);
         }
         Ok(one_or(each, Expression::All))
+    }
+
+    fn starts_expression(&self) -> bool {
+        self.is_sign("!")
+            || self.is_sign("(")
+            || (matches!(self.peek(), Kind::Word(_)) && !self.is_word("or"))
+    }
+
+    /// Counts what the judge has to look at.
+    fn add_terms(&mut self, terms: usize) -> Result<(), FilterError> {
+        self.terms += terms;
+        if self.terms > MAX_TERMS {
+            return Err(self.error(&format!(
+                "more than {MAX_TERMS} conditions, those of groups included"
+            )));
+        }
+        Ok(())
     }
 
     fn not(&mut self) -> Result<Expression, FilterError> {
@@ -261,8 +379,23 @@ impl Parser {
         let Kind::Word(word) = self.peek().clone() else {
             return Err(self.expected("a keyword"));
         };
+        self.add_terms(1)?;
         let lower = word.to_ascii_lowercase();
         match lower.as_str() {
+            // It would mean any service of the trace again, not one of the service that is meant: nobody wants that, and
+            // it would be judged once for each, at each level.
+            "service" | "edge" if self.in_braces => {
+                return Err(self.error(&format!(
+                    "{lower}() cannot stand in the braces of service() or edge()"
+                )));
+            }
+            "group.name" | "groupname" | "group.arn" | "grouparn" => {
+                let Some(groups) = self.groups else {
+                    return Err(self.unknown(&word));
+                };
+                self.next += 1;
+                return self.group(groups, lower.ends_with("name"));
+            }
             "service" => {
                 self.next += 1;
                 self.take_sign("(")?;
@@ -298,6 +431,40 @@ impl Parser {
         };
         self.next += 1;
         self.comparison(field)
+    }
+
+    /// `= "NAME"` or `!= "NAME"` after a word for a group: the filter of the group itself.
+    fn group(&mut self, groups: &GroupFilters<'_>, by_name: bool) -> Result<Expression, FilterError> {
+        let is_negated = self.is_sign("!=");
+        if !is_negated && !self.is_sign("=") {
+            return Err(self.expected("= or !="));
+        }
+        self.next += 1;
+        let Kind::Text(named) = self.peek() else {
+            return Err(self.expected("a string in quotes"));
+        };
+        let reference = if by_name {
+            GroupRef::Name(named)
+        } else {
+            GroupRef::Arn(named)
+        };
+        let Some(filter) = groups(reference) else {
+            return Err(self.error(&format!("there is no group {named:?}")));
+        };
+        if self.in_braces && filter.asks_for_entities() {
+            return Err(self.error(
+                "this group's filter has service() or edge(), which cannot stand in the braces of either",
+            ));
+        }
+        self.add_terms(filter.terms)?;
+        self.next += 1;
+        // All of nothing is true.
+        let expression = filter.expression.unwrap_or(Expression::All(Vec::new()));
+        Ok(if is_negated {
+            Expression::Not(Box::new(expression))
+        } else {
+            expression
+        })
     }
 
     fn unknown(&self, word: &str) -> FilterError {
@@ -354,9 +521,20 @@ impl Parser {
             _ => None,
         };
         let Some(sign) = sign else {
+            // Alone a keyword asks whether it is set, and every text that is there contains the empty one.
             return match field {
                 Field::Annotation(key) => Ok(Expression::HasAnnotation(key)),
-                _ => Err(self.expected("an operator")),
+                Field::ResponseTime | Field::Duration => Err(self.expected("an operator")),
+                Field::HttpStatus => Ok(Expression::Compare(
+                    field,
+                    Sign::Greater,
+                    Literal::Number(f64::NEG_INFINITY),
+                )),
+                _ => Ok(Expression::Compare(
+                    field,
+                    Sign::Contains,
+                    Literal::Text(String::new()),
+                )),
             };
         };
         self.next += 1;
@@ -428,7 +606,9 @@ impl Parser {
             return Ok(None);
         }
         self.next += 1;
+        self.in_braces = true;
         let inner = self.any()?;
+        self.in_braces = false;
         self.take_sign("}")?;
         Ok(Some(Box::new(inner)))
     }
@@ -469,7 +649,7 @@ fn field(word: &str) -> Option<Field> {
         "user" => Field::User,
         "instance.id" | "instanceid" => Field::InstanceId,
         "availabilityzone" => Field::AvailabilityZone,
-        "resourcearn" => Field::ResourceArn,
+        "resource.arn" | "resourcearn" => Field::ResourceArn,
         _ => return None,
     })
 }

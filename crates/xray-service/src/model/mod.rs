@@ -6,7 +6,10 @@
 use std::collections::HashMap;
 
 use serde_json::{Map, Value};
+use xray_document::clock::{self, Unit};
 use xray_document::fields::{array, number, object, text};
+
+pub use self::resource::Resource;
 
 /// The most exceptions of one entity that are kept; SDKs send a handful.
 const MAX_EXCEPTIONS: usize = 16;
@@ -143,9 +146,16 @@ pub struct Entity {
     pub detail: String,
     /// `cause.exceptions`.
     pub exceptions: Vec<Exception>,
-    parent_id: Option<String>,
+    /// `inferred`: a segment that X-Ray made of its caller's subsegment, in a trace that was read from it.
+    pub inferred: bool,
+    /// What `aws` says was used.
+    pub resource: Option<Resource>,
+    /// As sent, or the entity it is nested in.
+    pub(crate) parent_id: Option<String>,
     known_start: Option<f64>,
     known_end: Option<f64>,
+    /// The unit of `start_time`, where it is not seconds.
+    unit: Option<Unit>,
 }
 
 /// A trace.
@@ -161,6 +171,8 @@ pub struct Tree {
     pub start: f64,
     /// The latest end.
     pub end: f64,
+    /// The unit of the times of some entity that are no seconds.
+    pub unit: Option<Unit>,
 }
 
 impl Tree {
@@ -177,6 +189,7 @@ impl Tree {
             entities: choose(found),
             ..Self::default()
         };
+        tree.unit = tree.entities.iter().filter_map(|entity| entity.unit).max();
         tree.attach();
         tree.settle_times();
         tree.sort();
@@ -206,19 +219,6 @@ impl Tree {
         order
     }
 
-    /// The segment that an entity is in: itself, or the nearest above; the topmost where there is no segment.
-    #[must_use]
-    pub fn segment_of(&self, at: usize) -> usize {
-        let mut at = at;
-        while self.entities[at].kind == Kind::Subsegment {
-            let Some(parent) = self.entities[at].parent else {
-                break;
-            };
-            at = parent;
-        }
-        at
-    }
-
     /// Whether every named parent is there and nothing is in progress.
     #[must_use]
     pub fn is_whole(&self) -> bool {
@@ -236,34 +236,21 @@ impl Tree {
             .filter(|(_, entity)| !entity.id.is_empty())
             .map(|(at, entity)| (entity.id.clone(), at))
             .collect();
-        for at in 0..self.entities.len() {
-            let Some(parent_id) = &self.entities[at].parent_id else {
-                continue;
-            };
-            match by_id.get(parent_id).copied() {
-                None => self.entities[at].orphan = true,
-                Some(parent) if self.is_above(at, parent) => {}
-                Some(parent) => {
-                    self.entities[at].parent = Some(parent);
-                    self.entities[parent].children.push(at);
-                }
+        let mut parents: Vec<Option<usize>> = vec![None; self.entities.len()];
+        for (parent, entity) in parents.iter_mut().zip(&mut self.entities) {
+            if let Some(parent_id) = &entity.parent_id {
+                *parent = by_id.get(parent_id).copied();
+                entity.orphan = parent.is_none();
             }
         }
-        self.roots = (0..self.entities.len())
-            .filter(|&at| self.entities[at].parent.is_none())
-            .collect();
-    }
-
-    /// Whether attaching `at` under `parent` would close a circle.
-    fn is_above(&self, at: usize, parent: usize) -> bool {
-        let mut above = Some(parent);
-        while let Some(one) = above {
-            if one == at {
-                return true;
+        open_circles(&mut parents);
+        for (at, parent) in parents.into_iter().enumerate() {
+            self.entities[at].parent = parent;
+            match parent {
+                Some(parent) => self.entities[parent].children.push(at),
+                None => self.roots.push(at),
             }
-            above = self.entities[one].parent;
         }
-        false
     }
 
     fn settle_times(&mut self) {
@@ -305,6 +292,33 @@ impl Tree {
     }
 }
 
+/// Makes a forest of what names its parents: whoever comes last in a circle has no parent. Takes time with their number,
+/// however long the ways up are.
+pub(crate) fn open_circles(parents: &mut [Option<usize>]) {
+    // On which way up somebody was met first; 0: not yet.
+    let mut met = vec![0_usize; parents.len()];
+    for start in 0..parents.len() {
+        let way = start + 1;
+        let mut at = start;
+        while met[at] == 0 {
+            met[at] = way;
+            match parents[at] {
+                Some(parent) => at = parent,
+                None => break,
+            }
+        }
+        if met[at] == way && parents[at].is_some() {
+            // This way has come back to itself: `at` is in a circle, which is gone around once.
+            let (mut last, mut next) = (at, parents[at]);
+            while let Some(one) = next.filter(|one| *one != at) {
+                last = last.max(one);
+                next = parents[one];
+            }
+            parents[last] = None;
+        }
+    }
+}
+
 /// Every entity of a document. The JSON parser's bound of 128 levels bounds the recursion.
 fn collect(data: &Map<String, Value>, parent: Option<&str>, found: &mut Vec<Entity>) {
     let entity = entity(data, parent);
@@ -324,23 +338,27 @@ fn collect(data: &Map<String, Value>, parent: Option<&str>, found: &mut Vec<Enti
 }
 
 /// One entity for each id: a complete copy before one in progress, a later one before an earlier one.
-fn choose(found: Vec<Entity>) -> Vec<Entity> {
+fn choose(mut found: Vec<Entity>) -> Vec<Entity> {
     let mut places: HashMap<String, usize> = HashMap::new();
-    let mut chosen: Vec<Entity> = Vec::with_capacity(found.len());
-    for entity in found {
-        match places.get(&entity.id) {
-            Some(&place) if !entity.id.is_empty() => {
-                if !entity.in_progress || chosen[place].in_progress {
-                    chosen[place] = entity;
+    let mut kept = 0;
+    for at in 0..found.len() {
+        let place = match places.get(&found[at].id) {
+            Some(&place) if !found[at].id.is_empty() => {
+                if found[at].in_progress && !found[place].in_progress {
+                    continue;
                 }
+                place
             }
             _ => {
-                places.insert(entity.id.clone(), chosen.len());
-                chosen.push(entity);
+                places.insert(found[at].id.clone(), kept);
+                kept += 1;
+                kept - 1
             }
-        }
+        };
+        found.swap(place, at);
     }
-    chosen
+    found.truncate(kept);
+    found
 }
 
 fn entity(data: &Map<String, Value>, nested_in: Option<&str>) -> Entity {
@@ -359,7 +377,7 @@ fn entity(data: &Map<String, Value>, nested_in: Option<&str>) -> Entity {
         status: number(response.get("status")).map(|status| status as i64),
     };
     let cause = object(data.get("cause"));
-    let known_end = number(data.get("end_time"));
+    let (sent_start, known_end) = (number(data.get("start_time")), number(data.get("end_time")));
     Entity {
         id: text(data.get("id")).unwrap_or_default(),
         kind: if is_subsegment {
@@ -402,11 +420,14 @@ fn entity(data: &Map<String, Value>, nested_in: Option<&str>) -> Entity {
                 message: text(exception.get("message")),
             })
             .collect(),
+        inferred: flag("inferred"),
+        resource: Resource::of(aws),
         parent_id: nested_in
             .map(str::to_owned)
             .or_else(|| text(data.get("parent_id"))),
-        known_start: number(data.get("start_time")),
-        known_end,
+        known_start: sent_start.map(clock::seconds),
+        known_end: known_end.map(clock::seconds),
+        unit: sent_start.and_then(Unit::of),
     }
 }
 
@@ -448,5 +469,6 @@ fn scalar(value: &Value) -> Option<Scalar> {
     }
 }
 
+mod resource;
 #[cfg(test)]
 mod tests;

@@ -109,7 +109,7 @@ fn the_digest_names_services_calls_and_marks() {
         calls,
         [
             ("Clients~client".to_owned(), "shop~".to_owned(), true),
-            ("shop~".to_owned(), "DynamoDB~AWS::DynamoDB".to_owned(), false),
+            ("shop~".to_owned(), "carts~AWS::DynamoDB::Table".to_owned(), false),
             ("shop~".to_owned(), "pay~AWS::ECS::Container".to_owned(), true),
         ]
     );
@@ -121,12 +121,43 @@ fn the_digest_names_services_calls_and_marks() {
 fn merged_segments_hold_what_was_sent_apart_and_the_rest_is_verbatim() {
     let documents = shop();
     let texts: Vec<&str> = documents.iter().map(String::as_str).collect();
-    let merged = merged(&texts);
+    let merged = merged(&texts).segments;
     let ids: Vec<&str> = merged.iter().map(|(id, _)| id.as_str()).collect();
     assert_eq!(ids, ["0000000000000001", "0000000000000004"]);
     let shop: Value = serde_json::from_str(&merged[0].1).unwrap();
     assert_eq!(shop["subsegments"][0]["subsegments"][0]["name"], json!("render"));
     assert_eq!(merged[1].1, documents[1], "nothing was put into it");
+}
+
+#[test]
+fn the_last_of_a_circle_is_where_it_is_opened() {
+    let mut parents = [Some(1), Some(2), Some(0), Some(1), None, Some(5), Some(3)];
+    open_circles(&mut parents);
+    assert_eq!(parents, [Some(1), Some(2), None, Some(1), None, None, Some(3)]);
+}
+
+/// Walking up from each of them took time with the square of their number.
+#[test]
+fn a_chain_of_any_length_is_a_tree() {
+    let one = |id: usize| {
+        json!({"id": format!("{id:016x}"), "parent_id": format!("{:016x}", id + 1), "name": "n", "type": "subsegment",
+            "start_time": 1, "end_time": 2, "namespace": "remote"})
+        .to_string()
+    };
+    let documents: Vec<String> = (0..20_000).map(one).collect();
+    let tree = tree(&documents);
+    let order = tree.preorder();
+    assert_eq!(order.last().map(|(at, depth)| (*at, *depth)), Some((0, 19_999)));
+    assert_eq!(Digest::of("t", &tree).segments, 20_000);
+}
+
+#[test]
+fn times_in_other_units_are_read_as_what_they_are() {
+    let document = json!({"id": "1", "name": "n", "start_time": 1_795_227_595_500_u64, "end_time": 1_795_227_596_500_u64});
+    let digest = Digest::of("t", &tree(&[document.to_string()]));
+    assert_eq!((digest.start, digest.duration()), (1_795_227_595.5, 1.0));
+    assert_eq!(digest.unit, Some(Unit::Milliseconds));
+    assert_eq!(Digest::of("t", &tree(&shop())).unit, None);
 }
 
 #[test]

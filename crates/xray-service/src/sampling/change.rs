@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{DEFAULT, Record, Sampling, SamplingError, SamplingRule, arn};
+use super::{DEFAULT, Record, Sampling, SamplingError, SamplingRateBoost, SamplingRule, arn};
 
 /// The most rules besides the default one, by the service's quotas.
 const MAX_RULES: usize = 25;
@@ -45,7 +45,7 @@ struct RuleUpdate {
     #[serde(rename = "URLPath")]
     url_path: Option<String>,
     attributes: Option<BTreeMap<String, String>>,
-    sampling_rate_boost: Option<Value>,
+    sampling_rate_boost: Option<SamplingRateBoost>,
 }
 
 #[derive(Deserialize)]
@@ -185,6 +185,7 @@ impl Sampling {
             return Err(invalid("The default rule can't be deleted"));
         }
         let record = self.rules.remove(place);
+        self.reported.remove(&record.rule.rule_name);
         self.changed(now);
         Ok(json!({ "SamplingRuleRecord": record.answer() }))
     }

@@ -1,16 +1,94 @@
-//! Sampling rules in a file, in the API's JSON.
+//! Sampling rules in a file: in the API's JSON, or as the SDKs read them (`version`, `rules`, `default`).
 
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
 use serde_json::Value;
 
-use super::SamplingRule;
+use super::{DEFAULT, SamplingRule};
+
+/// An SDK's local rules, as its guide describes them. Versions 1 and 2 differ in the name of one matcher: version 1
+/// calls `service_name` what version 2 calls `host`, and means the host in both.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LocalRules {
+    version: Value,
+    #[serde(default)]
+    rules: Vec<Value>,
+    default: Value,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LocalRule {
+    #[serde(default, rename = "description")]
+    _description: Option<String>,
+    #[serde(default)]
+    service_name: Option<String>,
+    #[serde(default)]
+    host: Option<String>,
+    #[serde(default)]
+    http_method: Option<String>,
+    #[serde(default)]
+    url_path: Option<String>,
+    fixed_target: u32,
+    rate: f64,
+}
+
+impl LocalRule {
+    fn rule(self, name: &str, priority: u32, version: u64) -> Result<SamplingRule, String> {
+        let host = match (version, self.host, self.service_name) {
+            (1, None, host) | (2, host, None) => host,
+            (1, ..) => return Err("version 1 has service_name, and no host".to_owned()),
+            _ => return Err("version 2 has host, and no service_name".to_owned()),
+        };
+        let any = |matcher: Option<String>| matcher.unwrap_or_else(|| "*".to_owned());
+        let rule = SamplingRule {
+            host: any(host),
+            http_method: any(self.http_method),
+            url_path: any(self.url_path),
+            attributes: BTreeMap::new(),
+            ..SamplingRule::new(name, priority, self.fixed_target, self.rate)
+        };
+        match rule.broken_limit() {
+            Some(broken) => Err(broken),
+            None => Ok(rule),
+        }
+    }
+}
+
+/// The rules of an SDK's local file, named `local-1` and so on in their order, and its default as `Default`.
+fn local_rules(value: Value) -> Result<Vec<SamplingRule>, String> {
+    let local: LocalRules = serde_json::from_value(value).map_err(|error| error.to_string())?;
+    let version = local.version.as_u64().filter(|version| [1, 2].contains(version));
+    let version = version.ok_or_else(|| format!("version {} is neither 1 nor 2", local.version))?;
+    let mut rules = Vec::with_capacity(local.rules.len() + 1);
+    for (priority, entry) in (1..).zip(local.rules) {
+        let rule = serde_json::from_value::<LocalRule>(entry)
+            .map_err(|error| error.to_string())
+            .and_then(|rule| rule.rule(&format!("local-{priority}"), priority, version))
+            .map_err(|reason| format!("rule {priority}: {reason}"))?;
+        rules.push(rule);
+    }
+    let default = serde_json::from_value::<LocalRule>(local.default)
+        .map_err(|error| error.to_string())
+        .and_then(|rule| rule.rule(DEFAULT, 10_000, version))
+        .map_err(|reason| format!("default: {reason}"))?;
+    rules.push(default);
+    Ok(rules)
+}
 
 /// The rules of a file: a list of rules, one rule, or an answer of GetSamplingRules (`aws xray get-sampling-rules >
-/// rules.json`), with the rules in `SamplingRuleRecords` or `SamplingRules`, each plain or in `SamplingRule`.
+/// rules.json`), with the rules in `SamplingRuleRecords` or `SamplingRules`, each plain or in `SamplingRule`; or an
+/// SDK's local rules.
 ///
 /// # Errors
 /// What is wrong, naming the rule by its place, counted from 1.
 pub fn rules_of_file(text: &str) -> Result<Vec<SamplingRule>, String> {
     let value: Value = serde_json::from_str(text).map_err(|error| format!("it is not JSON: {error}"))?;
+    if value.get("version").is_some() && value.get("default").is_some() {
+        return local_rules(value);
+    }
     let entries = match value {
         Value::Array(entries) => entries,
         Value::Object(mut object) => {
@@ -70,6 +148,51 @@ mod tests {
         );
         assert_eq!(names(&answer), ["a"]);
         assert_eq!(names("[]"), Vec::<String>::new());
+    }
+
+    /// The example of the guide, in both versions.
+    fn local(version: u32, matcher: &str) -> String {
+        format!(
+            r#"{{"version": {version}, "rules": [{{"description": "Player moves.", "{matcher}": "*", "http_method": "*",
+                "url_path": "/api/move/*", "fixed_target": 0, "rate": 0.05}}],
+                "default": {{"fixed_target": 1, "rate": 0.1}}}}"#
+        )
+    }
+
+    #[test]
+    fn the_local_rules_of_sdks_are_read_in_both_versions() {
+        for text in [local(1, "service_name"), local(2, "host")] {
+            let rules = rules_of_file(&text).unwrap();
+            let mut moves = SamplingRule::new("local-1", 1, 0, 0.05);
+            moves.url_path = "/api/move/*".to_owned();
+            assert_eq!(rules, [moves, SamplingRule::new("Default", 10_000, 1, 0.1)]);
+        }
+        let plain = r#"{"version":2,"default":{"fixed_target":1,"rate":1}}"#;
+        assert_eq!(names(plain), ["Default"]);
+    }
+
+    #[test]
+    fn what_is_wrong_with_local_rules_is_named() {
+        for (text, message) in [
+            (local(3, "host"), "version 3 is neither 1 nor 2"),
+            (
+                local(1, "host"),
+                "rule 1: version 1 has service_name, and no host",
+            ),
+            (
+                local(2, "service_name"),
+                "rule 1: version 2 has host, and no service_name",
+            ),
+            (
+                local(2, "host").replace("0.1}", "7}"),
+                "default: FixedRate 7 is not between 0 and 1",
+            ),
+        ] {
+            assert_eq!(rules_of_file(&text).unwrap_err(), message);
+        }
+        let without_rate = local(2, "host").replace(", \"rate\": 0.05", "");
+        let error = rules_of_file(&without_rate).unwrap_err();
+        assert!(error.starts_with("rule 1: missing field `rate`"), "{error}");
     }
 
     #[test]

@@ -15,6 +15,8 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::request::ARN;
+
 /// What clients are told as the time between reports; 10 s is what the SDKs use anyhow.
 const INTERVAL: Duration = Duration::from_secs(10);
 
@@ -78,7 +80,17 @@ pub struct SamplingRule {
     pub attributes: BTreeMap<String, String>,
     /// Passed on as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sampling_rate_boost: Option<Value>,
+    pub sampling_rate_boost: Option<SamplingRateBoost>,
+}
+
+/// By how much a rule's rate may rise on its own, by the model.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct SamplingRateBoost {
+    /// 0 to 1.
+    pub max_rate: f64,
+    /// Minutes until it may rise again.
+    pub cooldown_window_minutes: u32,
 }
 
 fn any() -> String {
@@ -114,7 +126,19 @@ impl SamplingRule {
     /// AWS's default rule: one request a second and 5 % of the rest.
     #[must_use]
     pub fn default_rule() -> Self {
-        Self::new("Default", 10_000, 1, 0.05)
+        Self::new(DEFAULT, 10_000, 1, 0.05)
+    }
+
+    /// A default rule that samples every request, for whoever wants to see each.
+    #[must_use]
+    pub fn default_of_all() -> Self {
+        Self::new(DEFAULT, 10_000, 1, 1.0)
+    }
+
+    /// Whether it is the rule for what no other matches.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        self.rule_name == DEFAULT
     }
 }
 
@@ -125,6 +149,10 @@ pub(super) struct Sampling {
     modified_at: SystemTime,
     clients: BTreeMap<(String, String), SystemTime>,
     summaries: VecDeque<Summary>,
+    /// By rule: of the rules that there are, and of no others.
+    reported: BTreeMap<String, Reported>,
+    /// Reports that were taken.
+    reports: u64,
 }
 
 /// A rule and its times.
@@ -165,23 +193,78 @@ struct Summary {
     sampled: u64,
 }
 
+/// What SDKs have reported about one rule since the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Reported {
+    /// Requests that the rule matched.
+    pub requests: u64,
+    /// Those of them that were traced.
+    pub sampled: u64,
+}
+
+/// The statistics documents are looked at one by one, so that an odd one costs itself alone.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct TargetsRequest {
-    sampling_statistics_documents: Vec<Statistics>,
+    sampling_statistics_documents: Vec<Value>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
+/// One statistics document.
 struct Statistics {
     rule_name: String,
-    #[serde(rename = "ClientID")]
     client_id: String,
     timestamp: f64,
     request_count: u64,
     sampled_count: u64,
-    #[serde(default)]
-    borrow_count: Option<u64>,
+    borrow_count: u64,
+}
+
+impl Statistics {
+    /// Fields that nobody knows are left out, and a whole number may be written `3.0`. A time that is no number of
+    /// seconds (some samplers write a text) becomes `now`: nothing depends on it.
+    ///
+    /// # Errors
+    /// The field that is missing or odd, in words.
+    fn of(document: &Value, now: SystemTime) -> Result<Self, String> {
+        let text = |name: &str| {
+            let value = document.get(name).and_then(Value::as_str);
+            value
+                .map(str::to_owned)
+                .ok_or_else(|| format!("{name} is missing or no string"))
+        };
+        let client_id = text("ClientID")?;
+        let chars = client_id.chars().count();
+        if chars != CLIENT_ID_CHARS {
+            return Err(format!("ClientID has {chars} characters, not {CLIENT_ID_CHARS}"));
+        }
+        Ok(Self {
+            rule_name: text("RuleName")?,
+            client_id,
+            timestamp: document
+                .get("Timestamp")
+                .and_then(Value::as_f64)
+                .unwrap_or_else(|| epoch_seconds(now)),
+            request_count: count(document, "RequestCount")?
+                .ok_or_else(|| "RequestCount is missing".to_owned())?,
+            sampled_count: count(document, "SampledCount")?
+                .ok_or_else(|| "SampledCount is missing".to_owned())?,
+            borrow_count: count(document, "BorrowCount")?.unwrap_or_default(),
+        })
+    }
+}
+
+/// A count up to 2^31 - 1, the most that the model's integers hold.
+fn count(document: &Value, name: &str) -> Result<Option<u64>, String> {
+    let value = match document.get(name) {
+        None | Some(Value::Null) => return Ok(None),
+        Some(value) => value,
+    };
+    match value.as_f64() {
+        Some(number) if number.fract() == 0.0 && (0.0..=f64::from(i32::MAX)).contains(&number) => {
+            Ok(Some(number as u64))
+        }
+        _ => Err(format!("{name} is no count")),
+    }
 }
 
 /// Why a sampling call is refused; both are 400.
@@ -204,7 +287,27 @@ impl Sampling {
             modified_at: SystemTime::UNIX_EPOCH,
             clients: BTreeMap::new(),
             summaries: VecDeque::new(),
+            reported: BTreeMap::new(),
+            reports: 0,
         }
+    }
+
+    /// What SDKs have reported since the start, by rule.
+    pub(super) fn reported(&self) -> &BTreeMap<String, Reported> {
+        &self.reported
+    }
+
+    /// How many reports were taken, for whoever looks whether there are new ones.
+    pub(super) const fn reports(&self) -> u64 {
+        self.reports
+    }
+
+    /// Whether there is a rule with this ARN.
+    pub(super) fn has_arn(&self, wanted: &str) -> bool {
+        self.rules.iter().any(|record| {
+            let own = record.rule.rule_arn.as_deref();
+            own.map_or_else(|| arn(&record.rule.rule_name) == wanted, |own| own == wanted)
+        })
     }
 
     /// Replaces the rules. The default rule is added unless there is a rule named `Default`: AWS always has one.
@@ -216,6 +319,7 @@ impl Sampling {
         }
         self.modified_at = now;
         self.clients.clear();
+        self.reported.clear();
     }
 
     /// The answer of `GetSamplingRules`: all rules in one page.
@@ -235,25 +339,23 @@ impl Sampling {
                 reported.len()
             )));
         }
-        if let Some(bad) = reported
-            .iter()
-            .find(|statistics| statistics.client_id.chars().count() != CLIENT_ID_CHARS)
-        {
-            return Err(SamplingError::Invalid(format!(
-                "a ClientID has {} characters, not {CLIENT_ID_CHARS}",
-                bad.client_id.chars().count()
-            )));
-        }
         let (mut targets, mut unprocessed) = (Vec::new(), Vec::new());
-        for statistics in reported {
-            if let Some(target) = self.target(&statistics, now) {
-                targets.push(target);
+        for document in &reported {
+            let target = Statistics::of(document, now).and_then(|statistics| {
+                let target = self.target(&statistics, now);
+                let target = target.ok_or_else(|| "Unknown rule".to_owned())?;
                 self.remember(statistics);
-            } else {
-                // That an unknown rule is answered like this is believed; code and text are not published.
-                unprocessed.push(json!({
-                    "RuleName": statistics.rule_name, "ErrorCode": "400", "Message": "Unknown rule"
-                }));
+                Ok(target)
+            });
+            match target {
+                Ok(target) => targets.push(target),
+                // That it is answered like this is believed; code and texts are not published.
+                Err(message) => {
+                    let rule = document.get("RuleName").and_then(Value::as_str);
+                    unprocessed.push(json!({
+                        "RuleName": rule.unwrap_or_default(), "ErrorCode": "400", "Message": message
+                    }));
+                }
             }
         }
         Ok(json!({
@@ -329,6 +431,11 @@ impl Sampling {
     }
 
     fn remember(&mut self, statistics: Statistics) {
+        self.reports += 1;
+        let reported = self.reported.entry(statistics.rule_name.clone()).or_default();
+        reported.requests += statistics.request_count;
+        // Nobody traces more than comes; a report that says so would make the difference meaningless.
+        reported.sampled += statistics.sampled_count.min(statistics.request_count);
         if self.summaries.len() == MAX_SUMMARIES {
             self.summaries.pop_front();
         }
@@ -336,14 +443,14 @@ impl Sampling {
             rule_name: statistics.rule_name,
             timestamp: statistics.timestamp,
             requests: statistics.request_count,
-            borrowed: statistics.borrow_count.unwrap_or_default(),
+            borrowed: statistics.borrow_count,
             sampled: statistics.sampled_count,
         });
     }
 }
 
 fn arn(rule_name: &str) -> String {
-    format!("arn:aws:xray:us-east-1:000000000000:sampling-rule/{rule_name}")
+    format!("{ARN}:sampling-rule/{rule_name}")
 }
 
 /// Times are numbers of seconds since 1970 in the API, never strings; whole ones, as in AWS's examples.
@@ -497,16 +604,88 @@ mod tests {
         let documents = |n: usize| json!({"SamplingStatisticsDocuments": vec![report("home", 'a'); n]});
         assert!(ask(documents(25)).is_ok());
         assert!(matches!(ask(documents(26)), Err(SamplingError::Invalid(text)) if text.contains("26")));
-        let mut short = documents(1);
-        short["SamplingStatisticsDocuments"][0]["ClientID"] = json!("abc");
-        assert!(matches!(ask(short), Err(SamplingError::Invalid(text)) if text.contains("3 characters")));
-        for broken in [
-            json!({}),
-            json!([1]),
-            json!({"SamplingStatisticsDocuments": [{}]}),
-        ] {
+        for broken in [json!({}), json!([1]), json!({"SamplingStatisticsDocuments": {}})] {
             assert!(matches!(ask(broken), Err(SamplingError::Serialization(_))));
         }
+    }
+
+    #[test]
+    fn an_odd_statistics_document_costs_itself_and_is_named() {
+        let with = |field: &str, value: Value| {
+            let mut document = report("home", 'a');
+            document[field] = value;
+            document
+        };
+        let without = |field: &str| {
+            let mut document = report("home", 'a');
+            document.as_object_mut().unwrap().remove(field);
+            document
+        };
+        let mut misspelt = without("SampledCount");
+        misspelt["SampleCount"] = json!(3);
+        for (odd, message) in [
+            (misspelt, "SampledCount is missing"),
+            (without("RequestCount"), "RequestCount is missing"),
+            (with("RequestCount", json!("7")), "RequestCount is no count"),
+            (with("RequestCount", json!(-1)), "RequestCount is no count"),
+            (with("BorrowCount", json!(0.5)), "BorrowCount is no count"),
+            (
+                with("ClientID", json!("abc")),
+                "ClientID has 3 characters, not 24",
+            ),
+            (without("ClientID"), "ClientID is missing or no string"),
+        ] {
+            let answer = ask(&mut with_rule(1), &[odd, report("home", 'b')], NOW);
+            assert_eq!(
+                answer["UnprocessedStatistics"],
+                json!([{"RuleName": "home", "ErrorCode": "400", "Message": message}])
+            );
+            assert_eq!(
+                answer["SamplingTargetDocuments"].as_array().unwrap().len(),
+                1,
+                "{message}"
+            );
+        }
+        let answer = ask(&mut with_rule(1), &[json!(5), json!({})], NOW);
+        assert_eq!(answer["UnprocessedStatistics"][1]["RuleName"], "");
+    }
+
+    #[test]
+    fn what_real_samplers_write_besides_the_model_is_taken() {
+        let mut sampling = with_rule(1);
+        let mut document = report("home", 'a');
+        document["RequestCount"] = json!(7.0);
+        document["SampledCount"] = json!(3.0);
+        document["BorrowCount"] = Value::Null;
+        document["Timestamp"] = json!("2026-11-21T01:02:03Z");
+        document["TotalCount"] = json!(7);
+        let answer = ask(&mut sampling, &[document], NOW);
+        assert_eq!(answer["UnprocessedStatistics"], json!([]));
+        let summary = &sampling.summaries_answer()["SamplingStatisticSummaries"][0];
+        assert_eq!(
+            (
+                &summary["RequestCount"],
+                &summary["SampledCount"],
+                &summary["Timestamp"]
+            ),
+            (&json!(7), &json!(3), &json!(NOW as f64))
+        );
+    }
+
+    #[test]
+    fn what_sdks_saw_and_sent_is_summed_by_rule() {
+        let mut sampling = with_rule(1);
+        ask(
+            &mut sampling,
+            &[report("home", 'a'), report("home", 'b'), report("Default", 'a')],
+            NOW,
+        );
+        let reported: Vec<(&str, u64, u64)> = sampling
+            .reported()
+            .iter()
+            .map(|(rule, reported)| (rule.as_str(), reported.requests, reported.sampled))
+            .collect();
+        assert_eq!(reported, [("Default", 7, 3), ("home", 14, 6)]);
     }
 
     #[test]

@@ -6,101 +6,39 @@
 //! - 200 for an empty list of documents;
 //! - 404 `UnknownOperationException` for every path and method outside the API.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
 use std::time::SystemTime;
 
-use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::de::{IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
-use xray_document::segment::{self, Refusal};
+use xray_document::cause::cause;
+use xray_document::segment;
 use xray_document::{otlp, outline};
 
 use crate::answer::Answer;
-use crate::api;
-use crate::sampling::{Sampling, SamplingError, SamplingRule};
+use crate::filter::{Filter, FilterError};
+use crate::groups::Groups;
+use crate::insights;
+use crate::policies::Policies;
+use crate::request::first_page_of;
+use crate::retrieval::Retrievals;
+use crate::sampling::{Reported, Sampling, SamplingError, SamplingRule};
+use crate::settings::Settings;
+use crate::tags::{self, Tags};
 use crate::telemetry::TelemetryReport;
 use crate::traces::{Limits, Traces};
+use crate::work::Work;
+
+pub use self::view::View;
+pub use crate::operation::Operation;
+pub use xray_document::segment::Refusal;
 
 /// The most documents in one `PutTraceSegments` call; enforced by the service, not part of the model.
 pub const MAX_DOCUMENTS: usize = 50;
-
-/// Telemetry reports that are kept; the oldest are forgotten.
-const MAX_TELEMETRY: usize = 1_000;
-
-/// The operations that are served, each `POST` on its own path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Operation {
-    /// `/TraceSegments`
-    PutTraceSegments,
-    /// `/TelemetryRecords`
-    PutTelemetryRecords,
-    /// `/GetSamplingRules`
-    GetSamplingRules,
-    /// `/SamplingTargets`
-    GetSamplingTargets,
-    /// `/SamplingStatisticSummaries`
-    GetSamplingStatisticSummaries,
-    /// `/CreateSamplingRule`
-    CreateSamplingRule,
-    /// `/UpdateSamplingRule`
-    UpdateSamplingRule,
-    /// `/DeleteSamplingRule`
-    DeleteSamplingRule,
-    /// `/Traces`
-    BatchGetTraces,
-    /// `/TraceSummaries`
-    GetTraceSummaries,
-    /// `/ServiceGraph`
-    GetServiceGraph,
-    /// `/TraceGraph`
-    GetTraceGraph,
-}
-
-impl Operation {
-    /// All of them.
-    pub const ALL: [Self; 12] = [
-        Self::PutTraceSegments,
-        Self::PutTelemetryRecords,
-        Self::GetSamplingRules,
-        Self::GetSamplingTargets,
-        Self::GetSamplingStatisticSummaries,
-        Self::CreateSamplingRule,
-        Self::UpdateSamplingRule,
-        Self::DeleteSamplingRule,
-        Self::BatchGetTraces,
-        Self::GetTraceSummaries,
-        Self::GetServiceGraph,
-        Self::GetTraceGraph,
-    ];
-
-    /// The path it is posted to.
-    #[must_use]
-    pub const fn path(self) -> &'static str {
-        match self {
-            Self::PutTraceSegments => "/TraceSegments",
-            Self::PutTelemetryRecords => "/TelemetryRecords",
-            Self::GetSamplingRules => "/GetSamplingRules",
-            Self::GetSamplingTargets => "/SamplingTargets",
-            Self::GetSamplingStatisticSummaries => "/SamplingStatisticSummaries",
-            Self::CreateSamplingRule => "/CreateSamplingRule",
-            Self::UpdateSamplingRule => "/UpdateSamplingRule",
-            Self::DeleteSamplingRule => "/DeleteSamplingRule",
-            Self::BatchGetTraces => "/Traces",
-            Self::GetTraceSummaries => "/TraceSummaries",
-            Self::GetServiceGraph => "/ServiceGraph",
-            Self::GetTraceGraph => "/TraceGraph",
-        }
-    }
-
-    /// The operation of a request, if it is one.
-    #[must_use]
-    pub fn of(method: &str, path: &str) -> Option<Self> {
-        if method != "POST" {
-            return None;
-        }
-        Self::ALL.into_iter().find(|operation| operation.path() == path)
-    }
-}
 
 /// Whoever has a say about the documents of a call, besides the service, and sees which it takes.
 pub trait Overseer {
@@ -110,6 +48,9 @@ pub trait Overseer {
 
     /// The document was taken, as it was sent.
     fn taken(&mut self, document: String);
+
+    /// A daemon's report about itself was taken. The service keeps none: nobody asks for them.
+    fn reported(&mut self, _report: TelemetryReport) {}
 }
 
 /// Nobody.
@@ -125,6 +66,9 @@ impl Overseer for Unseen {
 
 /// Refusals that are remembered for people to look at; the oldest are forgotten.
 const MAX_REFUSED: usize = 100;
+
+/// The most characters of a refused document's id, name and reason that are remembered: they may be all of it.
+const SHOWN_CHARS: usize = 500;
 
 /// A document that was not taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,13 +88,53 @@ pub struct Service {
     refused: VecDeque<Refused>,
     refused_count: u64,
     sampling: Sampling,
-    telemetry: VecDeque<TelemetryReport>,
+    groups: Arc<Groups>,
+    tags: Tags,
+    policies: Policies,
+    settings: Settings,
+    retrievals: Arc<Retrievals>,
+    tells_causes: bool,
 }
 
 #[derive(Deserialize)]
 struct PutTraceSegments<T> {
-    #[serde(rename = "TraceSegmentDocuments")]
-    documents: Option<Vec<T>>,
+    #[serde(rename = "TraceSegmentDocuments", default = "Option::default")]
+    documents: Option<Documents<T>>,
+}
+
+/// The documents of a call. Those beyond [`MAX_DOCUMENTS`] are counted, not kept: nobody reads them.
+struct Documents<T> {
+    first: Vec<T>,
+    count: usize,
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Documents<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Counting<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Counting<T> {
+            type Value = Documents<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of documents")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Documents<T>, A::Error> {
+                let (mut first, mut count) = (Vec::new(), 0);
+                while count < MAX_DOCUMENTS {
+                    let Some(document) = list.next_element()? else {
+                        return Ok(Documents { first, count });
+                    };
+                    first.push(document);
+                    count += 1;
+                }
+                while list.next_element::<IgnoredAny>()?.is_some() {
+                    count += 1;
+                }
+                Ok(Documents { first, count })
+            }
+        }
+        deserializer.deserialize_seq(Counting(PhantomData))
+    }
 }
 
 impl Service {
@@ -162,8 +146,19 @@ impl Service {
             refused: VecDeque::new(),
             refused_count: 0,
             sampling: Sampling::new(),
-            telemetry: VecDeque::new(),
+            groups: Arc::new(Groups::new()),
+            tags: Tags::default(),
+            policies: Policies::default(),
+            settings: Settings::new(),
+            retrievals: Arc::default(),
+            tells_causes: false,
         }
+    }
+
+    /// From now on a refusal says what is wrong with the document and where, in the `Cause` of its message, which
+    /// X-Ray leaves out or gives as `null`.
+    pub fn tell_causes(&mut self) {
+        self.tells_causes = true;
     }
 
     /// Answers one request. `path` is below the endpoint's own path, without a query.
@@ -180,21 +175,111 @@ impl Service {
         overseer: &mut dyn Overseer,
         now: SystemTime,
     ) -> Answer {
-        match Operation::of(method, path) {
-            Some(Operation::PutTraceSegments) => self.put_trace_segments(body, overseer, now),
-            Some(Operation::PutTelemetryRecords) => self.put_telemetry_records(body),
-            Some(Operation::GetSamplingRules) => Answer::ok(&self.sampling.rules_answer()),
-            Some(Operation::GetSamplingTargets) => sampled(self.sampling.targets_answer(body, now)),
-            Some(Operation::GetSamplingStatisticSummaries) => Answer::ok(&self.sampling.summaries_answer()),
-            Some(Operation::CreateSamplingRule) => sampled(self.sampling.create(body, now)),
-            Some(Operation::UpdateSamplingRule) => sampled(self.sampling.update(body, now)),
-            Some(Operation::DeleteSamplingRule) => sampled(self.sampling.delete(body, now)),
-            Some(Operation::BatchGetTraces) => api::batch_get_traces(&self.traces, body),
-            Some(Operation::GetTraceSummaries) => api::get_trace_summaries(&self.traces, body, now),
-            Some(Operation::GetServiceGraph) => api::get_service_graph(&self.traces, body),
-            Some(Operation::GetTraceGraph) => api::get_trace_graph(&self.traces, body),
-            None => Answer::error(404, "UnknownOperationException", "Unknown operation"),
+        let Some(operation) = Operation::of(method, path) else {
+            return Answer::unknown_operation();
+        };
+        if operation.reads_traces() {
+            return self.view().read(operation, body, now, &Work::new());
         }
+        let answer = match operation {
+            Operation::PutTraceSegments => return self.put_trace_segments(body, overseer, now),
+            Operation::PutTelemetryRecords => return Self::put_telemetry_records(body, overseer),
+            Operation::GetSamplingRules => first_page_of(body).map(|()| self.sampling.rules_answer()),
+            Operation::GetSamplingTargets => self.sampling.targets_answer(body, now).map_err(Answer::from),
+            Operation::GetSamplingStatisticSummaries => {
+                first_page_of(body).map(|()| self.sampling.summaries_answer())
+            }
+            Operation::CreateSamplingRule => self.create_sampling_rule(body, now),
+            Operation::UpdateSamplingRule => self.sampling.update(body, now).map_err(Answer::from),
+            Operation::DeleteSamplingRule => self.delete_sampling_rule(body, now),
+            Operation::GetGroups => self.groups.all(body),
+            Operation::GetGroup => self.groups.get(body),
+            Operation::CreateGroup => self.create_group(body),
+            Operation::UpdateGroup => Arc::make_mut(&mut self.groups).update(body),
+            Operation::DeleteGroup => self.delete_group(body),
+            Operation::GetInsightSummaries => insights::summaries(&self.groups, body, now),
+            Operation::GetInsight | Operation::GetInsightEvents | Operation::GetInsightImpactGraph => {
+                insights::one(body)
+            }
+            Operation::GetEncryptionConfig => Ok(Settings::encryption()),
+            Operation::PutEncryptionConfig => Settings::put_encryption(body),
+            Operation::GetTraceSegmentDestination => Ok(Settings::destination()),
+            Operation::UpdateTraceSegmentDestination => Settings::update_destination(body),
+            Operation::GetIndexingRules => self.settings.indexing_rules(body),
+            Operation::UpdateIndexingRule => self.settings.update_indexing(body, now),
+            Operation::ListResourcePolicies => self.policies.list(body),
+            Operation::PutResourcePolicy => self.policies.put(body, now),
+            Operation::DeleteResourcePolicy => self.policies.delete(body),
+            Operation::ListTagsForResource => self.tags.list(body, exists(&self.groups, &self.sampling)),
+            Operation::TagResource => self.tags.tag(body, exists(&self.groups, &self.sampling)),
+            Operation::UntagResource => self.tags.untag(body, exists(&self.groups, &self.sampling)),
+            Operation::StartTraceRetrieval => Arc::make_mut(&mut self.retrievals).start(body),
+            Operation::CancelTraceRetrieval => Arc::make_mut(&mut self.retrievals).cancel(body),
+            Operation::BatchGetTraces
+            | Operation::GetTraceSummaries
+            | Operation::GetServiceGraph
+            | Operation::GetTraceGraph
+            | Operation::GetTimeSeriesServiceStatistics
+            | Operation::ListRetrievedTraces
+            | Operation::GetRetrievedTracesGraph => Err(Answer::unknown_operation()),
+        };
+        answer.map_or_else(|refusal| refusal, |answer| Answer::ok(&answer))
+    }
+
+    /// What questions are asked of, as it is at this moment. Takes time with the number of traces, not with their size.
+    #[must_use]
+    pub fn view(&self) -> View {
+        View {
+            traces: self.traces.snapshot(),
+            groups: Arc::clone(&self.groups),
+            retrievals: Arc::clone(&self.retrievals),
+        }
+    }
+
+    /// Reads a filter expression in which groups may be named.
+    ///
+    /// # Errors
+    /// As [`Filter::parse_with`].
+    pub fn filter(&self, text: &str) -> Result<Filter, FilterError> {
+        self.groups.filter(text)
+    }
+
+    /// What SDKs have reported about their requests since the start, by sampling rule.
+    #[must_use]
+    pub fn reported(&self) -> &BTreeMap<String, Reported> {
+        self.sampling.reported()
+    }
+
+    /// Goes up with every report, document and refusal, so that it tells whether there is anything new to show.
+    #[must_use]
+    pub fn news(&self) -> u64 {
+        self.traces.revision() + self.sampling.reports() + self.refused_count
+    }
+
+    fn create_group(&mut self, body: &[u8]) -> Result<Value, Answer> {
+        let tags = tags::of_new(body)?;
+        let (answer, arn) = Arc::make_mut(&mut self.groups).create(body)?;
+        self.tags.set(arn, tags);
+        Ok(answer)
+    }
+
+    fn delete_group(&mut self, body: &[u8]) -> Result<Value, Answer> {
+        let (answer, arn) = Arc::make_mut(&mut self.groups).delete(body)?;
+        self.tags.forget(&arn);
+        Ok(answer)
+    }
+
+    fn create_sampling_rule(&mut self, body: &[u8], now: SystemTime) -> Result<Value, Answer> {
+        let tags = tags::of_new(body)?;
+        let answer = self.sampling.create(body, now)?;
+        self.tags.set(rule_arn(&answer), tags);
+        Ok(answer)
+    }
+
+    fn delete_sampling_rule(&mut self, body: &[u8], now: SystemTime) -> Result<Value, Answer> {
+        let answer = self.sampling.delete(body, now)?;
+        self.tags.forget(&rule_arn(&answer));
+        Ok(answer)
     }
 
     /// The traces that are kept.
@@ -220,11 +305,6 @@ impl Service {
         }
     }
 
-    /// The telemetry reports that were accepted, oldest first.
-    pub fn telemetry(&self) -> impl ExactSizeIterator<Item = &TelemetryReport> {
-        self.telemetry.iter()
-    }
-
     /// Replaces the sampling rules; the default rule stays unless `rules` has one of that name.
     pub fn set_sampling_rules(&mut self, rules: Vec<SamplingRule>, now: SystemTime) {
         self.sampling.set_rules(rules, now);
@@ -247,7 +327,10 @@ impl Service {
             };
             match verdict.and_then(|_| self.keep(&document, now)) {
                 Ok(()) => overseer.taken(document),
-                Err(refusal) => {
+                Err(mut refusal) => {
+                    if self.tells_causes {
+                        add_cause(&mut refusal, &document);
+                    }
                     unprocessed.push(entry(&refusal));
                     self.remember(refusal, &document, now);
                 }
@@ -277,15 +360,40 @@ impl Service {
     }
 
     fn remember(&mut self, refusal: Refusal, document: &str, at: SystemTime) {
-        self.refused_count += 1;
+        let name = segment::name_of(document);
+        self.add_refused(1, Refused { at, refusal, name });
+    }
+
+    /// Notes that so many datagrams were refused before any was a document, the latest of them for the reason
+    /// `message`.
+    pub fn note_refused_datagrams(&mut self, datagrams: u64, message: &str, at: SystemTime) {
+        let refusal = Refusal {
+            id: None,
+            code: "Datagram".to_owned(),
+            message: message.to_owned(),
+        };
+        let name = None;
+        self.add_refused(datagrams, Refused { at, refusal, name });
+    }
+
+    fn add_refused(&mut self, number: u64, latest: Refused) {
+        self.refused_count += number;
         if self.refused.len() == MAX_REFUSED {
             self.refused.pop_front();
         }
-        let name = segment::name_of(document);
-        self.refused.push_back(Refused { at, refusal, name });
+        let Refused { at, refusal, name } = latest;
+        self.refused.push_back(Refused {
+            at,
+            refusal: Refusal {
+                id: refusal.id.map(shown),
+                message: shown(refusal.message),
+                ..refusal
+            },
+            name: name.map(shown),
+        });
     }
 
-    fn put_telemetry_records(&mut self, body: &[u8]) -> Answer {
+    fn put_telemetry_records(body: &[u8], overseer: &mut dyn Overseer) -> Answer {
         let report: TelemetryReport = match serde_json::from_slice(body) {
             Ok(report) => report,
             Err(error) => return Answer::malformed(&error.to_string()),
@@ -293,21 +401,48 @@ impl Service {
         if let Some(broken) = report.broken_limit() {
             return Answer::invalid(&broken);
         }
-        if self.telemetry.len() == MAX_TELEMETRY {
-            self.telemetry.pop_front();
-        }
-        self.telemetry.push_back(report);
+        overseer.reported(report);
         Answer::ok(&json!({}))
     }
 }
 
-fn sampled(answer: Result<Value, SamplingError>) -> Answer {
-    match answer {
-        Ok(answer) => Answer::ok(&answer),
-        Err(SamplingError::Serialization(message)) => Answer::malformed(&message),
-        Err(SamplingError::Invalid(message)) => Answer::invalid(&message),
-        Err(SamplingError::TooMany(message)) => Answer::error(400, "RuleLimitExceededException", &message),
+/// Puts what is wrong with a document into the message of its refusal.
+fn add_cause(refusal: &mut Refusal, document: &str) {
+    if let Some(cause) = cause(document) {
+        let said = refusal.message.trim_end_matches(", Cause: null");
+        refusal.message = format!("{said}, Cause: {cause}");
     }
+}
+
+/// Whether there is a group or a sampling rule with an ARN.
+fn exists<'a>(groups: &'a Groups, sampling: &'a Sampling) -> impl Fn(&str) -> bool + 'a {
+    move |arn| groups.has_arn(arn) || sampling.has_arn(arn)
+}
+
+/// The ARN in an answer about a sampling rule.
+fn rule_arn(answer: &Value) -> String {
+    let arn = &answer["SamplingRuleRecord"]["SamplingRule"]["RuleARN"];
+    arn.as_str().unwrap_or_default().to_owned()
+}
+
+impl From<SamplingError> for Answer {
+    fn from(error: SamplingError) -> Self {
+        match error {
+            SamplingError::Serialization(message) => Self::malformed(&message),
+            SamplingError::Invalid(message) => Self::invalid(&message),
+            SamplingError::TooMany(message) => Self::error(400, "RuleLimitExceededException", &message),
+        }
+    }
+}
+
+/// As much of a text as is remembered.
+fn shown(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(SHOWN_CHARS) {
+        text.truncate(end);
+        text.push('…');
+        text.shrink_to_fit();
+    }
+    text
 }
 
 /// How many documents are in a body of `PutTraceSegments`; they are not looked at.
@@ -325,12 +460,12 @@ fn parse_documents<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<Vec<T>, Ans
     let documents = call
         .documents
         .ok_or_else(|| Answer::invalid("TraceSegmentDocuments is required"))?;
-    if documents.len() > MAX_DOCUMENTS {
+    if documents.count > MAX_DOCUMENTS {
         return Err(Answer::invalid(&format!(
             "Exceeding maximum segment count: {MAX_DOCUMENTS}"
         )));
     }
-    Ok(documents)
+    Ok(documents.first)
 }
 
 /// One entry of `UnprocessedTraceSegments`; without `Id` when the document shows none.
@@ -344,3 +479,4 @@ fn entry(refusal: &Refusal) -> Value {
 
 #[cfg(test)]
 mod tests;
+mod view;

@@ -18,6 +18,7 @@ fn service() -> Service {
 struct Witness {
     refuses_from: usize,
     taken: Vec<String>,
+    reports: Vec<TelemetryReport>,
 }
 
 impl Witness {
@@ -25,6 +26,7 @@ impl Witness {
         Self {
             refuses_from: position,
             taken: Vec::new(),
+            reports: Vec::new(),
         }
     }
 
@@ -45,6 +47,10 @@ impl Overseer for Witness {
 
     fn taken(&mut self, document: String) {
         self.taken.push(document);
+    }
+
+    fn reported(&mut self, report: TelemetryReport) {
+        self.reports.push(report);
     }
 }
 
@@ -91,6 +97,37 @@ fn refused_documents_are_named_and_not_stored() {
         ])
     );
     assert_eq!(witness.taken, [SEGMENT]);
+}
+
+#[test]
+fn refusals_can_say_what_is_wrong_and_where() {
+    let mut service = service();
+    service.tell_causes();
+    let nested = SEGMENT.replace(
+        "2.5}",
+        r#"2.5,"subsegments":[{"id":"70de5b6f19ff9a0b","name":"SELECT ?","start_time":1,"end_time":2}]}"#,
+    );
+    let answer = Witness::new().put(&mut service, &[SEGMENT, &nested, "{\"id\"", "T1SCgAA"]);
+    let messages: Vec<Value> = unprocessed(&answer)
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| entry["Message"].clone())
+        .collect();
+    assert_eq!(
+        messages,
+        [
+            "Invalid subsegment. ErrorCode: InvalidName, Cause: subsegment 1 of \"backend-flask\": name \"SELECT ?\" \
+             has '?' at character 8, which names may not have",
+            "Invalid segment. ErrorCode: ParseError, Cause: no JSON: EOF while parsing an object; the document ends \
+             after 5 bytes",
+            "Invalid segment. ErrorCode: ParseError, Cause: the base64 after T1S is no OTLP request",
+        ]
+    );
+    service.note_refused_datagrams(3, "no newline", now());
+    let (count, mut latest) = service.refused();
+    assert_eq!(count, 6);
+    assert_eq!(latest.next().unwrap().refusal.message, "no newline");
 }
 
 #[test]
@@ -148,7 +185,7 @@ fn bodies_that_are_not_the_models_json_are_refused() {
 #[test]
 fn paths_and_methods_outside_the_api_are_unknown() {
     let mut service = service();
-    for path in ["/", "/tracesegments", "/TraceSegments/", "/EncryptionConfig"] {
+    for path in ["/", "/tracesegments", "/TraceSegments/", "/Encryptionconfig"] {
         assert_eq!(post(&mut service, path, b"{}").status, 404, "{path}");
     }
     let get = service.handle("GET", "/GetSamplingRules", b"", now());
@@ -196,9 +233,11 @@ fn telemetry_of_the_official_daemon_is_taken() {
             "SegmentsSpilloverCount": 1, "Timestamp": 1_795_227_595.5
         }]
     });
-    let answer = post(&mut service, "/TelemetryRecords", body.to_string().as_bytes());
+    let body = body.to_string();
+    let mut witness = Witness::new();
+    let answer = service.handle_overseen("POST", "/TelemetryRecords", body.as_bytes(), &mut witness, now());
     assert_eq!((answer.status, answer.body.as_str()), (200, "{}"));
-    let report = service.telemetry().next().unwrap();
+    let report = &witness.reports[0];
     let record = &report.records[0];
     assert_eq!(record.segments_sent_count, Some(8));
     let errors = record.backend_connection_errors.unwrap();
@@ -263,4 +302,30 @@ proptest! {
         witness.put(&mut service(), &[&document]);
         prop_assert_eq!(witness.taken, [document.as_str()]);
     }
+}
+
+#[test]
+fn what_is_remembered_of_a_refusal_is_short() {
+    let (mut service, mut witness) = (service(), Witness::new());
+    let long = "é".repeat(20_000);
+    let document = json!({"id": long, "name": long, "trace_id": "1"}).to_string();
+    let answer = witness.put(&mut service, &[&document]);
+    assert_eq!(unprocessed(&answer)[0]["Id"], json!(long));
+    let (count, mut latest) = service.refused();
+    let refused = latest.next().unwrap();
+    let shown = format!("{}…", "é".repeat(500));
+    assert_eq!((count, refused.name.as_ref()), (1, Some(&shown)));
+    assert_eq!(refused.refusal.id.as_ref(), Some(&shown));
+}
+
+#[test]
+fn a_call_with_a_million_documents_is_counted_and_not_kept() {
+    let body = format!(
+        "{{\"TraceSegmentDocuments\":[{}\"\"]}}",
+        "\"\",".repeat(1_000_000)
+    );
+    let documents = serde_json::from_str::<PutTraceSegments<String>>(&body).unwrap();
+    let documents = documents.documents.unwrap();
+    assert_eq!((documents.first.len(), documents.count), (50, 1_000_001));
+    assert_eq!(count_documents(body.as_bytes()).unwrap_err().status, 400);
 }

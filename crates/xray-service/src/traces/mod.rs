@@ -1,32 +1,47 @@
 //! The traces that are kept: inside a budget of bytes and a number of traces, oldest trace out first.
 //!
+//! The budget is of what the process holds because of them: each document is charged for its text, its place here and
+//! what it brings to the digest, when it comes (`cost`). Questions are asked of a [`Snapshot`], so that whoever asks
+//! holds up nobody who brings documents.
+//!
 //! No I/O and no clock: `now` is passed in. Whoever shows traces asks for what changed since he last looked
 //! ([`Traces::changes_since`]); whoever keeps them on disk asks for what he has not written yet
 //! ([`Traces::take_unsaved`]).
 
+mod cost;
+mod snapshot;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::mem::size_of;
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use xray_document::outline::Outline;
 
-use super::digest::Digest;
-use super::model::Tree;
+pub use snapshot::Snapshot;
 
-/// What a document costs in the budget besides its text: its entry here, and its share of the trace's digest.
-const DOCUMENT_OVERHEAD_BYTES: usize = 512;
+use super::digest::Digest;
+use super::model::{Entity, Tree};
+use cost::{Cost, TRACE_BYTES};
 
 /// The most documents of one trace: ten times the thousand segments that a large trace has. Reading a trace takes time
 /// with their number.
 const MAX_DOCUMENTS_PER_TRACE: usize = 10_000;
 
 /// Traces whose end is remembered for those who show them; who has missed more reads everything anew.
-const MAX_GONE: usize = 10_000;
+const MAX_GONE: usize = 2_000;
+
+/// The share of the budget that the tree of one trace may take while its digest is made: a sixteenth, so that a few at
+/// once stay inside a tenth.
+const TREE_SHARE: usize = 16;
+
+/// The segments and subsegments that one trace may have however small the budget is.
+const MIN_ENTITIES: usize = 1_000;
 
 /// How much is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Of document text and 512 for each document. One trace may have a quarter of it.
+    /// Of what the process holds because of the traces. One trace may have a quarter of it.
     pub max_bytes: usize,
     /// Traces.
     pub max_traces: usize,
@@ -39,6 +54,13 @@ impl Default for Limits {
             max_bytes: 256 << 20,
             max_traces: 10_000,
         }
+    }
+}
+
+impl Limits {
+    /// The most segments and subsegments of one trace.
+    fn max_entities(self) -> usize {
+        (self.max_bytes / TREE_SHARE / size_of::<Entity>()).max(MIN_ENTITIES)
     }
 }
 
@@ -56,10 +78,12 @@ pub struct Document {
     /// When it was accepted.
     pub accepted_at: SystemTime,
     in_progress: bool,
+    start_us: i64,
+    cost: Cost,
 }
 
 /// One trace.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Trace {
     /// `1-<8 hex>-<24 hex>`.
     pub id: String,
@@ -72,7 +96,8 @@ pub struct Trace {
     born: u64,
     revision: u64,
     start_us: i64,
-    bytes: usize,
+    /// Of its documents, together.
+    cost: Cost,
     digest: OnceLock<Arc<Digest>>,
 }
 
@@ -90,6 +115,37 @@ impl Trace {
     #[must_use]
     pub fn tree(&self) -> Tree {
         Tree::build(self.documents.iter().map(|document| &*document.text))
+    }
+
+    /// Its place among the traces in the order of their start.
+    #[must_use]
+    pub fn cursor(&self) -> Cursor {
+        Cursor {
+            start_us: self.start_us,
+            id: self.id.clone(),
+        }
+    }
+
+    /// The text of its documents, in bytes.
+    #[must_use]
+    pub fn text_bytes(&self) -> usize {
+        self.documents.iter().map(|document| document.text.len()).sum()
+    }
+
+    /// The first documents, as far as their text is no longer than so many bytes together.
+    #[must_use]
+    pub fn first_documents(&self, most_bytes: usize) -> &[Document] {
+        let mut bytes = 0;
+        let fits = |document: &&Document| {
+            bytes += document.text.len();
+            bytes <= most_bytes
+        };
+        &self.documents[..self.documents.iter().take_while(fits).count()]
+    }
+
+    /// What it costs in the budget.
+    fn bytes(&self) -> usize {
+        TRACE_BYTES + cost::places::<Document>(self.documents.capacity()) + self.cost.bytes
     }
 
     /// Goes up with every change of any trace, so that it tells versions apart.
@@ -122,15 +178,6 @@ impl Cursor {
             id: id.to_owned(),
         })
     }
-
-    /// Of the trace with this digest.
-    #[must_use]
-    pub fn of(digest: &Digest) -> Self {
-        Self {
-            start_us: micros(digest.start),
-            id: digest.id.clone(),
-        }
-    }
 }
 
 /// What happened since somebody last looked.
@@ -159,7 +206,7 @@ pub struct Unsaved {
 #[derive(Debug)]
 pub struct Traces {
     limits: Limits,
-    traces: HashMap<String, Trace>,
+    traces: HashMap<String, Arc<Trace>>,
     by_birth: BTreeMap<u64, String>,
     by_start: BTreeSet<Cursor>,
     by_revision: BTreeMap<u64, String>,
@@ -169,6 +216,7 @@ pub struct Traces {
     revision: u64,
     next_key: u64,
     bytes: usize,
+    text_bytes: usize,
     documents: usize,
     evicted: u64,
     saving: Option<Saving>,
@@ -195,6 +243,7 @@ impl Traces {
             revision: 0,
             next_key: 0,
             bytes: 0,
+            text_bytes: 0,
             documents: 0,
             evicted: 0,
             saving: None,
@@ -227,23 +276,22 @@ impl Traces {
             start,
         } = outline;
         self.revision += 1;
-        let revision = self.revision;
-        let start_us = micros(start);
+        let cost = Cost::of(text, &id);
+        let is_new = !self.traces.contains_key(&trace_id);
         let trace = self.traces.entry(trace_id.clone()).or_insert_with(|| {
-            self.by_birth.insert(key, trace_id.clone());
-            Trace {
+            Arc::new(Trace {
                 id: trace_id.clone(),
-                documents: Vec::new(),
+                documents: Vec::with_capacity(1),
                 limit_exceeded: false,
                 changed_at: now,
                 born: key,
                 revision: 0,
                 start_us: i64::MAX,
-                bytes: 0,
+                cost: Cost::default(),
                 digest: OnceLock::new(),
-            }
+            })
         });
-        let cost = text.len() + DOCUMENT_OVERHEAD_BYTES;
+        let charged = if is_new { 0 } else { trace.bytes() };
         let old = trace.documents.iter().position(|document| document.id == id);
         if let Some(old) = old.filter(|_| in_progress)
             && !trace.documents[old].in_progress
@@ -251,29 +299,54 @@ impl Traces {
             // The complete one has come already.
             return;
         }
-        let freed = old.map_or(0, |old| trace.documents[old].text.len() + DOCUMENT_OVERHEAD_BYTES);
-        let too_large = trace.bytes - freed + cost > self.limits.max_bytes / 4
-            || (old.is_none() && trace.documents.len() >= MAX_DOCUMENTS_PER_TRACE);
+        let freed = old.map_or(Cost::default(), |old| trace.documents[old].cost);
+        let new_cost = Cost {
+            bytes: trace.cost.bytes - freed.bytes + cost.bytes,
+            entities: trace.cost.entities - freed.entities + cost.entities,
+        };
+        let places = trace.documents.len() + usize::from(old.is_none());
+        let too_large = TRACE_BYTES + cost::places::<Document>(places) + new_cost.bytes
+            > self.limits.max_bytes / 4
+            || new_cost.entities > self.limits.max_entities()
+            || places > MAX_DOCUMENTS_PER_TRACE;
         if too_large {
-            trace.limit_exceeded = true;
-            if trace.documents.is_empty() {
-                self.by_birth.remove(&key);
+            if is_new {
                 self.traces.remove(&trace_id);
+            } else {
+                let trace = Arc::make_mut(trace);
+                trace.limit_exceeded = true;
+                self.bytes = self.bytes - charged + trace.bytes();
             }
             return;
+        }
+        // Whoever looks at it at this moment keeps it as it was.
+        let trace = Arc::make_mut(trace);
+        if is_new {
+            self.by_birth.insert(key, trace_id.clone());
+        } else {
+            self.by_revision.remove(&trace.revision);
+            self.by_start.remove(&trace.cursor());
         }
         if let Some(old) = old {
             let old = trace.documents.remove(old);
             self.documents -= 1;
+            self.text_bytes -= old.text.len();
             if let Some(saving) = &mut self.saving
                 && saving.unsaved.remove(&old.key).is_none()
             {
                 saving.delete.push(old.key);
             }
+            if old.start_us == trace.start_us {
+                let starts = trace.documents.iter().map(|document| document.start_us);
+                trace.start_us = starts.min().unwrap_or(i64::MAX);
+            }
         }
-        trace.bytes = trace.bytes - freed + cost;
-        self.bytes = self.bytes - freed + cost;
-        self.documents += 1;
+        let start_us = micros(start);
+        trace.cost = new_cost;
+        trace.start_us = trace.start_us.min(start_us);
+        trace.changed_at = now;
+        trace.digest = OnceLock::new();
+        trace.revision = self.revision;
         trace.documents.push(Document {
             key,
             id,
@@ -281,23 +354,14 @@ impl Traces {
             otlp,
             accepted_at: now,
             in_progress,
+            start_us,
+            cost,
         });
-        trace.changed_at = now;
-        trace.digest = OnceLock::new();
-        self.by_revision.remove(&trace.revision);
-        trace.revision = revision;
-        self.by_revision.insert(revision, trace_id.clone());
-        if start_us < trace.start_us {
-            self.by_start.remove(&Cursor {
-                start_us: trace.start_us,
-                id: trace_id.clone(),
-            });
-            trace.start_us = start_us;
-            self.by_start.insert(Cursor {
-                start_us,
-                id: trace_id.clone(),
-            });
-        }
+        self.bytes = self.bytes - charged + trace.bytes();
+        self.text_bytes += text.len();
+        self.documents += 1;
+        self.by_revision.insert(trace.revision, trace_id.clone());
+        self.by_start.insert(trace.cursor());
         if let Some(saving) = &mut self.saving {
             saving.unsaved.insert(key, trace_id);
         }
@@ -327,11 +391,9 @@ impl Traces {
         };
         self.by_birth.remove(&trace.born);
         self.by_revision.remove(&trace.revision);
-        self.by_start.remove(&Cursor {
-            start_us: trace.start_us,
-            id: trace.id,
-        });
-        self.bytes -= trace.bytes;
+        self.by_start.remove(&trace.cursor());
+        self.bytes -= trace.bytes();
+        self.text_bytes -= trace.text_bytes();
         self.documents -= trace.documents.len();
         if let Some(saving) = &mut self.saving {
             for document in &trace.documents {
@@ -356,7 +418,22 @@ impl Traces {
     /// One trace.
     #[must_use]
     pub fn get(&self, id: &str) -> Option<&Trace> {
-        self.traces.get(id)
+        self.traces.get(id).map(AsRef::as_ref)
+    }
+
+    /// One trace, to be looked at while the store goes on.
+    #[must_use]
+    pub fn share(&self, id: &str) -> Option<Arc<Trace>> {
+        self.traces.get(id).cloned()
+    }
+
+    /// All traces of this moment. Takes time with their number, not with their size.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let newest_first = self.by_start.iter().rev();
+        Snapshot {
+            newest_first: newest_first.filter_map(|cursor| self.share(&cursor.id)).collect(),
+        }
     }
 
     /// Every trace, newest start first; with `before`, those that come after it in this order.
@@ -365,7 +442,7 @@ impl Traces {
             Some(before) => self.by_start.range(..before.clone()),
             None => self.by_start.range(..),
         };
-        range.rev().filter_map(|cursor| self.traces.get(&cursor.id))
+        range.rev().filter_map(|cursor| self.get(&cursor.id))
     }
 
     /// What happened since `revision`, as an earlier look gave it; 0: since the beginning. Of `most` changed traces at
@@ -407,7 +484,7 @@ impl Traces {
         if let Some(saving) = &mut self.saving {
             *saving = Saving::default();
         }
-        let documents = self.traces.values().flat_map(|trace| &trace.documents);
+        let documents = self.traces.values().flat_map(|trace| trace.documents.iter());
         documents.cloned().collect()
     }
 
@@ -456,10 +533,16 @@ impl Traces {
         self.documents
     }
 
-    /// What they cost in the budget.
+    /// What they cost in the budget: what the process holds because of them.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// The text of all documents, in bytes.
+    #[must_use]
+    pub fn text_bytes(&self) -> usize {
+        self.text_bytes
     }
 
     /// Traces that were pushed out by newer ones.
@@ -470,12 +553,12 @@ impl Traces {
 
     /// The keys of all documents that are kept.
     pub fn keys(&self) -> impl Iterator<Item = u64> {
-        let documents = self.traces.values().flat_map(|trace| &trace.documents);
+        let documents = self.traces.values().flat_map(|trace| trace.documents.iter());
         documents.map(|document| document.key)
     }
 }
 
-/// Microseconds since 1970; a time that no calendar has becomes the nearest that fits.
+/// Microseconds since 1970.
 fn micros(seconds: f64) -> i64 {
     (seconds * 1e6).round() as i64
 }

@@ -49,7 +49,12 @@ fn the_trace_that_came_first_goes_first_whenever_it_started() {
 
 #[test]
 fn bytes_are_bounded_and_one_trace_gets_a_quarter_of_them() {
-    let cost = document(1, 1, 1.0, true).len() + DOCUMENT_OVERHEAD_BYTES;
+    // A trace of two documents costs some more than one of one, and less than two.
+    let cost = {
+        let mut traces = of_at_most(1);
+        put(&mut traces, 1, 1, 1.0, true);
+        traces.bytes()
+    };
     let mut traces = Traces::new(Limits {
         max_bytes: cost * 8,
         max_traces: 100,
@@ -84,7 +89,7 @@ fn a_document_that_starts_earlier_moves_its_trace_in_the_order() {
     assert_eq!(ids(&traces), [trace_id(1), trace_id(2)]);
     put(&mut traces, 1, 2, 10.0, true);
     assert_eq!(ids(&traces), [trace_id(2), trace_id(1)]);
-    let cursor = Cursor::of(&traces.get(&trace_id(2)).unwrap().digest());
+    let cursor = traces.get(&trace_id(2)).unwrap().cursor();
     assert_eq!(Cursor::of_text(&cursor.to_text()), Some(cursor.clone()));
     let after: Vec<&str> = traces
         .newest_first(Some(&cursor))
@@ -153,16 +158,32 @@ proptest! {
     fn whatever_comes_the_limits_hold_and_the_counts_are_right(
         puts in proptest::collection::vec((0_u32..6, 0_u32..4, 0_u32..50, any::<bool>()), 0..60),
     ) {
-        let mut traces = Traces::new(Limits { max_bytes: 6_000, max_traces: 4 });
+        let mut traces = Traces::new(Limits { max_bytes: 30_000, max_traces: 4 });
         traces.start_saving();
         let mut saved = BTreeSet::new();
+        // Those who still ask about what was.
+        let mut held: Vec<Snapshot> = Vec::new();
         for (n, (trace, segment, start, done)) in puts.into_iter().enumerate() {
             put(&mut traces, trace, segment, f64::from(start), done);
-            prop_assert!(traces.len() <= 4 && traces.bytes() <= 6_000);
+            prop_assert!(traces.len() <= 4 && traces.bytes() <= 30_000);
             let all: Vec<&Trace> = traces.newest_first(None).collect();
             prop_assert_eq!(all.len(), traces.len());
             prop_assert!(all.is_sorted_by_key(|trace| -trace.start_us));
             prop_assert_eq!(all.iter().map(|t| t.documents.len()).sum::<usize>(), traces.documents());
+            prop_assert_eq!(all.iter().map(|t| t.bytes()).sum::<usize>(), traces.bytes());
+            let snapshot = traces.snapshot();
+            let same: Vec<&str> = snapshot.newest_first(None).map(|trace| trace.id.as_str()).collect();
+            prop_assert_eq!(same, all.iter().map(|trace| trace.id.as_str()).collect::<Vec<&str>>());
+            if let Some(middle) = all.get(1) {
+                let after = |trace: &Trace| trace.id.clone();
+                let cursor = middle.cursor();
+                prop_assert_eq!(
+                    snapshot.newest_first(Some(&cursor)).map(after).collect::<Vec<String>>(),
+                    traces.newest_first(Some(&cursor)).map(after).collect::<Vec<String>>()
+                );
+            }
+            held.truncate(2);
+            held.insert(0, snapshot);
             if n % 5 == 0 {
                 let unsaved = traces.take_unsaved();
                 saved.extend(unsaved.put.iter().map(|document| document.key));
@@ -185,4 +206,76 @@ fn a_change_makes_the_digest_anew() {
     traces.insert(outline(&text).unwrap(), &text, true, later);
     let trace = traces.get(&trace_id(1)).unwrap();
     assert_eq!((trace.digest().segments, trace.changed_at), (2, later));
+}
+
+#[test]
+fn a_snapshot_stays_as_it_was() {
+    let mut traces = of_at_most(2);
+    put(&mut traces, 1, 1, 1.0, true);
+    let before = traces.snapshot();
+    put(&mut traces, 1, 2, 5.0, true);
+    put(&mut traces, 2, 1, 9.0, true);
+    put(&mut traces, 3, 1, 9.0, true);
+    assert_eq!(before.get(&trace_id(1)).unwrap().digest().segments, 1);
+    assert_eq!(traces.get(&trace_id(1)).map(|_| ()), None);
+    assert_eq!(traces.snapshot().newest_first(None).count(), 2);
+}
+
+/// Of thirteen traces with such times ten were listed, and always first.
+#[test]
+fn times_in_other_units_are_listed_where_they_belong() {
+    let mut traces = of_at_most(99);
+    let start = 1_795_227_595.0;
+    for (trace, factor) in [1.0, 1e3, 1e6, 1e9].into_iter().enumerate() {
+        // The later the trace, the earlier it starts.
+        put(
+            &mut traces,
+            trace as u32,
+            1,
+            (start - trace as f64) * factor,
+            true,
+        );
+    }
+    put(&mut traces, 9, 1, 1.8e19, true);
+    assert_eq!(ids(&traces), [9, 0, 1, 2, 3].map(trace_id));
+    assert_eq!(traces.snapshot().newest_first(None).count(), traces.len());
+    let note = |trace| traces.get(&trace_id(trace)).unwrap().digest().note();
+    assert_eq!(note(0), None);
+    assert_eq!(note(1).as_deref(), Some("start_time looks like milliseconds"));
+    assert_eq!(note(3).as_deref(), Some("start_time looks like nanoseconds"));
+}
+
+#[test]
+fn one_trace_has_no_more_segments_than_its_tree_may_take() {
+    let mut traces = Traces::new(Limits {
+        max_bytes: 16 << 20,
+        max_traces: 9,
+    });
+    let most = (1 << 20) / size_of::<Entity>();
+    let subsegments = |count: usize| {
+        let one = |n: usize| json!({"id": format!("{n:016x}"), "name": "f", "start_time": 1, "end_time": 2});
+        json!({
+            "trace_id": trace_id(1), "id": "ffffffffffffffff", "name": "n", "start_time": 1, "end_time": 2,
+            "subsegments": (0..count).map(one).collect::<Vec<_>>()
+        })
+        .to_string()
+    };
+    let text = subsegments(most);
+    traces.insert(outline(&text).unwrap(), &text, false, NOW);
+    assert_eq!(traces.len(), 0, "itself is one more");
+    let text = subsegments(most - 1);
+    traces.insert(outline(&text).unwrap(), &text, false, NOW);
+    put(&mut traces, 1, 1, 1.0, true);
+    let trace = traces.get(&trace_id(1)).unwrap();
+    assert_eq!((trace.documents.len(), trace.limit_exceeded), (1, true));
+}
+
+#[test]
+fn when_what_began_first_is_replaced_the_trace_begins_later() {
+    let mut traces = of_at_most(9);
+    put(&mut traces, 1, 1, 5.0, false);
+    put(&mut traces, 1, 2, 9.0, true);
+    put(&mut traces, 2, 1, 7.0, true);
+    put(&mut traces, 1, 1, 8.0, true);
+    assert_eq!(ids(&traces), [trace_id(1), trace_id(2)]);
 }

@@ -213,6 +213,7 @@ impl<C: PutTelemetry> Telemetry<C> {
 
     /// Waits for the first segment without a timer, then sends a record each minute, and a last one when `stop`
     /// resolves. `identity` is asked with the first segment; reports do not wait for it.
+    #[expect(clippy::disallowed_methods, reason = "a record says when it was closed")]
     pub async fn run(mut self, identity: impl Future<Output = Identity>, mut stop: oneshot::Receiver<()>) {
         let mut is_stopped = tokio::select! {
             biased;

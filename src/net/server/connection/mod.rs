@@ -259,6 +259,10 @@ fn ending(error: &hyper::Error) -> Ending {
 }
 
 /// The runtime's clock, which tests can pause.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "each stage of a connection has a deadline"
+)]
 fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }

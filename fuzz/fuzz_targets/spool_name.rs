@@ -1,0 +1,4 @@
+//! See `check` in `src/spool_name.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| xray_fuzz::spool_name::check(input));
