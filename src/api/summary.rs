@@ -29,6 +29,8 @@ pub struct Summary {
 pub struct Totals {
     /// The ledger's counts.
     pub counts: Snapshot,
+    /// Documents that the pipeline holds in memory; counted there, not inferred from the other counts.
+    pub pending: u64,
     /// Datagrams that the kernel dropped before they could be read; `None` where the system does not tell.
     pub kernel_dropped: Option<u64>,
 }
@@ -39,6 +41,7 @@ impl Summary {
     pub fn totals(&self) -> Totals {
         Totals {
             counts: self.ledger.snapshot(),
+            pending: self.lane.pending_documents(),
             kernel_dropped: self.kernel_drops.as_ref().map(|drops| drops.read(&SystemFiles)),
         }
     }
@@ -68,7 +71,7 @@ impl Summary {
 
 /// The line about what changed; `None` when nothing did and nothing waits.
 fn minute(before: &Totals, now: &Totals, oldest: Option<Instant>, at: Instant) -> Option<String> {
-    let pending = now.counts.pending();
+    let pending = now.pending;
     if before == now && pending == 0 {
         return None;
     }
@@ -86,11 +89,12 @@ fn minute(before: &Totals, now: &Totals, oldest: Option<Instant>, at: Instant) -
 }
 
 impl Totals {
-    /// What came since `before`.
+    /// What came since `before`, and what is pending still.
     #[must_use]
     pub fn since(&self, before: &Self) -> Self {
         Self {
             counts: self.counts.since(&before.counts),
+            pending: self.pending,
             kernel_dropped: match (self.kernel_dropped, before.kernel_dropped) {
                 (Some(now), Some(before)) => Some(now.saturating_sub(before)),
                 (now, _) => now,
@@ -152,6 +156,7 @@ mod tests {
         change(&ledger);
         Totals {
             counts: ledger.snapshot(),
+            pending: ledger.snapshot().pending(),
             kernel_dropped,
         }
     }

@@ -24,6 +24,14 @@ pub struct PutError {
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 
 impl PutError {
+    /// Whether the body was refused for its length, whoever says it by whatever name.
+    #[must_use]
+    pub fn is_too_long(&self) -> bool {
+        let code = self.code.as_deref().unwrap_or_default();
+        self.class == ErrorClass::Refused
+            && (self.status == Some(413) || code.contains("TooLarge") || code.contains("TooLong"))
+    }
+
     /// `message` is fit for a log line: its parts from outside have been through [`sanitize`](crate::logs::sanitize).
     pub(crate) fn new(class: ErrorClass, message: impl Into<String>) -> Self {
         Self {

@@ -113,7 +113,7 @@ fn segments(page: &mut Page, observed: &Observed) {
         "xray_segments_pending",
         "gauge",
         "Documents in memory, accepted and not settled yet.",
-        float(counts.pending()),
+        float(observed.totals.pending),
     );
     page.count(
         "xray_segments_recovered_total",

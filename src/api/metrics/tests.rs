@@ -35,6 +35,7 @@ fn observed() -> Observed {
     Observed {
         totals: Totals {
             counts: ledger.snapshot(),
+            pending: ledger.snapshot().pending(),
             kernel_dropped: Some(3),
         },
         unprocessed: ledger.unprocessed_by_code(),

@@ -1,11 +1,30 @@
-//! What a failed call means, when to try again, and how many calls may be in flight. No clock: `now` comes in.
+//! When a call may start, and when a batch may go again. No clock: `now` comes in; no randomness: `jitter` comes in.
 //!
-//! Two gates decide whether a batch goes out. The *endpoint's* gate, here: while calls fail, one probe at a time,
-//! after a capped exponential back-off with full jitter; afterwards the number in flight grows again with each
-//! success, so that an endpoint that comes back is not stampeded. The *batch's* own gate ([`Pacer::hold_back`]): a
-//! batch that fails again and again must not stand before the others.
+//! The endpoint's health is a measurement, not a flag. Three things are measured, each from calls that *started*
+//! recently, and each bounds what starts next:
+//!
+//! * **Whether anything succeeds** ([`health`]). How many failures a success costs is learned from every success. While
+//!   one comes now and then, failing calls are nothing but repeats: the rest goes on. Only when nothing has succeeded for
+//!   far longer than chance explains does the endpoint count as down; then single probes go out after a back-off.
+//! * **How many calls in flight carry the work** (the limit, here). It grows by one with each success while it is reached,
+//!   as in TCP's slow start and in Vector's adaptive concurrency; unlike there, a failure that has nothing to do with the
+//!   number of calls does not lower it: an endpoint of which half is ill needs twice the calls, not fewer. It shrinks when
+//!   answers become slow. A call that hangs does not count once a later one has succeeded, and gives way when the places
+//!   are used up.
+//! * **How many calls a second the service takes** ([`rate`]): after a throttle as in the adaptive mode of AWS's SDKs,
+//!   after an outage from the rate before it.
+//!
+//! A *batch's* own gate ([`Pacer::hold_back`]): a batch that fails more often than the endpoint's health explains must not
+//! stand before the others.
 
+mod health;
+mod rate;
+
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
+
+use health::Health;
+use rate::Rate;
 
 /// The first back-off's upper bound; it doubles with each failure.
 const BASE: Duration = Duration::from_millis(200);
@@ -19,22 +38,58 @@ const FLOOR: Duration = Duration::from_millis(20);
 /// The longest Retry-After that is obeyed; a service that says an hour must not stop a daemon for an hour.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 
-/// Calls in flight at the start: the official daemon's number of senders.
+/// Calls in flight at the start: the official daemon's number of senders. Slow answers do not lower the limit below it.
 pub const INITIAL_CONCURRENCY: usize = 8;
 
 /// Most calls in flight when `Concurrency` does not say: at 1 s an answer, 64 calls carry 3,200 segments a second.
 pub const DEFAULT_MAX_CONCURRENCY: usize = 64;
 
-/// A run of failures.
+/// The age at which a call may count as hanging, when answers are quick.
+const HANGING_MIN_AGE: Duration = Duration::from_secs(1);
+
+/// How many times the usual time of an answer a call must be out to count as hanging.
+const HANGING_FACTOR: u32 = 4;
+
+/// Slow: answers that take this many times as long as usual.
+const SLOW_FACTOR: f64 = 2.0;
+
+/// What is left of the limit with each answer while answers are slow.
+const SHRINKS_TO: f64 = 0.98;
+
+/// The weight of one answer in how long answers take usually, and lately.
+const USUAL_WEIGHT: f64 = 0.005;
+const LATELY_WEIGHT: f64 = 0.1;
+
+/// A call in flight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CallId(u64);
+
+/// What an ended call says of the endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It answered: the documents were taken, or refused in its own words.
+    Answered,
+    /// It asks for fewer calls, for all or some of the documents.
+    Throttled {
+        /// How long it asks to wait.
+        retry_after: Option<Duration>,
+        /// Some of the documents were taken: the endpoint is up.
+        some_taken: bool,
+    },
+    /// No answer, or one that says nothing of the documents.
+    Failed {
+        /// How long it asks to wait.
+        retry_after: Option<Duration>,
+    },
+}
+
+/// A time in which nothing succeeds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Outage {
-    /// When the first call failed.
+    /// When the first call of it started.
     pub since: Instant,
-    /// Failures in a row, those of the same moment counted once.
+    /// How many calls have failed in it.
     pub failures: u32,
-    /// No probe before.
-    pub until: Instant,
-    counted_at: Instant,
 }
 
 /// Whether a call may start.
@@ -42,19 +97,29 @@ pub struct Outage {
 pub enum Start {
     /// Yes.
     Now,
+    /// Yes, when this one, which hangs, is given up for it.
+    InPlaceOf(CallId),
     /// Not before then.
     At(Instant),
-    /// Not before one in flight has ended.
-    WhenOneEnds,
+    /// Not before one in flight has ended, or until then, when one in flight may count as hanging.
+    WhenOneEnds(Option<Instant>),
 }
 
 /// Paces the calls to one endpoint.
 #[derive(Debug)]
 pub struct Pacer {
-    limit: usize,
     max: usize,
-    outage: Option<Outage>,
-    // Beside the outage: what the service asked for holds even when a call that was under way then succeeds.
+    /// In fractions, so that it can shrink by less than one.
+    limit: f64,
+    in_flight: BTreeMap<CallId, Instant>,
+    next: u64,
+    health: Health,
+    rate: Rate,
+    /// How long answers take, over hundreds of them and over the last ten, in seconds.
+    usual_s: Option<f64>,
+    lately_s: Option<f64>,
+    /// When the call started that is the latest to have succeeded.
+    latest_success_started: Option<Instant>,
     asked_to_wait_until: Option<Instant>,
 }
 
@@ -64,93 +129,227 @@ impl Pacer {
     pub fn new(max: usize) -> Self {
         let max = max.max(1);
         Self {
-            limit: INITIAL_CONCURRENCY.min(max),
             max,
-            outage: None,
+            limit: INITIAL_CONCURRENCY.min(max) as f64,
+            in_flight: BTreeMap::new(),
+            next: 0,
+            health: Health::default(),
+            rate: Rate::default(),
+            usual_s: None,
+            lately_s: None,
+            latest_success_started: None,
             asked_to_wait_until: None,
         }
     }
 
-    /// The run of failures that is going on.
-    #[must_use]
-    pub fn outage(&self) -> Option<&Outage> {
-        self.outage.as_ref()
-    }
-
-    /// How many calls may be in flight while nothing fails.
+    /// How many calls may be in flight, those that hang left out.
     #[must_use]
     pub fn limit(&self) -> usize {
-        self.limit
+        (self.limit as usize).clamp(1, self.max)
     }
 
-    /// Whether one more call may start at `now` beside `in_flight` others.
+    /// Calls in flight.
     #[must_use]
-    pub fn may_start(&self, now: Instant, in_flight: usize) -> Start {
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.len()
+    }
+
+    /// The outage that is going on: nothing has succeeded for longer than chance explains.
+    #[must_use]
+    pub fn outage(&self) -> Option<Outage> {
+        self.health.outage()
+    }
+
+    /// The share of calls that fail lately, 0 to 1.
+    #[must_use]
+    pub fn failing_share(&self) -> f64 {
+        self.health.failing_share()
+    }
+
+    /// Whether one more call may start at `now`.
+    #[must_use]
+    pub fn may_start(&self, now: Instant) -> Start {
         if let Some(until) = self.asked_to_wait_until.filter(|until| *until > now) {
             return Start::At(until);
         }
-        match &self.outage {
-            Some(_) if in_flight > 0 => Start::WhenOneEnds,
-            Some(outage) if outage.until > now => Start::At(outage.until),
-            None if in_flight >= self.limit => Start::WhenOneEnds,
-            _ => Start::Now,
+        if let Some(until) = self.health.probe_at() {
+            // One more although the last probe may hang: after its back-off, which grows.
+            return match (until > now, self.in_flight.len() < self.max) {
+                (true, _) => Start::At(until),
+                (false, true) => Start::Now,
+                (false, false) => Start::WhenOneEnds(None),
+            };
+        }
+        if let Some(at) = self.rate.next_at(now) {
+            return Start::At(at);
+        }
+        let hanging = self.hanging(now);
+        let counted = self.in_flight.len() - hanging.count;
+        if counted >= self.limit() {
+            return Start::WhenOneEnds(hanging.next_at);
+        }
+        match (self.in_flight.len() < self.max, hanging.oldest) {
+            (true, _) => Start::Now,
+            (false, Some(oldest)) => Start::InPlaceOf(oldest),
+            (false, None) => Start::WhenOneEnds(hanging.next_at),
         }
     }
 
-    /// A call was answered; `in_flight` counts it. Returns the outage that it ends.
-    pub fn succeeded(&mut self, in_flight: usize) -> Option<Outage> {
+    /// A call starts.
+    pub fn started(&mut self, now: Instant, jitter: f64) -> CallId {
+        let id = CallId(self.next);
+        self.next += 1;
+        self.in_flight.insert(id, now);
+        self.rate.started(now);
+        self.health.probe_started(now, jitter);
+        id
+    }
+
+    /// A call that [`Start::InPlaceOf`] named was given up. It counts as failed.
+    pub fn given_up(&mut self, id: CallId, now: Instant, jitter: f64) {
+        let _ = self.ended(id, now, Outcome::Failed { retry_after: None }, jitter);
+    }
+
+    /// A call ended. `jitter` is a random number in [0, 1). Returns the outage that it ends.
+    pub fn ended(&mut self, id: CallId, now: Instant, outcome: Outcome, jitter: f64) -> Option<Outage> {
+        let was_in_flight = self.in_flight.len() - self.hanging(now).count;
+        let started = self.in_flight.remove(&id)?;
+        match outcome {
+            Outcome::Answered => {
+                self.measure(now.saturating_duration_since(started));
+                self.rate.taken(now);
+                self.succeeded(started, now, was_in_flight)
+            }
+            Outcome::Throttled {
+                retry_after,
+                some_taken,
+            } => {
+                self.rate.throttled(started, now);
+                self.ask_to_wait(retry_after, now, jitter);
+                if some_taken {
+                    self.rate.taken(now);
+                }
+                // Who says that it is too much is there.
+                self.succeeded(started, now, 0)
+            }
+            Outcome::Failed { retry_after } => {
+                self.ask_to_wait(retry_after, now, jitter);
+                if self.health.is_doubtful() {
+                    self.rate.hold(now);
+                }
+                if self.health.failed(started, now, jitter) {
+                    self.rate.outage();
+                }
+                None
+            }
+        }
+    }
+
+    fn succeeded(&mut self, started: Instant, now: Instant, was_in_flight: usize) -> Option<Outage> {
+        self.latest_success_started = self.latest_success_started.max(Some(started));
+        self.rate.let_go();
+        let ended = self.health.succeeded(started);
+        if ended.is_some() {
+            self.rate.recovers(now);
+        }
         // Only a limit that was reached is raised: otherwise nothing shows that more would be carried.
-        if in_flight >= self.limit {
-            self.limit = (self.limit + 1).min(self.max);
+        if was_in_flight >= self.limit() {
+            if self.is_slow() {
+                let least = INITIAL_CONCURRENCY.min(self.max) as f64;
+                self.limit = (self.limit * SHRINKS_TO).max(least);
+            } else {
+                self.limit = (self.limit + 1.0).min(self.max as f64);
+            }
         }
-        self.outage.take()
+        ended
     }
 
-    /// A call that started at `started` failed in a way that may pass. `jitter` is a random number in [0, 1).
-    pub fn failed(&mut self, now: Instant, started: Instant, retry_after: Option<Duration>, jitter: f64) {
-        let failures = match &self.outage {
-            // It was under way when the failure was noted: the same event, not a further one.
-            Some(outage) if started < outage.counted_at => outage.failures,
-            Some(outage) => outage.failures.saturating_add(1),
-            None => 1,
-        };
-        let counted = self.outage.is_none_or(|outage| outage.failures != failures);
-        if counted {
-            self.limit = (self.limit / 2).max(1);
-        }
-        let until = now + back_off(failures.saturating_sub(1), jitter);
-        let asked = retry_after.map(|asked| now + asked.min(MAX_RETRY_AFTER));
+    fn is_slow(&self) -> bool {
+        matches!((self.usual_s, self.lately_s), (Some(usual), Some(lately)) if lately > SLOW_FACTOR * usual)
+    }
+
+    fn measure(&mut self, duration: Duration) {
+        let seconds = duration.as_secs_f64();
+        let averaged =
+            |old: Option<f64>, weight: f64| old.map_or(seconds, |old| old + weight * (seconds - old));
+        self.usual_s = Some(averaged(self.usual_s, USUAL_WEIGHT));
+        self.lately_s = Some(averaged(self.lately_s, LATELY_WEIGHT));
+    }
+
+    fn ask_to_wait(&mut self, retry_after: Option<Duration>, now: Instant, jitter: f64) {
+        // A fleet that was told the same must not come back in the same moment.
+        let asked = retry_after.map(|asked| now + asked.min(MAX_RETRY_AFTER).mul_f64(1.0 + jitter / 4.0));
         self.asked_to_wait_until = self.asked_to_wait_until.max(asked);
-        self.outage = Some(match self.outage {
-            None => Outage {
-                since: started,
-                failures,
-                until,
-                counted_at: now,
-            },
-            Some(outage) => Outage {
-                failures,
-                until: outage.until.max(until),
-                counted_at: if counted { now } else { outage.counted_at },
-                ..outage
-            },
-        });
     }
 
-    /// Starts the back-off anew from its shortest: for the last chances before the end.
+    /// The call that hangs for longest, if one does: others that started after it have succeeded.
+    #[must_use]
+    pub fn hangs(&self, now: Instant) -> Option<CallId> {
+        self.hanging(now).oldest
+    }
+
+    /// When one more of the calls in flight may count as hanging; `None` when that takes a success first.
+    #[must_use]
+    pub fn hangs_at(&self, now: Instant) -> Option<Instant> {
+        self.hanging(now).next_at
+    }
+
+    fn hanging(&self, now: Instant) -> Hanging {
+        let usual = Duration::from_secs_f64(self.usual_s.unwrap_or_default());
+        let age = HANGING_MIN_AGE.max(usual * HANGING_FACTOR);
+        let mut hanging = Hanging::default();
+        for (id, started) in &self.in_flight {
+            if self
+                .latest_success_started
+                .is_none_or(|latest| latest <= *started)
+            {
+                break;
+            }
+            if *started + age > now {
+                hanging.next_at = Some(*started + age);
+                break;
+            }
+            hanging.count += 1;
+            hanging.oldest = hanging.oldest.or(Some(*id));
+        }
+        hanging
+    }
+
+    /// Starts every back-off anew from its shortest, and from here on only a throttle lowers the rate: for the last chances
+    /// before the end.
     pub fn hurry(&mut self, now: Instant) {
         self.asked_to_wait_until = None;
-        if let Some(outage) = &mut self.outage {
-            outage.until = now;
-            outage.failures = 0;
-        }
+        self.rate.hurry();
+        self.health.hurry(now);
     }
 
-    /// When a batch that failed `attempts` times (1 and up) may go again: its own back-off, beside the endpoint's.
+    /// When a batch that failed `attempts` times (1 and up) may go again: its own back-off, beside the endpoint's. As long
+    /// as the endpoint's health explains its failures, a short one, so that a batch of an endpoint that is half ill is soon
+    /// through.
     #[must_use]
-    pub fn hold_back(now: Instant, attempts: u32, jitter: f64) -> Instant {
-        now + back_off(attempts.saturating_sub(1), jitter)
+    pub fn hold_back(&self, now: Instant, attempts: u32, jitter: f64) -> Instant {
+        let unexplained = attempts.saturating_sub(self.health.explained_failures());
+        now + match unexplained {
+            0 => BASE.mul_f64(jitter.clamp(0.0, 1.0) / 4.0).max(FLOOR),
+            _ => back_off(unexplained, jitter),
+        }
     }
+}
+
+/// When documents that an answered call left undone `times` (1 and up) may go again. The endpoint's health explains
+/// nothing here: it answered.
+#[must_use]
+pub fn hold_back_unprocessed(now: Instant, times: u32, jitter: f64) -> Instant {
+    now + back_off(times.saturating_sub(1), jitter)
+}
+
+/// Calls in flight that hang.
+#[derive(Debug, Default)]
+struct Hanging {
+    count: usize,
+    oldest: Option<CallId>,
+    /// When the next one may count as hanging.
+    next_at: Option<Instant>,
 }
 
 /// Full jitter below a bound that doubles from [`BASE`] to [`CAP`].
@@ -159,5 +358,7 @@ fn back_off(doublings: u32, jitter: f64) -> Duration {
     bound.mul_f64(jitter.clamp(0.0, 1.0)).max(FLOOR)
 }
 
+#[cfg(test)]
+mod simulation;
 #[cfg(test)]
 mod tests;

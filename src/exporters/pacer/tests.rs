@@ -3,13 +3,52 @@ use proptest::prelude::*;
 use super::*;
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
+const S: fn(u64) -> Duration = Duration::from_secs;
+
+const FAILED: Outcome = Outcome::Failed { retry_after: None };
+const THROTTLED: Outcome = Outcome::Throttled {
+    retry_after: None,
+    some_taken: false,
+};
+
+/// Starts a call and ends it after `took`.
+fn call(pacer: &mut Pacer, at: Instant, took: Duration, outcome: Outcome) -> Option<Outage> {
+    let id = pacer.started(at, 1.0);
+    pacer.ended(id, at + took, outcome, 1.0)
+}
+
+/// A pacer that knows its endpoint well: a thousand calls were answered, one each 50 ms. And the time then.
+fn settled() -> (Pacer, Instant) {
+    let mut now = Instant::now();
+    let mut pacer = Pacer::new(64);
+    for _ in 0..1000 {
+        assert_eq!(call(&mut pacer, now, MS(10), Outcome::Answered), None);
+        now += MS(50);
+    }
+    (pacer, now)
+}
+
+/// Fails calls, one each 100 ms, until nothing is known to succeed. How many it took, and the time then.
+fn fail_until_down(pacer: &mut Pacer, mut now: Instant) -> (u32, Instant) {
+    for failures in 1.. {
+        assert_eq!(call(pacer, now, MS(1), FAILED), None);
+        now += MS(100);
+        if pacer.outage().is_some() {
+            return (failures, now - MS(99));
+        }
+    }
+    unreachable!("it is down some time")
+}
 
 #[test]
 fn while_nothing_fails_eight_calls_may_be_in_flight() {
     let now = Instant::now();
-    let pacer = Pacer::new(DEFAULT_MAX_CONCURRENCY);
-    assert_eq!(pacer.may_start(now, 7), Start::Now);
-    assert_eq!(pacer.may_start(now, 8), Start::WhenOneEnds);
+    let mut pacer = Pacer::new(DEFAULT_MAX_CONCURRENCY);
+    for _ in 0..8 {
+        assert_eq!(pacer.may_start(now), Start::Now);
+        pacer.started(now, 0.5);
+    }
+    assert_eq!(pacer.may_start(now), Start::WhenOneEnds(None));
 }
 
 #[test]
@@ -17,70 +56,247 @@ fn concurrency_is_a_cap() {
     let now = Instant::now();
     let mut pacer = Pacer::new(2);
     for _ in 0..9 {
-        assert_eq!(pacer.succeeded(2), None);
+        let both = [pacer.started(now, 0.5), pacer.started(now, 0.5)];
+        assert_eq!(pacer.may_start(now), Start::WhenOneEnds(None));
+        for id in both {
+            assert_eq!(pacer.ended(id, now, Outcome::Answered, 0.5), None);
+        }
     }
-    assert_eq!(pacer.may_start(now, 1), Start::Now);
-    assert_eq!(pacer.may_start(now, 2), Start::WhenOneEnds);
+    assert_eq!(pacer.limit(), 2);
 }
 
 #[test]
 fn a_limit_that_is_reached_grows_with_each_success_up_to_the_most() {
+    let now = Instant::now();
     let mut pacer = Pacer::new(64);
-    assert_eq!(pacer.succeeded(7), None);
-    assert_eq!(pacer.limit(), 8);
+    call(&mut pacer, now, MS(1), Outcome::Answered);
+    assert_eq!(pacer.limit(), 8, "one call at a time does not reach it");
+    let mut in_flight = std::collections::VecDeque::new();
     for limit in 9..=64 {
-        assert_eq!(pacer.succeeded(64), None);
+        while pacer.may_start(now) == Start::Now {
+            in_flight.push_back(pacer.started(now, 0.5));
+        }
+        let first = in_flight.pop_front().unwrap();
+        assert_eq!(pacer.ended(first, now, Outcome::Answered, 0.5), None);
         assert_eq!(pacer.limit(), limit);
     }
-    assert_eq!(pacer.succeeded(64), None);
-    assert_eq!(pacer.limit(), 64);
+    assert_eq!(in_flight.len(), 62);
 }
 
 #[test]
-fn after_a_failure_one_probe_goes_at_a_time_after_the_back_off() {
-    let now = Instant::now();
-    let mut pacer = Pacer::new(64);
-    pacer.failed(now, now, None, 0.5);
-    assert_eq!(pacer.may_start(now, 0), Start::At(now + MS(100)));
-    assert_eq!(pacer.may_start(now + MS(100), 1), Start::WhenOneEnds);
-    assert_eq!(pacer.may_start(now + MS(100), 0), Start::Now);
+fn failures_beside_successes_close_nothing_and_lower_no_limit() {
+    let (mut pacer, mut now) = settled();
+    for n in 0..1000 {
+        let outcome = if n % 2 == 0 { FAILED } else { Outcome::Answered };
+        assert_eq!(call(&mut pacer, now, MS(10), outcome), None);
+        now += MS(10);
+        assert_eq!(pacer.may_start(now), Start::Now, "{n}");
+    }
+    assert_eq!((pacer.outage(), pacer.limit()), (None, 8));
+    assert!(
+        (0.4..0.5).contains(&pacer.failing_share()),
+        "{}",
+        pacer.failing_share()
+    );
 }
 
 #[test]
-fn the_back_off_doubles_up_to_ten_seconds() {
-    let mut now = Instant::now();
-    let mut pacer = Pacer::new(64);
+fn an_endpoint_that_never_failed_is_down_after_ten_failures_and_one_that_often_does_after_many_more() {
+    let (mut pacer, now) = settled();
+    let (failures, at) = fail_until_down(&mut pacer, now);
+    // The 90 that were taken for granted at first are forgotten but for a seventh of them.
+    assert_eq!(failures, 11);
+    let outage = pacer.outage().unwrap();
+    assert_eq!((outage.since, outage.failures), (now, 11));
+    assert_eq!(at, now + MS(1001));
+    // Nothing is known of this one: it may always fail nine of ten calls.
+    let mut unknown = Pacer::new(64);
+    assert_eq!(fail_until_down(&mut unknown, now).0, 91);
+}
+
+#[test]
+fn ten_failures_of_one_moment_are_no_outage() {
+    let (mut pacer, now) = settled();
+    for _ in 0..100 {
+        call(&mut pacer, now, MS(1), FAILED);
+    }
+    assert_eq!(pacer.outage(), None);
+    call(&mut pacer, now + MS(500), MS(0), FAILED);
+    assert_eq!(pacer.outage().unwrap().failures, 101);
+}
+
+#[test]
+fn during_an_outage_the_back_off_between_probes_doubles_up_to_ten_seconds() {
+    let (mut pacer, now) = settled();
+    let (_, mut now) = fail_until_down(&mut pacer, now);
     for pause in [200, 400, 800, 1600, 3200, 6400, 10_000, 10_000] {
-        pacer.failed(now, now, None, 1.0);
-        assert_eq!(pacer.may_start(now, 0), Start::At(now + MS(pause)));
+        assert_eq!(pacer.may_start(now), Start::At(now + MS(pause)));
         now += MS(pause);
+        assert_eq!(pacer.may_start(now), Start::Now);
+        call(&mut pacer, now, MS(0), FAILED);
     }
-    assert_eq!(pacer.outage().unwrap().failures, 8);
 }
 
 #[test]
-fn calls_that_fail_together_count_as_one_failure() {
-    let start = Instant::now();
-    let now = start + MS(50);
-    let mut pacer = Pacer::new(64);
-    for _ in 0..8 {
-        pacer.failed(now, start, None, 1.0);
-    }
-    assert_eq!(pacer.outage().unwrap().failures, 1);
-    assert_eq!(pacer.limit(), 4);
-    assert_eq!(pacer.may_start(now, 0), Start::At(now + MS(200)));
+fn a_probe_that_hangs_does_not_keep_the_next_one_from_going() {
+    let (mut pacer, now) = settled();
+    let (_, now) = fail_until_down(&mut pacer, now);
+    let now = now + MS(200);
+    pacer.started(now, 1.0);
+    assert_eq!(pacer.may_start(now), Start::At(now + MS(400)));
+    assert_eq!(pacer.may_start(now + MS(400)), Start::Now);
 }
 
 #[test]
-fn retry_after_is_obeyed_within_a_minute() {
+fn a_success_ends_the_outage_and_the_calls_come_back_at_the_usual_rate() {
+    let (mut pacer, now) = settled();
+    let (_, at) = fail_until_down(&mut pacer, now);
+    let mut now = at + S(60);
+    let outage = call(&mut pacer, now, MS(0), Outcome::Answered).unwrap();
+    assert_eq!((outage.since, outage.failures), (at - MS(1001), 11));
+    assert_eq!(pacer.outage(), None);
+    // Some 20 a second before it; in the first second after it a quarter more at most, for whatever has piled up.
+    let end = now + S(1);
+    let mut calls = 0;
+    loop {
+        match pacer.may_start(now) {
+            Start::Now => {
+                calls += 1;
+                call(&mut pacer, now, MS(0), Outcome::Answered);
+            }
+            Start::At(at) if at < end => now = at,
+            Start::At(_) => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!((18..=26).contains(&calls), "{calls}");
+}
+
+#[test]
+fn calls_that_started_before_an_outage_say_nothing_of_it() {
+    let (mut pacer, now) = settled();
+    let before = pacer.started(now, 1.0);
+    let late = pacer.started(now, 1.0);
+    let (_, now) = fail_until_down(&mut pacer, now + MS(1));
+    assert_eq!(pacer.ended(before, now, Outcome::Answered, 1.0), None);
+    let outage = pacer.outage().unwrap();
+    assert_eq!(pacer.ended(late, now + S(10), FAILED, 1.0), None);
+    assert_eq!(pacer.outage(), Some(outage), "nor does its failure count");
+}
+
+#[test]
+fn a_call_that_hangs_does_not_count_and_gives_way_when_places_run_out() {
+    let (mut pacer, now) = settled();
+    let hanging: Vec<CallId> = (0..8).map(|_| pacer.started(now, 0.5)).collect();
+    assert_eq!(
+        pacer.may_start(now + S(9)),
+        Start::WhenOneEnds(None),
+        "nothing shows that they hang"
+    );
+    let mut pacer = Pacer { max: 9, ..pacer };
+    // Seven of them hang as soon as one that started later has succeeded.
+    let id = pacer.started(now + MS(1), 0.5);
+    assert_eq!(pacer.ended(id, now + MS(11), Outcome::Answered, 0.5), None);
+    assert_eq!(
+        pacer.may_start(now + MS(11)),
+        Start::Now,
+        "the limit was reached, and grew"
+    );
+    pacer.started(now + MS(11), 0.5);
+    assert_eq!(
+        pacer.may_start(now + MS(12)),
+        Start::WhenOneEnds(Some(now + S(1)))
+    );
+    assert_eq!(
+        (pacer.hangs(now + MS(999)), pacer.hangs_at(now + MS(999))),
+        (None, Some(now + S(1)))
+    );
+    assert_eq!(pacer.may_start(now + S(1)), Start::InPlaceOf(hanging[0]));
+    assert_eq!(pacer.hangs(now + S(1)), Some(hanging[0]));
+    pacer.given_up(hanging[0], now + S(1), 0.5);
+    assert_eq!((pacer.in_flight(), pacer.may_start(now + S(1))), (8, Start::Now));
+    assert_eq!(
+        pacer.ended(hanging[0], now + S(1), Outcome::Answered, 0.5),
+        None,
+        "it is over"
+    );
+}
+
+#[test]
+fn answers_that_become_slow_shrink_a_limit_that_is_reached_but_not_below_where_it_began() {
+    let (mut pacer, mut now) = settled();
+    pacer.limit = 64.0;
+    let mut round = |pacer: &mut Pacer, took: Duration| {
+        let ids: Vec<CallId> = (0..pacer.limit()).map(|_| pacer.started(now, 0.5)).collect();
+        now += took;
+        for id in ids {
+            assert_eq!(pacer.ended(id, now, Outcome::Answered, 0.5), None);
+        }
+    };
+    round(&mut pacer, MS(15));
+    assert_eq!(pacer.limit(), 64, "half more is not slow");
+    for _ in 0..300 {
+        round(&mut pacer, MS(900));
+        if pacer.limit() < 64 {
+            break;
+        }
+    }
+    assert!((8..64).contains(&pacer.limit()), "{}", pacer.limit());
+}
+
+#[test]
+fn a_throttle_takes_three_tenths_of_the_rate_although_neighbours_succeed() {
+    let (mut pacer, now) = settled();
+    assert_eq!(call(&mut pacer, now, MS(0), THROTTLED), None);
+    // 20 were taken a second: 14 may be now, so the first in a fourteenth of a second.
+    let Start::At(at) = pacer.may_start(now) else {
+        panic!("{:?}", pacer.may_start(now));
+    };
+    assert_eq!((at - now).as_millis(), 71);
+    let id = pacer.started(at, 0.5);
+    assert_eq!(pacer.ended(id, at, Outcome::Answered, 0.5), None);
+    assert!(
+        matches!(pacer.may_start(at), Start::At(_)),
+        "a success does not lift it"
+    );
+    assert!(pacer.outage().is_none());
+    // The way back is slow near the rate of the throttle: 2.5 s to it.
+    let per_s = |pacer: &Pacer, at: Instant| match pacer.may_start(at) {
+        Start::At(next) => 1.0 / (next - at).as_secs_f64(),
+        _ => f64::INFINITY,
+    };
+    assert!((13.0..16.0).contains(&per_s(&pacer, at)), "{}", per_s(&pacer, at));
+}
+
+#[test]
+fn calls_that_were_under_way_when_it_throttled_do_not_lower_the_rate_again() {
+    let (mut pacer, now) = settled();
+    let under_way: Vec<CallId> = (0..5).map(|_| pacer.started(now - MS(1), 0.5)).collect();
+    call(&mut pacer, now, MS(0), THROTTLED);
+    let once = pacer.may_start(now);
+    for id in under_way {
+        assert_eq!(pacer.ended(id, now, THROTTLED, 0.5), None);
+    }
+    assert_eq!(pacer.may_start(now), once);
+}
+
+#[test]
+fn retry_after_is_obeyed_within_a_minute_and_spread_by_a_quarter() {
     let now = Instant::now();
-    for (asked_s, pause_s) in [(3, 3), (3600, 60)] {
-        let mut pacer = Pacer::new(64);
-        pacer.failed(now, now, Some(Duration::from_secs(asked_s)), 0.0);
-        assert_eq!(
-            pacer.may_start(now, 0),
-            Start::At(now + Duration::from_secs(pause_s))
-        );
+    for (asked_s, jitter, pause) in [(4, 0.0, S(4)), (4, 1.0, S(5)), (3600, 0.0, S(60))] {
+        let retry_after = Some(S(asked_s));
+        for outcome in [
+            Outcome::Failed { retry_after },
+            Outcome::Throttled {
+                retry_after,
+                some_taken: true,
+            },
+        ] {
+            let mut pacer = Pacer::new(64);
+            let id = pacer.started(now, 0.0);
+            assert_eq!(pacer.ended(id, now, outcome, jitter), None);
+            assert_eq!(pacer.may_start(now), Start::At(now + pause));
+        }
     }
 }
 
@@ -88,68 +304,85 @@ fn retry_after_is_obeyed_within_a_minute() {
 fn retry_after_holds_although_a_call_that_was_under_way_succeeds() {
     let now = Instant::now();
     let mut pacer = Pacer::new(64);
-    pacer.failed(now, now, Some(Duration::from_secs(3)), 0.0);
-    assert!(pacer.succeeded(7).is_some());
-    assert_eq!(
-        pacer.may_start(now + MS(100), 6),
-        Start::At(now + Duration::from_secs(3))
-    );
+    let under_way = pacer.started(now, 0.0);
+    let id = pacer.started(now, 0.0);
+    let retry_after = Some(S(3));
+    assert_eq!(pacer.ended(id, now, Outcome::Failed { retry_after }, 0.0), None);
+    assert_eq!(pacer.ended(under_way, now, Outcome::Answered, 0.0), None);
+    assert_eq!(pacer.may_start(now + MS(100)), Start::At(now + S(3)));
     pacer.hurry(now);
-    assert_eq!(pacer.may_start(now + MS(100), 0), Start::Now);
+    assert_eq!(pacer.may_start(now + MS(100)), Start::Now);
 }
 
 #[test]
-fn a_success_ends_the_outage_and_says_since_when_it_was() {
-    let start = Instant::now();
-    let mut pacer = Pacer::new(64);
-    pacer.failed(start + MS(10), start, None, 0.0);
-    pacer.failed(start + MS(500), start + MS(400), None, 0.0);
-    let outage = pacer.succeeded(1).unwrap();
-    assert_eq!((outage.since, outage.failures), (start, 2));
-    assert_eq!(pacer.outage(), None);
-    // Halved twice; it grows again from here, so that the endpoint is not stampeded.
-    assert_eq!(pacer.limit(), 2);
-    assert_eq!(pacer.may_start(start + MS(500), 1), Start::Now);
-    assert_eq!(pacer.may_start(start + MS(500), 2), Start::WhenOneEnds);
-}
-
-#[test]
-fn before_the_end_the_back_off_starts_anew() {
-    let now = Instant::now();
-    let mut pacer = Pacer::new(64);
+fn before_the_end_the_back_off_starts_anew_and_only_a_throttle_slows_down() {
+    let (mut pacer, now) = settled();
+    let (_, mut now) = fail_until_down(&mut pacer, now);
     for _ in 0..9 {
-        pacer.failed(now, now, None, 1.0);
+        now += S(10);
+        call(&mut pacer, now, MS(0), FAILED);
     }
     pacer.hurry(now);
-    assert_eq!(pacer.may_start(now, 0), Start::Now);
-    pacer.failed(now, now, None, 1.0);
-    assert_eq!(pacer.may_start(now, 0), Start::At(now + MS(200)));
+    assert_eq!(pacer.may_start(now), Start::Now);
+    call(&mut pacer, now, MS(0), FAILED);
+    assert_eq!(pacer.may_start(now), Start::At(now + MS(400)));
+    now += MS(400);
+    assert!(call(&mut pacer, now, MS(0), Outcome::Answered).is_some());
+    assert_eq!(pacer.may_start(now), Start::Now, "no ramp");
+    call(&mut pacer, now, MS(0), THROTTLED);
+    assert!(matches!(pacer.may_start(now), Start::At(_)));
+}
+
+#[test]
+fn a_batch_is_held_back_shortly_as_long_as_the_endpoint_explains_its_failures() {
+    let (mut pacer, now) = settled();
+    let held_back = |pacer: &Pacer, attempts| pacer.hold_back(now, attempts, 1.0) - now;
+    // It never failed: four tries are chance, the fifth is the batch's own fault.
+    assert_eq!(
+        [1, 4, 5, 6, 7].map(|attempts| held_back(&pacer, attempts).as_millis()),
+        [50, 50, 400, 800, 1600]
+    );
+    assert_eq!(held_back(&pacer, u32::MAX), CAP);
+    for _ in 0..1000 {
+        call(&mut pacer, now, MS(1), FAILED);
+        call(&mut pacer, now, MS(1), Outcome::Answered);
+    }
+    assert_eq!(
+        [7, 8].map(|attempts| held_back(&pacer, attempts).as_millis()),
+        [50, 400]
+    );
+    let unprocessed = [1, 2, 3, 60].map(|times| (hold_back_unprocessed(now, times, 1.0) - now).as_millis());
+    assert_eq!(unprocessed, [200, 400, 800, 10_000]);
 }
 
 proptest! {
     #[test]
     fn a_batch_is_held_back_within_the_bounds(attempts in 1_u32.., jitter in 0.0..1.0_f64) {
         let now = Instant::now();
-        let pause = Pacer::hold_back(now, attempts, jitter) - now;
-        prop_assert!(pause >= FLOOR && pause <= CAP);
+        let pacer = Pacer::new(64);
+        for at in [pacer.hold_back(now, attempts, jitter), hold_back_unprocessed(now, attempts, jitter)] {
+            prop_assert!(at - now >= FLOOR && at - now <= CAP);
+        }
     }
 
     #[test]
     fn whatever_happens_something_may_start_some_time(
-        events in prop::collection::vec((any::<bool>(), 0_u64..20_000, 0.0..1.0_f64), 0..100),
+        events in prop::collection::vec((0..4, 0_u64..20_000, 0.0..1.0_f64), 0..300),
     ) {
         let mut now = Instant::now();
         let mut pacer = Pacer::new(64);
-        for (ok, elapsed_ms, jitter) in events {
-            let started = now;
+        for (outcome, elapsed_ms, jitter) in events {
+            let id = pacer.started(now, jitter);
             now += MS(elapsed_ms);
-            if ok {
-                pacer.succeeded(1);
-            } else {
-                pacer.failed(now, started, None, jitter);
-            }
+            let outcome = match outcome {
+                0 => Outcome::Answered,
+                1 => FAILED,
+                2 => THROTTLED,
+                _ => Outcome::Throttled { retry_after: Some(MS(elapsed_ms)), some_taken: true },
+            };
+            let _ = pacer.ended(id, now, outcome, jitter);
             prop_assert!((1..=64).contains(&pacer.limit()));
         }
-        prop_assert_eq!(pacer.may_start(now + CAP, 0), Start::Now);
+        prop_assert_eq!(pacer.may_start(now + MAX_RETRY_AFTER * 2), Start::Now);
     }
 }

@@ -3,20 +3,27 @@
 //! It knows no destination: a call is an [`Exporter`]'s, an answer says what became of the documents. In log lines a
 //! document is a segment, as the official daemon says it.
 
-use std::collections::HashMap;
+mod splits;
+mod trouble;
+
+use std::collections::{HashMap, HashSet};
 use std::num::NonZeroUsize;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
-use tokio::task::{self, JoinError, JoinSet};
+use tokio::task::{self, AbortHandle, JoinError, JoinSet};
+
+use self::splits::Splits;
+use self::trouble::{HalfIll, Row, Trouble};
 
 use crate::exporters::Exporter;
 use crate::exporters::answer::{Answer, Unprocessed};
 use crate::exporters::error::PutError;
-use crate::exporters::pacer::{DEFAULT_MAX_CONCURRENCY, Outage, Pacer, Start};
+use crate::exporters::pacer::{self, CallId, DEFAULT_MAX_CONCURRENCY, Outcome, Pacer, Start};
 use crate::ledger::calls::{Ended, Failure};
+use crate::ledger::outcome::ErrorClass;
 use crate::ledger::{DropReason, Ledger};
 use crate::logs;
 use crate::logs::{LineBudget, Reminder};
@@ -25,16 +32,18 @@ use crate::pipeline::batch::encoding::{Description, Encoding as _};
 use crate::pipeline::lane::Lane;
 use crate::pipeline::queue::{Flight, Next};
 
-/// An outage that comes sooner after the last line is said once it has lasted this long: an endpoint that fails every
-/// tenth call would fill the log otherwise.
-const OUTAGE_CERTAIN: Duration = Duration::from_secs(5);
+/// How often an unprocessed segment is sent again when the service says that it failed over it. With the back-off between
+/// them that is about a minute, in which the service answers for others: what fails then is this segment. That the service
+/// throttles does not count.
+const MAX_FAULTS: u32 = 16;
 
-/// How often an unprocessed segment is sent again when the service says that it was not the segment's fault.
-const MAX_REDELIVERIES: u32 = 3;
+/// For how long batches stay below a length that was refused. A proxy's limit does not change often, and finding it again
+/// costs a few calls.
+const BOUND_BODIES_FOR: Duration = Duration::from_secs(600);
 
-/// Most batches that are split without an accepted call in between: enough to find one bad document in each of a
-/// dozen batches, and an end to it where everything is refused.
-const MAX_SPLITS: usize = 100;
+/// Bodies are not bounded below this, whatever was refused: with fewer bytes than one document has, each call would carry
+/// one.
+const BOUND_BODIES_MIN_BYTES: usize = 16 << 10;
 
 /// What the sender is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,9 +64,10 @@ pub struct Sender<X: Exporter> {
     calls: JoinSet<Result<Answer, PutError>>,
     /// What each of them is for. Not in the call, so that one that panics takes nothing with it.
     flights: HashMap<task::Id, Started>,
-    outage_reminder: Reminder,
-    outage_said: bool,
-    splits_left: usize,
+    trouble: Trouble,
+    splits: Splits,
+    splits_reminder: Reminder,
+    bodies_bound: Option<BodiesBound>,
     refused_lines: LineBudget,
     unprocessed_lines: LineBudget,
 }
@@ -67,6 +77,15 @@ pub struct Sender<X: Exporter> {
 struct Started {
     flight: Flight,
     at: Instant,
+    call: CallId,
+    abort: AbortHandle,
+}
+
+/// What a body that was refused for its length has taught.
+#[derive(Debug, Clone, Copy)]
+struct BodiesBound {
+    bytes: usize,
+    until: Instant,
 }
 
 impl<X: Exporter> Sender<X> {
@@ -87,9 +106,10 @@ impl<X: Exporter> Sender<X> {
             pacer: Pacer::new(max),
             calls: JoinSet::new(),
             flights: HashMap::new(),
-            outage_reminder: Reminder::default(),
-            outage_said: false,
-            splits_left: MAX_SPLITS,
+            trouble: Trouble::default(),
+            splits: Splits::default(),
+            splits_reminder: Reminder::default(),
+            bodies_bound: None,
             refused_lines: LineBudget::default(),
             unprocessed_lines: LineBudget::default(),
         }
@@ -100,11 +120,17 @@ impl<X: Exporter> Sender<X> {
         let mut draining = *phase.borrow_and_update() == Phase::Draining;
         let mut timer = pin!(tokio::time::sleep(Duration::ZERO));
         loop {
-            let wait = self.start_calls(now());
+            if draining {
+                self.give_up_hanging(now());
+            }
+            let mut wait = self.start_calls(now());
+            if draining && let Some(at) = self.pacer.hangs_at(now()) {
+                wait = wait.or_at(at);
+            }
             if !draining {
                 self.ask_spool();
             }
-            if draining && self.calls.is_empty() && matches!(wait, Wait::ForBatches) {
+            if draining && self.flights.is_empty() && matches!(wait, Wait::ForBatches) {
                 return;
             }
             if let Wait::Until(at) = wait {
@@ -120,6 +146,7 @@ impl<X: Exporter> Sender<X> {
                     if draining {
                         // Whatever was held back gets its chance before the end.
                         self.pacer.hurry(now());
+                        self.splits.hurry();
                         self.lane.release();
                     }
                 }
@@ -129,22 +156,74 @@ impl<X: Exporter> Sender<X> {
 
     /// Starts as many calls as may be, and says what to wait for.
     fn start_calls(&mut self, now: Instant) -> Wait {
+        self.forget_bodies_bound(now);
         loop {
-            match self.pacer.may_start(now, self.calls.len()) {
-                Start::WhenOneEnds => return Wait::ForCalls,
-                Start::At(at) if self.lane.waiting_documents() > 0 => return Wait::Until(at),
+            let hanging = match self.pacer.may_start(now) {
+                Start::Now => None,
+                Start::InPlaceOf(call) => Some(call),
+                Start::At(at) | Start::WhenOneEnds(Some(at)) if self.lane.waiting_documents() > 0 => {
+                    return Wait::Until(at);
+                }
                 Start::At(_) => return Wait::ForBatches,
-                Start::Now => {}
-            }
+                Start::WhenOneEnds(_) => return Wait::ForCalls,
+            };
             match self.lane.take(now) {
-                Next::Ready(flight) => self.start(flight, now),
+                Next::Ready(flight) => {
+                    if self.split_too_long(&flight, now) {
+                        continue;
+                    }
+                    if let Some(call) = hanging {
+                        self.give_up(call, now);
+                    }
+                    self.start(flight, now);
+                }
                 Next::NotBefore(at) => return Wait::Until(at),
                 Next::Empty => return Wait::ForBatches,
             }
         }
     }
 
-    /// Asks the spool for batches if there are any, and room for them beside the live traffic: while no call fails, half of
+    /// At the end nobody waits for a call that hangs while others succeed: its batch has a better chance in another one.
+    fn give_up_hanging(&mut self, now: Instant) {
+        while let Some(call) = self.pacer.hangs(now) {
+            self.give_up(call, now);
+        }
+    }
+
+    /// Ends a call that hangs, and puts its batch back.
+    fn give_up(&mut self, call: CallId, now: Instant) {
+        // Its answer may have come meanwhile, as may those of others.
+        while let Some(ended) = self.calls.try_join_next_with_id() {
+            self.settle(ended);
+        }
+        let task = self.flights.iter().find(|(_, started)| started.call == call);
+        let Some(Started {
+            flight, at, abort, ..
+        }) = task.map(|(id, _)| *id).and_then(|id| self.flights.remove(&id))
+        else {
+            return;
+        };
+        abort.abort();
+        let message = "given up without an answer, since later calls are answered";
+        self.ledger.call_ended(Ended {
+            at: now,
+            duration: now.saturating_duration_since(at),
+            body_bytes: flight.body.len(),
+            failure: Some(Failure {
+                class: ErrorClass::Timeout,
+                status: None,
+                message,
+            }),
+        });
+        tracing::debug!(
+            segments = flight.documents,
+            "Sending segment batch failed with: {message}"
+        );
+        self.pacer.given_up(call, now, fastrand::f64());
+        self.put_back(&flight, now);
+    }
+
+    /// Asks the spool for batches if there are any, and room for them beside the live traffic: while calls succeed, half of
     /// the calls and half of the memory at most. So they go as fast as the endpoint and the disk bear.
     fn ask_spool(&self) {
         let Some(spool) = self.lane.spool() else { return };
@@ -166,22 +245,33 @@ impl<X: Exporter> Sender<X> {
         self.ledger
             .call_started(flight.documents, flight.attempts > 0 || flight.redeliveries > 0);
         let call = self.calls.spawn(async move { exporter.put(body).await });
-        self.flights.insert(call.id(), Started { flight, at });
+        let started = Started {
+            flight,
+            at,
+            call: self.pacer.started(at, fastrand::f64()),
+            abort: call.clone(),
+        };
+        self.flights.insert(call.id(), started);
     }
 
     fn settle(&mut self, ended: Result<(task::Id, Result<Answer, PutError>), JoinError>) {
-        let in_flight = self.calls.len() + 1;
         let (id, result) = match ended {
             Ok((id, result)) => (id, Ok(result)),
             Err(error) => (error.id(), Err(error)),
         };
-        // Each call that was started is there, once.
-        let Some(Started { flight, at: started }) = self.flights.remove(&id) else {
+        // Each call that was started is there, once; but for those that were given up.
+        let Some(Started {
+            flight,
+            at: started,
+            call,
+            ..
+        }) = self.flights.remove(&id)
+        else {
             return;
         };
         let result = match result {
             Ok(result) => result,
-            Err(error) => return self.lost(&flight, started, &error),
+            Err(error) => return self.lost(call, &flight, started, &error),
         };
         let at = now();
         self.ledger.call_ended(Ended {
@@ -194,54 +284,121 @@ impl<X: Exporter> Sender<X> {
                 message: &error.message,
             }),
         });
+        // The outage that it may end is the pacer's; what the log calls one begins with the first failure.
+        let _ = self
+            .pacer
+            .ended(call, at, outcome(&result, flight.documents), fastrand::f64());
         match result {
             Ok(answer) => {
-                if let Some(outage) = self.pacer.succeeded(in_flight) {
-                    self.say_over(&outage);
-                }
+                self.answered(at);
                 self.account_for(&flight, started, &answer);
             }
-            Err(error) if error.class.is_retriable() => self.try_again(&flight, started, &error),
+            Err(error) if error.class.is_retriable() => {
+                self.put_back(&flight, at);
+                self.failed(started, at, &error.message);
+            }
             Err(error) => {
                 // The endpoint answers; it is this body that it does not want.
-                if let Some(outage) = self.pacer.succeeded(in_flight) {
-                    self.say_over(&outage);
-                }
+                self.answered(at);
                 self.refused(&flight, &error);
             }
         }
     }
 
     /// A call panicked: nobody knows what became of its documents, so they are sent again.
-    fn lost(&mut self, flight: &Flight, started: Instant, error: &JoinError) {
+    fn lost(&mut self, call: CallId, flight: &Flight, started: Instant, error: &JoinError) {
+        let now = now();
         self.ledger.call_lost();
         tracing::error!("A call ended in a way that it should not: {error}");
-        self.put_back(flight, started, None, now());
+        let outcome = Outcome::Failed { retry_after: None };
+        let _ = self.pacer.ended(call, now, outcome, fastrand::f64());
+        let _ = self.trouble.failed(started, now);
+        self.put_back(flight, now);
     }
 
-    /// A batch is refused for good: the fault is in one of its documents, so it is halved until that one is alone.
-    ///
-    /// A batch of n documents costs at most 2(n-1) extra calls, when all are bad; and after [`MAX_SPLITS`] splits
-    /// without an accepted call in between the fault is not in single documents, and whole batches are dropped.
+    /// No batch is longer than what was refused: one that is, from before or from the spool, is halved without being sent.
+    /// True when it was.
+    fn split_too_long(&mut self, flight: &Flight, now: Instant) -> bool {
+        self.bodies_bound
+            .is_some_and(|bound| flight.body.len() > bound.bytes)
+            && self.halve(flight, None, now)
+    }
+
+    /// Puts the halves of a batch in its place, to be sent not before `not_before`; false for a single document.
+    fn halve(&self, flight: &Flight, not_before: Option<Instant>, now: Instant) -> bool {
+        let Some(mut halves) = Batch::halves::<X::Encoding>(&flight.body, flight.opened_at) else {
+            return false;
+        };
+        for half in &mut halves {
+            half.not_before = not_before;
+            half.redeliveries = flight.redeliveries;
+            half.faults = flight.faults;
+        }
+        self.lane.replace(flight.ticket, halves, now);
+        true
+    }
+
+    fn learn_bodies_bound(&mut self, flight: &Flight, now: Instant) {
+        let refused_bytes = flight.body.len();
+        // Its halves are to be tried as they are.
+        let halves = Batch::halves::<X::Encoding>(&flight.body, flight.opened_at);
+        let bytes = halves.map_or(refused_bytes - 1, |[first, second]| {
+            first.body.len().max(second.body.len())
+        });
+        let known = self.bodies_bound.map_or(usize::MAX, |bound| bound.bytes);
+        let bytes = bytes.max(BOUND_BODIES_MIN_BYTES).min(known);
+        self.bodies_bound = Some(BodiesBound {
+            bytes,
+            until: now + BOUND_BODIES_FOR,
+        });
+        self.lane.bound_bodies(Some(bytes));
+        if bytes < known {
+            tracing::warn!(
+                bytes,
+                "A body of {refused_bytes} bytes is too long for whoever answers at the endpoint; bodies stay below {bytes} \
+                 bytes for {} minutes",
+                BOUND_BODIES_FOR.as_secs() / 60
+            );
+        }
+    }
+
+    fn forget_bodies_bound(&mut self, now: Instant) {
+        if self.bodies_bound.is_some_and(|bound| bound.until <= now) {
+            self.bodies_bound = None;
+            self.lane.bound_bodies(None);
+        }
+    }
+
+    /// A batch is refused for good: the fault is in one of its documents, so it is halved until that one is alone. What
+    /// that may cost is bounded ([`splits`]); nothing good is lost by it.
     fn refused(&mut self, flight: &Flight, error: &PutError) {
-        if self.splits_left > 0
-            && let Some(halves) = Batch::halves::<X::Encoding>(&flight.body, flight.opened_at)
-        {
-            self.splits_left -= 1;
+        let now = now();
+        if error.is_too_long() {
+            self.learn_bodies_bound(flight, now);
+        }
+        // A body that is too long has no bad document: how often it is halved is bounded by its length.
+        let is_search = flight.documents > 1 && !error.is_too_long();
+        let not_before = if is_search { self.splits.split(now) } else { None };
+        if self.halve(flight, not_before, now) {
             tracing::debug!(
                 segments = flight.documents,
                 "Sending segment batch failed with: {}; trying its {} segments in two halves",
                 error.message,
                 flight.documents
             );
-            self.lane.replace(flight.ticket, halves, now());
+            if not_before.is_some() && self.splits_reminder.is_due(now) {
+                tracing::warn!(
+                    "So many batches hold segments that the service refuses that the search for them is slowed down; those \
+                     batches wait. The lines about refused segments say whose they are"
+                );
+            }
             return;
         }
         let segments = flight.documents;
         if self.lane.settle(flight.ticket) {
             self.ledger.add_dropped(DropReason::Refused, segments as u64);
         }
-        let Some(left_out) = self.refused_lines.allow(now()) else {
+        let Some(left_out) = self.refused_lines.allow(now) else {
             return;
         };
         let what = match X::Encoding::describe(&flight.body).as_slice() {
@@ -260,7 +417,6 @@ impl<X: Exporter> Sender<X> {
     fn account_for(&mut self, flight: &Flight, started: Instant, answer: &Answer) {
         let segments = flight.documents;
         let seconds = now().duration_since(started).as_secs_f64();
-        self.splits_left = MAX_SPLITS;
         if answer.unprocessed.is_empty() {
             if self.lane.settle(flight.ticket) {
                 self.ledger.add_sent(segments as u64);
@@ -282,37 +438,62 @@ impl<X: Exporter> Sender<X> {
         );
         let described = X::Encoding::describe(&flight.body);
         let raw = X::Encoding::documents(&flight.body).unwrap_or_default();
-        let mut named = vec![false; described.len()];
-        let (mut again, mut given_up) = (Vec::new(), Vec::new());
+        let places = Places::of(&described, &answer.unprocessed);
+        let mut named: HashSet<usize> = HashSet::new();
+        // Of several documents with one id, nobody knows which was meant: each goes again, alone.
+        let (mut again, mut alone, mut given_up) = (Vec::new(), Vec::new(), Vec::new());
+        let mut faults = flight.faults;
         for left in answer.unprocessed.iter().take(segments) {
-            let place = left.id.as_ref().and_then(|id| {
-                (0..described.len()).find(|&place| !named[place] && described[place].id.as_ref() == Some(id))
-            });
-            if let Some(place) = place {
-                named[place] = true;
-            }
             let code = left.error_code.as_deref();
-            let retried = flight.redeliveries < MAX_REDELIVERIES && left.class.is_retriable();
-            let document = place.and_then(|place| raw.get(place)).filter(|_| retried);
-            match document {
-                Some(document) => again.push(*document),
-                None => given_up.push(code),
+            let passes = left.class == ErrorClass::Throttled
+                || (left.class.is_retriable() && flight.faults < MAX_FAULTS);
+            let found: Vec<usize> = places.of_id(left.id.as_deref());
+            let is_shared = places.is_shared(left.id.as_deref());
+            let new: Vec<usize> = found
+                .into_iter()
+                .filter(|place| *place < raw.len() && !named.contains(place))
+                // One entry stands for one document, unless it could be any of several.
+                .take(if is_shared { usize::MAX } else { 1 })
+                .collect();
+            let place = new.first().copied();
+            named.extend(&new);
+            let goes_again = !new.is_empty() && (passes || is_shared);
+            if goes_again && is_shared {
+                alone.extend(new.iter().map(|place| raw[*place]));
+            } else if goes_again {
+                again.extend(new.iter().map(|place| raw[*place]));
+            } else if !(is_shared && new.is_empty()) {
+                given_up.push(code);
+            }
+            if goes_again && left.class != ErrorClass::Throttled {
+                faults = flight.faults.saturating_add(1);
             }
             if let Some(left_out) = self.unprocessed_lines.allow(now()) {
                 let segment = place.map(|place| &described[place]);
-                say_unprocessed(left, segment, document.is_some(), left_out);
+                say_unprocessed(left, segment, goes_again, left_out);
             }
         }
-        let landed = match Batch::of_documents::<X::Encoding>(&again, flight.opened_at) {
-            Some(mut part) => {
-                part.redeliveries = flight.redeliveries + 1;
-                part.not_before = Some(Pacer::hold_back(now(), part.redeliveries, fastrand::f64()));
-                self.lane.replace(flight.ticket, [part], now())
-            }
-            None => self.lane.settle(flight.ticket),
+        let now = now();
+        let redeliveries = flight.redeliveries.saturating_add(1);
+        let not_before = pacer::hold_back_unprocessed(now, redeliveries, fastrand::f64());
+        let unsettled = again.len() + alone.len() + given_up.len();
+        let parts: Vec<Batch> = std::iter::once(again.as_slice())
+            .chain(alone.chunks(1))
+            .filter_map(|documents| Batch::of_documents::<X::Encoding>(documents, flight.opened_at))
+            .map(|mut part| {
+                part.redeliveries = redeliveries;
+                part.faults = faults;
+                part.not_before = Some(not_before);
+                part
+            })
+            .collect();
+        let landed = if parts.is_empty() {
+            self.lane.settle(flight.ticket)
+        } else {
+            self.lane.replace(flight.ticket, parts, now)
         };
         if landed {
-            self.ledger.add_sent((segments - unprocessed) as u64);
+            self.ledger.add_sent(segments.saturating_sub(unsettled) as u64);
             for code in given_up {
                 self.ledger.add_unprocessed(code);
             }
@@ -320,27 +501,33 @@ impl<X: Exporter> Sender<X> {
     }
 
     /// A call failed in a way that may pass: its batch goes back, to be sent again after a while.
-    fn put_back(&mut self, flight: &Flight, started: Instant, retry_after: Option<Duration>, now: Instant) {
-        self.pacer.failed(now, started, retry_after, fastrand::f64());
-        let not_before = Pacer::hold_back(now, flight.attempts.saturating_add(1), fastrand::f64());
+    fn put_back(&mut self, flight: &Flight, now: Instant) {
+        let attempts = flight.attempts.saturating_add(1);
+        let not_before = self.pacer.hold_back(now, attempts, fastrand::f64());
         self.lane.put_back(flight.ticket, Some(not_before), now);
     }
 
-    fn try_again(&mut self, flight: &Flight, started: Instant, error: &PutError) {
-        let now = now();
-        self.put_back(flight, started, error.retry_after, now);
-        let Some(outage) = self.pacer.outage() else { return };
-        let lasts = now.duration_since(outage.since);
-        let said_lately = self.outage_reminder.was_said_lately(now);
-        if said_lately && (self.outage_said || lasts < OUTAGE_CERTAIN) {
-            tracing::debug!("Sending segment batch failed with: {}", error.message);
-            return;
+    /// A call failed: what there is to be said of it.
+    fn failed(&mut self, started: Instant, now: Instant, message: &str) {
+        let row = self.trouble.failed(started, now);
+        match row {
+            Some(row) => self.say_failing(&row, now, message),
+            None => tracing::debug!("Sending segment batch failed with: {message}"),
         }
-        self.outage_reminder = Reminder::said(now);
-        self.outage_said = true;
-        let counts = self.ledger.snapshot();
-        let (waiting, spooled) = (counts.pending(), counts.spooled);
-        let failing_s = lasts.as_secs_f64();
+        self.say_share(now, Some(message));
+    }
+
+    /// A call was answered: what there is to be said of those before it.
+    fn answered(&mut self, now: Instant) {
+        if let Some(row) = self.trouble.answered() {
+            self.say_over(&row, now);
+        }
+        self.say_share(now, None);
+    }
+
+    fn say_failing(&self, row: &Row, now: Instant, message: &str) {
+        let (waiting, spooled) = (self.lane.pending_documents(), self.ledger.snapshot().spooled);
+        let failing_s = now.saturating_duration_since(row.since).as_secs_f64();
         let on_disk = match spooled {
             0 => String::new(),
             _ => format!(" and {spooled} in the spool"),
@@ -349,26 +536,109 @@ impl<X: Exporter> Sender<X> {
             waiting,
             spooled,
             failing_s,
-            failures = outage.failures,
-            "Sending segment batch failed with: {}; {waiting} segments wait in memory{on_disk} and are sent when calls \
-             succeed again (failing for {failing_s:.1} s)",
-            error.message
+            failures = row.failures,
+            "Sending segment batch failed with: {message}; {waiting} segments wait in memory{on_disk} and are sent when calls \
+             succeed again (failing for {failing_s:.1} s)"
         );
     }
 
-    fn say_over(&mut self, outage: &Outage) {
-        if !std::mem::take(&mut self.outage_said) {
-            return;
-        }
-        let failing_s = now().duration_since(outage.since).as_secs_f64();
-        let counts = self.ledger.snapshot();
-        let waiting = counts.pending() + counts.spooled;
+    fn say_over(&self, row: &Row, now: Instant) {
+        let failing_s = now.saturating_duration_since(row.since).as_secs_f64();
+        let waiting = self.lane.pending_documents() + self.ledger.snapshot().spooled;
         tracing::info!(
             waiting,
             failing_s,
-            failures = outage.failures,
+            failures = row.failures,
             "Calls succeed again after {failing_s:.1} s; {waiting} segments wait and are sent now"
         );
+    }
+
+    /// Of an endpoint that is half ill. `message`: what this call failed with.
+    fn say_share(&mut self, now: Instant, message: Option<&str>) {
+        match self.trouble.share(now) {
+            None => {}
+            Some(HalfIll::Is(share)) => {
+                let waiting = self.lane.pending_documents();
+                let with = message
+                    .map(|message| format!(", this one with: {message}"))
+                    .unwrap_or_default();
+                tracing::warn!(
+                    calls = share.calls,
+                    failed = share.failed,
+                    waiting,
+                    "{} % of the calls fail: {} of {} in the last {:.0} s{with}; they are repeated, and {waiting} segments wait",
+                    share.percent(),
+                    share.failed,
+                    share.calls,
+                    share.over.as_secs_f64()
+                );
+            }
+            Some(HalfIll::IsOver(share)) => tracing::info!(
+                calls = share.calls,
+                failed = share.failed,
+                "Most calls succeed again: {} of {} failed in the last {:.0} s",
+                share.failed,
+                share.calls,
+                share.over.as_secs_f64()
+            ),
+        }
+    }
+}
+
+/// What a call that ended says of the endpoint.
+fn outcome(result: &Result<Answer, PutError>, documents: usize) -> Outcome {
+    match result {
+        Ok(answer) => {
+            let is_throttled = |left: &Unprocessed| left.class == ErrorClass::Throttled;
+            if answer.unprocessed.iter().any(is_throttled) {
+                Outcome::Throttled {
+                    retry_after: None,
+                    some_taken: answer.unprocessed.len() < documents,
+                }
+            } else {
+                Outcome::Answered
+            }
+        }
+        Err(error) if error.class == ErrorClass::Throttled => Outcome::Throttled {
+            retry_after: error.retry_after,
+            some_taken: false,
+        },
+        Err(error) if error.class.is_retriable() => Outcome::Failed {
+            retry_after: error.retry_after,
+        },
+        Err(_) => Outcome::Answered,
+    }
+}
+
+/// Where the documents stand that an answer names.
+struct Places<'a> {
+    /// Of each id the documents that have it, in order, and how many entries name it.
+    by_id: HashMap<&'a str, (Vec<usize>, usize)>,
+}
+
+impl<'a> Places<'a> {
+    fn of(described: &'a [Description], unprocessed: &'a [Unprocessed]) -> Self {
+        let mut by_id: HashMap<&str, (Vec<usize>, usize)> = HashMap::new();
+        for id in unprocessed.iter().filter_map(|left| left.id.as_deref()) {
+            by_id.entry(id).or_default().1 += 1;
+        }
+        for (place, document) in described.iter().enumerate() {
+            if let Some((places, _)) = document.id.as_deref().and_then(|id| by_id.get_mut(id)) {
+                places.push(place);
+            }
+        }
+        Self { by_id }
+    }
+
+    fn of_id(&self, id: Option<&str>) -> Vec<usize> {
+        let found = id.and_then(|id| self.by_id.get(id));
+        found.map(|(places, _)| places.clone()).unwrap_or_default()
+    }
+
+    /// Whether more documents have this id than entries name it: an in-progress segment and its final form, say.
+    fn is_shared(&self, id: Option<&str>) -> bool {
+        let found = id.and_then(|id| self.by_id.get(id));
+        found.is_some_and(|(places, entries)| places.len() > *entries)
     }
 }
 
@@ -400,6 +670,16 @@ enum Wait {
     ForBatches,
     ForCalls,
     Until(Instant),
+}
+
+impl Wait {
+    /// As this one, and at the latest until `at`.
+    fn or_at(self, at: Instant) -> Self {
+        match self {
+            Self::Until(other) => Self::Until(other.min(at)),
+            Self::ForBatches | Self::ForCalls => Self::Until(at),
+        }
+    }
 }
 
 /// The runtime's clock, which tests can pause.

@@ -207,6 +207,11 @@ impl Buffer {
         });
     }
 
+    /// Takes back what was written behind the first `bytes`.
+    pub(super) fn truncate(&mut self, bytes: usize) {
+        self.filled = self.filled.min(bytes);
+    }
+
     /// What was written, not copied.
     pub(super) fn into_bytes(self) -> Bytes {
         Bytes::from_owner(self)

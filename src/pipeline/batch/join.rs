@@ -26,7 +26,7 @@ pub fn joinable<'b, E: Encoding>(
         // The frame of the one goes, a separator comes.
         bytes = (bytes + batch.body.len() + E::SEPARATOR.len()).saturating_sub(E::HEAD.len() + E::TAIL.len());
         let joins = is_small(batch)
-            && batch.redeliveries == first.redeliveries
+            && (batch.redeliveries, batch.faults) == (first.redeliveries, first.faults)
             && documents <= E::MAX_DOCUMENTS
             && bytes <= max_body_bytes;
         if !joins {
@@ -83,7 +83,7 @@ pub fn join<E: Encoding>(batches: Vec<Batch>) -> Result<Batch, Vec<Batch>> {
         .max()
         .unwrap_or_default();
     joined.not_before = batches.iter().filter_map(|batch| batch.not_before).max();
-    joined.redeliveries = first.redeliveries;
+    (joined.redeliveries, joined.faults) = (first.redeliveries, first.faults);
     Ok(joined)
 }
 
@@ -168,6 +168,7 @@ mod tests {
             batch(1, SMALL_BYTES, now),
             with(|batch| batch.joins = false),
             with(|batch| batch.redeliveries = 1),
+            with(|batch| batch.faults = 1),
             from_a_file,
         ];
         for other in apart {

@@ -47,6 +47,8 @@ pub struct Batch {
     pub attempts: u32,
     /// How often its documents came back as unprocessed and were sent again.
     pub redeliveries: u32,
+    /// In how many of those the service failed over them, instead of asking for fewer.
+    pub faults: u32,
     /// Not to be sent again before; `None`: at once.
     pub not_before: Option<Instant>,
     /// The spool file that it, or the whole that it is a part of, was read from.
@@ -72,6 +74,7 @@ impl Batch {
             opened_at,
             attempts: 0,
             redeliveries: 0,
+            faults: 0,
             not_before: None,
             origin: None,
             joins: true,
@@ -95,6 +98,8 @@ pub struct OpenBatch<E> {
     opened_at: Option<Instant>,
     next_capacity_bytes: usize,
     max_body_bytes: usize,
+    /// For a while, what is taken at the destination; `max_body_bytes` otherwise.
+    bound_bytes: usize,
     pool: Pool,
     encoding: PhantomData<E>,
 }
@@ -119,19 +124,33 @@ impl<E: Encoding> OpenBatch<E> {
             opened_at: None,
             next_capacity_bytes: FIRST_CAPACITY_BYTES,
             max_body_bytes,
+            bound_bytes: max_body_bytes,
             pool: Pool::new(SPARE_BODIES * max_body_bytes.min(MAX_BODY_BYTES)),
             encoding: PhantomData,
         }
     }
 
-    /// Adds a document, encoding it; seals the batch when it is full.
+    /// Keeps bodies within `max_bytes` too; `None`: no longer. What is in the open one already stays.
+    pub fn bound(&mut self, max_bytes: Option<usize>) {
+        self.bound_bytes = max_bytes.map_or(self.max_body_bytes, |bytes| bytes.min(self.max_body_bytes));
+    }
+
+    /// Most bytes in a body now.
+    #[must_use]
+    pub fn bound_bytes(&self) -> usize {
+        self.bound_bytes
+    }
+
+    /// Adds a document, encoding it; seals the batch when it is full. How long a document becomes shows only once it is
+    /// encoded: one with which the body would be too long is taken out again, and opens the next.
     pub fn push(&mut self, document: &[u8], now: Instant) -> Pushed {
         let mut pushed = Pushed::default();
         // When even the least that it can become does not fit, seal what there is first.
         let least_bytes = document.len() + E::LEAST_GROWTH_BYTES + E::TAIL.len();
-        if self.bytes() + least_bytes > self.max_body_bytes {
+        if self.bytes() + least_bytes > self.bound_bytes {
             pushed.sealed = self.seal();
         }
+        let before = self.bytes();
         let body = match &mut self.body {
             Some(body) => {
                 body.extend(E::SEPARATOR);
@@ -145,8 +164,22 @@ impl<E: Encoding> OpenBatch<E> {
             }
         };
         pushed.replaced_utf8 = E::append(document, body);
+        if before > 0 && body.len() + E::TAIL.len() > self.bound_bytes {
+            let encoded = body
+                .as_ref()
+                .get(before + E::SEPARATOR.len()..)
+                .unwrap_or_default()
+                .to_vec();
+            body.truncate(before);
+            // It was not empty, so nothing was sealed above.
+            pushed.sealed = self.seal();
+            self.opened_at = Some(now);
+            let body = self.body.insert(self.pool.take(self.next_capacity_bytes));
+            body.extend(E::HEAD);
+            body.extend(&encoded);
+        }
         self.documents += 1;
-        let is_full = self.documents == E::MAX_DOCUMENTS || self.bytes() >= self.max_body_bytes;
+        let is_full = self.documents == E::MAX_DOCUMENTS || self.bytes() >= self.bound_bytes;
         if pushed.sealed.is_none() && is_full {
             pushed.sealed = self.seal();
         }

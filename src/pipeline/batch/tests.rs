@@ -163,3 +163,51 @@ fn memory_of_a_quarter_beyond_the_body_is_kept_and_more_is_given_back() {
         );
     }
 }
+
+#[test]
+fn a_body_is_never_longer_than_its_bound_however_much_documents_grow_in_it() {
+    let now = Instant::now();
+    for max_body_bytes in [100, 1000, 5000] {
+        let mut open = OpenBatch::new(max_body_bytes);
+        let mut sealed = Vec::new();
+        for n in 0..200 {
+            // A quote takes two bytes, a control character six.
+            let document = "\"\u{1}x".repeat(n % 8 + 1);
+            sealed.extend(open.push(document.as_bytes(), now).sealed);
+        }
+        sealed.extend(open.seal());
+        assert!(
+            sealed.iter().all(|batch| batch.body.len() <= max_body_bytes),
+            "{max_body_bytes}"
+        );
+        assert!(
+            sealed
+                .iter()
+                .all(|batch| batch.documents == documents_of(batch).len())
+        );
+        let documents: Vec<String> = sealed.iter().flat_map(documents_of).collect();
+        let expected: Vec<String> = (0..200).map(|n| "\"\u{1}x".repeat(n % 8 + 1)).collect();
+        assert_eq!(documents, expected, "in order, each once");
+    }
+}
+
+#[test]
+fn a_bound_from_the_destination_holds_until_it_is_taken_away() {
+    let now = Instant::now();
+    let mut open = OpenBatch::new(1000);
+    let lengths = |open: &mut OpenBatch| -> Vec<usize> {
+        let mut sealed: Vec<Batch> = (0..20)
+            .filter_map(|_| open.push(&[b'x'; 90], now).sealed)
+            .collect();
+        sealed.extend(open.seal());
+        sealed.iter().map(|batch| batch.documents).collect()
+    };
+    assert_eq!(lengths(&mut open), [10, 10]);
+    open.bound(Some(300));
+    assert_eq!(lengths(&mut open), [3, 3, 3, 3, 3, 3, 2]);
+    open.bound(Some(5000));
+    assert_eq!(lengths(&mut open), [10, 10]);
+    open.bound(Some(300));
+    open.bound(None);
+    assert_eq!(lengths(&mut open), [10, 10]);
+}

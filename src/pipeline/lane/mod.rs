@@ -210,7 +210,8 @@ impl<E: Encoding> Lane<E> {
     /// The next batch for the sender.
     pub fn take(&self, now: Instant) -> Next {
         let mut state = self.lock();
-        state.queue.join_next::<E>(now);
+        let max_body_bytes = state.open.bound_bytes();
+        state.queue.join_next::<E>(now, max_body_bytes);
         state.queue.take(now)
     }
 
@@ -311,6 +312,12 @@ impl<E: Encoding> Lane<E> {
             documents: state.open.documents() + state.queue.documents(),
             sealed_bytes: state.queue.bytes(),
         }
+    }
+
+    /// Keeps the bodies of batches to come within `max_bytes`, as far as single documents let it; `None`: within the budget's
+    /// bound only. Those that are sealed stay as they are.
+    pub fn bound_bodies(&self, max_bytes: Option<usize>) {
+        self.lock().open.bound(max_bytes);
     }
 
     /// Lets every batch that is held back go at once.

@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use crate::pipeline::batch::Batch;
 use crate::pipeline::batch::encoding::Encoding;
 use crate::pipeline::batch::join;
 use crate::pipeline::batch::origin::Origin;
-use crate::pipeline::batch::{Batch, MAX_BODY_BYTES};
 
 /// Batches that wait, oldest first, and those that are being sent.
 #[derive(Debug)]
@@ -57,6 +57,8 @@ pub struct Flight {
     pub attempts: u32,
     /// How often its documents came back as unprocessed and were sent again.
     pub redeliveries: u32,
+    /// In how many of those the service failed over them, instead of asking for fewer.
+    pub faults: u32,
 }
 
 /// What [`Queue::take`] has for the sender.
@@ -113,13 +115,12 @@ impl Queue {
     }
 
     /// Makes one batch of the oldest that may be sent at `now` and those right behind it, as far as they are small: what
-    /// waits behind others costs one call then.
-    pub fn join_next<E: Encoding>(&mut self, now: Instant) {
+    /// waits behind others costs one call then. Its body has `max_body_bytes` at the most.
+    pub fn join_next<E: Encoding>(&mut self, now: Instant, max_body_bytes: usize) {
         let may_go = |batch: &&Batch| batch.not_before.is_none_or(|at| at <= now);
         let Some(start) = self.waiting.iter().position(|batch| may_go(&batch)) else {
             return;
         };
-        let max_body_bytes = (self.budget_bytes / 8).min(MAX_BODY_BYTES);
         let count = join::joinable::<E>(self.waiting.range(start..).take_while(may_go), max_body_bytes);
         if count < 2 {
             return;
@@ -145,6 +146,7 @@ impl Queue {
             opened_at: batch.opened_at,
             attempts: batch.attempts,
             redeliveries: batch.redeliveries,
+            faults: batch.faults,
         };
         self.in_flight_bytes += batch.cost_bytes();
         self.in_flight_documents += batch.documents;

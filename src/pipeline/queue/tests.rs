@@ -333,7 +333,7 @@ fn forty_small_batches_that_wait_make_one_call() {
         let batch = Batch::of_documents::<Strings>(&[&text], opened_at).unwrap();
         assert_eq!(queue.push(batch).0.len(), 0);
     }
-    queue.join_next::<Strings>(now);
+    queue.join_next::<Strings>(now, 1 << 17);
     assert_eq!(
         (queue.batches(), queue.waiting_documents(), queue.documents()),
         (1, 40, 40)
@@ -359,15 +359,15 @@ fn what_is_held_back_and_the_halves_of_a_refused_batch_do_not_join() {
     for batch in [one(br#""a""#), held, one(br#""b""#)] {
         assert_eq!(queue.push(batch).0.len(), 0);
     }
-    queue.join_next::<Strings>(now);
+    queue.join_next::<Strings>(now, 1 << 17);
     assert_eq!(queue.batches(), 3);
-    queue.join_next::<Strings>(later);
+    queue.join_next::<Strings>(later, 1 << 17);
     assert_eq!((queue.batches(), queue.waiting_documents()), (1, 3));
     let Next::Ready(flight) = queue.take(later) else {
         panic!("it may go");
     };
     let halves = Batch::halves::<Strings>(&flight.body, now).unwrap();
     assert!(queue.replace(flight.ticket, halves).is_some());
-    queue.join_next::<Strings>(later);
+    queue.join_next::<Strings>(later, 1 << 17);
     assert_eq!((queue.batches(), queue.waiting_documents()), (2, 3));
 }

@@ -1,0 +1,182 @@
+//! An endpoint that is neither up nor down.
+
+use fastrand::Rng;
+
+use super::*;
+
+/// Twenty batches a second for `seconds`.
+async fn traffic(bench: &Bench, seconds: usize) {
+    for _ in 0..20 * seconds {
+        bench.add(1);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// The same chances in each run.
+fn chances(share: f64) -> impl Fn() -> bool + Send + Sync {
+    let rng = Mutex::new(Rng::with_seed(7));
+    move || rng.lock().unwrap().f64() < share
+}
+
+fn throttled() -> Result<Answer, PutError> {
+    failure(ErrorClass::Throttled)
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_an_endpoint_that_fails_half_of_the_calls_nothing_is_lost_or_left_waiting() {
+    let fails = chances(0.5);
+    let bench = Bench::start(None, move |_, _| {
+        let result = if fails() {
+            failure(ErrorClass::ServerError)
+        } else {
+            ok()
+        };
+        (Duration::from_millis(50), result)
+    });
+    traffic(&bench, 60).await;
+    let counts = bench.ledger.snapshot();
+    assert_eq!((counts.received, counts.dropped_total()), (60_000, 0));
+    assert!(counts.pending() < 3_000, "{counts:?}");
+    let calls = bench.endpoint.seen.lock().unwrap().calls;
+    assert!((2_300..2_700).contains(&calls), "{calls} for 1200 batches");
+    let (counts, seen) = bench.drain().await;
+    assert_eq!(counts.sent, 60_000);
+    assert!(seen.delivered.values().sum::<usize>() == 1200, "none twice");
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_hang_do_not_stop_the_others() {
+    let hangs = chances(0.33);
+    let bench = Bench::start(None, move |_, _| {
+        if hangs() {
+            (Duration::from_secs(15), failure(ErrorClass::Timeout))
+        } else {
+            (Duration::from_millis(20), ok())
+        }
+    });
+    traffic(&bench, 60).await;
+    let counts = bench.ledger.snapshot();
+    assert_eq!((counts.received, counts.dropped_total()), (60_000, 0));
+    assert!(counts.pending() < 10_000, "{counts:?}");
+    bench.sender.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_during_a_hanging_call_and_a_failed_one_sends_everything_at_once() {
+    let bench = Bench::start(None, |call, _| match call {
+        0 => (Duration::from_secs(3600), ok()),
+        1 => (AT_ONCE, failure(ErrorClass::ServerError)),
+        _ => (Duration::from_millis(20), ok()),
+    });
+    bench.add(30);
+    let asked = now();
+    let (counts, seen) = bench.drain().await;
+    assert_eq!((counts.sent, counts.pending()), (1500, 0));
+    assert_eq!(
+        seen.calls, 32,
+        "the one that hung was given up, the one that failed repeated"
+    );
+    assert!(
+        now() - asked < Duration::from_millis(1_500),
+        "{:?}",
+        now() - asked
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_success_does_not_lift_what_a_throttle_asks_for() {
+    // 40 calls a second are taken; 60 come.
+    let quota = Mutex::new((now(), 10.0_f64));
+    let bench = Bench::start(None, move |_, _| {
+        let (at, left) = &mut *quota.lock().unwrap();
+        *left = (*left + (now() - *at).as_secs_f64() * 40.0).min(10.0);
+        *at = now();
+        let is_over = *left < 1.0;
+        if !is_over {
+            *left -= 1.0;
+        }
+        (
+            Duration::from_millis(20),
+            if is_over { throttled() } else { ok() },
+        )
+    });
+    for _ in 0..60 * 20 {
+        bench.add(3);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let calls = bench.ledger.calls();
+    let throttles = calls.outcome(
+        crate::ledger::calls::Operation::Segments,
+        Some(ErrorClass::Throttled),
+    );
+    let taken = calls.outcome(crate::ledger::calls::Operation::Segments, None);
+    assert!(taken >= 60 * 40 * 8 / 10, "{taken}");
+    assert!(4 * throttles < taken, "{throttles} beside {taken}");
+    bench.sender.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn segments_that_the_service_throttles_inside_of_an_answer_wait_and_slow_the_calls_down() {
+    let start = now();
+    let bench = Bench::start(None, move |_, body| {
+        let unprocessed = if now() < start + Duration::from_secs(30) {
+            Segments::describe(body.as_bytes())
+                .into_iter()
+                .map(|document| left(&document.id.unwrap(), "ThrottledException"))
+                .collect()
+        } else {
+            Vec::new()
+        };
+        let answer = Answer {
+            unprocessed,
+            request_id: None,
+        };
+        (Duration::from_millis(20), Ok(answer))
+    });
+    for batch in 0..600 {
+        let documents: Vec<String> = (0..5).map(|n| format!("{{\"id\":\"{batch}-{n}\"}}")).collect();
+        bench.ledger.add_received(5);
+        bench.lane.add(documents.iter().map(String::as_bytes), now());
+        bench.lane.seal(now());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let calls = bench.endpoint.seen.lock().unwrap().calls;
+    assert!(calls < 120, "{calls} calls, of which none was of use");
+    let (counts, _) = bench.drain().await;
+    assert_eq!(
+        (counts.sent, counts.unprocessed, counts.dropped_total()),
+        (3_000, 0, 0)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_share_of_failing_calls_is_said_when_it_shows_once_a_minute_and_when_it_is_over() {
+    let log = LogLines::collect();
+    let start = now();
+    let bench = Bench::start(None, move |call, _| {
+        let fails = call % 2 == 0 && now() < start + Duration::from_secs(100);
+        let result = if fails {
+            failure(ErrorClass::ServerError)
+        } else {
+            ok()
+        };
+        (Duration::from_millis(10), result)
+    });
+    let mut lines = Vec::new();
+    for _ in 0..20 {
+        traffic(&bench, 10).await;
+        let said = log.take().into_iter();
+        lines.extend(said.filter(|line| !line.contains("Successfully sent")));
+    }
+    let is = |start: &str| lines.iter().filter(|line| line.starts_with(start)).count();
+    assert_eq!(
+        is("[Error] Sending segment batch failed with: ServerError; "),
+        1,
+        "{lines:#?}"
+    );
+    assert_eq!(is("[Info] Calls succeed again after 0.0 s; "), 1, "{lines:#?}");
+    assert_eq!(is("[Warn] 50 % of the calls fail: "), 2, "{lines:#?}");
+    assert_eq!(is("[Info] Most calls succeed again: 0 of "), 1, "{lines:#?}");
+    assert!(lines.len() <= 6, "{lines:#?}");
+    bench.sender.abort();
+}
