@@ -253,3 +253,62 @@ mod sha256 {
             .bench_local(|| Sha256::digest(black_box(&body)));
     }
 }
+
+/// From 100,000 files on a real disk to the sender and gone, the endpoint taking no time.
+#[bench_group(sample_count = 1, sample_size = 1)]
+mod spool {
+    use super::{Arc, Bencher, Budget, Instant, ItemsCount, Lane, Ledger, Next, Segments, bench, document};
+    use xray::pipeline::batch::Batch;
+    use xray::pipeline::budget::MB;
+    use xray::pipeline::spool::Spool;
+    use xray::pipeline::spool::disk::Directory;
+    use xray::pipeline::spool::store::{Moment, Store};
+
+    const FILES: usize = 100_000;
+
+    /// Most that are asked for at a time, as half of the calls.
+    const AHEAD: usize = 32;
+
+    #[bench]
+    fn drain_of_100_000_files(bencher: Bencher<'_, '_>) {
+        bencher
+            .counter(ItemsCount::new(FILES))
+            .with_inputs(|| {
+                let directory = tempfile::tempdir().expect("a temporary directory");
+                let disk = Directory::new(directory.path());
+                let (mut store, _) = Store::<_, Segments>::open(disk, u64::MAX).expect("a spool");
+                let text = serde_json::to_vec(&String::from_utf8_lossy(&document(300))).expect("a string");
+                let batch = Batch::of_documents::<Segments>(&[&text], Instant::now()).expect("a batch");
+                for _ in 0..FILES / 1000 {
+                    let written = store.write(vec![batch.clone(); 1000], Moment::now());
+                    assert_eq!(written.stored.len(), 1000);
+                }
+                drop(store);
+                directory
+            })
+            .bench_local_refs(|directory| drain(directory.path()));
+    }
+
+    fn drain(directory: &std::path::Path) {
+        let budget = Budget::of_mb(16).with_spool();
+        let ledger = Arc::new(Ledger::default());
+        let (spool, worker) = Spool::new(directory, 1024 * MB, budget.to_spool_bytes, Arc::clone(&ledger));
+        let lane = Arc::new(Lane::<Segments>::with_spool(budget, ledger, Some(spool)));
+        let taker = Arc::clone(&lane);
+        let thread = std::thread::spawn(move || worker.run(&*taker));
+        let spool = lane.spool().expect("it has one");
+        let mut sent = 0;
+        while sent < FILES {
+            while spool.out() < AHEAD && spool.ready() > spool.reading() && spool.ask() {}
+            match lane.take(Instant::now()) {
+                Next::Ready(flight) => {
+                    lane.settle(flight.ticket);
+                    sent += 1;
+                }
+                Next::NotBefore(_) | Next::Empty => std::thread::yield_now(),
+            }
+        }
+        spool.close_account();
+        assert!(thread.join().is_ok());
+    }
+}

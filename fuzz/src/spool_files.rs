@@ -70,7 +70,7 @@ pub fn check(input: &[u8]) {
             Taken::Damaged(name) => assert!(!name.fits::<Segments>(&store.disk_mut().last_read.take().1)),
             Taken::Nothing => break,
             Taken::Missing(name) => panic!("{name} was there"),
-            Taken::Failed(error) => panic!("{error}"),
+            Taken::Failed(name, error) => panic!("{name}: {error}"),
         }
         taken += 1;
         assert!(taken <= waiting, "more than there were");

@@ -16,9 +16,6 @@ use crate::exporters::xray::encoding::Segments;
 use crate::pipeline::intake::Intake as _;
 use crate::pipeline::lane::Lane;
 
-/// What the slowest disks that one runs services on write, in files of a batch each that are made safe one by one.
-const SPOOL_BYTES_PER_S: f64 = 20e6;
-
 /// The part of the shutdown timeout that requests on the TCP port get, as a divisor: half. They take 1.8 s at the most
 /// when they are forwarded; what waits is sent meanwhile, and needs the rest when a slow client uses all of it.
 const SERVING_SHARE: u32 = 2;
@@ -159,13 +156,13 @@ async fn served(serving: impl Future<Output = io::Result<()>>, limit: Duration) 
 }
 
 /// How much of the shutdown timeout is kept for writing to the spool what can't be sent: a quarter, or more when there is
-/// much to write, up to a half.
+/// much to write for this disk, up to a half.
 fn spool_reserve(lane: &Lane<Segments>, shutdown_timeout: Duration) -> Duration {
     if lane.spool().is_none() {
         return Duration::ZERO;
     }
-    let write = Duration::from_secs_f64(lane.bytes() as f64 / SPOOL_BYTES_PER_S);
-    write.clamp(shutdown_timeout / 4, shutdown_timeout / 2)
+    lane.time_to_keep()
+        .clamp(shutdown_timeout / 4, shutdown_timeout / 2)
 }
 
 /// Gives the spool everything that is still in memory, and waits until it has it. Late, it keeps what it can, and the

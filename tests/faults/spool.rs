@@ -1,6 +1,7 @@
 //! The spool of the real binary: more than memory holds, a second daemon, a directory that can't be.
 
 use std::collections::BTreeSet;
+use std::fs::{self, File};
 use std::net::UdpSocket;
 use std::path::Path;
 use std::time::Duration;
@@ -34,13 +35,23 @@ pub(crate) fn large(number: usize) -> String {
 }
 
 fn files(directory: &Path) -> usize {
-    std::fs::read_dir(directory)
+    names(directory).len()
+}
+
+/// The names of batches, in the order in which they were written.
+fn names(directory: &Path) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(directory)
         .unwrap()
-        .filter(|entry| {
-            let name = entry.as_ref().unwrap().file_name();
-            name.to_str().is_some_and(|name| name.ends_with(".json"))
-        })
-        .count()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.ends_with(".json"))
+        .collect();
+    names.sort_by_key(|name| field(name, 1));
+    names
+}
+
+/// Age, sequence, documents, … of a file, by its name.
+fn field(name: &str, place: usize) -> u64 {
+    name.split('-').nth(place).unwrap().parse().unwrap()
 }
 
 async fn arrive(double: &Double, count: usize) {
@@ -123,7 +134,7 @@ async fn a_daemon_whose_directory_is_another_ones_by_now_leaves_it_alone_and_say
     let first = spooling().start();
     send_large(&first, 0..500);
     assert!(files(&spool) > 0);
-    std::fs::remove_dir_all(&spool).unwrap();
+    fs::remove_dir_all(&spool).unwrap();
     let second = spooling().start();
     second.process.wait_for("that it has the directory", |line| {
         line.contains("Using spool").then_some(())
@@ -148,7 +159,7 @@ async fn a_daemon_whose_directory_is_another_ones_by_now_leaves_it_alone_and_say
 fn a_spool_that_can_never_be_is_an_error_at_the_start() {
     let setup = Setup::new(XRAY, "http://127.0.0.1:9");
     let file = setup.path("a-file");
-    std::fs::write(&file, "").unwrap();
+    fs::write(&file, "").unwrap();
     let path = file.to_str().unwrap().to_owned();
     let (code, lines) = setup.args(&["--spool-dir", &path]).fail();
     assert_eq!(code, Some(1));
@@ -182,4 +193,154 @@ async fn when_the_start_fails_what_came_meanwhile_is_kept() {
     let daemon = spooling(Setup::new(XRAY, &double.url()), &spool).start();
     arrive(&double, 70).await;
     daemon.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_that_an_older_daemon_holds_five_seconds_more_loses_nothing() {
+    let double = double().await;
+    double.stop().await;
+    let spool = TempDir::new().unwrap();
+    let lock = File::create(spool.path().join(".lock")).unwrap();
+    lock.lock().unwrap();
+    let daemon = spooling(Setup::new(XRAY, &double.url()), &spool).start();
+    daemon.process.wait_for("that the directory is taken", |line| {
+        line.contains(" is in use by another daemon; ").then_some(())
+    });
+    // Some 1.8 MB, of which the half of 3 that is not the disk's holds 1.1.
+    send_large(&daemon, 0..170);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(files(spool.path()), 0);
+    drop(lock);
+    daemon.process.wait_for("that it has the directory", |line| {
+        line.contains("Using spool").then_some(())
+    });
+    double.start_again().await.unwrap();
+    arrive(&double, 170).await;
+    let (_, lines) = daemon.stop();
+    let account = Account::of(&lines);
+    account.assert_balance();
+    assert_eq!(
+        (account.get("sent"), account.get("dropped")),
+        (170, 0),
+        "{account:?}"
+    );
+    line(
+        &lines,
+        "The buffer memory limit is reached: the oldest segments wait in the spool",
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_that_is_removed_is_made_again_when_it_is_needed_and_nothing_is_lost() {
+    let double = double().await;
+    double.stop().await;
+    let parent = TempDir::new().unwrap();
+    let path = parent.path().join("spool");
+    let daemon = Setup::new(XRAY, &double.url())
+        .args(&["-m", "3", "--spool-dir", path.to_str().unwrap()])
+        .start();
+    daemon
+        .process
+        .wait_for("the directory", |line| line.contains("Using spool").then_some(()));
+    fs::remove_dir_all(&path).unwrap();
+    send_large(&daemon, 0..500);
+    assert!(files(&path) > 5);
+    double.start_again().await.unwrap();
+    arrive(&double, 500).await;
+    let (_, lines) = daemon.stop();
+    let account = Account::of(&lines);
+    account.assert_balance();
+    assert_eq!(
+        (account.get("sent"), account.get("dropped")),
+        (500, 0),
+        "{account:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_cannot_be_read_holds_no_other_one_up() {
+    let double = double().await;
+    double.stop().await;
+    let spool = TempDir::new().unwrap();
+    let daemon = spooling(Setup::new(XRAY, &double.url()), &spool).start();
+    send_large(&daemon, 0..700);
+    daemon.process.wait_for("files", |line| {
+        line.contains("the oldest segments wait in the spool")
+            .then_some(())
+    });
+    let oldest = names(spool.path()).remove(0);
+    let documents = field(&oldest, 2);
+    // Root reads every file, but nobody reads a directory as one.
+    fs::remove_file(spool.path().join(&oldest)).unwrap();
+    fs::create_dir(spool.path().join(&oldest)).unwrap();
+    double.start_again().await.unwrap();
+    arrive(&double, 700 - documents as usize).await;
+    let (_, lines) = daemon.stop();
+    let account = Account::of(&lines);
+    account.assert_balance();
+    assert_eq!(
+        (
+            account.get("sent"),
+            account.get("spooled"),
+            account.get("dropped")
+        ),
+        (700 - documents, documents, 0),
+        "{account:?}"
+    );
+    assert_eq!(names(spool.path()), [oldest]);
+    let said = line(&lines, "Spool file ");
+    assert!(
+        said.contains(" can't be read: not a regular file; its "),
+        "{said}"
+    );
+}
+
+/// How often the threads of a process gave up their turn by themselves, which they do when they wait.
+#[cfg(target_os = "linux")]
+fn waits(process: u32) -> u64 {
+    let status = |task: std::path::PathBuf| fs::read_to_string(task.join("status")).unwrap_or_default();
+    fs::read_dir(format!("/proc/{process}/task"))
+        .unwrap()
+        .map(|task| {
+            let status = status(task.unwrap().path());
+            let count = status
+                .lines()
+                .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+            count.unwrap_or("0").trim().parse::<u64>().unwrap()
+        })
+        .sum()
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn two_files_of_one_time_and_sequence_are_both_sent_and_an_idle_daemon_sleeps() {
+    let double = double().await;
+    double.stop().await;
+    let spool = TempDir::new().unwrap();
+    let first = spooling(Setup::new(XRAY, &double.url()), &spool)
+        .args(&["--shutdown-timeout", "1s"])
+        .start();
+    first.send_segments(7);
+    first.stop();
+    let name = names(spool.path()).remove(0);
+    // The same body, as if it had been sent again twice.
+    let mut fields: Vec<&str> = name.split('-').collect();
+    fields[3] = "2";
+    fs::copy(spool.path().join(&name), spool.path().join(fields.join("-"))).unwrap();
+    double.start_again().await.unwrap();
+    let daemon = spooling(Setup::new(XRAY, &double.url()), &spool).start();
+    arrive(&double, 14).await;
+    daemon.process.wait_for("that the spool is empty", |line| {
+        line.contains("[Info] The spool is empty again").then_some(())
+    });
+    assert_eq!(files(spool.path()), 0);
+    let before = waits(daemon.process.id());
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let woken = waits(daemon.process.id()) - before;
+    // A connection that is closed, or the first report of telemetry; it was 156.
+    assert!(woken < 20, "{woken} times in a second");
+    let (_, lines) = daemon.stop();
+    let account = Account::of(&lines);
+    account.assert_balance();
+    assert_eq!((account.get("recovered"), account.get("sent")), (14, 14));
 }

@@ -31,7 +31,6 @@ use crate::pipeline::batch::Batch;
 use crate::pipeline::batch::encoding::{Description, Encoding as _};
 use crate::pipeline::lane::Lane;
 use crate::pipeline::queue::{Flight, Next};
-use crate::pipeline::spool::DRAIN_INTERVAL;
 
 /// How often an unprocessed segment is sent again when the service says that it failed over it. With the back-off between
 /// them that is about a minute, in which the service answers for others: what fails then is this segment. That the service
@@ -71,8 +70,6 @@ pub struct Sender<X: Exporter> {
     bodies_bound: Option<BodiesBound>,
     refused_lines: LineBudget,
     unprocessed_lines: LineBudget,
-    /// The spool is not asked for a batch before.
-    ask_spool_at: Option<Instant>,
 }
 
 /// A call that runs.
@@ -115,7 +112,6 @@ impl<X: Exporter> Sender<X> {
             bodies_bound: None,
             refused_lines: LineBudget::default(),
             unprocessed_lines: LineBudget::default(),
-            ask_spool_at: None,
         }
     }
 
@@ -131,8 +127,8 @@ impl<X: Exporter> Sender<X> {
             if draining && let Some(at) = self.pacer.hangs_at(now()) {
                 wait = wait.or_at(at);
             }
-            if !draining && let Some(at) = self.ask_spool(now()) {
-                wait = wait.or_at(at);
+            if !draining {
+                self.ask_spool();
             }
             if draining && self.flights.is_empty() && matches!(wait, Wait::ForBatches) {
                 return;
@@ -227,26 +223,20 @@ impl<X: Exporter> Sender<X> {
         self.put_back(&flight, now);
     }
 
-    /// Asks the spool for a batch if there is one, and room for it beside the live traffic: while calls succeed, half of
-    /// the calls and half of the memory at most. Says when to try again, if time alone is what it takes.
-    fn ask_spool(&mut self, now: Instant) -> Option<Instant> {
-        let spool = self.lane.spool()?;
-        // During an outage nothing but a probe, when memory has none.
-        let answers = self.pacer.outage().is_none()
-            || (self.calls.is_empty() && self.lane.waiting_documents() == 0 && spool.out() == 0);
-        let may_ask = answers
-            && spool.waiting_files() > 0
-            && spool.out() < (self.pacer.limit() / 2).max(1)
-            && self.lane.has_room();
-        if !may_ask {
-            return None;
-        }
-        if let Some(at) = self.ask_spool_at.filter(|at| *at > now) {
-            return Some(at);
-        }
-        self.ask_spool_at = Some(now + DRAIN_INTERVAL);
-        spool.ask();
-        self.ask_spool_at
+    /// Asks the spool for batches if there are any, and room for them beside the live traffic: while calls succeed, half of
+    /// the calls and half of the memory at most. So they go as fast as the endpoint and the disk bear.
+    fn ask_spool(&self) {
+        let Some(spool) = self.lane.spool() else { return };
+        let may_ask = || {
+            // During an outage nothing but a probe, when memory has none.
+            let answers = self.pacer.outage().is_none()
+                || (self.calls.is_empty() && self.lane.waiting_documents() == 0 && spool.out() == 0);
+            answers
+                && spool.ready() > spool.reading()
+                && spool.out() < (self.pacer.limit() / 2).max(1)
+                && self.lane.has_room_beside(spool.reading())
+        };
+        while may_ask() && spool.ask() {}
     }
 
     fn start(&mut self, flight: Flight, at: Instant) {

@@ -6,6 +6,7 @@
 mod body;
 mod buffer;
 pub mod encoding;
+pub mod join;
 pub mod origin;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -52,6 +53,8 @@ pub struct Batch {
     pub not_before: Option<Instant>,
     /// The spool file that it, or the whole that it is a part of, was read from.
     pub(crate) origin: Option<Origin>,
+    /// Whether it may become one with its neighbours. A part of one that came to an end is apart for a reason.
+    pub(crate) joins: bool,
     cost_bytes: usize,
 }
 
@@ -74,6 +77,7 @@ impl Batch {
             faults: 0,
             not_before: None,
             origin: None,
+            joins: true,
             cost_bytes: held_bytes + size_of::<Self>(),
         }
     }
@@ -129,6 +133,12 @@ impl<E: Encoding> OpenBatch<E> {
     /// Keeps bodies within `max_bytes` too; `None`: no longer. What is in the open one already stays.
     pub fn bound(&mut self, max_bytes: Option<usize>) {
         self.bound_bytes = max_bytes.map_or(self.max_body_bytes, |bytes| bytes.min(self.max_body_bytes));
+    }
+
+    /// Most bytes in a body now.
+    #[must_use]
+    pub fn bound_bytes(&self) -> usize {
+        self.bound_bytes
     }
 
     /// Adds a document, encoding it; seals the batch when it is full. How long a document becomes shows only once it is

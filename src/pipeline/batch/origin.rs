@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::AcqRel};
 
-/// Which file: by age, and by sequence among those of one millisecond. The order is that in which files go out.
+/// Which file. The order is that in which files go out: that of their sequence, which the time of day can't turn round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FileId {
-    /// When the batch's first document came, in milliseconds since 1970.
-    pub opened_ms: u64,
     /// Counted up with each file, over restarts too.
     pub sequence: u64,
+    /// When the batch's first document came, in milliseconds since 1970. Tells two files apart that come from two spools.
+    pub opened_ms: u64,
 }
 
 /// A batch's file. Parts of a split batch share it.

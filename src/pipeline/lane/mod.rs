@@ -7,7 +7,7 @@
 pub mod depth;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
@@ -209,7 +209,10 @@ impl<E: Encoding> Lane<E> {
 
     /// The next batch for the sender.
     pub fn take(&self, now: Instant) -> Next {
-        self.lock().queue.take(now)
+        let mut state = self.lock();
+        let max_body_bytes = state.open.bound_bytes();
+        state.queue.join_next::<E>(now, max_body_bytes);
+        state.queue.take(now)
     }
 
     /// A batch that was taken has come to its end. False when that is not news: it was abandoned meanwhile, and what
@@ -240,16 +243,29 @@ impl<E: Encoding> Lane<E> {
         true
     }
 
-    /// Whether there is room for batches from the spool beside what comes in.
+    /// Whether there is room for a batch from the spool beside what comes in, and beside `others` that are being read.
     #[must_use]
-    pub fn has_room(&self) -> bool {
-        self.lock().queue.is_half_empty()
+    pub fn has_room_beside(&self, others: usize) -> bool {
+        let others_bytes = others.saturating_mul(self.budget.open_batch_bytes);
+        self.lock().queue.is_half_empty_beside(others_bytes)
     }
 
-    /// Bytes of the batches that wait or are in flight.
+    /// How long it takes to give the spool everything that is here, by what its disk has shown; nothing without one.
     #[must_use]
-    pub fn bytes(&self) -> usize {
-        self.lock().queue.bytes()
+    pub fn time_to_keep(&self) -> Duration {
+        let Some(spool) = &self.spool else {
+            return Duration::ZERO;
+        };
+        let (batches, documents, bytes) = {
+            let state = self.lock();
+            let (queue, open) = (&state.queue, &state.open);
+            (
+                queue.batches() + 1,
+                open.documents() + queue.waiting_documents() + queue.in_flight_documents(),
+                open.bytes() + queue.bytes(),
+            )
+        };
+        spool.time_to_keep(batches, documents, bytes)
     }
 
     /// Documents that are here and not settled: in the open batch, in sealed ones that wait, in flight, on their way to the
@@ -341,7 +357,7 @@ impl<E: Encoding> Lane<E> {
         };
         for batch in evicted.0 {
             if let Some(batch) = spool.keep(batch) {
-                self.lose(batch.documents, DropReason::SpoolSlow, now);
+                self.lose(batch.documents, spool.drop_reason(), now);
                 spool.ended(&batch);
             }
         }
@@ -482,20 +498,23 @@ mod tests {
     #[test]
     fn the_oldest_document_is_the_oldest_of_those_that_wait_sealed_or_not() {
         let (intake, now) = (intake(), Instant::now());
-        assert_eq!((intake.oldest(), intake.bytes()), (None, 0));
+        assert_eq!((intake.oldest(), intake.held().sealed_bytes), (None, 0));
         let second = now + Duration::from_secs(1);
         add(&intake, b"x", now);
         assert_eq!(
-            (intake.oldest(), intake.bytes()),
+            (intake.oldest(), intake.held().sealed_bytes),
             (Some(now), 0),
             "only what is sealed is counted"
         );
         intake.seal(now);
         add(&intake, b"x", second);
         assert_eq!(intake.oldest(), Some(now));
-        let sealed_bytes = intake.bytes();
+        let sealed_bytes = intake.held().sealed_bytes;
         assert!(matches!(intake.take(now), Next::Ready(_)), "it was sealed");
-        assert_eq!((intake.oldest(), intake.bytes()), (Some(second), sealed_bytes));
+        assert_eq!(
+            (intake.oldest(), intake.held().sealed_bytes),
+            (Some(second), sealed_bytes)
+        );
     }
 
     #[test]
@@ -536,6 +555,6 @@ mod tests {
         assert!(!intake.settle(in_flight.ticket));
         assert!(!intake.replace(in_flight.ticket, [batch.clone()], now));
         assert!(!intake.take_back(batch));
-        assert_eq!((intake.held().documents, intake.bytes()), (0, 0));
+        assert_eq!((intake.held().documents, intake.held().sealed_bytes), (0, 0));
     }
 }

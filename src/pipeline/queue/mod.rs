@@ -6,6 +6,8 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use crate::pipeline::batch::Batch;
+use crate::pipeline::batch::encoding::Encoding;
+use crate::pipeline::batch::join;
 use crate::pipeline::batch::origin::Origin;
 
 /// Batches that wait, oldest first, and those that are being sent.
@@ -112,6 +114,28 @@ impl Queue {
         earliest.map_or(Next::Empty, Next::NotBefore)
     }
 
+    /// Makes one batch of the oldest that may be sent at `now` and those right behind it, as far as they are small: what
+    /// waits behind others costs one call then. Its body has `max_body_bytes` at the most.
+    pub fn join_next<E: Encoding>(&mut self, now: Instant, max_body_bytes: usize) {
+        let may_go = |batch: &&Batch| batch.not_before.is_none_or(|at| at <= now);
+        let Some(start) = self.waiting.iter().position(|batch| may_go(&batch)) else {
+            return;
+        };
+        let count = join::joinable::<E>(self.waiting.range(start..).take_while(may_go), max_body_bytes);
+        if count < 2 {
+            return;
+        }
+        let batches: Vec<Batch> = self.waiting.drain(start..start + count).collect();
+        for batch in &batches {
+            self.count_out(batch);
+        }
+        let joined = join::join::<E>(batches).map_or_else(|apart| apart, |joined| vec![joined]);
+        for (place, batch) in (start..).zip(joined) {
+            self.count_in(&batch);
+            self.waiting.insert(place, batch);
+        }
+    }
+
     fn fly(&mut self, batch: Batch) -> Flight {
         let ticket = self.next_ticket;
         self.next_ticket = Ticket(ticket.0 + 1);
@@ -157,6 +181,7 @@ impl Queue {
         let batch = self.land(ticket)?;
         for mut part in parts {
             part.origin = batch.origin.as_ref().map(Origin::part);
+            part.joins = false;
             self.insert(part);
         }
         Some((batch, self.evict()))
@@ -180,10 +205,10 @@ impl Queue {
         fits
     }
 
-    /// Whether less than half of the budget is used.
+    /// Whether less than half of the budget is used, `others_bytes` included that are about to come.
     #[must_use]
-    pub fn is_half_empty(&self) -> bool {
-        self.bytes() < self.budget_bytes / 2
+    pub fn is_half_empty_beside(&self, others_bytes: usize) -> bool {
+        self.bytes().saturating_add(others_bytes) < self.budget_bytes / 2
     }
 
     /// Everything there is, in flight or waiting, oldest first. What becomes of the calls in flight changes nothing any
@@ -230,6 +255,12 @@ impl Queue {
             batch.not_before = None;
             batch.attempts = 0;
         }
+    }
+
+    /// How many batches there are, waiting or in flight.
+    #[must_use]
+    pub fn batches(&self) -> usize {
+        self.waiting.len() + self.in_flight.len()
     }
 
     /// When the first document of the oldest waiting batch came.

@@ -229,11 +229,15 @@ fn half_of_the_budget_is_not_less_than_half() {
     let cost = batch(10, now).cost_bytes();
     for (budget_bytes, is_half_empty) in [(2 * cost, false), (2 * cost + 1, false), (2 * cost + 2, true)] {
         let mut queue = Queue::new(budget_bytes);
-        assert!(queue.is_half_empty());
+        assert!(queue.is_half_empty_beside(0));
         assert!(queue.push(batch(10, now)).0.is_empty());
-        assert_eq!(queue.is_half_empty(), is_half_empty, "{budget_bytes}");
+        assert_eq!(queue.is_half_empty_beside(0), is_half_empty, "{budget_bytes}");
         let _in_flight = ready(queue.take(now));
-        assert_eq!(queue.is_half_empty(), is_half_empty, "in flight it counts too");
+        assert_eq!(
+            queue.is_half_empty_beside(0),
+            is_half_empty,
+            "in flight it counts too"
+        );
     }
 }
 
@@ -317,4 +321,53 @@ proptest! {
             prop_assert!(queue.bytes() <= budget_bytes.max(flying_bytes));
         }
     }
+}
+
+#[test]
+fn forty_small_batches_that_wait_make_one_call() {
+    let now = Instant::now();
+    let mut queue = Queue::new(1 << 20);
+    for number in 0..40_u64 {
+        let text = serde_json::to_vec(&number.to_string()).unwrap();
+        let opened_at = now + Duration::from_millis(number);
+        let batch = Batch::of_documents::<Strings>(&[&text], opened_at).unwrap();
+        assert_eq!(queue.push(batch).0.len(), 0);
+    }
+    queue.join_next::<Strings>(now, 1 << 17);
+    assert_eq!(
+        (queue.batches(), queue.waiting_documents(), queue.documents()),
+        (1, 40, 40)
+    );
+    let Next::Ready(flight) = queue.take(now) else {
+        panic!("it may go");
+    };
+    let texts: Vec<String> = (0..40).map(|number| number.to_string()).collect();
+    assert_eq!(flight.body, serde_json::to_vec(&texts).unwrap());
+    assert_eq!((flight.documents, flight.opened_at), (40, now));
+    assert!(queue.settle(flight.ticket).is_some());
+    assert_eq!((queue.bytes(), queue.batches()), (0, 0));
+}
+
+#[test]
+fn what_is_held_back_and_the_halves_of_a_refused_batch_do_not_join() {
+    let now = Instant::now();
+    let later = now + Duration::from_secs(1);
+    let one = |text: &[u8]| Batch::of_documents::<Strings>(&[text], now).unwrap();
+    let mut queue = Queue::new(1 << 20);
+    let mut held = one(br#""held""#);
+    held.not_before = Some(later);
+    for batch in [one(br#""a""#), held, one(br#""b""#)] {
+        assert_eq!(queue.push(batch).0.len(), 0);
+    }
+    queue.join_next::<Strings>(now, 1 << 17);
+    assert_eq!(queue.batches(), 3);
+    queue.join_next::<Strings>(later, 1 << 17);
+    assert_eq!((queue.batches(), queue.waiting_documents()), (1, 3));
+    let Next::Ready(flight) = queue.take(later) else {
+        panic!("it may go");
+    };
+    let halves = Batch::halves::<Strings>(&flight.body, now).unwrap();
+    assert!(queue.replace(flight.ticket, halves).is_some());
+    queue.join_next::<Strings>(later, 1 << 17);
+    assert_eq!((queue.batches(), queue.waiting_documents()), (2, 3));
 }

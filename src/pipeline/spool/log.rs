@@ -4,7 +4,7 @@ use std::io;
 use std::time::Instant;
 
 use super::name::FileName;
-use super::settings::{RETRY, WorkerConfig};
+use super::settings::WorkerConfig;
 use super::store::Found;
 use crate::logs::{self, Reminder, Tally};
 use crate::pipeline::budget::MB;
@@ -18,20 +18,13 @@ pub(super) struct SpoolLog {
     lost_files: Tally,
     /// The file of the next line about lost ones, and what happened to it.
     example: Option<String>,
-    failing: Option<Failing>,
+    /// The disk refuses, and that was said.
+    failing: Option<Reminder>,
     spooling: Spooling,
     no_directory: bool,
     names_unsafe: bool,
     unreadable: Reminder,
     not_removed: Reminder,
-}
-
-/// The disk refuses.
-#[derive(Debug)]
-struct Failing {
-    reminder: Reminder,
-    /// Documents dropped so far.
-    dropped: u64,
 }
 
 /// Whether there are files, and what was said about it.
@@ -105,14 +98,14 @@ impl SpoolLog {
         if std::mem::replace(&mut self.no_directory, true) {
             return;
         }
-        let (shown_path, retry_s) = (&self.shown, RETRY.as_secs());
+        let shown_path = &self.shown;
         let reason = match error.kind() {
             io::ErrorKind::WouldBlock => "is in use by another daemon".to_owned(),
             _ => format!("can't be used: {}", shown(error)),
         };
         tracing::error!(
-            "The spool {shown_path} {reason}; segments that have no room in memory are dropped until it can be used \
-             (tried every {retry_s} s)"
+            "The spool {shown_path} {reason}; segments wait in memory until it can be used, and are dropped when that has \
+             no room for more (tried every second)"
         );
     }
 
@@ -165,48 +158,26 @@ impl SpoolLog {
         );
     }
 
-    /// The disk refuses, and so many documents are lost.
-    pub(super) fn failed(&mut self, error: &io::Error, documents: u64, now: Instant) {
-        if self.failing.is_some() {
-            self.dropped(documents, now);
+    /// The disk refuses.
+    pub(super) fn failed(&mut self, error: &io::Error, now: Instant) {
+        let (shown_path, shown_error) = (&self.shown, shown(error));
+        if let Some(reminder) = &mut self.failing {
+            if reminder.is_due(now) {
+                tracing::error!("The spool {shown_path} still can't be written to: {shown_error}");
+            }
             return;
         }
-        self.failing = Some(Failing {
-            reminder: Reminder::said(now),
-            dropped: documents,
-        });
-        let (shown_path, retry_s) = (&self.shown, RETRY.as_secs());
+        self.failing = Some(Reminder::said(now));
         tracing::error!(
-            segments = documents,
-            "The spool {shown_path} can't be written to: {}; {documents} segments are dropped, and more until it can be \
-             (tried every {retry_s} s)",
-            shown(error)
+            "The spool {shown_path} can't be written to: {shown_error}; segments wait in memory until it can be, and are \
+             dropped when that has no room for more (tried every second)"
         );
-    }
-
-    /// So many documents are lost while the disk refuses or there is no directory.
-    pub(super) fn dropped(&mut self, documents: u64, now: Instant) {
-        let failing = self.failing.get_or_insert(Failing {
-            reminder: Reminder::said(now),
-            dropped: 0,
-        });
-        failing.dropped += documents;
-        if failing.reminder.is_due(now) {
-            let segments = failing.dropped;
-            tracing::error!(
-                segments,
-                "The spool still can't be written to: {segments} segments are dropped so far"
-            );
-        }
     }
 
     /// The disk took something.
     pub(super) fn writes_again(&mut self) {
-        if let Some(Failing { dropped, .. }) = self.failing.take() {
-            tracing::info!(
-                segments = dropped,
-                "The spool can be written to again; {dropped} segments were dropped meanwhile"
-            );
+        if self.failing.take().is_some() {
+            tracing::info!("The spool can be written to again");
         }
     }
 
@@ -255,12 +226,13 @@ impl SpoolLog {
     }
 
     /// A file can't be read now.
-    pub(super) fn unreadable(&mut self, error: &io::Error, now: Instant) {
+    pub(super) fn unreadable(&mut self, name: &FileName, error: &io::Error, now: Instant) {
         if self.unreadable.is_due(now) {
-            let (shown_path, retry_s) = (&self.shown, RETRY.as_secs());
+            let (segments, shown_error) = (name.documents, shown(error));
             tracing::error!(
-                "The spool {shown_path} can't be read: {}; what is in it waits (tried every {retry_s} s)",
-                shown(error)
+                segments,
+                "Spool file {name} can't be read: {shown_error}; its {segments} segments wait, and it is tried again \
+                 later; other files go on"
             );
         }
     }

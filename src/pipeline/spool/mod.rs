@@ -35,29 +35,34 @@
 //! # Bounds
 //!
 //! `--spool-size` bounds the directory, counted in blocks of 4 KiB; when it is full, the oldest file goes
-//! ([`DropReason::SpoolFull`]). The way to the disk is a queue bounded in bytes, which is part of the memory budget; a
-//! batch that has no room in it is dropped ([`DropReason::SpoolSlow`]), so the disk never holds up the receiver. A disk
-//! that refuses is said once, and tried again every [`RETRY`]; meanwhile batches are dropped
-//! ([`DropReason::SpoolFailed`]).
+//! ([`DropReason::SpoolFull`]), once the new one is safe: for that moment the directory may have a quarter more. Where the
+//! disk itself is full before, the oldest go too. Oldest is what has the lowest number, whatever the clock said.
+//!
+//! The way to the disk is a queue bounded in bytes, which is part of the memory budget; what has no room in it is dropped,
+//! so the disk never holds up the receiver. A disk that refuses is a slow one: what it did not take stays in that queue,
+//! which is tried again soon, and can be sent from there. What is dropped meanwhile is
+//! [`DropReason::SpoolFailed`], and [`DropReason::SpoolSlow`] otherwise.
+//!
+//! A file that can't be read is left alone for a while, and the others go on.
 //!
 //! The lock is looked at before each group of files is written: somebody may have removed the directory, and another
 //! daemon made it anew. Then it is that one's, and what waited in ours is lost ([`DropReason::SpoolDamaged`]).
 //!
 //! # Parts
 //!
-//! [`name`] and [`index`] decide, without I/O; [`disk`] does file operations; [`store`] is the files as the index wants
+//! [`name`], [`index`] and `pace` decide, without I/O; [`disk`] does file operations; [`store`] is the files as the index wants
 //! them; [`worker`] is the thread that has a store; [`Spool`] is how the stages talk to it.
 //!
 //! [`DropReason::SpoolFull`]: crate::ledger::DropReason::SpoolFull
 //! [`DropReason::SpoolSlow`]: crate::ledger::DropReason::SpoolSlow
 //! [`DropReason::SpoolFailed`]: crate::ledger::DropReason::SpoolFailed
 //! [`DropReason::SpoolDamaged`]: crate::ledger::DropReason::SpoolDamaged
-//! [`RETRY`]: settings::RETRY
 
 pub mod disk;
 pub mod index;
 mod log;
 pub mod name;
+mod pace;
 pub mod settings;
 #[allow(
     clippy::disallowed_methods,
@@ -70,7 +75,7 @@ pub mod worker;
 use std::marker::PhantomData;
 use std::path::Path;
 use std::sync::atomic::{
-    AtomicU64, AtomicUsize,
+    AtomicBool, AtomicU64, AtomicUsize,
     Ordering::{AcqRel, Acquire, Relaxed},
 };
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
@@ -78,17 +83,15 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use crate::ledger::Ledger;
-use crate::pipeline::batch::Batch;
+use crate::ledger::{DropReason, Ledger};
 use crate::pipeline::batch::encoding::Encoding;
+use crate::pipeline::batch::join;
 use crate::pipeline::batch::origin::FileId;
+use crate::pipeline::batch::{Batch, MAX_BODY_BYTES};
 use disk::{Directory, Disk};
+use pace::Pace;
 use settings::WorkerConfig;
 use worker::Worker;
-
-/// The time between two batches out of the spool: 50 batches, 2,500 segments a second at most, so that an account's
-/// quota is left for what is new.
-pub const DRAIN_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Whoever the worker gives batches that were read from disk: the memory they wait in, which stands above the spool.
 pub trait TakesBack {
@@ -107,8 +110,8 @@ enum Command {
     Keep(Batch),
     /// Read the next one into memory.
     Next,
-    /// The batch of so many documents is not in memory any more; it waits on disk again.
-    GiveBack(FileId, usize),
+    /// The batch, which is what a file holds, is not in memory any more; it waits on disk again.
+    GiveBack(FileId, Batch),
     /// Its documents are settled.
     Settled(FileId),
     /// The end: the disk gets its last chance now.
@@ -127,10 +130,18 @@ struct SpoolCounts {
     unaccounted_documents: AtomicUsize,
     /// Files that wait on disk.
     waiting_files: AtomicUsize,
+    /// Batches that can be had for the asking.
+    ready: AtomicUsize,
+    /// The disk refused the last time.
+    refuses: AtomicBool,
+    /// How long it takes.
+    pace: Mutex<Pace>,
     /// What all files take up.
     file_bytes: AtomicU64,
     /// Batches that were asked for and have not come to their end.
     out: AtomicUsize,
+    /// Of these, the ones that have not come yet.
+    reading: AtomicUsize,
     /// True once the account is closed. A lock, so that nothing is counted while the last line is made.
     account_closed: Mutex<bool>,
 }
@@ -142,6 +153,7 @@ pub struct Spool<E> {
     shared: Arc<SpoolCounts>,
     write_limit_bytes: usize,
     limit_bytes: u64,
+    max_joined_bytes: usize,
     encoding: PhantomData<E>,
 }
 
@@ -158,6 +170,7 @@ impl<E: Encoding> Spool<E> {
         let config = WorkerConfig {
             shown: crate::logs::sanitize(directory.to_string_lossy().as_bytes(), 500),
             limit_bytes,
+            max_joined_bytes: max_joined_bytes(write_limit_bytes),
         };
         Self::on(Directory::new(directory), config, write_limit_bytes, ledger)
     }
@@ -170,13 +183,14 @@ impl<E: Encoding> Spool<E> {
     ) -> (Self, Worker<D, E>) {
         let (commands, receiver) = mpsc::channel();
         let shared = Arc::new(SpoolCounts::default());
-        let limit_bytes = config.limit_bytes;
+        let (limit_bytes, max_joined_bytes) = (config.limit_bytes, config.max_joined_bytes);
         let worker = Worker::new(disk, config, receiver, Arc::clone(&shared), ledger);
         let spool = Self {
             commands,
             shared,
             write_limit_bytes,
             limit_bytes,
+            max_joined_bytes,
             encoding: PhantomData,
         };
         (spool, worker)
@@ -193,13 +207,14 @@ impl<E: Encoding> Spool<E> {
         let config = WorkerConfig {
             shown: "/spool".to_owned(),
             limit_bytes,
+            max_joined_bytes: max_joined_bytes(write_limit_bytes),
         };
         Self::on(disk.clone(), config, write_limit_bytes, Arc::clone(ledger))
     }
 
     /// Keeps a batch that memory has no room for. One that was read from here and is still whole costs nothing.
     ///
-    /// Returns it when too much waits for the disk already.
+    /// Returns it when too much waits for the disk already; see [`Spool::drop_reason`].
     #[must_use = "this batch is to be counted as dropped"]
     pub fn keep(&self, batch: Batch) -> Option<Batch> {
         self.keep_within(self.write_limit_bytes, batch)
@@ -220,7 +235,7 @@ impl<E: Encoding> Spool<E> {
 
     fn keep_within(&self, limit_bytes: usize, batch: Batch) -> Option<Batch> {
         let command = match batch.origin.as_ref().filter(|origin| origin.is_whole()) {
-            Some(origin) => Command::GiveBack(origin.file(), batch.documents),
+            Some(origin) => Command::GiveBack(origin.file(), batch.clone()),
             None => {
                 let cost = batch.cost_bytes();
                 let room = |bytes: usize| bytes.checked_add(cost).filter(|bytes| *bytes <= limit_bytes);
@@ -258,12 +273,23 @@ impl<E: Encoding> Spool<E> {
         }
     }
 
-    /// Asks for the oldest batch; it comes through [`TakesBack::take_back`], unless it turns out to be none.
-    pub fn ask(&self) {
+    /// Asks for the oldest batch; it comes through [`TakesBack::take_back`], unless it turns out to be none. False when the
+    /// worker has ended.
+    pub fn ask(&self) -> bool {
         self.shared.out.fetch_add(1, AcqRel);
-        if self.commands.send(Command::Next).is_err() {
+        self.shared.reading.fetch_add(1, AcqRel);
+        let asked = self.commands.send(Command::Next).is_ok();
+        if !asked {
             self.shared.out.fetch_sub(1, AcqRel);
+            self.shared.reading.fetch_sub(1, AcqRel);
         }
+        asked
+    }
+
+    /// Batches that were asked for and have not come yet.
+    #[must_use]
+    pub fn reading(&self) -> usize {
+        self.shared.reading.load(Acquire)
     }
 
     /// Batches that were asked for and have not come to their end.
@@ -272,7 +298,35 @@ impl<E: Encoding> Spool<E> {
         self.shared.out.load(Acquire)
     }
 
-    /// Files that wait on disk.
+    /// Batches that can be had for the asking: in files that can be read, and in memory while the disk refuses them.
+    #[must_use]
+    pub fn ready(&self) -> usize {
+        self.shared.ready.load(Acquire)
+    }
+
+    /// Why what has no room on its way to the disk is lost.
+    #[must_use]
+    pub fn drop_reason(&self) -> DropReason {
+        if self.shared.refuses.load(Relaxed) {
+            DropReason::SpoolFailed
+        } else {
+            DropReason::SpoolSlow
+        }
+    }
+
+    /// How long it takes to write `batches` batches with so many documents and bytes, beside those that wait to be written,
+    /// by what this disk has shown.
+    #[must_use]
+    pub fn time_to_keep(&self, batches: usize, documents: usize, bytes: usize) -> Duration {
+        let waiting_documents = self.pending_documents();
+        let (documents, bytes) = (documents + waiting_documents, bytes + self.to_write_bytes());
+        // How many batches wait is not known here; each has a document.
+        let batches = batches + waiting_documents;
+        let files = join::most_bodies::<E>(batches, documents, bytes, self.max_joined_bytes);
+        self.shared.lock_pace().expect(files, bytes)
+    }
+
+    /// Files that wait on disk, those that can't be read now among them.
     #[must_use]
     pub fn waiting_files(&self) -> usize {
         self.shared.waiting_files.load(Acquire)
@@ -327,7 +381,16 @@ impl<E: Encoding> Spool<E> {
     }
 }
 
+/// The longest body that small batches are joined to: read again, it must fit into memory beside others.
+fn max_joined_bytes(write_limit_bytes: usize) -> usize {
+    (write_limit_bytes / 8).min(MAX_BODY_BYTES)
+}
+
 impl SpoolCounts {
+    fn lock_pace(&self) -> MutexGuard<'_, Pace> {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn lock_account(&self) -> MutexGuard<'_, bool> {
         self.account_closed.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -21,7 +21,7 @@ pub const MAX_BODY_BYTES: u64 = 64 << 20;
 /// `<opened_ms>-<sequence>-<documents>-<redeliveries>-<bytes>-<crc32>.json`, the checksum in eight hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FileName {
-    /// Age and sequence.
+    /// Sequence and age.
     pub id: FileId,
     /// How many documents the body carries, 1 to [`Encoding::MAX_DOCUMENTS`].
     pub documents: u64,
@@ -52,6 +52,7 @@ impl FileName {
         let mut fields = name.strip_suffix(WHOLE)?.split('-');
         let mut number = || fields.next()?.parse::<u64>().ok();
         let parsed = Self {
+            // Fields are read in the order in which they stand here.
             id: FileId {
                 opened_ms: number()?,
                 sequence: number()?,
@@ -98,7 +99,7 @@ impl fmt::Display for FileName {
             bytes,
             crc32,
         } = self;
-        // Padded, so that listings are in the order of age.
+        // Padded, so that listings are in the order of age, where nobody set the clock.
         write!(
             f,
             "{opened_ms:013}-{sequence:08}-{documents}-{redeliveries}-{bytes}-{crc32:08x}{WHOLE}"

@@ -1,20 +1,28 @@
-//! The thread that has the spool's files, one command at a time.
+//! The thread that has the spool's files.
+//!
+//! What is to be written waits here, in order, until it is on disk. A disk that refuses is nothing else than a very slow
+//! one: the batches stay, the disk is left alone for a while and then tried again, and what has no room meanwhile is lost
+//! where it would be handed over ([`super::Spool::keep`]). While the disk refuses, the sender can have them back.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Relaxed, Release};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
 
 use super::disk::Disk;
 use super::log::SpoolLog;
 use super::name::FileName;
-use super::settings::{RETRY, WorkerConfig};
+use super::settings::{BUSY_RETRY, FIRST_RETRY, RETRY, WorkerConfig};
 use super::store::{Moment, Store, Taken};
 use super::{Command, SpoolCounts, TakesBack};
 use crate::ledger::{DropReason, Ledger};
 use crate::pipeline::batch::Batch;
 use crate::pipeline::batch::encoding::Encoding;
+use crate::pipeline::batch::join;
 use crate::pipeline::batch::origin::{FileId, Origin};
 
 /// Most batches that are written together. More would hold the ones at the front up for longer than it helps.
@@ -24,18 +32,19 @@ const GROUP: usize = 32;
 #[derive(Debug)]
 pub struct Worker<D, E> {
     commands: Receiver<Command>,
-    /// Taken out of `commands` and not obeyed yet.
-    pulled: Option<Command>,
     shared: Arc<SpoolCounts>,
     ledger: Arc<Ledger>,
     limit_bytes: u64,
+    max_joined_bytes: usize,
     files: Files<D, E>,
-    /// Nothing is written before.
-    retry_at: Option<Instant>,
+    /// What is to be written, in the order in which it came.
+    to_write: VecDeque<Batch>,
+    /// The disk refused, and is left alone.
+    refused: Option<Refused>,
     /// Settled files could not be removed; they are tried again then.
     sweep_at: Option<Instant>,
-    /// Nothing is read before.
-    read_again_at: Option<Instant>,
+    /// Nothing more comes; whoever waits for that is told once all is written.
+    closing: Option<oneshot::Sender<()>>,
     log: SpoolLog,
 }
 
@@ -45,6 +54,13 @@ enum Files<D, E> {
     Closed(D),
     /// Only while it is being opened.
     Opening,
+}
+
+/// For how long the disk is left alone, and until when.
+#[derive(Debug, Clone, Copy)]
+struct Refused {
+    pause: Duration,
+    until: Instant,
 }
 
 impl<D: Disk, E: Encoding> Worker<D, E> {
@@ -57,14 +73,15 @@ impl<D: Disk, E: Encoding> Worker<D, E> {
     ) -> Self {
         Self {
             commands,
-            pulled: None,
             shared,
             ledger,
             limit_bytes: config.limit_bytes,
+            max_joined_bytes: config.max_joined_bytes,
             files: Files::Closed(disk),
-            retry_at: None,
+            to_write: VecDeque::new(),
+            refused: None,
             sweep_at: None,
-            read_again_at: None,
+            closing: None,
             log: SpoolLog::new(config),
         }
     }
@@ -95,20 +112,181 @@ impl<D: Disk, E: Encoding> Worker<D, E> {
         }
     }
 
+    /// Works until the spool is closed or nobody has it any more. Blocks its thread; without anything due, no timer runs.
+    pub fn run(mut self, taker: &impl TakesBack) {
+        while self.work(taker, Moment::now) {
+            let received = match self.next_wake() {
+                None => self.commands.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(at) => self
+                    .commands
+                    .recv_timeout(at.saturating_duration_since(Instant::now())),
+            };
+            match received {
+                Ok(command) => self.obey(command, taker, Moment::now()),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    /// Does all there is to do, by `clock`, without waiting; false when that was the last of it.
+    pub(crate) fn work(&mut self, taker: &impl TakesBack, clock: impl Fn() -> Moment) -> bool {
+        loop {
+            let at = clock();
+            // All of them first: what is to be written can then be joined.
+            while let Ok(command) = self.commands.try_recv() {
+                self.obey(command, taker, at);
+            }
+            self.do_what_is_due(taker, at);
+            if self.may_try(at.instant) {
+                if matches!(self.files, Files::Closed(_)) {
+                    self.open(at);
+                    self.changed(taker, at);
+                    continue;
+                }
+                if !self.to_write.is_empty() {
+                    self.write(at);
+                    self.changed(taker, at);
+                    continue;
+                }
+            }
+            return !self.is_over(at.instant);
+        }
+    }
+
+    /// Whether it was closed and there is nothing left that it is to do or may do; whoever waits for that is told.
+    fn is_over(&mut self, now: Instant) -> bool {
+        let is_done = self.to_write.is_empty() || *self.shared.lock_account();
+        match self.closing.take_if(|_| is_done) {
+            None => false,
+            Some(done) => {
+                self.log.flush(now);
+                // Nobody waits any more when the deadline has passed.
+                let _: Result<(), ()> = done.send(());
+                true
+            }
+        }
+    }
+
+    /// When there is something to do without being told; `None`: nothing.
+    pub(super) fn next_wake(&self) -> Option<Instant> {
+        let reads_at = match &self.files {
+            Files::Open(store) => store.wakes_at(),
+            Files::Closed(_) | Files::Opening => None,
+        };
+        let is_wanted = matches!(self.files, Files::Closed(_)) || !self.to_write.is_empty();
+        let tries_at = self.refused.filter(|_| is_wanted).map(|refused| refused.until);
+        [tries_at, self.sweep_at, reads_at, self.log.due()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    fn do_what_is_due(&mut self, taker: &impl TakesBack, at: Moment) {
+        let due = |time: Option<Instant>| time.is_some_and(|time| time <= at.instant);
+        if due(self.sweep_at) {
+            self.sweep_at = None;
+            let swept = self.store().map_or(Ok(()), Store::sweep);
+            self.removed(swept, at);
+        }
+        if let Some(store) = self.store()
+            && due(store.wakes_at())
+        {
+            store.wake(at.instant);
+            self.changed(taker, at);
+        }
+        self.log.speak(at.instant);
+    }
+
+    fn obey(&mut self, command: Command, taker: &impl TakesBack, at: Moment) {
+        match command {
+            Command::Keep(batch) => self.to_write.push_back(batch),
+            Command::Next => {
+                self.next(taker, at);
+                self.shared.reading.fetch_sub(1, AcqRel);
+            }
+            Command::GiveBack(file, batch) => self.give_back(file, batch),
+            Command::Settled(file) => self.settled(file, at),
+            Command::Hurry => {
+                if let Some(refused) = &mut self.refused {
+                    *refused = Refused {
+                        pause: FIRST_RETRY,
+                        until: at.instant,
+                    };
+                }
+            }
+            Command::Close(done) => self.closing = Some(done),
+        }
+        // While nothing waited, the disk may have been left alone for long.
+        if let Some(refused) = self.refused.as_mut().filter(|refused| refused.pause > BUSY_RETRY)
+            && !self.to_write.is_empty()
+        {
+            refused.pause = BUSY_RETRY;
+            refused.until = refused.until.min(at.instant + BUSY_RETRY);
+        }
+        self.changed(taker, at);
+    }
+
+    /// A batch that was read from `file` is not in memory any more: it waits there again. Without its file, since the
+    /// directory was lost, it is written anew.
+    fn give_back(&mut self, file: FileId, mut batch: Batch) {
+        self.shared.out.fetch_sub(1, AcqRel);
+        if self.store().and_then(|store| store.give_back(file)).is_some() {
+            self.account_for(batch.documents, |ledger| {
+                ledger.add_spooled(batch.documents as u64)
+            });
+            return;
+        }
+        batch.origin = None;
+        self.shared.to_write_bytes.fetch_add(batch.cost_bytes(), AcqRel);
+        self.to_write.push_back(batch);
+    }
+
+    /// What the sender decides by may have changed.
+    fn changed(&mut self, taker: &impl TakesBack, at: Moment) {
+        self.publish(at.instant);
+        taker.wake();
+    }
+
+    fn may_try(&self, now: Instant) -> bool {
+        self.refused.is_none_or(|refused| refused.until <= now)
+    }
+
+    /// The disk refused: it is left alone, longer each time.
+    fn leave_alone(&mut self, now: Instant) {
+        let most = if self.to_write.is_empty() {
+            RETRY
+        } else {
+            BUSY_RETRY
+        };
+        let pause = self
+            .refused
+            .map_or(FIRST_RETRY, |refused| refused.pause * 2)
+            .min(most);
+        self.refused = Some(Refused {
+            pause,
+            until: now + pause,
+        });
+    }
+
     /// Takes possession of the directory and looks at what is there.
-    fn open(&mut self, at: Moment) -> io::Result<()> {
-        let Files::Closed(disk) = std::mem::replace(&mut self.files, Files::Opening) else {
-            return Ok(());
+    fn open(&mut self, at: Moment) {
+        let disk = match std::mem::replace(&mut self.files, Files::Opening) {
+            Files::Closed(disk) => disk,
+            other => {
+                self.files = other;
+                return;
+            }
         };
         match Store::open(disk, self.limit_bytes) {
             Err((disk, error)) => {
                 self.files = Files::Closed(disk);
-                self.retry_at = Some(at.instant + RETRY);
-                Err(error)
+                self.leave_alone(at.instant);
+                self.log.cannot_open(&error);
             }
             Ok((store, found)) => {
                 self.files = Files::Open(store);
-                self.retry_at = None;
+                self.refused = None;
                 let damaged: u64 = found.damaged.iter().map(|name| name.documents).sum();
                 let evicted: u64 = found.evicted.iter().map(|name| name.documents).sum();
                 self.account(|ledger| {
@@ -118,209 +296,88 @@ impl<D: Disk, E: Encoding> Worker<D, E> {
                     ledger.add_dropped(DropReason::SpoolFull, evicted);
                 });
                 self.log.opened(&found, at.instant);
-                self.publish(at.instant);
-                Ok(())
             }
         }
     }
 
-    /// Works until the spool is closed or nobody has it any more. Blocks its thread.
-    pub fn run(mut self, taker: &impl TakesBack) {
-        self.open_or_say(Moment::now());
-        taker.wake();
-        while let Some(command) = self.wait(taker) {
-            if !self.obey(command, taker, Moment::now()) {
-                return;
-            }
-        }
-    }
-
-    /// The next command; due work of its own is done meanwhile. Without any, no timer runs.
-    fn wait(&mut self, taker: &impl TakesBack) -> Option<Command> {
-        loop {
-            let received = match self.next_wake() {
-                _ if self.pulled.is_some() => return self.pulled.take(),
-                None => self.commands.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                Some(at) => self
-                    .commands
-                    .recv_timeout(at.saturating_duration_since(Instant::now())),
-            };
-            match received {
-                Ok(command) => return Some(command),
-                Err(RecvTimeoutError::Disconnected) => return None,
-                Err(RecvTimeoutError::Timeout) => self.wake(taker, Moment::now()),
-            }
-        }
-    }
-
-    /// Obeys what has been commanded so far, and what is due, at `at`; false when that was to end. For tests.
-    #[cfg(test)]
-    pub(crate) fn work(&mut self, taker: &impl TakesBack, at: Moment) -> bool {
-        if matches!(self.files, Files::Closed(_)) && self.retry_at.is_none() {
-            self.open_or_say(at);
-        }
-        if self.next_wake().is_some_and(|due| due <= at.instant) {
-            self.wake(taker, at);
-        }
-        while let Some(command) = self.pulled.take().or_else(|| self.commands.try_recv().ok()) {
-            if !self.obey(command, taker, at) {
-                return false;
-            }
-        }
-        true
-    }
-
-    fn next_wake(&self) -> Option<Instant> {
-        let reopen_at = match self.files {
-            Files::Open(_) => None,
-            Files::Closed(_) | Files::Opening => self.retry_at,
-        };
-        [reopen_at, self.sweep_at, self.read_again_at, self.log.due()]
-            .into_iter()
-            .flatten()
-            .min()
-    }
-
-    fn wake(&mut self, taker: &impl TakesBack, at: Moment) {
-        let due = |time: Option<Instant>| time.is_some_and(|time| time <= at.instant);
-        if matches!(self.files, Files::Closed(_)) && due(self.retry_at) {
-            self.open_or_say(at);
-            taker.wake();
-        }
-        if due(self.sweep_at) {
-            self.sweep_at = None;
-            let swept = self.store().map_or(Ok(()), Store::sweep);
-            self.removed(swept, at);
-        }
-        if due(self.read_again_at) {
-            self.read_again_at = None;
-            self.publish(at.instant);
-            taker.wake();
-        }
-        self.log.speak(at.instant);
-    }
-
-    /// False when it was the last one.
-    fn obey(&mut self, command: Command, taker: &impl TakesBack, at: Moment) -> bool {
-        match command {
-            Command::Keep(batch) => {
-                let group = self.group(batch);
-                self.keep(group, at);
-            }
-            Command::Next => self.next(taker, at),
-            Command::GiveBack(file, documents) => {
-                let name = self.store().and_then(|store| store.give_back(file));
-                self.account_for(documents, |ledger| match name {
-                    Some(_) => ledger.add_spooled(documents as u64),
-                    // The directory was lost since.
-                    None => ledger.add_dropped(DropReason::SpoolDamaged, documents as u64),
-                });
-                self.shared.out.fetch_sub(1, AcqRel);
-            }
-            Command::Settled(file) => self.settled(file, at),
-            Command::Hurry => self.retry_at = None,
-            Command::Close(done) => {
-                self.log.flush(at.instant);
-                // Nobody waits any more when the deadline has passed.
-                let _: Result<(), ()> = done.send(());
-                return false;
-            }
-        }
-        self.publish(at.instant);
-        // Whatever it was, what the sender decides by has changed.
-        taker.wake();
-        true
-    }
-
-    /// `first` and those that come right behind it, as far as they should be written together.
-    fn group(&mut self, first: Batch) -> Vec<Batch> {
+    /// The first of those that are to be written, small ones joined, as far as they should be written together.
+    fn group(&mut self) -> Vec<Batch> {
         // None of a group makes room for another one, so a group must be much smaller than the whole.
         let most_bytes = self.limit_bytes / 4;
-        let mut bytes = first.body.len() as u64;
-        let mut group = vec![first];
-        while group.len() < GROUP && bytes < most_bytes {
-            match self.commands.try_recv() {
-                Ok(Command::Keep(batch)) => {
-                    bytes += batch.body.len() as u64;
-                    group.push(batch);
-                }
-                Ok(other) => {
-                    self.pulled = Some(other);
-                    break;
-                }
-                Err(_) => break,
+        let (mut group, mut bytes) = (Vec::new(), 0);
+        while group.len() < GROUP && (group.is_empty() || bytes < most_bytes) {
+            let count = join::joinable::<E>(&self.to_write, self.max_joined_bytes);
+            if count == 0 {
+                break;
             }
+            let batches: Vec<Batch> = self.to_write.drain(..count).collect();
+            let before_bytes: usize = batches.iter().map(Batch::cost_bytes).sum();
+            let joined = join::join::<E>(batches).map_or_else(|apart| apart, |joined| vec![joined]);
+            let after_bytes: usize = joined.iter().map(Batch::cost_bytes).sum();
+            self.shared
+                .to_write_bytes
+                .fetch_sub(before_bytes.saturating_sub(after_bytes), AcqRel);
+            bytes += joined.iter().map(|batch| batch.body.len() as u64).sum::<u64>();
+            group.extend(joined);
         }
         group
     }
 
-    fn keep(&mut self, batches: Vec<Batch>, at: Moment) {
-        let cost: usize = batches.iter().map(Batch::cost_bytes).sum();
-        let count: usize = batches.iter().map(|batch| batch.documents).sum();
-        if matches!(self.files, Files::Closed(_))
-            && self.retry_at.is_none_or(|retry_at| retry_at <= at.instant)
-        {
-            self.open_or_say(at);
-        }
-        let is_time = self.retry_at.is_none_or(|retry_at| retry_at <= at.instant);
-        let refused = if is_time { self.lock_again(at).err() } else { None };
-        let may_write = is_time && refused.is_none();
-        match &mut self.files {
-            Files::Open(store) if may_write => {
-                let written = store.write(batches, at);
-                let [stored, full, failed] =
-                    [&written.stored, &written.full, &written.failed].map(|batches| documents(batches));
-                let evicted: u64 = written.evicted.iter().map(|name| name.documents).sum();
-                self.account_for(count, |ledger| {
-                    ledger.add_spooled(stored);
-                    ledger.sub_spooled(evicted);
-                    ledger.add_dropped(DropReason::SpoolFull, full + evicted);
-                    ledger.add_dropped(DropReason::SpoolFailed, failed);
-                });
-                self.log.full(full + evicted, at.instant);
-                match &written.error {
-                    Some(error) => {
-                        self.retry_at = Some(at.instant + RETRY);
-                        self.log.failed(error, failed, at.instant);
-                    }
-                    None => {
-                        self.retry_at = None;
-                        self.log.writes_again();
-                    }
-                }
-                if let Some(error) = &written.names_unsafe {
-                    self.log.names_unsafe(error);
-                }
-                for batch in [written.stored, written.full, written.failed].iter().flatten() {
-                    self.end_origin(batch, at);
-                }
+    /// Tries to write some of what is to be written.
+    fn write(&mut self, at: Moment) {
+        if let Err(error) = self.lock_again(at) {
+            self.leave_alone(at.instant);
+            if matches!(self.files, Files::Open(_)) {
+                self.log.failed(&error, at.instant);
             }
-            _ => {
-                let failed = documents(&batches);
-                self.account_for(count, |ledger| {
-                    ledger.add_dropped(DropReason::SpoolFailed, failed)
-                });
-                match refused.filter(|_| matches!(self.files, Files::Open(_))) {
-                    Some(error) => self.log.failed(&error, failed, at.instant),
-                    // Why was said before.
-                    None => self.log.dropped(failed, at.instant),
-                }
-                for batch in &batches {
-                    self.end_origin(batch, at);
-                }
+            return;
+        }
+        let group = self.group();
+        let Files::Open(store) = &mut self.files else {
+            return;
+        };
+        let started = Instant::now();
+        let mut written = store.write(group, at);
+        let took = started.elapsed();
+        let bytes = written.stored.iter().map(|batch| batch.body.len() as u64).sum();
+        self.shared.lock_pace().saw(written.stored.len(), bytes, took);
+        let [stored, full] = [&written.stored, &written.full].map(|batches| documents(batches));
+        let evicted: u64 = written.evicted.iter().map(|name| name.documents).sum();
+        self.account_for(stored + full, |ledger| {
+            ledger.add_spooled(stored as u64);
+            ledger.sub_spooled(evicted);
+            ledger.add_dropped(DropReason::SpoolFull, full as u64 + evicted);
+        });
+        self.log.full(full as u64 + evicted, at.instant);
+        if let Some(error) = &written.names_unsafe {
+            self.log.names_unsafe(error);
+        }
+        for batch in written.stored.iter().chain(&written.full) {
+            self.shared.to_write_bytes.fetch_sub(batch.cost_bytes(), AcqRel);
+            self.end_origin(batch, at);
+        }
+        for batch in written.unwritten.drain(..).rev() {
+            self.to_write.push_front(batch);
+        }
+        match &written.error {
+            Some(error) => {
+                self.leave_alone(at.instant);
+                self.log.failed(error, at.instant);
+            }
+            None => {
+                self.refused = None;
+                self.log.writes_again();
             }
         }
-        self.shared.to_write_bytes.fetch_sub(cost, AcqRel);
     }
 
     /// Makes sure that the open directory is still ours, and makes it anew if somebody removed it.
     fn lock_again(&mut self, at: Moment) -> io::Result<()> {
         let locked = self.store().map_or(Ok(()), |store| store.disk_mut().lock());
-        if let Err(error) = &locked {
-            self.retry_at = Some(at.instant + RETRY);
-            if error.kind() == io::ErrorKind::WouldBlock {
-                self.lose_directory(error, at);
-            }
+        if let Err(error) = &locked
+            && error.kind() == io::ErrorKind::WouldBlock
+        {
+            self.lose_directory(error, at);
         }
         locked
     }
@@ -340,9 +397,7 @@ impl<D: Disk, E: Encoding> Worker<D, E> {
             }
             other => self.files = other,
         }
-        (self.sweep_at, self.read_again_at) = (None, None);
-        self.shared.file_bytes.store(0, Relaxed);
-        self.shared.waiting_files.store(0, Release);
+        self.sweep_at = None;
         self.log.holds(0, at.instant);
     }
 
@@ -376,7 +431,7 @@ impl<D: Disk, E: Encoding> Worker<D, E> {
                     store.give_back(file);
                 }
             }
-            Taken::Nothing => {}
+            Taken::Nothing => self.take_back_unwritten(taker),
             Taken::Damaged(name) => {
                 lost(self, &name);
                 self.log.damaged(&name, at.instant);
@@ -385,12 +440,32 @@ impl<D: Disk, E: Encoding> Worker<D, E> {
                 lost(self, &name);
                 self.log.missing(&name, at.instant);
             }
-            Taken::Failed(error) => {
-                self.read_again_at = Some(at.instant + RETRY);
-                self.log.unreadable(&error, at.instant);
-            }
+            Taken::Failed(name, error) => self.log.unreadable(&name, &error, at.instant),
         }
         self.shared.out.fetch_sub(1, AcqRel);
+    }
+
+    /// While the disk refuses, what it was to take can be sent from memory.
+    fn take_back_unwritten(&mut self, taker: &impl TakesBack) {
+        if self.refused.is_none() {
+            return;
+        }
+        let Some(batch) = self.to_write.pop_front() else {
+            return;
+        };
+        let (count, cost_bytes) = (batch.documents, batch.cost_bytes());
+        let taken = self.account(|_| {
+            let taken = taker.take_back(batch.clone());
+            if taken {
+                self.shared.unaccounted_documents.fetch_sub(count, AcqRel);
+            }
+            taken
+        });
+        if taken == Some(true) {
+            self.shared.to_write_bytes.fetch_sub(cost_bytes, AcqRel);
+        } else {
+            self.to_write.push_front(batch);
+        }
     }
 
     fn settled(&mut self, file: FileId, at: Moment) {
@@ -413,12 +488,6 @@ impl<D: Disk, E: Encoding> Worker<D, E> {
             && origin.end()
         {
             self.settled(origin.file(), at);
-        }
-    }
-
-    fn open_or_say(&mut self, at: Moment) {
-        if let Err(error) = self.open(at) {
-            self.log.cannot_open(&error);
         }
     }
 
@@ -445,20 +514,23 @@ impl<D: Disk, E: Encoding> Worker<D, E> {
 
     /// Tells the other side what there is.
     fn publish(&mut self, now: Instant) {
-        let Files::Open(store) = &self.files else { return };
-        let index = store.index();
-        self.shared.file_bytes.store(index.bytes(), Relaxed);
-        // What can't be read is not there, or the sender would ask for it again and again.
-        let readable = if self.read_again_at.is_none() {
-            index.waiting_files()
-        } else {
-            0
+        let is_refused = self.refused.is_some();
+        let unwritten = if is_refused { self.to_write.len() } else { 0 };
+        let (waiting, ready, bytes) = match &self.files {
+            Files::Open(store) => {
+                let index = store.index();
+                self.log.holds(index.files(), now);
+                (index.waiting_files(), index.ready_files(), index.bytes())
+            }
+            Files::Closed(_) | Files::Opening => (0, 0, 0),
         };
-        self.shared.waiting_files.store(readable, Release);
-        self.log.holds(index.files(), now);
+        self.shared.file_bytes.store(bytes, Relaxed);
+        self.shared.waiting_files.store(waiting, Relaxed);
+        self.shared.refuses.store(is_refused, Relaxed);
+        self.shared.ready.store(ready + unwritten, Release);
     }
 }
 
-fn documents(batches: &[Batch]) -> u64 {
-    batches.iter().map(|batch| batch.documents as u64).sum()
+fn documents(batches: &[Batch]) -> usize {
+    batches.iter().map(|batch| batch.documents).sum()
 }

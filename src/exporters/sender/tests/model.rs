@@ -291,7 +291,7 @@ impl Model {
             unix_ms: 1_795_227_595_034 + now().duration_since(self.epoch).as_millis() as u64,
         };
         if let Some(worker) = self.process.worker.as_mut().filter(|_| !self.stalled) {
-            worker.work(&*self.process.lane, at);
+            worker.work(&*self.process.lane, || at);
         }
     }
 

@@ -81,13 +81,13 @@ impl Bench {
         let budget = Budget::of_mb(16).with_spool();
         let (spool, mut worker) = Spool::on_fake(&disk, 100 * MB, budget.to_spool_bytes, &ledger);
         let lane = Arc::new(Lane::with_spool(budget, Arc::clone(&ledger), Some(spool)));
-        worker.work(&*lane, at());
+        worker.work(&*lane, at);
         tokio::spawn({
             let lane = Arc::clone(&lane);
             async move {
                 loop {
                     tokio::time::sleep(Duration::from_millis(1)).await;
-                    worker.work(&*lane, at());
+                    worker.work(&*lane, at);
                 }
             }
         });
@@ -115,12 +115,12 @@ impl Bench {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_found_goes_out_without_any_traffic_at_fifty_batches_a_second() {
+async fn what_was_found_goes_out_without_any_traffic_as_fast_as_the_endpoint_and_the_disk_bear() {
     let bench = Bench::start(200, Duration::from_millis(5), false).await;
     let took = bench.drained().await;
-    // The timer rounds up to whole milliseconds.
+    // Four calls at a time at least, of 5 ms each and a millisecond or two for the disk's turn.
     assert!(
-        (Duration::from_millis(3_900)..Duration::from_millis(4_500)).contains(&took),
+        (Duration::from_millis(30)..Duration::from_millis(400)).contains(&took),
         "{took:?}"
     );
     let counts = bench.ledger.snapshot();

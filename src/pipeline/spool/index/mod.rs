@@ -26,6 +26,8 @@ enum State {
     Writing,
     /// On disk only.
     Waiting,
+    /// As waiting, but it could not be read: it does not go out before it is woken.
+    Resting,
     /// Its batch is in memory too, to be sent.
     Out,
     /// Its documents are settled; what is left is to remove it.
@@ -39,7 +41,9 @@ pub struct Index {
     files: BTreeMap<FileId, (FileName, State)>,
     damaged: BTreeSet<FileName>,
     bytes: u64,
-    waiting_files: usize,
+    /// Those in [`State::Waiting`]: what goes out next is found at once, however many don't go.
+    ready: BTreeSet<FileId>,
+    resting_files: usize,
     next_sequence: u64,
 }
 
@@ -63,7 +67,8 @@ impl Index {
             files: BTreeMap::new(),
             damaged: BTreeSet::new(),
             bytes: 0,
-            waiting_files: 0,
+            ready: BTreeSet::new(),
+            resting_files: 0,
             next_sequence: 0,
         }
     }
@@ -99,7 +104,7 @@ impl Index {
         self.make_room(0, None).unwrap_or_default()
     }
 
-    /// A name for a new file, behind all others that were opened in the same millisecond.
+    /// A name for a new file, behind all others.
     pub fn next_id(&mut self, opened_ms: u64) -> FileId {
         loop {
             let sequence = self.next_sequence;
@@ -112,9 +117,30 @@ impl Index {
         }
     }
 
-    /// What must go so that `name` fits in. `None`: it does not, because all that could go is younger than it.
+    /// The sequence that the next new file will have.
+    #[must_use]
+    pub fn next_sequence(&self) -> u64 {
+        self.next_sequence
+    }
+
+    /// What must go so that `name` fits in. `None`: it does not, because what is there can't go or is younger than it.
     pub fn room_for(&self, name: &FileName) -> Option<Room> {
         self.make_room(cost_bytes(name.bytes), Some(name.id))
+    }
+
+    /// The oldest waiting files that were made before the one of sequence `before`, as many as take up `bytes`, or all.
+    #[must_use]
+    pub fn oldest(&self, bytes: u64, before: u64) -> Vec<FileName> {
+        let mut found_bytes = 0;
+        self.waiting()
+            .take_while(|name| name.id.sequence < before)
+            .take_while(|name| {
+                let more = found_bytes < bytes;
+                found_bytes += cost_bytes(name.bytes);
+                more
+            })
+            .copied()
+            .collect()
     }
 
     /// A file is about to be written. It must go on through [`Index::written`] or [`Index::gone`].
@@ -125,43 +151,61 @@ impl Index {
 
     /// A file that was being written is on disk and waits.
     pub fn written(&mut self, id: FileId) {
-        if let Some((_, state @ State::Writing)) = self.files.get_mut(&id) {
-            *state = State::Waiting;
-            self.waiting_files += 1;
-        }
+        let _: Option<FileName> = self.change(id, State::Writing, State::Waiting);
     }
 
-    /// The oldest waiting file; it is on its way out from here on.
+    /// The oldest file that is ready; it is on its way out from here on.
     pub fn check_out(&mut self) -> Option<FileName> {
-        let (name, state) = self
-            .files
-            .values_mut()
-            .find(|(_, state)| *state == State::Waiting)?;
-        *state = State::Out;
-        self.waiting_files -= 1;
-        Some(*name)
+        let id = *self.ready.first()?;
+        self.change(id, State::Waiting, State::Out)
     }
 
     /// A file that was on its way out waits again. `None` when it was not.
     pub fn give_back(&mut self, id: FileId) -> Option<FileName> {
-        let (name, state) = self
-            .files
-            .get_mut(&id)
-            .filter(|(_, state)| *state == State::Out)?;
-        *state = State::Waiting;
-        self.waiting_files += 1;
-        Some(*name)
+        self.change(id, State::Out, State::Waiting)
+    }
+
+    /// A file that was on its way out could not be read: it waits, and does not go out before [`Index::wake`].
+    pub fn rest(&mut self, id: FileId) {
+        let _: Option<FileName> = self.change(id, State::Out, State::Resting);
+    }
+
+    /// A file that rested may go out again.
+    pub fn wake(&mut self, id: FileId) {
+        let _: Option<FileName> = self.change(id, State::Resting, State::Waiting);
     }
 
     /// The documents of a file that was on its way out are settled: it is to be removed, and never goes out again even
     /// if that fails.
     pub fn settle(&mut self, id: FileId) -> Option<FileName> {
-        let (name, state) = self
-            .files
-            .get_mut(&id)
-            .filter(|(_, state)| *state == State::Out)?;
-        *state = State::Settled;
-        Some(*name)
+        self.change(id, State::Out, State::Settled)
+    }
+
+    /// `None` when it is not in the state `from`.
+    fn change(&mut self, id: FileId, from: State, to: State) -> Option<FileName> {
+        let (name, state) = self.files.get_mut(&id).filter(|(_, state)| *state == from)?;
+        let name = *name;
+        *state = to;
+        self.count_out(id, from);
+        match to {
+            State::Waiting => {
+                self.ready.insert(id);
+            }
+            State::Resting => self.resting_files += 1,
+            State::Writing | State::Out | State::Settled => {}
+        }
+        Some(name)
+    }
+
+    /// A file is in `state` no more.
+    fn count_out(&mut self, id: FileId, state: State) {
+        match state {
+            State::Waiting => {
+                self.ready.remove(&id);
+            }
+            State::Resting => self.resting_files -= 1,
+            State::Writing | State::Out | State::Settled => {}
+        }
     }
 
     /// Settled files that are still there.
@@ -176,7 +220,7 @@ impl Index {
     pub fn gone(&mut self, id: FileId) {
         if let Some((name, state)) = self.files.remove(&id) {
             self.bytes -= cost_bytes(name.bytes);
-            self.waiting_files -= usize::from(state == State::Waiting);
+            self.count_out(id, state);
         }
     }
 
@@ -184,7 +228,7 @@ impl Index {
     #[must_use = "these files are to be removed"]
     pub fn set_aside(&mut self, id: FileId) -> Vec<FileName> {
         if let Some((name, state)) = self.files.remove(&id) {
-            self.waiting_files -= usize::from(state == State::Waiting);
+            self.count_out(id, state);
             self.bytes -= cost_bytes(name.bytes);
             self.add_damaged(name);
         }
@@ -210,10 +254,16 @@ impl Index {
         self.files.len()
     }
 
-    /// Files that wait.
+    /// Files that wait, those that can't be read now among them.
     #[must_use]
     pub fn waiting_files(&self) -> usize {
-        self.waiting_files
+        self.ready.len() + self.resting_files
+    }
+
+    /// Files that may go out now.
+    #[must_use]
+    pub fn ready_files(&self) -> usize {
+        self.ready.len()
     }
 
     /// Documents in files that wait.
@@ -225,7 +275,7 @@ impl Index {
     fn waiting(&self) -> impl Iterator<Item = &FileName> {
         self.files
             .values()
-            .filter(|(_, state)| *state == State::Waiting)
+            .filter(|(_, state)| matches!(state, State::Waiting | State::Resting))
             .map(|(name, _)| name)
     }
 

@@ -49,13 +49,16 @@ fn a_file_takes_up_whole_blocks() {
 }
 
 #[test]
-fn the_oldest_go_out_first_whatever_order_they_were_found_in() {
-    let mut index = index(9, &[30, 10, 20, 10]);
+fn the_first_written_go_out_first_whatever_order_they_were_found_in_and_whatever_the_clock_said() {
+    let mut index = Index::new(9 * BLOCK_BYTES);
+    for (opened_ms, sequence) in [(10, 3), (30, 0), (20, 2), (10, 1)] {
+        index.found(name(opened_ms, sequence, 100));
+    }
     assert_eq!(index.waiting_documents(), 40);
     let order: Vec<(u64, u64)> = std::iter::from_fn(|| index.check_out())
         .map(|name| (name.id.opened_ms, name.id.sequence))
         .collect();
-    assert_eq!(order, [(10, 1), (10, 3), (20, 2), (30, 0)]);
+    assert_eq!(order, [(30, 0), (10, 1), (20, 2), (10, 3)]);
     assert_eq!((index.waiting_files(), index.waiting_documents()), (0, 0));
 }
 
@@ -72,13 +75,49 @@ fn a_new_file_pushes_out_the_oldest() {
 }
 
 #[test]
-fn a_new_file_that_is_the_oldest_pushes_out_none() {
+fn a_clock_that_is_set_back_does_not_make_the_newest_file_the_one_to_go() {
+    let mut index = index(3, &[3_610_000, 3_620_000, 3_630_000]);
+    let id = index.next_id(40_000);
+    let room = index.room_for(&FileName { id, ..name(0, 0, 1) }).unwrap();
+    assert_eq!(ages(&room.evicted), [3_610_000]);
+}
+
+#[test]
+fn one_that_does_not_fit_in_even_alone_pushes_out_none() {
     let index = index(3, &[10, 20, 30]);
-    assert_eq!(index.room_for(&name(5, 9, 1)), None);
-    // Nor does one that does not fit in beside the younger ones.
-    assert_eq!(index.room_for(&name(15, 9, 2 * BLOCK_BYTES)), None);
-    assert_eq!(index.room_for(&name(99, 9, 4 * BLOCK_BYTES)), None);
+    assert_eq!(index.room_for(&name(99, 9, 3 * BLOCK_BYTES + 1)), None);
     assert_eq!(index.waiting_files(), 3);
+}
+
+#[test]
+fn a_file_that_rests_waits_and_does_not_go_out() {
+    let mut index = index(3, &[10, 20]);
+    let unreadable = index.check_out().unwrap();
+    index.rest(unreadable.id);
+    assert_eq!(
+        (
+            index.waiting_files(),
+            index.ready_files(),
+            index.waiting_documents()
+        ),
+        (2, 1, 20)
+    );
+    assert_eq!(ages(&[index.check_out().unwrap()]), [20]);
+    assert!(index.check_out().is_none());
+    assert_eq!(index.oldest(1, 9), [unreadable], "it can be pushed out");
+    index.wake(unreadable.id);
+    index.wake(unreadable.id);
+    assert_eq!((index.waiting_files(), index.ready_files()), (1, 1));
+    assert_eq!(index.check_out(), Some(unreadable));
+}
+
+#[test]
+fn the_oldest_of_so_many_bytes_are_those_written_before() {
+    let index = index(9, &[10, 20, 30]);
+    assert_eq!(ages(&index.oldest(BLOCK_BYTES, 9)), [10]);
+    assert_eq!(ages(&index.oldest(BLOCK_BYTES + 1, 9)), [10, 20]);
+    assert_eq!(ages(&index.oldest(100 * BLOCK_BYTES, 2)), [10, 20]);
+    assert_eq!(index.oldest(0, 9), []);
 }
 
 #[test]

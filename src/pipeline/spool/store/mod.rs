@@ -1,12 +1,14 @@
 //! The spool's files: found, written, read, set aside and removed, as the [`Index`] decides.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::marker::PhantomData;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::disk::Disk;
-use super::index::{Index, Room};
+use super::index::{Index, Room, cost_bytes};
 use super::name::{FileName, Kind};
+use super::settings::{READ_RETRY_MAX, RETRY};
 use crate::pipeline::batch::Batch;
 use crate::pipeline::batch::encoding::Encoding;
 use crate::pipeline::batch::origin::{FileId, Origin};
@@ -66,13 +68,13 @@ pub struct Found {
 pub struct Written {
     /// Safe on disk.
     pub stored: Vec<Batch>,
-    /// Not written: there is no room, and all that is there is younger.
+    /// Not written, and never: there is no room, even without all that can go.
     pub full: Vec<Batch>,
-    /// Not written: the disk refused.
-    pub failed: Vec<Batch>,
+    /// Not written: the disk refused. In the order in which they came, to be tried again.
+    pub unwritten: Vec<Batch>,
     /// Older files, removed to make room.
     pub evicted: Vec<FileName>,
-    /// What the disk said last.
+    /// What the disk said last, if anything is unwritten.
     pub error: Option<io::Error>,
     /// The directory could not be made safe: what is stored may not survive a loss of power.
     pub names_unsafe: Option<io::Error>,
@@ -89,8 +91,8 @@ pub enum Taken {
     Damaged(FileName),
     /// Somebody removed it.
     Missing(FileName),
-    /// It can't be read now, and waits on.
-    Failed(io::Error),
+    /// It can't be read now. It waits on and is left alone for a while, see [`Store::wake`]; others are not.
+    Failed(FileName, io::Error),
 }
 
 /// The files of one directory, bodies of `E`, which this process has for itself.
@@ -98,6 +100,10 @@ pub enum Taken {
 pub struct Store<D, E> {
     disk: D,
     index: Index,
+    /// For how long each file that could not be read is left alone.
+    unread: BTreeMap<FileId, Duration>,
+    /// Until when. One that is not there any more may still be here.
+    resting: BTreeSet<(Instant, FileId)>,
     encoding: PhantomData<E>,
 }
 
@@ -152,6 +158,8 @@ impl<D: Disk, E: Encoding> Store<D, E> {
         let mut store = Self {
             disk,
             index,
+            unread: BTreeMap::new(),
+            resting: BTreeSet::new(),
             encoding: PhantomData,
         };
         // A directory that can't be written to shows with the first file that is to be written.
@@ -161,53 +169,111 @@ impl<D: Disk, E: Encoding> Store<D, E> {
 
     /// Writes `batches`, all of them or as many as can be: first the contents, then made safe, then under their
     /// names. In groups this costs much less than one at a time.
+    ///
+    /// What has to go for them goes after they are safe: the directory may hold that much more for a moment. Only where
+    /// the disk itself is full, the oldest files go first, and no more than about twice what is written for it.
     pub fn write(&mut self, batches: Vec<Batch>, at: Moment) -> Written {
         let mut written = Written::default();
-        let (mut files, mut contents) = (Vec::new(), Vec::new());
-        for batch in batches {
-            let id = self.index.next_id(at.unix_ms_of(batch.opened_at));
-            let name = FileName::of(id, batch.documents, batch.redeliveries, &batch.body);
-            let Some(room) = self.index.room_for(&name) else {
-                written.full.push(batch);
-                continue;
+        // What could not be removed the last time.
+        let surplus = self.index.surplus();
+        if let Err(error) = self.clear(&surplus, &mut written.evicted) {
+            (written.unwritten, written.error) = (batches, Some(error));
+            return written;
+        }
+        let first_sequence = self.index.next_sequence();
+        // How many more batches are made room for at a time, while that helps.
+        let mut helped = 1;
+        let mut left = batches;
+        loop {
+            let stored = written.stored.len();
+            left = self.try_to_write(left, at, &mut written);
+            let is_full = written.error.as_ref().is_some_and(is_full);
+            if left.is_empty() || !is_full || (helped > 1 && written.stored.len() == stored) {
+                break;
+            }
+            let needed = left
+                .iter()
+                .take(helped)
+                .map(|batch| cost_bytes(batch.body.len() as u64))
+                .sum();
+            let oldest = self.index.oldest(needed, first_sequence);
+            helped *= 2;
+            let room = Room {
+                evicted: oldest,
+                damaged: Vec::new(),
             };
-            let created = self.clear(&room, &mut written.evicted).and_then(|()| {
-                self.index.reserve(name);
-                self.disk.create(&name.unfinished(), &batch.body)
-            });
-            match created {
-                Ok(content) => {
-                    files.push((batch, name));
-                    contents.push(content);
-                }
-                Err(error) => self.fail(&mut written, batch, &name, error),
+            if room.evicted.is_empty() || self.clear(&room, &mut written.evicted).is_err() {
+                break;
             }
         }
+        if left.is_empty() {
+            written.error = None;
+        }
+        written.unwritten = left;
+        if !written.stored.is_empty() {
+            written.names_unsafe = self.disk.sync_names().err();
+        }
+        // Where this fails, nothing more is written until it is done.
+        let surplus = self.index.surplus();
+        let _: io::Result<()> = self.clear(&surplus, &mut written.evicted);
+        written
+    }
+
+    /// One try; those that are left, in their order.
+    fn try_to_write(&mut self, batches: Vec<Batch>, at: Moment, written: &mut Written) -> Vec<Batch> {
+        let (mut files, mut contents, mut left) = (Vec::new(), Vec::new(), Vec::new());
+        let mut batches = batches.into_iter().enumerate();
+        for (place, batch) in batches.by_ref() {
+            let id = self.index.next_id(at.unix_ms_of(batch.opened_at));
+            let name = FileName::of(id, batch.documents, batch.redeliveries, &batch.body);
+            if self.index.room_for(&name).is_none() {
+                written.full.push(batch);
+                continue;
+            }
+            self.index.reserve(name);
+            match self.disk.create(&name.unfinished(), &batch.body) {
+                Ok(content) => {
+                    files.push((place, batch, name));
+                    contents.push(content);
+                }
+                Err(error) => {
+                    let is_full = is_full(&error);
+                    self.forget(&name);
+                    written.error = Some(error);
+                    left.push((place, batch));
+                    if is_full {
+                        break;
+                    }
+                }
+            }
+        }
+        left.extend(batches);
         let synced = self.disk.sync(&contents);
-        for ((batch, name), synced) in files.into_iter().zip(synced) {
+        for ((place, batch, name), synced) in files.into_iter().zip(synced) {
             match synced.and_then(|()| self.disk.rename(&name.unfinished(), &name.to_string())) {
                 Ok(()) => {
                     self.index.written(name.id);
                     written.stored.push(batch);
                 }
-                Err(error) => self.fail(&mut written, batch, &name, error),
+                Err(error) => {
+                    self.forget(&name);
+                    written.error = Some(error);
+                    left.push((place, batch));
+                }
             }
         }
-        if !written.stored.is_empty() {
-            written.names_unsafe = self.disk.sync_names().err();
-        }
-        written
+        left.sort_by_key(|(place, _)| *place);
+        left.into_iter().map(|(_, batch)| batch).collect()
     }
 
-    fn fail(&mut self, written: &mut Written, batch: Batch, name: &FileName, error: io::Error) {
+    /// A file was not written.
+    fn forget(&mut self, name: &FileName) {
         self.index.gone(name.id);
         // It may not even have been made; if it stays, the next start removes it.
         let _: io::Result<()> = self.disk.remove(&name.unfinished());
-        written.failed.push(batch);
-        written.error = Some(error);
     }
 
-    /// The batch of the oldest file that waits.
+    /// The batch of the oldest file that waits and is not left alone.
     pub fn take(&mut self, at: Moment) -> Taken {
         let Some(name) = self.index.check_out() else {
             return Taken::Nothing;
@@ -219,6 +285,7 @@ impl<D: Disk, E: Encoding> Store<D, E> {
                 let mut batch = Batch::of_body(body, documents, opened_at);
                 batch.redeliveries = name.redeliveries;
                 batch.origin = Some(Origin::new(name.id));
+                self.unread.remove(&name.id);
                 Taken::Batch(batch)
             }
             Ok(_) => {
@@ -237,9 +304,29 @@ impl<D: Disk, E: Encoding> Store<D, E> {
                 Taken::Missing(name)
             }
             Err(error) => {
-                self.index.give_back(name.id);
-                Taken::Failed(error)
+                self.index.rest(name.id);
+                let pause = self.unread.get(&name.id).map_or(RETRY, |pause| *pause * 2);
+                let pause = pause.min(READ_RETRY_MAX);
+                self.unread.insert(name.id, pause);
+                self.resting.insert((at.instant + pause, name.id));
+                Taken::Failed(name, error)
             }
+        }
+    }
+
+    /// When the first of the files that could not be read may be tried again.
+    #[must_use]
+    pub fn wakes_at(&self) -> Option<Instant> {
+        self.resting.first().map(|(at, _)| *at)
+    }
+
+    /// Lets files go out again that could not be read and were left alone for long enough at `now`.
+    pub fn wake(&mut self, now: Instant) {
+        while let Some((at, id)) = self.resting.first().copied()
+            && at <= now
+        {
+            self.resting.remove(&(at, id));
+            self.index.wake(id);
         }
     }
 
@@ -284,6 +371,7 @@ impl<D: Disk, E: Encoding> Store<D, E> {
         for name in &room.evicted {
             missing_is_fine(self.disk.remove(&name.to_string()))?;
             self.index.gone(name.id);
+            self.unread.remove(&name.id);
             evicted.push(*name);
         }
         Ok(())
@@ -304,6 +392,14 @@ impl<D: Disk, E: Encoding> Store<D, E> {
     pub fn disk_mut(&mut self) -> &mut D {
         &mut self.disk
     }
+}
+
+/// Whether the disk has no room, for anybody or for this user.
+fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
 }
 
 fn missing_is_fine(result: io::Result<()>) -> io::Result<()> {

@@ -1,6 +1,6 @@
 //! A disk in memory for tests: it tells apart what would survive a loss of power, and fails when told to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -22,8 +22,18 @@ struct State {
     power_left: Option<usize>,
     /// What every change fails with.
     fault: Option<io::ErrorKind>,
+    /// How many succeed before.
+    good_left: usize,
+    /// How many more changes fail with it; `None`: all.
+    faults_left: Option<usize>,
     /// What every read fails with.
     read_fault: Option<io::ErrorKind>,
+    /// Files that can't be read.
+    unreadable: BTreeSet<String>,
+    /// Bytes that all files together may have.
+    room_bytes: Option<usize>,
+    /// Files that were made safe.
+    synced: usize,
     locked: bool,
     open_to_others: bool,
     operations: usize,
@@ -62,7 +72,44 @@ impl FakeDisk {
 
     /// Every change fails from now on; `None`: no more.
     pub(crate) fn set_fault(&self, fault: Option<io::ErrorKind>) {
-        self.state().fault = fault;
+        let mut state = self.state();
+        (state.good_left, state.fault, state.faults_left) = (0, fault, None);
+    }
+
+    /// The next `changes` changes fail.
+    pub(crate) fn fail_next(&self, changes: usize, fault: io::ErrorKind) {
+        self.fail_after(0, changes, fault);
+    }
+
+    /// Of the changes from now on, `changes` fail behind the first `good` ones.
+    pub(crate) fn fail_after(&self, good: usize, changes: usize, fault: io::ErrorKind) {
+        let mut state = self.state();
+        (state.good_left, state.fault, state.faults_left) = (good, Some(fault), Some(changes));
+    }
+
+    /// This file can't be read from now on, or again.
+    pub(crate) fn set_unreadable(&self, name: &str, unreadable: bool) {
+        let mut state = self.state();
+        if unreadable {
+            state.unreadable.insert(name.to_owned());
+        } else {
+            state.unreadable.remove(name);
+        }
+    }
+
+    /// All files together may have so many bytes.
+    pub(crate) fn set_room(&self, bytes: usize) {
+        self.state().room_bytes = Some(bytes);
+    }
+
+    /// How many files were made safe.
+    pub(crate) fn synced(&self) -> usize {
+        self.state().synced
+    }
+
+    /// False once the power has failed.
+    pub(crate) fn has_power(&self) -> bool {
+        self.state().power_left != Some(0)
     }
 
     /// Every read fails from now on; `None`: no more.
@@ -160,7 +207,14 @@ impl State {
     /// Ok when a change may happen wholly.
     fn change(&mut self) -> io::Result<()> {
         self.operations += 1;
-        if let Some(fault) = self.fault {
+        if self.good_left > 0 {
+            self.good_left -= 1;
+        } else if let Some(fault) = self.fault
+            && self.faults_left != Some(0)
+        {
+            if let Some(left) = &mut self.faults_left {
+                *left -= 1;
+            }
             return Err(fault.into());
         }
         match &mut self.power_left {
@@ -214,6 +268,17 @@ impl Disk for FakeDisk {
         }
         let last = state.power_left == Some(1);
         state.change()?;
+        let taken_bytes: usize = state
+            .names
+            .values()
+            .map(|inode| state.contents[*inode].0.len())
+            .sum();
+        if state
+            .room_bytes
+            .is_some_and(|room| taken_bytes + content.len() > room)
+        {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         let inode = state.contents.len();
         let written = if last { content.len() / 2 } else { content.len() };
         state.contents.push((content[..written].to_vec(), false));
@@ -229,6 +294,7 @@ impl Disk for FakeDisk {
         let mut state = self.state();
         let mut sync = |file: &usize| {
             state.change()?;
+            state.synced += 1;
             state.contents[*file].1 = true;
             Ok(())
         };
@@ -258,6 +324,9 @@ impl Disk for FakeDisk {
         state.operations += 1;
         if let Some(fault) = state.read_fault {
             return Err(fault.into());
+        }
+        if state.unreadable.contains(name) {
+            return Err(io::ErrorKind::PermissionDenied.into());
         }
         let inode = *state.names.get(name).ok_or(io::ErrorKind::NotFound)?;
         let mut content = state.contents[inode].0.clone();
