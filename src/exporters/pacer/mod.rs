@@ -3,7 +3,7 @@
 //! The endpoint's health is a measurement, not a flag. Three things are measured, each from calls that *started*
 //! recently, and each bounds what starts next:
 //!
-//! * **Whether anything succeeds** ([`health`]). How many failures a success costs is learned from every success. While
+//! * **Whether anything succeeds** (`health`). How many failures a success costs is learned from every success. While
 //!   one comes now and then, failing calls are nothing but repeats: the rest goes on. Only when nothing has succeeded for
 //!   far longer than chance explains does the endpoint count as down; then single probes go out after a back-off.
 //! * **How many calls in flight carry the work** (the limit, here). It grows by one with each success while it is reached,
@@ -11,7 +11,7 @@
 //!   number of calls does not lower it: an endpoint of which half is ill needs twice the calls, not fewer. It shrinks when
 //!   answers become slow. A call that hangs does not count once a later one has succeeded, and gives way when the places
 //!   are used up.
-//! * **How many calls a second the service takes** ([`rate`]): after a throttle as in the adaptive mode of AWS's SDKs,
+//! * **How many calls a second the service takes** (`rate`): after a throttle as in the adaptive mode of AWS's SDKs,
 //!   after an outage from the rate before it.
 //!
 //! A *batch's* own gate ([`Pacer::hold_back`]): a batch that fails more often than the endpoint's health explains must not
