@@ -12,6 +12,8 @@ mod running;
 mod send;
 pub mod signals;
 mod start;
+mod status;
+mod threads;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};

@@ -17,6 +17,7 @@ use crate::net::listen;
 use crate::pipeline::budget::{self, Budget, MB};
 use crate::pipeline::lane::Lane;
 use crate::pipeline::spool::Spool;
+use crate::receivers::udp::fragments::LostInFragments;
 use crate::receivers::udp::kernel::KernelDrops;
 use crate::receivers::udp::{self, Receiver};
 
@@ -24,7 +25,7 @@ impl Daemon {
     /// Binds the socket and starts to receive. From here on no datagram is lost to a slow start.
     ///
     /// # Errors
-    /// [`StartError::Bind`], [`StartError::Spool`] and [`StartError::System`].
+    /// [`StartError::Bind`], [`StartError::Spool`], [`StartError::Thread`] and [`StartError::System`].
     pub fn bind(config: Config, environment: Environment) -> Result<Self, StartError> {
         tracing::info!("Initializing AWS X-Ray daemon {}", env!("CARGO_PKG_VERSION"));
         for warning in &config.warnings {
@@ -42,13 +43,14 @@ impl Daemon {
         let ledger = Arc::new(Ledger::default());
         let lane = lane(&config, budget, &ledger)?;
         let kernel_drops = KernelDrops::of_socket(&socket, &SystemFiles).map(Arc::new);
+        let lost_in_fragments = LostInFragments::from_now(&SystemFiles);
         let receiver = Receiver::new(
             socket,
             Arc::clone(&lane),
             Arc::clone(&ledger),
             kernel_drops.clone(),
         );
-        let receiving = receive(receiver).map_err(StartError::System)?;
+        let receiving = receive(receiver).map_err(|error| StartError::Thread("receives", error))?;
         tracing::info!("Using buffer memory limit of {} MB", budget.total_mb);
         // After UDP, since a name is looked up for it perhaps, and datagrams come meanwhile.
         let tcp = if config.tcp.closed {
@@ -63,6 +65,7 @@ impl Daemon {
             ledger,
             lane,
             kernel_drops,
+            lost_in_fragments,
         });
         Ok(Self {
             config,
@@ -128,6 +131,6 @@ fn lane(config: &Config, budget: Budget, ledger: &Arc<Ledger>) -> Result<Arc<Lan
             let lane = Arc::clone(&lane);
             move || worker.run(&*lane)
         })
-        .map_err(StartError::System)?;
+        .map_err(|error| StartError::Thread("writes to the spool", error))?;
     Ok(lane)
 }
