@@ -18,20 +18,25 @@ struct Manager {
 
 impl Manager {
     fn new() -> Self {
-        let directory = TempDir::new().unwrap();
-        let socket = UnixDatagram::bind(directory.path().join("notify")).unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        let directory = TempDir::new().expect("a directory");
+        let socket = UnixDatagram::bind(directory.path().join("notify")).expect("a socket");
+        socket.set_read_timeout(Some(PATIENCE)).expect("a bound");
         Self { directory, socket }
     }
 
     fn address(&self) -> String {
-        self.directory.path().join("notify").to_str().unwrap().to_owned()
+        self.directory
+            .path()
+            .join("notify")
+            .to_str()
+            .expect("UTF-8")
+            .to_owned()
     }
 
     fn heard(&self) -> String {
         let mut message = [0; 4096];
-        let length = self.socket.recv(&mut message).unwrap();
-        String::from_utf8(message[..length].to_vec()).unwrap()
+        let length = self.socket.recv(&mut message).expect("a message in time");
+        String::from_utf8(message[..length].to_vec()).expect("UTF-8")
     }
 }
 

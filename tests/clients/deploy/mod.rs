@@ -85,7 +85,7 @@ fn unit(directory: &Path) -> PathBuf {
         "the place that packages put it"
     );
     let path = directory.join("xray.service");
-    fs::write(&path, text.replace("/usr/bin/xray", XRAY)).unwrap();
+    fs::write(&path, text.replace("/usr/bin/xray", XRAY)).expect("a file in the temporary directory");
     path
 }
 
