@@ -13,6 +13,8 @@ mod send;
 pub mod signals;
 mod start;
 mod status;
+#[cfg(target_os = "linux")]
+mod supervisor;
 mod threads;
 
 use std::io;

@@ -10,6 +10,8 @@ use tokio::sync::watch;
 use super::signals::{self, Stop};
 #[cfg(target_os = "linux")]
 use super::status::Status;
+#[cfg(target_os = "linux")]
+use super::supervisor;
 use super::{Daemon, StartError, threads};
 use crate::config::{Config, Environment, Files, SystemFiles};
 
@@ -37,8 +39,15 @@ pub fn run(
         threads::start_the_first(&SystemFiles)
             .await
             .map_err(|error| StartError::Thread("looks names up", error))?;
+        #[cfg(target_os = "linux")]
+        let shutdown_timeout = config.shutdown_timeout;
         let daemon = Daemon::bind(config, environment)?;
         give_way_to_the_receiver(&SystemFiles);
+        #[cfg(target_os = "linux")]
+        let supervisor = {
+            supervisor::ready();
+            tokio::spawn(supervisor::keep_told(stopped.clone(), shutdown_timeout))
+        };
         // As a task: the future that a runtime blocks on is woken through the operating system, even by its own tasks, and
         // the sender is woken at the end of each call.
         let result = match tokio::spawn(daemon.run(stopped)).await {
@@ -46,6 +55,8 @@ pub fn run(
             Err(error) => Err(StartError::System(io::Error::other(error))),
         };
         signals.abort();
+        #[cfg(target_os = "linux")]
+        supervisor.abort();
         result.map(|_| *told.borrow())
     });
     // Name look-ups run on threads that can't be cancelled; they must not hold the process.
