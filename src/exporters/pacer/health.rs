@@ -253,7 +253,8 @@ mod tests {
     }
 
     #[test]
-    fn three_times_as_many_failures_as_a_success_costs_calls_are_a_reason_to_doubt_but_never_less_than_eight() {
+    fn three_times_as_many_failures_as_a_success_costs_calls_are_a_reason_to_doubt_but_never_less_than_eight()
+    {
         let now = Instant::now();
         let doubtful = |successes, failures| {
             (0..200)

@@ -321,7 +321,10 @@ mod tests {
         let now = Instant::now();
         let steady = bound(now, Growth::Steady { per_s: 8.0 });
         for (after_ms, tokens) in [(0, 0.0), (125, 1.0), (250, 2.0), (9000, 2.0)] {
-            assert!(is_near(steady.tokens_at(now + MS(after_ms)), tokens), "{after_ms}");
+            assert!(
+                is_near(steady.tokens_at(now + MS(after_ms)), tokens),
+                "{after_ms}"
+            );
         }
         let filled = Bound {
             tokens: 0.5,
@@ -433,7 +436,11 @@ mod tests {
             // What starts in the outage does not change what is usual.
             rate.started.per_s = Some(0.1);
             rate.recovers(now);
-            (rate.bound.unwrap().per_s(now), rate.started.per_s, rate.taken.per_s)
+            (
+                rate.bound.unwrap().per_s(now),
+                rate.started.per_s,
+                rate.taken.per_s,
+            )
         };
         assert_eq!(recovered(counted(20.0)), (20.0, Some(20.0), Some(20.0)));
         assert_eq!(recovered(counted(0.5)), (1.0, Some(1.0), Some(1.0)));

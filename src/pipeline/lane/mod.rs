@@ -602,7 +602,10 @@ mod tests {
         let Depth { open, waiting, .. } = lane.depth();
         assert!(open.bytes > 300_000 && waiting.bytes > 60_000);
         let took = lane.time_to_keep().as_nanos();
-        assert!(took.abs_diff((open.bytes + waiting.bytes) as u128 * 50) < 1000, "{took}");
+        assert!(
+            took.abs_diff((open.bytes + waiting.bytes) as u128 * 50) < 1000,
+            "{took}"
+        );
     }
 
     #[test]
@@ -671,9 +674,8 @@ mod tests {
         let now = Instant::now();
         let (lane, _worker) = over_a_spool();
         let spool = lane.spool().unwrap();
-        let batch = |documents: usize| {
-            Batch::of_documents::<Strings>(&vec![&b"\"x\""[..]; documents], now).unwrap()
-        };
+        let batch =
+            |documents: usize| Batch::of_documents::<Strings>(&vec![&b"\"x\""[..]; documents], now).unwrap();
         assert!(spool.keep(batch(5)).is_none());
         seal(&lane, 7, 1, now);
         assert!(matches!(lane.take(now), Next::Ready(_)), "in flight");

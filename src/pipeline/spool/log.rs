@@ -435,7 +435,10 @@ mod tests {
         log.damaged(&name(3, 2), now);
         assert_eq!(
             lines.take(),
-            [line(1, "is damaged and set aside as *.damaged; its 2 segments are lost")]
+            [line(
+                1,
+                "is damaged and set aside as *.damaged; its 2 segments are lost"
+            )]
         );
         assert_eq!(log.due(), Some(now + S(1)));
         log.speak(now + S(1));

@@ -277,7 +277,10 @@ fn the_time_that_keeping_takes_counts_what_waits_for_the_disk_already() {
     };
     assert_eq!(took_ms(0, 0, 0), 0);
     // 5 ms a file; of two that stay apart, both have more than fifty documents.
-    assert_eq!([took_ms(1, 1, 9), took_ms(9, 49, 9), took_ms(9, 50, 9)], [5, 5, 15]);
+    assert_eq!(
+        [took_ms(1, 1, 9), took_ms(9, 49, 9), took_ms(9, 50, 9)],
+        [5, 5, 15]
+    );
     let thirty = Batch::of_documents::<Strings>(&[&b"\"x\""[..]; 30], Instant::now()).unwrap();
     for _ in 0..2 {
         assert!(bench.spool().keep(thirty.clone()).is_none());
