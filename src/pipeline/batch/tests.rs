@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::testing::Strings;
+use super::testing::{Strings, check_halves};
 use super::*;
 
 type OpenBatch = super::OpenBatch<Strings>;
@@ -82,21 +82,7 @@ proptest! {
     fn halves_make_the_whole(
         texts in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..60), 2..50),
     ) {
-        let now = Instant::now();
-        let mut open = OpenBatch::new(1 << 20);
-        for text in &texts {
-            prop_assert!(open.push(text, now).sealed.is_none());
-        }
-        let batch = open.seal().unwrap();
-        let whole = Strings::documents(&batch.body).unwrap();
-        prop_assert_eq!(whole.len(), texts.len());
-        let [first, second] = Batch::halves::<Strings>(&batch.body, now).unwrap();
-        prop_assert_eq!(first.documents, texts.len() / 2);
-        prop_assert_eq!(first.documents + second.documents, texts.len());
-        let mut joined = Strings::documents(&first.body).unwrap();
-        joined.extend(Strings::documents(&second.body).unwrap());
-        prop_assert_eq!(&joined, &whole);
-        prop_assert_eq!(Batch::of_documents::<Strings>(&joined, now).unwrap().body, batch.body);
+        check_halves::<Strings>(&texts);
     }
 }
 
