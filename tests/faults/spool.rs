@@ -4,13 +4,15 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::net::UdpSocket;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use xray_double::double::Double;
 use xray_double::harness::account::Account;
+use xray_double::harness::apps::address_after;
 use xray_double::harness::daemon::{Daemon, HEADER, Setup, double, line};
 use xray_double::harness::process::PATIENCE;
+use xray_double::harness::web;
 
 use crate::XRAY;
 
@@ -32,6 +34,30 @@ pub(crate) fn large(number: usize) -> String {
         r#"{{"trace_id":"1-5f84c7a5-0000000000000000{number:08x}","id":"{number:016x}","name":"lab","start_time":1.5,"end_time":2.5,"metadata":{{"default":{{"pad":"{}"}}}}}}"#,
         "x".repeat(10_000)
     )
+}
+
+/// Waits until so many documents were received and nothing waits to be written: what memory has no room for is on disk,
+/// and the directory is left alone until more comes.
+fn wait_until_written(daemon: &Daemon, received: usize) {
+    let tcp = daemon.process.wait_for("its TCP address", |line| {
+        address_after("Starting proxy http server on ", line)
+    });
+    let wanted = [
+        format!("xray_segments_received_total {received}"),
+        "xray_spool_to_write_bytes 0".to_owned(),
+    ];
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let page = web::get(tcp, "/metrics", None).body;
+        if wanted
+            .iter()
+            .all(|wanted| page.lines().any(|line| line == wanted))
+        {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{wanted:?} in\n{page}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 fn files(directory: &Path) -> usize {
@@ -72,6 +98,7 @@ async fn what_memory_cannot_hold_waits_on_disk_and_arrives_when_the_outage_ends(
     let daemon = spooling(Setup::new(XRAY, &double.url()), &spool).start();
     // Some 10 MB into 3, half of which is the disk's.
     send_large(&daemon, 0..1000);
+    wait_until_written(&daemon, 1000);
     assert!(files(spool.path()) > 5, "{}", files(spool.path()));
     double.start_again().await.unwrap();
     if let Err(late) = double.wait_for_documents(1000, PATIENCE).await {
@@ -133,6 +160,7 @@ async fn a_daemon_whose_directory_is_another_ones_by_now_leaves_it_alone_and_say
     };
     let first = spooling().start();
     send_large(&first, 0..500);
+    wait_until_written(&first, 500);
     assert!(files(&spool) > 0);
     fs::remove_dir_all(&spool).unwrap();
     let second = spooling().start();
@@ -244,6 +272,7 @@ async fn a_directory_that_is_removed_is_made_again_when_it_is_needed_and_nothing
         .wait_for("the directory", |line| line.contains("Using spool").then_some(()));
     fs::remove_dir_all(&path).unwrap();
     send_large(&daemon, 0..500);
+    wait_until_written(&daemon, 500);
     assert!(files(&path) > 5);
     double.start_again().await.unwrap();
     arrive(&double, 500).await;
