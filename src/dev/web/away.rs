@@ -1,66 +1,45 @@
-//! Questions about traces, answered away from the thread that receives, answers health and hears signals.
+//! Work that takes its time, away from the thread that answers health, serves connections and hears signals.
 //!
 //! A question is asked of a view, so that the store is locked for a moment only; it has a budget of work, and ends when
-//! the client has gone. A few are answered at once, the others wait in the order they came.
+//! the client has gone. Documents are read before the store is locked to take them. A few of a kind are worked on at
+//! once, the others wait in the order they came.
 
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
-use xray_service::service::View;
 use xray_service::work::Work;
 
-use super::Site;
-
-/// Questions that are answered at once: so many processors they may take.
-const AT_ONCE: usize = 2;
-
-/// Where questions are answered.
+/// Where work of a kind is done.
 #[derive(Debug, Clone)]
 pub(super) struct Away {
     places: Arc<Semaphore>,
 }
 
 impl Away {
-    pub(super) fn new() -> Self {
+    /// So much of it at once.
+    pub(super) fn new(at_once: usize) -> Self {
         Self {
-            places: Arc::new(Semaphore::new(AT_ONCE)),
+            places: Arc::new(Semaphore::new(at_once)),
         }
     }
 
-    /// Does the work on another thread when there is a place. It is told to end when this is dropped. `None` when it has
-    /// panicked, which has shown itself.
+    /// Does the work on another thread when there is a place: who came first gets it first. When this is dropped, work
+    /// that waits is not done, and work that is being done is told to end. `None` when it has panicked, which has shown
+    /// itself.
     pub(super) async fn run<T: Send + 'static>(
         &self,
-        question: impl FnOnce(&Work) -> T + Send + 'static,
+        work: impl FnOnce(&Work) -> T + Send + 'static,
     ) -> Option<T> {
         let place = Arc::clone(&self.places).acquire_owned().await.ok()?;
-        let (work, asker) = Work::asked();
-        let answering = tokio::task::spawn_blocking(move || {
-            let answer = question(&work);
+        let (budget, asker) = Work::asked();
+        let working = tokio::task::spawn_blocking(move || {
+            let done = work(&budget);
             drop(place);
-            answer
+            done
         });
-        let answer = answering.await.ok();
+        let done = working.await.ok();
         drop(asker);
-        answer
-    }
-}
-
-impl Site {
-    /// Answers a question about this moment, as [`Away::run`].
-    pub(super) async fn ask<T: Send + 'static>(
-        self: &Arc<Self>,
-        question: impl FnOnce(&View, &Work) -> T + Send + 'static,
-    ) -> Option<T> {
-        let shared = Arc::clone(self);
-        // The view is of the moment when there is a place, so that none is held by those who wait.
-        self.away
-            .run(move |work| {
-                let view = shared.service().view();
-                drop(shared);
-                question(&view, work)
-            })
-            .await
+        done
     }
 }
 
@@ -73,7 +52,7 @@ mod tests {
 
     #[tokio::test]
     async fn work_ends_when_nobody_waits_for_it_any_more() {
-        let away = Away::new();
+        let away = Away::new(1);
         let (ended, has_ended) = mpsc::channel();
         let endless = away.run(move |work| {
             while work.spend(0).is_ok() {
@@ -88,6 +67,22 @@ mod tests {
         );
         has_ended.recv_timeout(Duration::from_secs(10)).unwrap();
         assert_eq!(away.run(|_| 5).await, Some(5));
-        assert_eq!(away.places.available_permits(), AT_ONCE);
+        assert_eq!(away.places.available_permits(), 1);
+    }
+
+    #[tokio::test]
+    async fn where_there_is_one_place_work_is_done_in_the_order_it_came() {
+        let away = Away::new(1);
+        let (began, order) = mpsc::channel();
+        let all: Vec<_> = (0..50)
+            .map(|n| {
+                let (away, began) = (away.clone(), began.clone());
+                tokio::spawn(async move { away.run(move |_| began.send(n).is_ok()).await })
+            })
+            .collect();
+        for one in all {
+            assert_eq!(one.await.unwrap(), Some(true));
+        }
+        assert_eq!(order.try_iter().collect::<Vec<_>>(), (0..50).collect::<Vec<_>>());
     }
 }
