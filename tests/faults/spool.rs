@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::net::UdpSocket;
+use std::ops::Range;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -16,15 +17,29 @@ use xray_double::harness::web;
 
 use crate::XRAY;
 
-/// Numbered documents of 10 KB each, 5 MB a second: what a busy disk under an unoptimised program carries.
-fn send_large(daemon: &Daemon, numbers: std::ops::Range<usize>) {
+/// Datagrams on their way at once: what the smallest receive buffer in use has room for.
+const AT_ONCE: usize = 10;
+
+/// Numbered documents of 10 KB each, the first that this daemon gets as 0. Only as fast as it receives them and its disk
+/// takes what memory has no room for, so that none is lost for lack of time.
+fn send_large(daemon: &Daemon, numbers: Range<usize>) {
+    send_large_until(daemon, numbers, wait_until_written);
+}
+
+/// As [`send_large`], for one whose disk takes nothing.
+fn send_large_past_the_disk(daemon: &Daemon, numbers: Range<usize>) {
+    send_large_until(daemon, numbers, wait_until_received);
+}
+
+fn send_large_until(daemon: &Daemon, numbers: Range<usize>, wait: fn(&Daemon, usize)) {
     let socket = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
+    let end = numbers.end;
     for number in numbers {
         socket
             .send_to(&[HEADER, large(number).as_bytes()].concat(), daemon.udp)
             .unwrap();
-        if number % 50 == 49 {
-            std::thread::sleep(Duration::from_millis(100));
+        if (number + 1) % AT_ONCE == 0 || number + 1 == end {
+            wait(daemon, number + 1);
         }
     }
 }
@@ -39,24 +54,27 @@ pub(crate) fn large(number: usize) -> String {
 /// Waits until so many documents were received and nothing waits to be written: what memory has no room for is on disk,
 /// and the directory is left alone until more comes.
 fn wait_until_written(daemon: &Daemon, received: usize) {
+    let received = format!("xray_segments_received_total {received}");
+    wait_for_metrics(daemon, &[&received, "xray_spool_to_write_bytes 0"]);
+}
+
+fn wait_until_received(daemon: &Daemon, received: usize) {
+    wait_for_metrics(daemon, &[&format!("xray_segments_received_total {received}")]);
+}
+
+fn wait_for_metrics(daemon: &Daemon, wanted: &[&str]) {
     let tcp = daemon.process.wait_for("its TCP address", |line| {
         address_after("Starting proxy http server on ", line)
     });
-    let wanted = [
-        format!("xray_segments_received_total {received}"),
-        "xray_spool_to_write_bytes 0".to_owned(),
-    ];
     let deadline = Instant::now() + PATIENCE;
     loop {
         let page = web::get(tcp, "/metrics", None).body;
-        if wanted
-            .iter()
-            .all(|wanted| page.lines().any(|line| line == wanted))
-        {
+        let is_there = |wanted: &&str| page.lines().any(|line| line == *wanted);
+        if wanted.iter().all(is_there) {
             return;
         }
         assert!(Instant::now() < deadline, "{wanted:?} in\n{page}");
-        std::thread::sleep(Duration::from_millis(10));
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 
@@ -98,7 +116,6 @@ async fn what_memory_cannot_hold_waits_on_disk_and_arrives_when_the_outage_ends(
     let daemon = spooling(Setup::new(XRAY, &double.url()), &spool).start();
     // Some 10 MB into 3, half of which is the disk's.
     send_large(&daemon, 0..1000);
-    wait_until_written(&daemon, 1000);
     assert!(files(spool.path()) > 5, "{}", files(spool.path()));
     double.start_again().await.unwrap();
     if let Err(late) = double.wait_for_documents(1000, PATIENCE).await {
@@ -160,14 +177,13 @@ async fn a_daemon_whose_directory_is_another_ones_by_now_leaves_it_alone_and_say
     };
     let first = spooling().start();
     send_large(&first, 0..500);
-    wait_until_written(&first, 500);
     assert!(files(&spool) > 0);
     fs::remove_dir_all(&spool).unwrap();
     let second = spooling().start();
     second.process.wait_for("that it has the directory", |line| {
         line.contains("Using spool").then_some(())
     });
-    send_large(&first, 500..800);
+    send_large_past_the_disk(&first, 500..800);
     first.process.wait_for("that it has lost the directory", |line| {
         line.contains(" is in use by another daemon; ").then_some(())
     });
@@ -235,7 +251,7 @@ async fn a_lock_that_an_older_daemon_holds_five_seconds_more_loses_nothing() {
         line.contains(" is in use by another daemon; ").then_some(())
     });
     // Some 1.8 MB, of which the half of 3 that is not the disk's holds 1.1.
-    send_large(&daemon, 0..170);
+    send_large_past_the_disk(&daemon, 0..170);
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(files(spool.path()), 0);
     drop(lock);
@@ -272,7 +288,6 @@ async fn a_directory_that_is_removed_is_made_again_when_it_is_needed_and_nothing
         .wait_for("the directory", |line| line.contains("Using spool").then_some(()));
     fs::remove_dir_all(&path).unwrap();
     send_large(&daemon, 0..500);
-    wait_until_written(&daemon, 500);
     assert!(files(&path) > 5);
     double.start_again().await.unwrap();
     arrive(&double, 500).await;
