@@ -89,10 +89,9 @@ fn exchange(target: SocketAddr, path: &str, limit: Duration) -> io::Result<Vec<u
     };
     let mut stream = TcpStream::connect_timeout(&target, limit)?;
     stream.set_write_timeout(Some(left()?))?;
-    write!(
-        stream,
-        "GET {path} HTTP/1.1\r\nhost: {target}\r\nconnection: close\r\n\r\n"
-    )?;
+    // Whole, in one packet: the pieces of a `write!` would be one each.
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {target}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
     let mut room = [0; 4096];
     while (answer.len() as u64) < ANSWER_MAX_BYTES {
@@ -149,9 +148,14 @@ mod tests {
         let address = listener.local_addr().unwrap();
         std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
-            let mut room = [0; 1000];
-            let count = stream.read(&mut room).unwrap();
-            assert!(room[..count].starts_with(b"GET /readyz HTTP/1.1\r\nhost: 127.0.0.1:"));
+            // All of it: what is not read when a socket is closed resets the connection, and the answer is lost.
+            let (mut request, mut room) = (Vec::new(), [0; 1000]);
+            while !request.ends_with(b"\r\n\r\n") {
+                let count = stream.read(&mut room).unwrap();
+                assert_ne!(count, 0, "the request is cut off");
+                request.extend_from_slice(&room[..count]);
+            }
+            assert!(request.starts_with(b"GET /readyz HTTP/1.1\r\nhost: 127.0.0.1:"));
             stream.write_all(answer.as_bytes()).unwrap();
         });
         address
