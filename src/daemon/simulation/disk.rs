@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 
+use super::documents;
+use super::endpoint::Endpoint;
 use super::moment;
 use super::plan::{DiskFault, Window};
 use crate::exporters::xray::encoding::Segments;
@@ -13,7 +15,6 @@ use crate::pipeline::spool::disk::Disk;
 use crate::pipeline::spool::name::FileName;
 use crate::pipeline::spool::store::Moment;
 use crate::pipeline::spool::tests::fake::FakeDisk;
-use super::documents;
 
 /// How long an operation takes when nothing is wrong.
 const USUALLY: Duration = Duration::from_micros(200);
@@ -34,16 +35,14 @@ struct Shared {
     windows: Vec<Window<DiskFault>>,
     clock_steps: Vec<(Duration, i64)>,
     rng: Rng,
-    /// Whether the last files that were written may not survive a loss of power.
-    pub(super) fn are_names_unsafe(&self) -> bool {
-        self.shared().names_unsafe
-    }
-
     /// What the operations since the last time they were asked for took.
     spent: Duration,
     faults: u64,
     /// Names that were not made safe: the last try failed.
     names_unsafe: bool,
+    /// Documents that were found in files.
+    found: u64,
+    endpoint: Endpoint,
 }
 
 impl SimulatedDisk {
@@ -51,6 +50,7 @@ impl SimulatedDisk {
         start: Instant,
         windows: &[Window<DiskFault>],
         clock_steps: &[(Duration, i64)],
+        endpoint: &Endpoint,
         rng: Rng,
     ) -> Self {
         Self {
@@ -63,6 +63,8 @@ impl SimulatedDisk {
                 spent: Duration::ZERO,
                 faults: 0,
                 names_unsafe: false,
+                found: 0,
+                endpoint: endpoint.clone(),
             })),
         }
     }
@@ -73,6 +75,11 @@ impl SimulatedDisk {
             fake,
             shared: Arc::clone(&self.shared),
         }
+    }
+
+    /// How many documents were found in files since the last call.
+    pub(super) fn take_found(&self) -> u64 {
+        std::mem::take(&mut self.shared().found)
     }
 
     /// How many faults it has made.
@@ -93,8 +100,8 @@ impl SimulatedDisk {
     /// The moment on both clocks, behind what the operations have taken.
     pub(super) fn clock(&self) -> Moment {
         let shared = self.shared();
-        let instant = moment() + shared.spent;
-        let passed = instant - shared.start;
+        let instant: Instant = moment() + shared.spent;
+        let passed: Duration = instant - shared.start;
         let steps = shared.clock_steps.iter().filter(|(at, _)| *at <= passed);
         let stepped: i64 = steps.map(|(_, by_ms)| by_ms).sum();
         Moment {
@@ -151,7 +158,9 @@ impl Shared {
                     && self.rng.u32(0..1000) < in_thousand)
                     .then(|| io::Error::other("input/output error")),
                 DiskFault::Full => is(&[Operation::Create]).then(|| io::ErrorKind::StorageFull.into()),
-                DiskFault::Unreadable => is(&[Operation::Read]).then(|| io::ErrorKind::PermissionDenied.into()),
+                DiskFault::Unreadable => {
+                    is(&[Operation::Read]).then(|| io::ErrorKind::PermissionDenied.into())
+                }
                 DiskFault::Locked => is(&[Operation::Lock]).then(|| io::ErrorKind::WouldBlock.into()),
             };
             self.faults += u64::from(error.is_some() || matches!(fault, DiskFault::Slow { .. }));
@@ -172,7 +181,11 @@ impl Disk for SimulatedDisk {
     }
 
     fn list(&self) -> io::Result<Vec<(String, u64)>> {
-        self.shared().operate(Operation::Read)?;
+        let mut shared = self.shared();
+        shared.operate(Operation::Read)?;
+        let found = self.documents();
+        shared.found += found.len() as u64;
+        shared.endpoint.service().found_on_disk(&found);
         self.fake.list()
     }
 

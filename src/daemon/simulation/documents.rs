@@ -58,7 +58,10 @@ impl Document {
 pub(super) fn text(number: usize, kind: Kind, is_second: bool, pad: usize) -> String {
     let (letter, second) = (kind.letter(), usize::from(is_second));
     let named = number - second;
-    format!("{{\"id\":\"{letter}{named}\",\"s\":{second},\"p\":\"{:x>pad$}\"}}", "")
+    format!(
+        "{{\"id\":\"{letter}{named}\",\"s\":{second},\"p\":\"{:x>pad$}\"}}",
+        ""
+    )
 }
 
 /// The documents of a body, in order.

@@ -50,6 +50,17 @@ struct Fate {
     is_taken: bool,
     /// The process that runs was told that it is taken, or refused for good: it must not come again.
     is_settled: bool,
+    /// It waits in so many more files than one.
+    more_copies: u8,
+}
+
+impl Fate {
+    fn settle(&mut self) {
+        match self.more_copies.checked_sub(1) {
+            Some(left) => self.more_copies = left,
+            None => self.is_settled = true,
+        }
+    }
 }
 
 /// What was seen in the whole run.
@@ -86,7 +97,12 @@ struct Decision {
 }
 
 impl Endpoint {
-    pub(super) fn new(start: Instant, windows: &[Window<EndpointFault>], latency: Duration, rng: Rng) -> Self {
+    pub(super) fn new(
+        start: Instant,
+        windows: &[Window<EndpointFault>],
+        latency: Duration,
+        rng: Rng,
+    ) -> Self {
         Self(Arc::new(Mutex::new(Service {
             start,
             windows: windows.to_vec(),
@@ -178,11 +194,25 @@ impl Drop for Call {
 }
 
 impl Service {
-    /// A process starts, on these documents: they may have been settled with the one before, and still come again.
-    pub(super) fn process_starts(&mut self, on_disk: &[usize]) {
+    /// A process starts: nothing was told to it.
+    pub(super) fn process_starts(&mut self) {
         self.told = Told::default();
-        for number in on_disk {
-            self.fates[*number].is_settled = false;
+        for fate in &mut self.fates {
+            fate.more_copies = 0;
+        }
+    }
+
+    /// The process finds these documents on disk. They may have been settled before, and come again all the same: where a
+    /// crash came before their file was gone, or another process had the directory. After a crash one may be in two files.
+    pub(super) fn found_on_disk(&mut self, numbers: &[usize]) {
+        for number in numbers {
+            let fate = &mut self.fates[*number];
+            fate.is_settled = false;
+            fate.more_copies = 0;
+        }
+        let mut seen = BTreeSet::new();
+        for number in numbers.iter().filter(|number| !seen.insert(**number)) {
+            self.fates[*number].more_copies += 1;
         }
     }
 
@@ -217,7 +247,10 @@ impl Service {
             }
         }
         let first = documents.first().map_or(0, |document| document.number);
-        self.trace.note(now - self.start, &[1, first as u64, documents.len() as u64, body_bytes as u64]);
+        self.trace.note(
+            now - self.start,
+            &[1, first as u64, documents.len() as u64, body_bytes as u64],
+        );
         self.decide(documents, body_bytes, now)
     }
 
@@ -237,7 +270,12 @@ impl Service {
                 self.seen.faults += 1;
             }
         }
-        let decision = |after, reply| Decision { after, reply, taken: Vec::new(), at_once: false };
+        let decision = |after, reply| Decision {
+            after,
+            reply,
+            taken: Vec::new(),
+            at_once: false,
+        };
         let mut fails_over = 0.0;
         let mut throttled = false;
         for fault in open {
@@ -257,10 +295,19 @@ impl Service {
                 }
                 EndpointFault::LosesAnswers { share } if self.rng.f64() < share && !is_refused(documents) => {
                     self.seen.faults += 1;
-                    let lost = wire::failure(Failure::Transport(crate::ledger::outcome::ErrorClass::Connection));
-                    return Decision { taken: takeable(documents), at_once: self.rng.bool(), ..decision(after, lost) };
+                    let lost =
+                        wire::failure(Failure::Transport(crate::ledger::outcome::ErrorClass::Connection));
+                    return Decision {
+                        taken: takeable(documents),
+                        at_once: self.rng.bool(),
+                        ..decision(after, lost)
+                    };
                 }
-                EndpointFault::Throttles { per_s, how, retry_after_s } if self.is_too_much(per_s, now) => {
+                EndpointFault::Throttles {
+                    per_s,
+                    how,
+                    retry_after_s,
+                } if self.is_too_much(per_s, now) => {
                     self.seen.faults += 1;
                     if how != Throttle::Documents {
                         return decision(after, Ok(wire::throttled(how, retry_after_s)));
@@ -328,7 +375,11 @@ impl Service {
         let mut taken = 0;
         match result {
             Ok(answer) => {
-                let named: BTreeSet<&str> = answer.unprocessed.iter().filter_map(|left| left.id.as_deref()).collect();
+                let named: BTreeSet<&str> = answer
+                    .unprocessed
+                    .iter()
+                    .filter_map(|left| left.id.as_deref())
+                    .collect();
                 for document in documents {
                     let is_named = !named.is_empty() && named.contains(document.id().as_str());
                     if !is_named {
@@ -336,13 +387,13 @@ impl Service {
                     }
                     // A bad one is given up.
                     if !is_named || document.kind == Kind::Bad {
-                        self.fates[document.number].is_settled = true;
+                        self.fates[document.number].settle();
                     }
                 }
             }
             Err(error) if !error.class.is_retriable() => {
                 if let [only] = documents {
-                    self.fates[only.number].is_settled = true;
+                    self.fates[only.number].settle();
                     self.told.refused += 1;
                 }
             }
@@ -350,7 +401,8 @@ impl Service {
         }
         self.told.taken += taken;
         self.told.taken_last += taken;
-        self.trace.note(now - self.start, &[2, taken, u64::from(result.is_ok())]);
+        self.trace
+            .note(now - self.start, &[2, taken, u64::from(result.is_ok())]);
     }
 }
 

@@ -43,7 +43,10 @@ fn moment() -> Instant {
 
 fn variable(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{name} is to be a number")))
+    Some(
+        text.parse()
+            .unwrap_or_else(|_| panic!("{name} is to be a number")),
+    )
 }
 
 #[test]
@@ -68,7 +71,11 @@ fn whatever_fails_every_document_is_accounted_for_and_nothing_is_lost_that_had_r
             sum.faults += report.faults;
             sum.calls += report.calls;
             sum.documents += report.documents;
-            violations.extend(report.violation.map(|what| format!("SIMULATION_SEED={seed}: {what}")));
+            violations.extend(
+                report
+                    .violation
+                    .map(|what| format!("SIMULATION_SEED={seed}: {what}")),
+            );
         }
     };
     thread::scope(|scope| {
@@ -85,7 +92,12 @@ fn whatever_fails_every_document_is_accounted_for_and_nothing_is_lost_that_had_r
         sum.calls,
         sum.documents
     );
-    assert!(violations.is_empty(), "{} of {seeds}:\n{}", violations.len(), violations.join("\n"));
+    assert!(
+        violations.is_empty(),
+        "{} of {seeds}:\n{}",
+        violations.len(),
+        violations.join("\n")
+    );
 }
 
 #[test]

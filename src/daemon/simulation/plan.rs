@@ -63,7 +63,11 @@ pub(super) enum EndpointFault {
     /// Answers take so many times as long.
     Slow { factor: f64 },
     /// More calls a second than this are throttled.
-    Throttles { per_s: f64, how: Throttle, retry_after_s: Option<u64> },
+    Throttles {
+        per_s: f64,
+        how: Throttle,
+        retry_after_s: Option<u64>,
+    },
     /// Such a share of the answers gets lost behind the endpoint, which took the documents.
     LosesAnswers { share: f64 },
     /// The service fails over such a share of the documents, and says so in its answer.
@@ -124,7 +128,10 @@ pub(super) struct Life {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum End {
     /// Told to, with this shutdown timeout; told a second time so much later.
-    Stopped { timeout: Duration, again_after: Option<Duration> },
+    Stopped {
+        timeout: Duration,
+        again_after: Option<Duration>,
+    },
     /// Killed, in the middle of everything.
     Killed,
     /// The power fails with one of the next changes of the disk, or soon.
@@ -239,7 +246,10 @@ fn failure(rng: &mut Rng) -> Failure {
     let pick = |rng: &mut Rng, of: &[u16]| of[rng.usize(..of.len())];
     match rng.u8(0..4) {
         0 => Failure::Service(pick(rng, &[500, 502, 503, 504])),
-        1 => Failure::Page(pick(rng, &[200, 302, 400, 402, 404, 409, 418, 423, 451, 499, 502])),
+        1 => Failure::Page(pick(
+            rng,
+            &[200, 302, 400, 402, 404, 409, 418, 423, 451, 499, 502],
+        )),
         2 => Failure::Credentials,
         _ => Failure::Transport(
             [
@@ -253,15 +263,28 @@ fn failure(rng: &mut Rng) -> Failure {
 }
 
 fn throttle(rng: &mut Rng) -> Throttle {
-    [Throttle::Status, Throttle::SlowDown, Throttle::Code, Throttle::Documents][rng.usize(..4)]
+    [
+        Throttle::Status,
+        Throttle::SlowDown,
+        Throttle::Code,
+        Throttle::Documents,
+    ][rng.usize(..4)]
 }
 
 fn endpoint_fault(rng: &mut Rng) -> EndpointFault {
     match rng.u8(0..10) {
-        0 => EndpointFault::Fails { share: 1.0, how: failure(rng) },
-        1 | 2 => EndpointFault::Fails { share: rng.f64(), how: failure(rng) },
+        0 => EndpointFault::Fails {
+            share: 1.0,
+            how: failure(rng),
+        },
+        1 | 2 => EndpointFault::Fails {
+            share: rng.f64(),
+            how: failure(rng),
+        },
         3 => EndpointFault::Hangs { share: rng.f64() },
-        4 => EndpointFault::Slow { factor: between(rng, 1.5, 20.0) },
+        4 => EndpointFault::Slow {
+            factor: between(rng, 1.5, 20.0),
+        },
         5 | 6 => EndpointFault::Throttles {
             per_s: between(rng, 0.2, 5.0),
             how: throttle(rng),
@@ -269,28 +292,45 @@ fn endpoint_fault(rng: &mut Rng) -> EndpointFault {
         },
         7 => EndpointFault::LosesAnswers { share: rng.f64() },
         8 => EndpointFault::FailsOver { share: rng.f64() },
-        _ => EndpointFault::TakesOnly { bytes: rng.usize(400..8000) },
+        _ => EndpointFault::TakesOnly {
+            bytes: rng.usize(400..8000),
+        },
     }
 }
 
 /// One that leaves the endpoint able to take what comes.
 fn bearable_fault(rng: &mut Rng) -> EndpointFault {
     match rng.u8(0..6) {
-        0 | 1 => EndpointFault::Fails { share: between(rng, 0.05, 0.6), how: failure(rng) },
-        2 => EndpointFault::Hangs { share: between(rng, 0.05, 0.3) },
-        3 => EndpointFault::Slow { factor: between(rng, 1.5, 4.0) },
-        4 => EndpointFault::LosesAnswers { share: between(rng, 0.05, 0.5) },
-        _ => EndpointFault::TakesOnly { bytes: rng.usize(2000..8000) },
+        0 | 1 => EndpointFault::Fails {
+            share: between(rng, 0.05, 0.6),
+            how: failure(rng),
+        },
+        2 => EndpointFault::Hangs {
+            share: between(rng, 0.05, 0.3),
+        },
+        3 => EndpointFault::Slow {
+            factor: between(rng, 1.5, 4.0),
+        },
+        4 => EndpointFault::LosesAnswers {
+            share: between(rng, 0.05, 0.5),
+        },
+        _ => EndpointFault::TakesOnly {
+            bytes: rng.usize(2000..8000),
+        },
     }
 }
 
 fn disk_fault(rng: &mut Rng) -> DiskFault {
     match rng.u8(0..6) {
         0 => DiskFault::Fails { in_thousand: 1000 },
-        1 => DiskFault::Fails { in_thousand: rng.u32(20..500) },
+        1 => DiskFault::Fails {
+            in_thousand: rng.u32(20..500),
+        },
         2 => DiskFault::Full,
         3 => DiskFault::Unreadable,
-        4 => DiskFault::Slow { each: Duration::from_millis(rng.u64(1..200)) },
+        4 => DiskFault::Slow {
+            each: Duration::from_millis(rng.u64(1..200)),
+        },
         _ => DiskFault::Locked,
     }
 }

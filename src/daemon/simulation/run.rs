@@ -11,7 +11,7 @@ use super::disk::SimulatedDisk;
 use super::disk_thread::DiskThread;
 use super::endpoint::{Endpoint, Told};
 use super::moment;
-use super::plan::{End, Life, Plan};
+use super::plan::{DiskFault, End, Life, Plan};
 use super::source::Source;
 use super::trace::Trace;
 use super::watch::Watch;
@@ -119,7 +119,7 @@ impl<'p> World<'p> {
         let start = moment();
         let mut rng = Rng::with_seed(seed ^ 0x5eed);
         let endpoint = Endpoint::new(start, &plan.endpoint, plan.latency, rng.fork());
-        let disk = SimulatedDisk::new(start, &plan.disk, &plan.clock_steps, rng.fork());
+        let disk = SimulatedDisk::new(start, &plan.disk, &plan.clock_steps, &endpoint, rng.fork());
         let source = Source::new(plan, &endpoint, &watch, rng.fork());
         tokio::spawn(thread.clone().keep_time());
         Self {
@@ -183,8 +183,7 @@ impl<'p> World<'p> {
 
     /// One process from its start to its end.
     async fn live(&mut self, until: Until, end: End) {
-        let found = self.disk.as_ref().map(SimulatedDisk::documents).unwrap_or_default();
-        self.endpoint.service().process_starts(&found);
+        self.endpoint.service().process_starts();
         let process = self.process();
         let Process { lane, ledger } = &process;
         let concurrency = self.plan.concurrency.and_then(std::num::NonZeroUsize::new);
@@ -207,7 +206,12 @@ impl<'p> World<'p> {
             Ok(())
         };
         let (phase, phases) = watch::channel(Phase::Running);
-        let sender = Sender::new(self.endpoint.clone(), Arc::clone(lane), Arc::clone(ledger), concurrency);
+        let sender = Sender::new(
+            self.endpoint.clone(),
+            Arc::clone(lane),
+            Arc::clone(ledger),
+            concurrency,
+        );
         let sending = async {
             sender.run(phases).await;
             Ok(())
@@ -286,7 +290,7 @@ impl<'p> World<'p> {
             }
         }
         receiver.abort();
-        self.check_recovered(&process, found.len() as u64);
+        self.check_recovered(&process);
     }
 
     async fn wait(&self, until: Until, process: &Process) {
@@ -303,7 +307,8 @@ impl<'p> World<'p> {
                         break;
                     }
                     if moment() - from > DRAINED_WITHIN {
-                        self.watch.found(format!("{left} are not gone long after all faults are over"));
+                        self.watch
+                            .found(format!("{left} are not gone long after all faults are over"));
                         break;
                     }
                 }
@@ -318,7 +323,7 @@ impl<'p> World<'p> {
         self.thread.end();
         self.account.crashes += 1;
         let counts = process.ledger.snapshot();
-        self.account_for(process, &counts);
+        self.account_for(&counts);
         self.account.crashed += process.lane.pending_documents();
         if let Some(disk) = &self.disk
             && disk.are_names_unsafe()
@@ -327,12 +332,20 @@ impl<'p> World<'p> {
         }
     }
 
-    fn account_for(&mut self, process: &Process, counts: &Snapshot) {
+    fn account_for(&mut self, counts: &Snapshot) {
         let service = self.endpoint.service();
-        let Told { taken, taken_last, refused, .. } = service.told;
+        let Told {
+            taken,
+            taken_last,
+            refused,
+            ..
+        } = service.told;
         let unseen = taken.saturating_sub(counts.sent);
         if counts.sent > taken || unseen > taken_last {
-            self.watch.found(format!("{} are counted as sent, and {taken} were: {counts:?}", counts.sent));
+            self.watch.found(format!(
+                "{} are counted as sent, and {taken} were: {counts:?}",
+                counts.sent
+            ));
         }
         if counts.dropped(DropReason::Refused) > refused {
             self.watch.found(format!("{refused} were refused: {counts:?}"));
@@ -341,26 +354,34 @@ impl<'p> World<'p> {
         self.account.lost += counts.dropped_total() + counts.unprocessed;
         let lost_for_room = counts.dropped(DropReason::BufferFull) + counts.dropped(DropReason::SpoolSlow);
         if self.plan.is_bearable && lost_for_room > 0 {
-            self.watch.found(format!("{lost_for_room} lost while the endpoint bore what came: {counts:?}"));
+            self.watch.found(format!(
+                "{lost_for_room} lost while the endpoint bore what came: {counts:?}"
+            ));
         }
-        let _ = process;
     }
 
     fn check_stop(&mut self, process: &Process, end: End, took: Duration, left: u64) {
-        let End::Stopped { timeout, again_after } = end else { return };
+        let End::Stopped { timeout, again_after } = end else {
+            return;
+        };
         let most = again_after.map_or(timeout, |after| after.min(timeout)) + BEYOND_DEADLINE;
         if took > most {
-            self.watch.found(format!("the stop took {took:?}, which is more than {most:?}"));
+            self.watch
+                .found(format!("the stop took {took:?}, which is more than {most:?}"));
         }
         let counts = process.ledger.snapshot();
         if counts.remainder() != 0 {
-            self.watch.found(format!("{left} were left, and the counts leave {}: {counts:?}", counts.remainder()));
+            self.watch.found(format!(
+                "{left} were left, and the counts leave {}: {counts:?}",
+                counts.remainder()
+            ));
         }
         let is_enough = timeout >= ENOUGH_TO_STOP && again_after.is_none();
         if self.plan.is_bearable && is_enough && left > 0 {
-            self.watch.found(format!("{left} were lost at a stop with {timeout:?}"));
+            self.watch
+                .found(format!("{left} were lost at a stop with {timeout:?}"));
         }
-        self.account_for(process, &counts);
+        self.account_for(&counts);
     }
 
     /// A stop that was over in time has removed the files of what was sent.
@@ -373,15 +394,18 @@ impl<'p> World<'p> {
             .filter(|number| service.is_settled(*number))
             .collect();
         if kept.len() as u64 > service.told.taken_last {
-            self.watch.found(format!("settled, and kept for the next process: {kept:?}"));
+            self.watch
+                .found(format!("settled, and kept for the next process: {kept:?}"));
         }
     }
 
-    /// A process takes over all that it found, or nothing, when the directory could not be opened.
-    fn check_recovered(&self, process: &Process, found: u64) {
+    /// A process takes over all that it finds.
+    fn check_recovered(&self, process: &Process) {
+        let found = self.disk.as_ref().map_or(0, SimulatedDisk::take_found);
         let recovered = process.ledger.snapshot().recovered;
-        if recovered != 0 && recovered != found {
-            self.watch.found(format!("{found} were on disk, and {recovered} were taken over"));
+        if recovered != found {
+            self.watch
+                .found(format!("{found} were on disk, and {recovered} were taken over"));
         }
     }
 
@@ -389,8 +413,19 @@ impl<'p> World<'p> {
     fn check_end(&self) {
         let service = self.endpoint.service();
         let lost = (service.documents() - service.taken()) as u64;
-        let Account { lost: counted, crashed, crashes, unseen } = self.account;
-        let is_exact = crashes == 0 && unseen == 0 && service.seen.unheard == 0 && self.plan.traffic.odd_percent == 0;
+        let Account {
+            lost: counted,
+            crashed,
+            crashes,
+            unseen,
+        } = self.account;
+        let is_lost_once = crashes == 0 && unseen == 0 && service.seen.unheard == 0;
+        let is_taken_over = self
+            .plan
+            .disk
+            .iter()
+            .any(|window| window.fault == DiskFault::Locked);
+        let is_exact = is_lost_once && !is_taken_over && self.plan.traffic.odd_percent == 0;
         if lost > counted + crashed || (is_exact && lost != counted) {
             self.watch.found(format!(
                 "{lost} never arrived; {counted} are counted as lost, {crashed} went with crashes"

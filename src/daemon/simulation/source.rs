@@ -38,7 +38,12 @@ struct State {
 
 impl Source {
     pub(super) fn new(plan: &Plan, endpoint: &Endpoint, watch: &Watch, rng: Rng) -> Self {
-        let Traffic { documents_per_s, gap, ref pad, odd_percent } = plan.traffic;
+        let Traffic {
+            documents_per_s,
+            gap,
+            ref pad,
+            odd_percent,
+        } = plan.traffic;
         Self(Arc::new(Mutex::new(State {
             rng,
             documents_per_s,
@@ -112,7 +117,11 @@ impl State {
         }
         let lost = || {
             let counts = ledger.snapshot();
-            let reasons = [DropReason::BufferFull, DropReason::SpoolSlow, DropReason::SpoolFailed];
+            let reasons = [
+                DropReason::BufferFull,
+                DropReason::SpoolSlow,
+                DropReason::SpoolFailed,
+            ];
             reasons.map(|reason| counts.dropped(reason)).iter().sum::<u64>()
         };
         let before = lost();
@@ -149,7 +158,9 @@ impl State {
             }
         };
         if has_room {
-            self.watch.found(format!("something was dropped with {held} bytes held: {budget:?}"));
+            self.watch.found(format!(
+                "something was dropped with {held} bytes held: {budget:?}"
+            ));
         }
     }
 }

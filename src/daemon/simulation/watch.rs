@@ -83,14 +83,23 @@ impl Watched {
         let counts = self.ledger.snapshot();
         let pending = self.lane.pending_documents();
         if counts.remainder() != pending as i64 {
-            return Some(format!("{pending} are pending, and the counts leave {}", counts.remainder()));
+            return Some(format!(
+                "{pending} are pending, and the counts leave {}",
+                counts.remainder()
+            ));
         }
         let service = self.endpoint.service();
         if counts.sent != service.told.taken {
-            return Some(format!("{} are counted as sent, and {} were", counts.sent, service.told.taken));
+            return Some(format!(
+                "{} are counted as sent, and {} were",
+                counts.sent, service.told.taken
+            ));
         }
         if !service.seen.again.is_empty() {
-            return Some(format!("sent again after they were settled: {:?}", service.seen.again));
+            return Some(format!(
+                "sent again after they were settled: {:?}",
+                service.seen.again
+            ));
         }
         if service.seen.most_in_flight > self.most_in_flight {
             return Some(format!("{} calls at once", service.seen.most_in_flight));
@@ -107,7 +116,10 @@ impl Watched {
                 ));
             }
             if held.documents as u64 > pending {
-                return Some(format!("{} documents are there, and {pending} are pending", held.documents));
+                return Some(format!(
+                    "{} documents are there, and {pending} are pending",
+                    held.documents
+                ));
             }
         }
         None

@@ -4,11 +4,14 @@ use bytes::Bytes;
 use http::Response;
 
 use super::plan::{Failure, Throttle};
-pub(super) use crate::exporters::xray::testing::{meaning, timed_out};
 use crate::exporters::error::PutError;
+pub(super) use crate::exporters::xray::testing::{meaning, timed_out};
 
 fn response(status: u16, body: impl Into<Bytes>) -> Response<Bytes> {
-    Response::builder().status(status).body(body.into()).expect("a response")
+    Response::builder()
+        .status(status)
+        .body(body.into())
+        .expect("a response")
 }
 
 /// A page of somebody on the way.
@@ -22,7 +25,10 @@ pub(super) fn answered(named: &[(String, &str)]) -> Response<Bytes> {
         .iter()
         .map(|(id, code)| format!(r#"{{"Id":"{id}","ErrorCode":"{code}"}}"#))
         .collect();
-    response(200, format!(r#"{{"UnprocessedTraceSegments":[{}]}}"#, entries.join(",")))
+    response(
+        200,
+        format!(r#"{{"UnprocessedTraceSegments":[{}]}}"#, entries.join(",")),
+    )
 }
 
 /// The body is refused for good.
@@ -46,8 +52,9 @@ pub(super) fn throttled(how: Throttle, retry_after_s: Option<u64>) -> Response<B
         Throttle::Code | Throttle::Documents => response(400, r#"{"__type":"ThrottlingException"}"#),
     };
     if let Some(seconds) = retry_after_s {
-        response.headers_mut().insert(http::header::RETRY_AFTER, seconds.into());
+        response
+            .headers_mut()
+            .insert(http::header::RETRY_AFTER, seconds.into());
     }
     response
 }
-
