@@ -223,6 +223,40 @@ fn a_call_that_hangs_does_not_count_and_gives_way_when_places_run_out() {
 }
 
 #[test]
+fn near_the_end_a_call_hangs_that_takes_long_and_the_next_one_gets_twice_the_time() {
+    let (mut pacer, now) = settled();
+    let first = pacer.started(now, 0.5);
+    assert_eq!((pacer.hangs(now + S(9)), pacer.hangs_at(now)), (None, None));
+    pacer.hurry(now + S(9));
+    assert_eq!(
+        (pacer.hangs(now + MS(999)), pacer.hangs_at(now)),
+        (None, Some(now + S(1)))
+    );
+    assert_eq!(pacer.hangs(now + S(1)), Some(first));
+    pacer.given_up(first, now + S(1), 0.5);
+    let second = pacer.started(now + S(1), 0.5);
+    assert_eq!(pacer.hangs_at(now + S(2)), Some(now + S(3)));
+    pacer.given_up(second, now + S(3), 0.5);
+    let third = pacer.started(now + S(3), 0.5);
+    assert_eq!(pacer.hangs_at(now + S(3)), Some(now + S(7)));
+    assert_eq!(pacer.ended(third, now + S(6), Outcome::Answered, 0.5), None);
+    // Slow answers of late count, and after a success the time is the first one again.
+    pacer.started(now + S(6), 0.5);
+    let lately = Duration::from_secs_f64(pacer.lately_s.unwrap());
+    assert!(lately > MS(250), "{lately:?}");
+    assert_eq!(pacer.hangs_at(now + S(6)), Some(now + S(6) + 4 * lately));
+}
+
+#[test]
+fn near_the_end_nothing_hangs_where_nothing_was_ever_answered() {
+    let now = Instant::now();
+    let mut pacer = Pacer::new(64);
+    pacer.started(now, 0.5);
+    pacer.hurry(now);
+    assert_eq!((pacer.hangs(now + S(99)), pacer.hangs_at(now)), (None, None));
+}
+
+#[test]
 fn answers_that_become_slow_shrink_a_limit_that_is_reached_but_not_below_where_it_began() {
     let (mut pacer, mut now) = settled();
     pacer.limit = 64.0;

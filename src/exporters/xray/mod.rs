@@ -16,6 +16,8 @@ pub mod encoding;
 mod forward;
 mod request;
 pub mod telemetry;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::sync::Arc;
 use std::time::Duration;
