@@ -62,25 +62,45 @@ async fn a_source_that_hangs_while_the_keys_are_still_good_holds_up_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_source_that_is_slower_than_a_call_may_take_gives_keys_all_the_same() {
-    let double = double_for_keys().await;
-    let source = Source::start(|_, _| Reply::Late(Duration::from_secs(3), keys(Duration::from_secs(3600))));
-    let daemon = with(&double.url(), &source)
+    let double = double().await;
+    let setup = Setup::new(XRAY, &double.url()).env("AWS_ACCESS_KEY_ID", "");
+    let (keys, runs, profile) = (setup.path("keys"), setup.path("runs"), setup.path("config"));
+    let text = format!(
+        "{{\"Version\":1,\"AccessKeyId\":\"{ACCESS_KEY_ID}\",\"SecretAccessKey\":\"{SECRET_ACCESS_KEY}\"}}"
+    );
+    std::fs::write(&keys, text).unwrap();
+    // Slower than anything that waits for it.
+    let process = format!("echo x >> {}; sleep 11; cat {}", runs.display(), keys.display());
+    std::fs::write(&profile, format!("[default]\ncredential_process = {process}\n")).unwrap();
+    let daemon = setup
+        .env("PATH", "/usr/bin:/bin")
+        .env("AWS_CONFIG_FILE", profile.to_str().unwrap())
         .args(&["--call-timeout", "1s"])
         .start();
     let port = tcp(&daemon);
     daemon.send_segments(100);
-    source.wait_until_asked(1);
+    daemon.process.wait_for("a call without keys", |line| {
+        line.contains("no AWS credentials within 1 s").then_some(())
+    });
     let asked = Instant::now();
     let answer = ask(port, "POST /GetSamplingRules");
     assert!(answer.contains("no AWS credentials within 1.8 s"), "{answer}");
     assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
     arrived(&double, 100).await;
     assert!(ask(port, "POST /GetSamplingRules").starts_with("HTTP/1.1 200 "));
-    assert_eq!(source.asked().len(), 1, "one search for all");
+    assert_eq!(
+        std::fs::read_to_string(runs).unwrap(),
+        "x\n",
+        "one search for all"
+    );
     let (_, lines) = daemon.stop();
     line(
         &lines,
-        "Using credentials from the container credentials endpoint",
+        "No AWS credentials yet: the sources of AWS credentials have not answered within 10 s",
+    );
+    line(
+        &lines,
+        "Using credentials from the AWS profile \"default\" (a credential process)",
     );
     line(&lines, "Shutdown finished: received 100, sent 100,");
 }

@@ -1,4 +1,4 @@
-//! Sources of credentials on loopback that answer, answer late or never do; and questions over the TCP port.
+//! Sources of credentials on loopback that answer or never do; and questions over the TCP port.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -17,8 +17,6 @@ use xray_double::sigv4::Key;
 pub(crate) enum Reply {
     /// A status and a body.
     Now(u16, String),
-    /// A body after some time.
-    Late(Duration, String),
     /// Nothing; the connection stays.
     Never,
 }
@@ -51,10 +49,6 @@ impl Source {
                 asked.1.notify_all();
                 match reply(&head, number) {
                     Reply::Now(status, body) => answer(&mut stream, status, &body),
-                    Reply::Late(time, body) => drop(thread::spawn(move || {
-                        thread::sleep(time);
-                        answer(&mut stream, 200, &body);
-                    })),
                     Reply::Never => kept.push(stream),
                 }
             }
