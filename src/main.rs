@@ -14,7 +14,7 @@ use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use xray::api::healthcheck;
 use xray::cli::{self, DevFlags, Invocation, SendFlags};
-use xray::config::{self, Config, Environment, Flags, LogConfig, SystemFiles};
+use xray::config::{self, Config, ConfigError, Environment, Flags, LogConfig, SystemFiles};
 use xray::daemon;
 use xray::daemon::signals::{self, Stop};
 use xray::dev;
@@ -43,7 +43,7 @@ fn main() -> ExitCode {
                 return ExitCode::FAILURE;
             }
             say(io::stderr(), &format!("{error}\n"));
-            say(io::stdout(), &cli::help());
+            say(io::stdout(), error.help());
             return ExitCode::from(WRONG_ARGUMENTS);
         }
     };
@@ -132,7 +132,7 @@ fn with_log<E: Display>(
 
 /// Asks a running daemon how it is: one line, and 0 or 1.
 fn health_check(flags: &Flags, ready: bool) -> ExitCode {
-    let asked = config::load(flags, &Environment::of_process(), &SystemFiles)
+    let asked = config_of_running(flags)
         .map_err(|error| error.problems().join(" "))
         .and_then(|config| healthcheck::ask(&config, ready));
     let (Ok(line) | Err(line)) = &asked;
@@ -142,6 +142,23 @@ fn health_check(flags: &Flags, ready: bool) -> ExitCode {
     } else {
         ExitCode::FAILURE
     }
+}
+
+/// The configuration of the daemon that is to be asked: the one with `flags`, or without any the one of this container,
+/// which is process 1.
+fn config_of_running(flags: &Flags) -> Result<Config, ConfigError> {
+    let running = flags
+        .are_none()
+        .then(|| cli::of_process_one(&SystemFiles))
+        .flatten();
+    let flags = match &running {
+        Some(Invocation::Dev(flags)) => {
+            return dev::settings::load(flags, &SystemFiles).map(|config| config.daemon);
+        }
+        Some(Invocation::Run(flags)) => flags,
+        _ => flags,
+    };
+    config::load(flags, &Environment::of_process(), &SystemFiles)
 }
 
 /// Writes what kept the daemon from starting to stderr, and to the log file of `-f`, where a service's user looks.

@@ -14,6 +14,7 @@ mod dev;
 mod front;
 mod hint;
 mod ignored;
+mod process;
 
 use std::ffi::OsString;
 
@@ -21,6 +22,7 @@ use clap::{ArgAction, ArgMatches};
 
 use crate::config::{Flags, Sourced};
 pub use dev::{DevFlags, Sampling, SendFlags};
+pub use process::of_process_one;
 
 use definition::{Kind, command};
 use dev::Asked;
@@ -46,12 +48,14 @@ pub enum Invocation {
     Print(String),
 }
 
-/// A command line that cannot be run: exit code 2, this on stderr, [`help`] on stdout, as the official daemon does.
+/// A command line that cannot be run: exit code 2, this on stderr, [`UsageError::help`] on stdout, as the official
+/// daemon does.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}\n{hint}")]
 pub struct UsageError {
     message: String,
     hint: String,
+    help: String,
     in_health_check: bool,
 }
 
@@ -60,7 +64,17 @@ impl UsageError {
         Self {
             message,
             hint,
+            help: String::new(),
             in_health_check: false,
+        }
+    }
+
+    /// With the help text of the command that was meant.
+    fn in_command(self, command: &clap::Command) -> Self {
+        Self {
+            help: help_of(command),
+            in_health_check: command.get_name() == definition::HEALTH_CHECK,
+            ..self
         }
     }
 
@@ -81,6 +95,12 @@ impl UsageError {
     #[must_use]
     pub fn hint(&self) -> &str {
         &self.hint
+    }
+
+    /// The help text of the command, or of the subcommand, that it was to be.
+    #[must_use]
+    pub fn help(&self) -> &str {
+        &self.help
     }
 }
 
@@ -108,35 +128,39 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocation, Usa
     let arguments: Vec<OsString> = args.into_iter().collect();
     match arguments.split_first() {
         Some((first, rest)) if first == definition::HEALTH_CHECK => {
-            parse_with(definition::health_check(), rest).map_err(|error| UsageError {
-                in_health_check: true,
-                ..error
+            parse_with(definition::health_check(), rest)
+        }
+        Some((first, rest)) if first == definition::DEV => {
+            let asked = dev::parse_dev(rest).map_err(|error| error.in_command(&dev::dev_command()))?;
+            Ok(match asked {
+                Asked::Run(flags) => Invocation::Dev(flags),
+                Asked::Help(text) => Invocation::Print(text),
             })
         }
-        Some((first, rest)) if first == dev::DEV => Ok(match dev::parse_dev(rest)? {
-            Asked::Run(flags) => Invocation::Dev(flags),
-            Asked::Help(text) => Invocation::Print(text),
-        }),
-        Some((first, rest)) if first == dev::SEND => Ok(match dev::parse_send(rest)? {
-            Asked::Run(flags) => Invocation::Send(flags),
-            Asked::Help(text) => Invocation::Print(text),
-        }),
+        Some((first, rest)) if first == definition::SEND => {
+            let asked = dev::parse_send(rest).map_err(|error| error.in_command(&dev::send_command()))?;
+            Ok(match asked {
+                Asked::Run(flags) => Invocation::Send(flags),
+                Asked::Help(text) => Invocation::Print(text),
+            })
+        }
         _ => parse_with(command(), &arguments),
     }
 }
 
 fn parse_with(command: clap::Command, arguments: &[OsString]) -> Result<Invocation, UsageError> {
-    let line = front::read(&command, arguments)?;
+    let line = front::read(&command, arguments).map_err(|error| error.in_command(&command))?;
     if line.stop == StoppedAt::Help {
         return Ok(Invocation::Print(help_of(&command)));
     }
     let warnings = ignored::warnings(&command, &line);
     let canonical = canonical(&command, &line.given);
-    let is_health_check = definition::find(&command, "ready").is_some();
+    let is_health_check = command.get_name() == definition::HEALTH_CHECK;
     let matches = command
+        .clone()
         .try_get_matches_from(canonical)
         // The front end has checked every name and value, so clap has nothing left to refuse.
-        .map_err(|error| UsageError::new(error.to_string(), hint::SYNTAX.to_owned()))?;
+        .map_err(|error| UsageError::new(error.to_string(), hint::SYNTAX.to_owned()).in_command(&command))?;
     if matches.get_flag("version") {
         return Ok(Invocation::Print(version()));
     }

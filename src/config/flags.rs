@@ -57,3 +57,16 @@ pub struct Flags {
     /// What the user should know about the command line, to be logged at Warn.
     pub warnings: Vec<String>,
 }
+
+impl Flags {
+    /// Whether no setting was given, whatever else was on the command line.
+    #[must_use]
+    pub fn are_none(&self) -> bool {
+        let without_remarks = Self {
+            ignored: Vec::new(),
+            warnings: Vec::new(),
+            ..self.clone()
+        };
+        without_remarks == Self::default()
+    }
+}

@@ -27,7 +27,7 @@ pub fn load(flags: &Flags, env: &Environment, files: &dyn Files) -> Result<Confi
         ..Report::default()
     };
     let (config_file, file) = read_file(flags, files, &mut report);
-    let config = merge(flags, config_file, &file, &mut report);
+    let config = merge(flags, config_file, &file, files, &mut report);
     for variable in ["XRAY_DAEMON_CPU_PROFILE", "XRAY_DAEMON_MEMORY_PROFILE"] {
         if env.get(variable).is_some() {
             report.warning(format!(
@@ -96,10 +96,16 @@ fn reason(error: &io::Error) -> String {
 }
 
 /// The parts in the order in which a user reads what is wrong with them.
-fn merge(flags: &Flags, config_file: Option<PathBuf>, file: &FileSettings, report: &mut Report) -> Config {
+fn merge(
+    flags: &Flags,
+    config_file: Option<PathBuf>,
+    file: &FileSettings,
+    files: &dyn Files,
+    report: &mut Report,
+) -> Config {
     xray::warn_of_unchecked_certificates(file, report);
-    let udp = UdpConfig::of(flags, file, report);
-    let tcp_address = address::listen(&flags.tcp_address, &file.tcp_address, report);
+    let udp = UdpConfig::of(flags, file, files, report);
+    let tcp_address = address::listen("tcp", &flags.tcp_address, &file.tcp_address, files, report);
     Config {
         udp,
         buffer: BufferConfig::of(flags, file, report),

@@ -19,6 +19,7 @@ mod log;
 mod over;
 mod report;
 mod scalar;
+mod services;
 mod spool;
 pub mod tcp;
 pub(crate) mod text;

@@ -14,8 +14,10 @@ pub mod signals;
 #[cfg(test)]
 mod simulation;
 mod start;
+mod status;
 #[cfg(target_os = "linux")]
 mod supervisor;
+mod threads;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};

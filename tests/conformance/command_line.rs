@@ -212,6 +212,14 @@ static OBSERVED: &[Row] = &[
     runs("b_port_0", &["-b", ":0"], &["udp=:0"]),
     runs("b_v6", &["-b", "[::1]:2000", "-t", "[::1]:2000"], &["udp=[::1]:2000", "tcp=[::1]:2000"]),
     runs("b_name", &["-b", "localhost:2000"], &["udp=localhost:2000"]),
+    runs("t_port_name", &["-t", "127.0.0.1:http"], &["tcp=127.0.0.1:80"]),
+    runs("t_port_name_of_the_system", &["-t", "127.0.0.1:xray-lab"], &["tcp=127.0.0.1:4567"])
+        .files(&[("/etc/services", "http 80/tcp\nXRay-Lab 4567/tcp lab # of the lab\n")]),
+    fails(
+        "t_port_name_unknown",
+        &["-t", "127.0.0.1:xray-lab"],
+        &[r#"flag -t: "127.0.0.1:xray-lab": "xray-lab" is not a port: 0 to 65535, or a name that /etc/services has."#],
+    ),
     // What Go's flag package documents beyond the record.
     prints("help_before_an_error", &["-h", "-z"], help),
     prints("help_with_any_value", &["--help=maybe"], help),
@@ -247,6 +255,8 @@ static OWN: &[Row] = &[
     runs("timeout_seconds", &["--shutdown-timeout", "5"], &["shutdown=5s"]),
     runs("timeout_ms", &["-shutdown-timeout=500ms"], &["shutdown=500ms"]),
     runs("timeout_minutes", &["--shutdown-timeout=1m"], &["shutdown=60s"]),
+    runs("timeout_minutes_and_seconds", &["--shutdown-timeout=1m30s"], &["shutdown=90s"]),
+    runs("timeout_seconds_and_ms", &["--connect-timeout=1s500ms"], &["connect=1.5s"]),
     runs("timeout_none", &["--shutdown-timeout=0"], &["shutdown=0ns"]),
     runs("connect_timeout", &["--connect-timeout", "500ms"], &["connect=500ms"]),
     runs("call_timeout", &["-call-timeout=1m"], &["call=60s"]),
@@ -392,7 +402,7 @@ const SEE_HELP: &str = "Run xray --help for the flags there are.";
 const SYNTAX: &str = "A flag is one dash or two, then its name: -o, --local-mode, -n=eu-west-1.";
 const MEGABYTES: &str = "-m takes a whole number of MB, for example -m 100.";
 const SWITCH: &str = "-o is a switch: write -o, -o=true or -o=false.";
-const DURATION: &str = "-shutdown-timeout takes a whole number with a unit, at most one hour: 500ms, 8s, 1m; without a unit it is seconds.";
+const DURATION: &str = "-shutdown-timeout takes a whole number with a unit, at most one hour: 500ms, 8s, 1m30s; without a unit it is seconds.";
 
 fn version() -> String {
     format!("AWS X-Ray daemon version: {}\n", env!("CARGO_PKG_VERSION"))

@@ -18,13 +18,14 @@ impl Difference {
 }
 
 /// Every difference on the command line and in the configuration file, in the order of the README.
-pub(crate) const ALL: [&Difference; 20] = [
+pub(crate) const ALL: [&Difference; 21] = [
     &MESSAGES,
     &UNREAD,
     &SWALLOWED,
     &LEVEL,
     &EMPTY_ADDRESS,
     &BAD_ADDRESS,
+    &OVERRIDDEN,
     &BUFFER_MEMORY,
     &PRINT_FIRST,
     &NAMED_FILE_ONLY,
@@ -75,6 +76,12 @@ pub(crate) const BAD_ADDRESS: Difference = Difference {
     when: "TCP address that cannot be (`-t 2000`)",
     official: "a TCP address it cannot listen on: one line in the log, runs on without TCP",
     here: "an error at start that says how to write it",
+};
+
+pub(crate) const OVERRIDDEN: Difference = Difference {
+    when: "An address by a flag (the image's entry point has some) and another one in the file",
+    official: "the flag's; nothing said",
+    here: "the same, with a warning that names both",
 };
 
 pub(crate) const BUFFER_MEMORY: Difference = Difference {

@@ -1,6 +1,6 @@
 //! What happens until it sends.
 
-use std::net::{TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 
 use xray_double::harness::daemon::{HEADER, Setup, arrived, double, line};
 
@@ -152,6 +152,64 @@ fn a_port_that_is_in_use_is_an_error_that_says_what_to_do() {
         )),
         "{error}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_default_tcp_port_in_use_is_said_and_segments_are_sent_all_the_same() {
+    let double = double().await;
+    // Whoever has the port, this test or something else on the machine.
+    let _taken = TcpListener::bind("127.0.0.1:2000");
+    // Empty counts as not given.
+    let daemon = Setup::new(XRAY, &double.url()).args(&["-t", ""]).start();
+    daemon.send_segments(1);
+    assert_eq!(arrived(&double, 1).await.len(), 1);
+    let (status, lines) = daemon.stop();
+    assert_eq!(status.code(), Some(0), "{lines:?}");
+    let said = |words: &str| lines.iter().any(|line| line.contains(words));
+    assert!(
+        said("[Error] Cannot listen on TCP 127.0.0.1:2000 (default): Address already in use")
+            && said("going on without a TCP port"),
+        "{lines:?}"
+    );
+    assert!(!said("Starting proxy http server"), "{lines:?}");
+}
+
+#[test]
+fn a_flag_that_goes_over_an_address_of_the_file_is_said() {
+    let daemon = Setup::new(XRAY, "http://127.0.0.1:9")
+        .config("Socket:\n  TCPAddress: \"0.0.0.0:2000\"")
+        .start();
+    let (status, lines) = daemon.stop();
+    assert_eq!(status.code(), Some(0), "{lines:?}");
+    let warning = line(&lines, "flag -t goes over ");
+    assert!(
+        warning.ends_with(
+            r#"lab.yaml line 4 (Socket.TCPAddress): listening on "127.0.0.1:0", not on "0.0.0.0:2000"."#
+        ),
+        "{warning}"
+    );
+}
+
+#[test]
+fn localhost_is_listened_on_by_ipv4_where_sdks_send() {
+    let daemon = Setup::new(XRAY, "http://127.0.0.1:9")
+        .args(&["-b", "localhost:0", "-t", "localhost:0"])
+        .start();
+    assert_eq!(daemon.udp.ip(), Ipv4Addr::LOCALHOST);
+    let (_, lines) = daemon.stop();
+    let tcp = line(&lines, "Starting proxy http server on ");
+    assert!(tcp.contains(" 127.0.0.1:"), "{tcp}");
+}
+
+#[test]
+fn a_port_by_its_name_is_listened_on_by_its_number() {
+    let setup = Setup::new(XRAY, "http://127.0.0.1:9").args(&["-t", "127.0.0.1:http"]);
+    let process = setup.start_silently();
+    // Only some may have that port.
+    process.wait_for("what became of port 80", |line| {
+        let had = line.contains("Starting proxy http server on 127.0.0.1:80");
+        (had || line.contains("Cannot listen on TCP 127.0.0.1:80 (flag -t)")).then_some(())
+    });
 }
 
 #[test]
