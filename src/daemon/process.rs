@@ -55,7 +55,7 @@ const SENDER_NICE: i32 = 5;
 fn give_way_to_the_receiver() {
     // No process means the calling thread, on Linux.
     if let Err(error) = rustix::process::setpriority_process(None, SENDER_NICE) {
-        tracing::debug!("The sending thread keeps its priority: {error}");
+        tracing::debug!(error = %error, "The sending thread keeps its priority: {error}");
     }
 }
 

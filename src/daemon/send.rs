@@ -29,19 +29,23 @@ pub(super) async fn send(
     let region = aws::region::resolve(&config.xray, environment, &aws::metadata_client())
         .await
         .map_err(StartError::Region)?;
-    tracing::info!("Using region: {} (from {})", region.region, region.source);
+    tracing::info!(
+        region = region.region,
+        source = region.source,
+        "Using region: {} (from {})",
+        region.region,
+        region.source
+    );
     let client = XRay::connect(&config.xray, environment, &region.region)
         .await
         .map_err(StartError::Aws)?;
     for warning in client.warnings() {
         tracing::warn!("{warning}");
     }
-    tracing::info!("Using endpoint: {}", client.endpoint_description());
+    let endpoint = client.endpoint_description();
+    tracing::info!(endpoint, "Using endpoint: {endpoint}");
     if !config.tcp.closed {
-        tracing::info!(
-            "HTTP Proxy server using X-Ray Endpoint : {}",
-            client.endpoint_description()
-        );
+        tracing::info!(endpoint, "HTTP Proxy server using X-Ray Endpoint : {endpoint}");
     }
     health.set_region(&region.region);
     app.set_upstream(client.clone());
@@ -51,8 +55,9 @@ pub(super) async fn send(
             let found = client.credentials_description().await;
             health.set_credentials(found.as_ref().map(drop).map_err(Clone::clone));
             match found {
-                Ok(provider) => tracing::info!("Using credentials from {provider}"),
+                Ok(provider) => tracing::info!(provider, "Using credentials from {provider}"),
                 Err(reason) => tracing::warn!(
+                    reason,
                     "No AWS credentials yet: {}. Segments wait in memory until there are some: set \
                      AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give this container, task or instance a role",
                     reason.trim_end_matches('.')

@@ -67,6 +67,8 @@ impl StoreFile {
             match end {
                 End::Whole => {}
                 End::Cut(bytes) => tracing::warn!(
+                    bytes,
+                    path = %path.display(),
                     "--store {}: the last write was not finished; cut {bytes} bytes off",
                     path.display()
                 ),
@@ -74,6 +76,10 @@ impl StoreFile {
                     let aside = journal.set_aside().map_err(io_failed)?;
                     rewrite(&mut journal, traces).map_err(io_failed)?;
                     tracing::warn!(
+                        at,
+                        documents = traces.documents(),
+                        path = %path.display(),
+                        aside = %aside.display(),
                         "--store {}: damaged at byte {at}, set aside as {}; the {} documents before are kept",
                         path.display(),
                         aside.display(),
@@ -182,6 +188,7 @@ fn write(mut journal: Journal, service: &Mutex<Service>, woken: &Receiver<()>) {
         };
         if let Err(error) = &result {
             tracing::error!(
+                error = %error,
                 "Traces are not saved (--store): {error}. Trying again when the next segment comes"
             );
         }

@@ -217,6 +217,7 @@ impl<X: Exporter> Sender<X> {
         });
         tracing::debug!(
             segments = flight.documents,
+            error = message,
             "Sending segment batch failed with: {message}"
         );
         self.pacer.given_up(call, now, fastrand::f64());
@@ -309,7 +310,11 @@ impl<X: Exporter> Sender<X> {
     fn lost(&mut self, call: CallId, flight: &Flight, started: Instant, error: &JoinError) {
         let now = now();
         self.ledger.call_lost();
-        tracing::error!("A call ended in a way that it should not: {error}");
+        tracing::error!(
+            segments = flight.documents,
+            error = %error,
+            "A call ended in a way that it should not: {error}"
+        );
         let outcome = Outcome::Failed { retry_after: None };
         let _ = self.pacer.ended(call, now, outcome, fastrand::f64());
         let _ = self.trouble.failed(started, now);
@@ -353,11 +358,13 @@ impl<X: Exporter> Sender<X> {
         });
         self.lane.bound_bodies(Some(bytes));
         if bytes < known {
+            let minutes = BOUND_BODIES_FOR.as_secs() / 60;
             tracing::warn!(
                 bytes,
+                refused_bytes,
+                minutes,
                 "A body of {refused_bytes} bytes is too long for whoever answers at the endpoint; bodies stay below {bytes} \
-                 bytes for {} minutes",
-                BOUND_BODIES_FOR.as_secs() / 60
+                 bytes for {minutes} minutes"
             );
         }
     }
@@ -382,6 +389,7 @@ impl<X: Exporter> Sender<X> {
         if self.halve(flight, not_before, now) {
             tracing::debug!(
                 segments = flight.documents,
+                error = error.message,
                 "Sending segment batch failed with: {}; trying its {} segments in two halves",
                 error.message,
                 flight.documents
@@ -407,6 +415,8 @@ impl<X: Exporter> Sender<X> {
         };
         tracing::error!(
             segments,
+            error = error.message,
+            left_out,
             "Sending segment batch failed with: {}; {what} dropped, since the service refuses it for good{}",
             error.message,
             more(left_out)
@@ -512,7 +522,7 @@ impl<X: Exporter> Sender<X> {
         let row = self.trouble.failed(started, now);
         match row {
             Some(row) => self.say_failing(&row, now, message),
-            None => tracing::debug!("Sending segment batch failed with: {message}"),
+            None => tracing::debug!(error = message, "Sending segment batch failed with: {message}"),
         }
         self.say_share(now, Some(message));
     }
@@ -537,6 +547,7 @@ impl<X: Exporter> Sender<X> {
             spooled,
             failing_s,
             failures = row.failures,
+            error = message,
             "Sending segment batch failed with: {message}; {waiting} segments wait in memory{on_disk} and are sent when calls \
              succeed again (failing for {failing_s:.1} s)"
         );
@@ -565,7 +576,9 @@ impl<X: Exporter> Sender<X> {
                 tracing::warn!(
                     calls = share.calls,
                     failed = share.failed,
+                    over_s = share.over.as_secs_f64(),
                     waiting,
+                    error = message,
                     "{} % of the calls fail: {} of {} in the last {:.0} s{with}; they are repeated, and {waiting} segments wait",
                     share.percent(),
                     share.failed,
@@ -576,6 +589,7 @@ impl<X: Exporter> Sender<X> {
             Some(HalfIll::IsOver(share)) => tracing::info!(
                 calls = share.calls,
                 failed = share.failed,
+                over_s = share.over.as_secs_f64(),
                 "Most calls succeed again: {} of {} failed in the last {:.0} s",
                 share.failed,
                 share.calls,
@@ -656,7 +670,12 @@ fn say_unprocessed(left: &Unprocessed, segment: Option<&Description>, again: boo
     let segment = segment.map_or_else(|| format!("id {}", shown(&left.id)), Description::to_string);
     let ending = if again { "; it is sent again" } else { "" };
     tracing::error!(
+        segment,
+        id = left.id,
         error_code = left.error_code.as_deref().unwrap_or_default(),
+        error = left.message,
+        again,
+        left_out,
         "Unprocessed segment: {segment}, error code {}, message: {}{ending}{}",
         shown(&left.error_code),
         shown(&left.message),
