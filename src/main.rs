@@ -121,6 +121,7 @@ fn with_log<E: Display>(
         Ok(Stop::Run | Stop::Drain) => ExitCode::SUCCESS,
         Ok(Stop::Now) => ExitCode::FAILURE,
         Err(error) => {
+            // A sentence of its own, which has no numbers apart.
             tracing::error!("{error}");
             ExitCode::FAILURE
         }

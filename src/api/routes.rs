@@ -177,6 +177,8 @@ impl<U: Upstream> App<U> {
         if let Some(requests) = self.failed.add() {
             tracing::warn!(
                 requests,
+                path = head.uri.path(),
+                error = error.message,
                 "Forwarding POST {} failed with: {}{}",
                 head.uri.path(),
                 error.message,

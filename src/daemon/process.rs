@@ -86,7 +86,7 @@ fn give_way_to_the_receiver(files: &dyn Files) {
     }
     // No process means the calling thread, on Linux.
     if let Err(error) = rustix::process::setpriority_process(None, SENDER_NICE) {
-        tracing::debug!("The sending thread keeps its priority: {error}");
+        tracing::debug!(error = %error, "The sending thread keeps its priority: {error}");
     }
 }
 

@@ -29,22 +29,26 @@ pub(super) async fn send(
     let region = aws::region::resolve(&config.xray, environment, &aws::metadata_client(environment))
         .await
         .map_err(StartError::Region)?;
-    tracing::info!("Using region: {} (from {})", region.region, region.source);
+    tracing::info!(
+        region = region.region,
+        source = region.source,
+        "Using region: {} (from {})",
+        region.region,
+        region.source
+    );
     let client = XRay::connect(&config.xray, environment, &region.region)
         .await
         .map_err(StartError::Aws)?;
     for warning in client.warnings() {
         tracing::warn!("{warning}");
     }
-    tracing::info!("Using endpoint: {}", client.endpoint_description());
+    let endpoint = client.endpoint_description();
+    tracing::info!(endpoint, "Using endpoint: {endpoint}");
     if !config.tcp.closed {
-        tracing::info!(
-            "HTTP Proxy server using X-Ray Endpoint : {}",
-            client.endpoint_description()
-        );
+        tracing::info!(endpoint, "HTTP Proxy server using X-Ray Endpoint : {endpoint}");
     }
     if let Some(proxy) = client.proxy_description() {
-        tracing::info!("Using proxy: {proxy}");
+        tracing::info!(proxy, "Using proxy: {proxy}");
     }
     health.set_region(&region.region);
     app.set_upstream(client.clone());
@@ -84,6 +88,7 @@ async fn say_where_credentials_come_from(client: XRay, health: Arc<Health>) {
         Err(reason) => {
             health.set_credentials(Err(reason.clone()));
             tracing::warn!(
+                reason,
                 "No AWS credentials yet: {}. Segments wait in memory until there are some: set \
                  AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give this container, task or instance a role",
                 reason.trim_end_matches('.')
@@ -92,5 +97,5 @@ async fn say_where_credentials_come_from(client: XRay, health: Arc<Health>) {
         }
     };
     health.set_credentials(Ok(()));
-    tracing::info!("Using credentials from {provider}");
+    tracing::info!(provider, "Using credentials from {provider}");
 }

@@ -34,6 +34,7 @@ impl<X: Exporter> Sender<X> {
         if self.halve(flight, not_before, now) {
             tracing::debug!(
                 segments = flight.documents,
+                error = error.message,
                 "Sending segment batch failed with: {}; trying its {} segments in two halves",
                 error.message,
                 flight.documents
@@ -59,6 +60,8 @@ impl<X: Exporter> Sender<X> {
         };
         tracing::error!(
             segments,
+            error = error.message,
+            left_out,
             "Sending segment batch failed with: {}; {what} dropped, since the service refuses it for good{}",
             error.message,
             more(left_out)

@@ -143,7 +143,7 @@ pub(crate) async fn serve<H: Handler>(
             }
             Err(error) => {
                 if let Some(times) = faults.add(1, std::time::Instant::now()) {
-                    tracing::error!(times, "Accepting on TCP failed: {error}");
+                    tracing::error!(times, error = %error, "Accepting on TCP failed: {error}");
                 }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
@@ -184,7 +184,11 @@ async fn one<H: Handler>(
     let ending = connection::serve(stream, place.shared(), limits, stop, answer).await;
     watch.ended(ending);
     if let Some(ending) = ending {
-        tracing::debug!("A TCP connection ended: {}", ending.label());
+        tracing::debug!(
+            reason = ending.label(),
+            "A TCP connection ended: {}",
+            ending.label()
+        );
     }
     drop(place);
 }

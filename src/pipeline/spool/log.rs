@@ -60,7 +60,11 @@ impl SpoolLog {
     /// The directory is ours, and this was in it.
     pub(super) fn opened(&mut self, found: &Found, now: Instant) {
         let Self { shown, limit_mb, .. } = self;
-        tracing::info!("Using spool {shown}, at most {limit_mb} MB");
+        tracing::info!(
+            directory = shown,
+            limit_mb,
+            "Using spool {shown}, at most {limit_mb} MB"
+        );
         if found.files > 0 {
             let (files, segments) = (found.files, found.documents);
             tracing::info!(
@@ -77,12 +81,14 @@ impl SpoolLog {
         if found.foreign > 0 {
             tracing::warn!(
                 files = found.foreign,
+                directory = shown,
                 "{} files in {shown} are not of the spool and are left alone",
                 found.foreign
             );
         }
         if found.open_to_others {
             tracing::warn!(
+                directory = shown,
                 "Other users may write to the spool {shown}, and so remove segments or add some: give it to this user alone"
             );
         }
@@ -104,6 +110,8 @@ impl SpoolLog {
             _ => format!("can't be used: {}", shown(error)),
         };
         tracing::error!(
+            directory = shown_path,
+            reason,
             "The spool {shown_path} {reason}; segments wait in memory until it can be used, and are dropped when that has \
              no room for more (tried every second)"
         );
@@ -117,6 +125,7 @@ impl SpoolLog {
         if documents > 0 {
             tracing::error!(
                 segments = documents,
+                directory = self.shown,
                 "{documents} segments that waited in the spool {} are lost: its files were removed, or are the other \
                  daemon's now",
                 self.shown
@@ -131,6 +140,8 @@ impl SpoolLog {
         if !before && files > 0 && self.spooling.reminder.is_due(now) {
             self.spooling.said = true;
             tracing::info!(
+                directory = shown,
+                limit_mb,
                 "The buffer memory limit is reached: the oldest segments wait in the spool {shown} (at most {limit_mb} \
                  MB) until they can be sent"
             );
@@ -153,6 +164,7 @@ impl SpoolLog {
         let limit_mb = self.limit_mb;
         tracing::warn!(
             segments,
+            limit_mb,
             "Dropping {segments} segments: the spool's {limit_mb} MB are full, the oldest go; --spool-size raises the \
              limit"
         );
@@ -163,12 +175,18 @@ impl SpoolLog {
         let (shown_path, shown_error) = (&self.shown, shown(error));
         if let Some(reminder) = &mut self.failing {
             if reminder.is_due(now) {
-                tracing::error!("The spool {shown_path} still can't be written to: {shown_error}");
+                tracing::error!(
+                    directory = shown_path,
+                    error = shown_error,
+                    "The spool {shown_path} still can't be written to: {shown_error}"
+                );
             }
             return;
         }
         self.failing = Some(Reminder::said(now));
         tracing::error!(
+            directory = shown_path,
+            error = shown_error,
             "The spool {shown_path} can't be written to: {shown_error}; segments wait in memory until it can be, and are \
              dropped when that has no room for more (tried every second)"
         );
@@ -187,6 +205,7 @@ impl SpoolLog {
             return;
         }
         tracing::warn!(
+            error = %error,
             "The directory of the spool can't be made safe ({}): after a loss of power, files may be missing",
             shown(error)
         );
@@ -231,6 +250,8 @@ impl SpoolLog {
             let (segments, shown_error) = (name.documents, shown(error));
             tracing::error!(
                 segments,
+                file = %name,
+                error = shown_error,
                 "Spool file {name} can't be read: {shown_error}; its {segments} segments wait, and it is tried again \
                  later; other files go on"
             );
@@ -241,6 +262,8 @@ impl SpoolLog {
     pub(super) fn not_removed(&mut self, error: &io::Error, now: Instant) {
         if self.not_removed.is_due(now) {
             tracing::error!(
+                directory = self.shown,
+                error = %error,
                 "Files in the spool {} whose segments were sent can't be removed: {}; after a restart they would be sent \
                  again",
                 self.shown,
