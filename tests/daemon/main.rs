@@ -10,6 +10,8 @@ mod end;
 mod files;
 mod start;
 mod support;
+#[cfg(target_os = "linux")]
+mod supervisor;
 mod way;
 
 /// The program under test.
