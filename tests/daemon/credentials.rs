@@ -1,5 +1,6 @@
 //! Credentials that come late, run out, or are where nobody looked: no call waits for what it does not need.
 
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -247,4 +248,43 @@ async fn credentials_files_that_can_not_be_read_are_named_with_user_and_reason()
     let answer = ask(port, "GET /readyz");
     assert!(answer.contains(&words), "{answer}");
     assert_eq!(process.terminate().0.code(), Some(0));
+}
+
+/// An address of this machine that is not of its loopback interface, if it has one.
+fn other_address() -> Option<IpAddr> {
+    // Sends nothing: it only asks which way packets would go.
+    let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+    socket.connect("192.0.2.1:9").ok()?;
+    let address = socket.local_addr().unwrap().ip();
+    (!address.is_loopback() && !address.is_unspecified()).then_some(address)
+}
+
+#[test]
+fn strangers_are_not_told_the_roles_that_can_not_be_assumed() {
+    let role = "arn:aws:iam::123456789012:role/xray";
+    let sts = Source::start(move |_, _| {
+        let error = format!(
+            "<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code><Message>not authorized to perform: \
+             sts:AssumeRole on resource: {role}</Message></Error><RequestId>1</RequestId></ErrorResponse>"
+        );
+        Reply::Now(403, error)
+    });
+    for (level, strangers_are_told) in [("info", false), ("debug", true)] {
+        let daemon = Setup::new(XRAY, "http://127.0.0.1:9")
+            .env("AWS_ENDPOINT_URL_STS", &sts.url())
+            .args(&["-r", role, "-t", "0.0.0.0:0", "-l", level])
+            .start();
+        let port = tcp(&daemon).port();
+        daemon.process.wait_for("that the role can't be assumed", |line| {
+            (line.contains("[Warn] No AWS credentials yet: ") && line.contains(role)).then_some(())
+        });
+        for question in ["GET /readyz", "POST /GetSamplingRules"] {
+            let own = ask((Ipv4Addr::LOCALHOST, port).into(), question);
+            assert!(own.contains(role) && own.contains("AccessDenied"), "{own}");
+            let Some(address) = other_address() else { continue };
+            let strangers = ask((address, port).into(), question);
+            assert!(strangers.contains("AccessDenied"), "{strangers}");
+            assert_eq!(strangers.contains("arn:"), strangers_are_told, "{strangers}");
+        }
+    }
 }
