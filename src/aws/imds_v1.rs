@@ -99,7 +99,10 @@ async fn token(asking: HttpConnectorFuture, ttl: String) -> Result<HttpResponse,
         Ok(Err(error)) => error.to_string(),
         Err(_) => format!("no answer within {TOKEN_TIMEOUT:?}"),
     };
-    tracing::debug!("EC2 metadata gives no token ({why}); asking it without one, as version 1");
+    tracing::debug!(
+        why,
+        "EC2 metadata gives no token ({why}); asking it without one, as version 1"
+    );
     Response::builder()
         .header(TOKEN_TTL, ttl)
         .body(SdkBody::from(NO_TOKEN))

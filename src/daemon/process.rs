@@ -79,6 +79,7 @@ fn give_way_to_the_receiver(files: &dyn Files) {
     let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     if Status::now(files).is_filtered() && processors > 1 {
         tracing::debug!(
+            processors,
             "The sending thread keeps its priority: there are {processors} processors, and a filter of system calls \
              that may end the process for lowering it"
         );

@@ -89,7 +89,7 @@ fn tcp(config: &mut TcpConfig) -> Result<Option<TcpListener>, StartError> {
     match listen::tcp(&config.address) {
         Ok(listener) => Ok(Some(listener)),
         Err(error) if !config.is_asked_for() => {
-            tracing::error!("{error}. Nothing asked for that address: going on without a TCP port");
+            tracing::error!(error = %error, "{error}. Nothing asked for that address: going on without a TCP port");
             config.closed = true;
             Ok(None)
         }

@@ -9,9 +9,9 @@ mod credentials;
 mod end;
 mod files;
 mod start;
-mod support;
 #[cfg(target_os = "linux")]
 mod supervisor;
+mod support;
 mod way;
 
 /// The program under test.

@@ -57,7 +57,7 @@ impl Shared {
                     )))
                 });
         if let Err(failure) = &loaded {
-            tracing::debug!("Loading AWS credentials failed with: {failure}");
+            tracing::debug!(error = %failure, "Loading AWS credentials failed with: {failure}");
         }
         self.state().settle(loaded, Instant::now());
     }
