@@ -189,9 +189,11 @@ mod tests {
     #[test]
     fn what_is_no_body_is_given_back() {
         let now = Instant::now();
-        let other = Batch::of_body(b"{}".to_vec(), 1, now);
-        let apart = join::<Strings>(vec![batch(1, 5, now), other]).unwrap_err();
-        assert_eq!(apart.len(), 2);
+        for other in [&b"{}"[..], b"[]", b"]", b"[\"a\"", b"\"a\"]"] {
+            let other = Batch::of_body(other.to_vec(), 1, now);
+            let apart = join::<Strings>(vec![batch(1, 5, now), other]).unwrap_err();
+            assert_eq!(apart.len(), 2);
+        }
         assert!(join::<Strings>(Vec::new()).unwrap_err().is_empty());
     }
 
