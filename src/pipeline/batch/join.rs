@@ -183,7 +183,18 @@ mod tests {
                 "{other:?}"
             );
         }
-        assert_eq!(joinable_of(&[small.clone(), small], usize::MAX), 2);
+        assert_eq!(joinable_of(&[small.clone(), small.clone()], usize::MAX), 2);
+        // The frame of two bytes counts.
+        for (bytes, count) in [(SMALL_BYTES - 2, 1), (SMALL_BYTES - 3, 2)] {
+            assert_eq!(
+                joinable_of(&[small.clone(), batch(1, bytes, now)], usize::MAX),
+                count
+            );
+            assert_eq!(
+                joinable_of(&[batch(1, bytes, now), small.clone()], usize::MAX),
+                count
+            );
+        }
     }
 
     #[test]
