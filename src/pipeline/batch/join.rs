@@ -198,6 +198,28 @@ mod tests {
     }
 
     #[test]
+    fn two_bodies_for_each_full_or_large_one_and_one_more_are_left_at_the_most() {
+        for (batches, documents, bytes, max_body_bytes, most) in [
+            (1000, 49, 0, usize::MAX, 1),
+            (1000, 99, 0, usize::MAX, 3),
+            (1000, 100, 0, usize::MAX, 5),
+            (1000, 0, 3 * SMALL_BYTES - 1, usize::MAX, 5),
+            (1000, 0, 3 * SMALL_BYTES, usize::MAX, 7),
+            (1000, 100, 3 * SMALL_BYTES, usize::MAX, 11),
+            (1000, 0, 1000, 100, 21),
+            (1000, 0, 100, 0, 201),
+            (4, 100, 3 * SMALL_BYTES, usize::MAX, 4),
+            (0, 0, 0, usize::MAX, 0),
+        ] {
+            assert_eq!(
+                most_bodies::<Strings>(batches, documents, bytes, max_body_bytes),
+                most,
+                "{batches} batches, {documents} documents, {bytes} bytes"
+            );
+        }
+    }
+
+    #[test]
     fn what_is_no_body_is_given_back() {
         let now = Instant::now();
         for other in [&b"{}"[..], b"[]", b"]", b"[\"a\"", b"\"a\"]"] {
