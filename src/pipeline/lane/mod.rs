@@ -639,6 +639,26 @@ mod tests {
     }
 
     #[test]
+    fn each_batch_in_flight_ends_once() {
+        let now = Instant::now();
+        let intake = intake();
+        let take = || match intake.take(now) {
+            Next::Ready(flight) => flight,
+            other => panic!("no batch: {other:?}"),
+        };
+        seal(&intake, 3, 1, now);
+        let whole = take();
+        let halves = || Batch::halves::<Strings>(&whole.body, now).unwrap();
+        assert!(intake.replace(whole.ticket, halves(), now));
+        assert!(!intake.replace(whole.ticket, halves(), now));
+        assert_eq!(intake.waiting_documents(), 3);
+        let half = take();
+        assert!(intake.settle(half.ticket));
+        assert!(!intake.settle(half.ticket));
+        assert_eq!((intake.waiting_documents(), intake.held().documents), (2, 2));
+    }
+
+    #[test]
     fn there_is_room_beside_what_comes_in_while_less_than_half_is_used() {
         let (intake, now) = (intake(), Instant::now());
         // 2,752,512 bytes for what is sealed, 393,216 for each that is being read.

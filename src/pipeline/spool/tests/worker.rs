@@ -123,7 +123,16 @@ fn a_directory_that_cannot_be_had_is_tried_every_ten_seconds_and_within_a_second
     assert!(bench.spool().keep(of_bytes(100)).is_none());
     bench.work();
     assert_eq!(waits_ms(&mut bench, 3), [1000, 1000, 1000]);
+
+    let mut bench = Bench::new(&FakeDisk::default(), 10 * MB);
+    bench.disk.set_locked(true);
+    bench.work();
+    waits_ms(&mut bench, 8);
     bench.disk.set_locked(false);
+    bench.ledger.add_received(1);
+    assert!(bench.spool().keep(of_bytes(100)).is_none());
+    bench.work();
+    assert_eq!((bench.files(), bench.counts().spooled), (0, 0), "not at once");
     assert_eq!(waits_ms(&mut bench, 1), [1000]);
     assert_eq!((bench.files(), bench.counts().spooled), (1, 1));
 }
@@ -165,6 +174,31 @@ fn a_file_that_cannot_be_read_is_what_the_worker_wakes_up_for() {
     bench.pass(Duration::from_millis(1));
     bench.work();
     assert_eq!(bench.spool().ready(), 1);
+}
+
+#[test]
+fn what_was_asked_for_is_being_read_until_it_has_come_and_out_until_its_end() {
+    let mut bench = Bench::new(&FakeDisk::default(), 10 * MB);
+    bench.work();
+    keep(&bench, vec![of_bytes(70_000); 3]);
+    bench.work();
+    let counts = |bench: &Bench| {
+        let spool = bench.spool();
+        (spool.ready(), spool.reading(), spool.out())
+    };
+    assert_eq!(counts(&bench), (3, 0, 0));
+    assert!(bench.spool().ask() && bench.spool().ask());
+    assert_eq!(counts(&bench), (3, 2, 2));
+    bench.work();
+    assert_eq!(counts(&bench), (1, 0, 2));
+    let (first, _second) = (bench.take(), bench.take());
+    bench.lane.settle(first.ticket);
+    bench.work();
+    assert_eq!(counts(&bench), (1, 0, 1));
+    // Nothing comes for what is asked in vain.
+    assert!(bench.spool().ask() && bench.spool().ask());
+    bench.work();
+    assert_eq!(counts(&bench), (0, 0, 2));
 }
 
 #[test]
