@@ -31,6 +31,7 @@ fn main() -> ExitCode {
     let flags = match cli::parse(std::env::args_os().skip(1)) {
         Ok(Invocation::Run(flags)) => flags,
         Ok(Invocation::HealthCheck { flags, ready }) => return health_check(&flags, ready),
+        Ok(Invocation::PrintConfig(flags)) => return print_config(flags),
         Ok(Invocation::Dev(flags)) => return dev(&flags),
         Ok(Invocation::Send(flags)) => return send(flags),
         Ok(Invocation::Print(text)) => {
@@ -48,12 +49,37 @@ fn main() -> ExitCode {
         }
     };
     let environment = Environment::of_process();
+    let flags = match cli::with_environment(flags.clone(), &environment) {
+        Ok(flags) => flags,
+        Err(error) => return refuse(&error, &flags),
+    };
     match config::load(&flags, &environment, &SystemFiles) {
         Ok(config) => run(config, environment),
-        Err(error) => {
-            report(error.problems(), &flags);
-            ExitCode::FAILURE
+        Err(error) => refuse(&error, &flags),
+    }
+}
+
+fn refuse(error: &ConfigError, flags: &Flags) -> ExitCode {
+    report(error.problems(), flags);
+    ExitCode::FAILURE
+}
+
+/// Shows the settings on stdout; what is odd or wrong with them on stderr.
+fn print_config(flags: Flags) -> ExitCode {
+    let environment = Environment::of_process();
+    let shown = cli::with_environment(flags, &environment)
+        .and_then(|flags| config::load_with_sources(&flags, &environment, &SystemFiles));
+    match shown {
+        Ok((config, table)) => {
+            let warnings = config
+                .warnings
+                .iter()
+                .map(|warning| format!("[Warn] {warning}\n"));
+            say(io::stderr(), &warnings.collect::<String>());
+            say(io::stdout(), &table);
+            ExitCode::SUCCESS
         }
+        Err(error) => refuse(&error, &Flags::default()),
     }
 }
 
@@ -64,10 +90,7 @@ fn dev(flags: &DevFlags) -> ExitCode {
             let log = config.daemon.log.clone();
             with_log(&log, None, |reopen| dev::run::run(config, reopen))
         }
-        Err(error) => {
-            report(error.problems(), &Flags::default());
-            ExitCode::FAILURE
-        }
+        Err(error) => refuse(&error, &Flags::default()),
     }
 }
 
@@ -159,7 +182,9 @@ fn config_of_running(flags: &Flags) -> Result<Config, ConfigError> {
         Some(Invocation::Run(flags)) => flags,
         _ => flags,
     };
-    config::load(flags, &Environment::of_process(), &SystemFiles)
+    let environment = Environment::of_process();
+    let flags = cli::with_environment(flags.clone(), &environment)?;
+    config::load(&flags, &environment, &SystemFiles)
 }
 
 /// Writes what kept the daemon from starting to stderr, and to the log file of `-f`, where a service's user looks.

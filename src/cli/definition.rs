@@ -155,6 +155,7 @@ pub(super) fn command() -> Command {
         repeated("allow-host", "NAME")
             .help("Let the TCP port be called by this host name too; may be repeated"),
         switch("no-telemetry").help("Send X-Ray no counts about the daemon itself"),
+        switch("print-config").help("Print each setting with the place it comes from, and end"),
     ];
     Command::new(PROGRAM)
         .disable_help_flag(true)
@@ -167,7 +168,8 @@ pub(super) fn command() -> Command {
         .after_help(
             "xray healthcheck asks a running daemon how it is; see xray healthcheck --help.\n\n\
              One dash or two before any name; a value after a space or after \"=\" (-n eu-west-1, --region=eu-west-1).\n\
-             Switches take a value only after \"=\" (-o=false). The last one given wins; a flag goes over cfg.yaml.\n\
+             Switches take a value only after \"=\" (-o=false). The last one given wins; a flag goes over cfg.yaml, and so does a\n\
+             variable, over which a flag goes: XRAY_ and the long name in capitals (XRAY_SPOOL_DIR, XRAY_LOG_LEVEL).\n\
              Flags end at the first argument that is not one: put nothing before or between them.\n\n\
              Also: xray dev (X-Ray on this machine, without AWS) and xray send (one segment, to try with); --help after\n\
              each tells more.",
@@ -342,6 +344,7 @@ mod tests {
                 ("shutdown-timeout", Kind::Duration),
                 ("no-tcp", Kind::Bool),
                 ("no-telemetry", Kind::Bool),
+                ("print-config", Kind::Bool),
             ]
         );
     }

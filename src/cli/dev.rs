@@ -10,7 +10,7 @@ use super::definition::{
     DEV, SEND, duration_value, int_value, log_format_value, path_value, switch, text_value, value,
 };
 use super::front::{self, StoppedAt};
-use super::{UsageError, all_sourced, canonical, sourced};
+use super::{UsageError, all_sourced, canonical, flag, sourced};
 use crate::config::text::quoted;
 use crate::config::{LogFormat, Sourced};
 
@@ -155,28 +155,30 @@ fn base(name: &'static str, usage: &'static str) -> Command {
 
 /// Reads what follows `dev`.
 pub(super) fn parse_dev(arguments: &[OsString]) -> Result<Asked<DevFlags>, UsageError> {
-    let (matches, rest) = match read(dev_command(), arguments)? {
+    let command = dev_command();
+    let (matches, rest) = match read(command.clone(), arguments)? {
         Asked::Run(read) => read,
         Asked::Help(text) => return Ok(Asked::Help(text)),
     };
     if let Some(extra) = rest.first() {
         return Err(unexpected(extra, DEV));
     }
+    let source = |id: &str| flag(&command, id);
     Ok(Asked::Run(DevFlags {
-        udp_address: sourced(&matches, "bind", "flag -b"),
-        tcp_address: sourced(&matches, "bind-tcp", "flag -t"),
-        buffer_memory_mb: sourced(&matches, "buffer-memory", "flag -m"),
-        log_level: sourced(&matches, "log-level", "flag -l"),
-        log_file: sourced(&matches, "log-file", "flag -f"),
+        udp_address: sourced(&matches, "bind", &source),
+        tcp_address: sourced(&matches, "bind-tcp", &source),
+        buffer_memory_mb: sourced(&matches, "buffer-memory", &source),
+        log_level: sourced(&matches, "log-level", &source),
+        log_file: sourced(&matches, "log-file", &source),
         log_format: matches.get_one("log-format").copied(),
         shutdown_timeout: matches.get_one("shutdown-timeout").copied(),
         tree: matches.get_flag("tree"),
         sampling: matches.get_one("sampling").copied().unwrap_or_default(),
         sampling_rules: matches.get_one("sampling-rules").cloned(),
         store: matches.get_one("store").cloned(),
-        max_traces: sourced(&matches, "max-traces", "flag --max-traces"),
-        max_store_mb: sourced(&matches, "max-store-mb", "flag --max-store-mb"),
-        allow_host: all_sourced(&matches, "allow-host", "flag --allow-host"),
+        max_traces: sourced(&matches, "max-traces", &source),
+        max_store_mb: sourced(&matches, "max-store-mb", &source),
+        allow_host: all_sourced(&matches, "allow-host", &source),
     }))
 }
 

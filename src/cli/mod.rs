@@ -15,6 +15,7 @@ mod front;
 mod hint;
 mod ignored;
 mod process;
+mod variables;
 
 use std::ffi::OsString;
 
@@ -23,6 +24,7 @@ use clap::{ArgAction, ArgMatches};
 use crate::config::{Flags, Sourced};
 pub use dev::{DevFlags, Sampling, SendFlags};
 pub use process::of_process_one;
+pub use variables::with_environment;
 
 use definition::{Kind, command};
 use dev::Asked;
@@ -42,6 +44,8 @@ pub enum Invocation {
     },
     /// Run the daemon with X-Ray built in: `xray dev`.
     Dev(DevFlags),
+    /// Show the settings that the daemon would run with, and where each comes from: `--print-config`.
+    PrintConfig(Flags),
     /// Send one segment: `xray send`.
     Send(SendFlags),
     /// Print this text, which ends in a newline, to stdout and exit 0.
@@ -165,35 +169,55 @@ fn parse_with(command: clap::Command, arguments: &[OsString]) -> Result<Invocati
         return Ok(Invocation::Print(version()));
     }
     let flags = Flags {
-        resource_arn: sourced(&matches, "resource-arn", "flag -a"),
-        local_mode: matches.get_one("local-mode").copied(),
-        buffer_memory_mb: sourced(&matches, "buffer-memory", "flag -m"),
-        region: sourced(&matches, "region", "flag -n"),
-        udp_address: sourced(&matches, "bind", "flag -b"),
-        tcp_address: sourced(&matches, "bind-tcp", "flag -t"),
-        role_arn: sourced(&matches, "role-arn", "flag -r"),
-        config_file: sourced(&matches, "config", "flag -c"),
-        log_file: sourced(&matches, "log-file", "flag -f"),
-        log_level: sourced(&matches, "log-level", "flag -l"),
-        proxy_address: sourced(&matches, "proxy-address", "flag -p"),
-        log_format: matches.get_one("log-format").copied(),
-        connect_timeout: sourced(&matches, "connect-timeout", "flag --connect-timeout"),
-        call_timeout: sourced(&matches, "call-timeout", "flag --call-timeout"),
-        spool_directory: sourced(&matches, "spool-dir", "flag --spool-dir"),
-        spool_size_mb: sourced(&matches, "spool-size", "flag --spool-size"),
-        shutdown_timeout: matches.get_one("shutdown-timeout").copied(),
-        no_tcp: matches.get_one("no-tcp").copied(),
-        proxy_allow: all_sourced(&matches, "proxy-allow", "flag --proxy-allow"),
-        allow_host: all_sourced(&matches, "allow-host", "flag --allow-host"),
-        no_telemetry: matches.get_one("no-telemetry").copied(),
         ignored: line.rest,
         warnings,
+        ..flags(&matches, &|id| flag(&command, id))
     };
+    if matches.get_one("print-config").copied().unwrap_or_default() {
+        return Ok(Invocation::PrintConfig(flags));
+    }
     if is_health_check {
         let ready = matches.get_one("ready").copied().unwrap_or_default();
         return Ok(Invocation::HealthCheck { flags, ready });
     }
     Ok(Invocation::Run(flags))
+}
+
+/// The settings that clap found, each with the source that `source` makes of its flag's long name.
+fn flags(matches: &ArgMatches, source: &dyn Fn(&str) -> String) -> Flags {
+    Flags {
+        resource_arn: sourced(matches, "resource-arn", source),
+        local_mode: sourced(matches, "local-mode", source),
+        buffer_memory_mb: sourced(matches, "buffer-memory", source),
+        region: sourced(matches, "region", source),
+        udp_address: sourced(matches, "bind", source),
+        tcp_address: sourced(matches, "bind-tcp", source),
+        role_arn: sourced(matches, "role-arn", source),
+        config_file: sourced(matches, "config", source),
+        log_file: sourced(matches, "log-file", source),
+        log_level: sourced(matches, "log-level", source),
+        proxy_address: sourced(matches, "proxy-address", source),
+        log_format: sourced(matches, "log-format", source),
+        connect_timeout: sourced(matches, "connect-timeout", source),
+        call_timeout: sourced(matches, "call-timeout", source),
+        spool_directory: sourced(matches, "spool-dir", source),
+        spool_size_mb: sourced(matches, "spool-size", source),
+        shutdown_timeout: sourced(matches, "shutdown-timeout", source),
+        no_tcp: sourced(matches, "no-tcp", source),
+        proxy_allow: all_sourced(matches, "proxy-allow", source),
+        allow_host: all_sourced(matches, "allow-host", source),
+        no_telemetry: sourced(matches, "no-telemetry", source),
+        ignored: Vec::new(),
+        warnings: Vec::new(),
+    }
+}
+
+/// A flag as messages name it, by its short name if it has one: `flag -n`, `flag --spool-dir`.
+fn flag(command: &clap::Command, id: &str) -> String {
+    match definition::find(command, id).and_then(clap::Arg::get_short) {
+        Some(short) => format!("flag -{short}"),
+        None => format!("flag --{id}"),
+    }
 }
 
 /// The last value of each flag, or all of one that may be repeated, in the one spelling that clap shall see:
@@ -225,11 +249,11 @@ fn canonical(command: &clap::Command, given: &[Given]) -> Vec<OsString> {
     arguments
 }
 
-fn all_sourced(matches: &ArgMatches, id: &str, source: &str) -> Vec<Sourced<String>> {
+fn all_sourced(matches: &ArgMatches, id: &str, source: &dyn Fn(&str) -> String) -> Vec<Sourced<String>> {
     let values = matches.get_many::<String>(id).into_iter().flatten();
     let sourced = |value: &String| Sourced {
         value: value.clone(),
-        source: source.to_owned(),
+        source: source(id),
     };
     values.map(sourced).collect()
 }
@@ -237,10 +261,10 @@ fn all_sourced(matches: &ArgMatches, id: &str, source: &str) -> Vec<Sourced<Stri
 fn sourced<T: Clone + Send + Sync + 'static>(
     matches: &ArgMatches,
     id: &str,
-    source: &str,
+    source: &dyn Fn(&str) -> String,
 ) -> Option<Sourced<T>> {
     matches.get_one::<T>(id).map(|value| Sourced {
         value: value.clone(),
-        source: source.to_owned(),
+        source: source(id),
     })
 }

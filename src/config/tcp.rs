@@ -43,7 +43,7 @@ impl TcpConfig {
     ) -> Self {
         Self {
             address,
-            closed: over::switch(flags.no_tcp, &file.no_tcp),
+            closed: over::switch(&flags.no_tcp, &file.no_tcp),
             proxy_allow: proxy_allow(flags, file, report),
             allow_host: over::list(&flags.allow_host, &file.allow_host, report, allowed_host),
         }

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::differences::{
-    BAD_ADDRESS, BUFFER_MEMORY, EMPTY_ADDRESS, LEVEL, MESSAGES, PROXY, ROLE, SWALLOWED, UNREAD,
+    BAD_ADDRESS, BUFFER_MEMORY, EMPTY_ADDRESS, LEVEL, MESSAGES, PROXY, ROLE, SWALLOWED, UNREAD, VARIABLES,
 };
 use crate::support::{Row, check_all, fails, misused, prints, runs};
 
@@ -255,6 +255,50 @@ static OWN: &[Row] = &[
     runs("timeout_seconds", &["--shutdown-timeout", "5"], &["shutdown=5s"]),
     runs("timeout_ms", &["-shutdown-timeout=500ms"], &["shutdown=500ms"]),
     runs("timeout_minutes", &["--shutdown-timeout=1m"], &["shutdown=60s"]),
+    runs(
+        "variables",
+        &["-l", "warn"],
+        &[
+            "udp=:1",
+            "mb=5",
+            "region=eu-west-3",
+            "connect=1.5s",
+            "spool=/var/spool/xray 64",
+            "no_tcp=true",
+            "allow_host=a.example .b.example",
+            "level=Warn",
+            "format=Json",
+        ],
+    )
+    .variables(&[
+        "XRAY_BIND=:1",
+        "XRAY_BUFFER_MEMORY=5",
+        "XRAY_REGION=eu-west-3",
+        "XRAY_CONNECT_TIMEOUT=1s500ms",
+        "XRAY_SPOOL_DIR=/var/spool/xray",
+        "XRAY_SPOOL_SIZE=64",
+        "XRAY_NO_TCP=true",
+        "XRAY_ALLOW_HOST=a.example,.b.example",
+        "XRAY_LOG_LEVEL=debug",
+        "XRAY_LOG_FORMAT=json",
+    ])
+    .differs(&VARIABLES),
+    runs("variable_unknown", &[], &[])
+        .variables(&["XRAY_LOG_LEVLE=debug", "XRAY_PORT_2000_UDP_ADDR=10.0.0.1"])
+        .warns(&["XRAY_LOG_LEVLE is no setting of this daemon. Did you mean XRAY_LOG_LEVEL?"])
+        .differs(&VARIABLES),
+    fails(
+        "variables_wrong",
+        &[],
+        &[
+            "XRAY_LOG_FORMAT: invalid value \"xml\": parse error. It is what --log-format takes: -log-format takes text or json.",
+            "XRAY_NO_TCP: invalid value \"yes\": parse error. Write true or false.",
+        ],
+    )
+    .variables(&["XRAY_LOG_FORMAT=xml", "XRAY_NO_TCP=yes"])
+    .differs(&VARIABLES),
+    fails("variable_wrong_address", &[], &["XRAY_BIND_TCP: \"127.0.0.1\" has no port: write it after a colon, such as 127.0.0.1:2000."])
+        .variables(&["XRAY_BIND_TCP=127.0.0.1"]),
     runs("timeout_minutes_and_seconds", &["--shutdown-timeout=1m30s"], &["shutdown=90s"]),
     runs("timeout_seconds_and_ms", &["--connect-timeout=1s500ms"], &["connect=1.5s"]),
     runs("timeout_none", &["--shutdown-timeout=0"], &["shutdown=0ns"]),
@@ -449,6 +493,7 @@ fn the_help_names_every_flag_in_both_forms() {
         "    --proxy-allow",
         "    --allow-host",
         "    --no-telemetry",
+        "    --print-config",
     ] {
         assert_eq!(help.matches(flags).count(), 1, "{flags}");
     }

@@ -9,6 +9,7 @@ use xray::config::{Config, ConfigError, Environment, load};
 use crate::differences::{
     BUFFER_MEMORY, CONCURRENCY, EMPTY_SECTION, ENDPOINT, LEVEL, MESSAGES, NAMED_FILE_ONLY, NO_EFFECT,
     NO_VERIFY, NO_VERSION, OVERRIDDEN, PRINT_FIRST, PROFILES, PROXY, UNCLEAR_LINE, UNKNOWN_IN_DEFAULT,
+    VARIABLES,
 };
 use crate::support::{Bytes, DIRECTORY, FORBIDDEN, Row, check_all, fails, prints, runs};
 
@@ -481,6 +482,16 @@ static OWN: &[Row] = &[
             r#"Spool.Path flag is invalid and is ignored: cfg.yaml line 2. Write "Spool:" on a line of its own, and below it, indented by two spaces, "Path: /var/spool/xray"."#,
         ])
         .differs(&UNKNOWN_IN_DEFAULT),
+    runs("a_variable_goes_over_the_file", &[], &["file=lab.yaml", "mb=5", "region=eu-west-1", "level=Warn"])
+        .files(&[("lab.yaml", "Version: 2\nRegion: eu-west-1\nTotalBufferSizeMB: 9\nLogging:\n  LogLevel: debug\n")])
+        .variables(&["XRAY_CONFIG=lab.yaml", "XRAY_BUFFER_MEMORY=5", "XRAY_LOG_LEVEL=warn", "XRAY_REGION="])
+        .differs(&VARIABLES),
+    fails(
+        "a_variable_names_a_file_that_is_not_there",
+        &[],
+        &["Error occur when using config flag: open nowhere/cfg.yaml: no such file or directory. Check the path in XRAY_CONFIG."],
+    )
+    .variables(&["XRAY_CONFIG=nowhere/cfg.yaml"]),
     runs("the_same_address_by_flag_and_file", &["-t", ":1", "-c", "lab.yaml"], &["file=lab.yaml", "tcp=:1"])
         .files(&[("lab.yaml", "Version: 2\nSocket:\n  TCPAddress: \":1\"\n")]),
     runs("ports_by_name_in_the_file", C, &["file=lab.yaml", "tcp=127.0.0.1:443"])

@@ -18,7 +18,7 @@ impl Difference {
 }
 
 /// Every difference on the command line and in the configuration file, in the order of the README.
-pub(crate) const ALL: [&Difference; 21] = [
+pub(crate) const ALL: [&Difference; 22] = [
     &MESSAGES,
     &UNREAD,
     &SWALLOWED,
@@ -40,6 +40,7 @@ pub(crate) const ALL: [&Difference; 21] = [
     &ROLE,
     &NO_VERIFY,
     &PROFILES,
+    &VARIABLES,
 ];
 
 pub(crate) const MESSAGES: Difference = Difference {
@@ -166,6 +167,12 @@ pub(crate) const PROFILES: Difference = Difference {
     when: "`XRAY_DAEMON_CPU_PROFILE`, `XRAY_DAEMON_MEMORY_PROFILE`",
     official: "writes Go profiles",
     here: "no effect, with a warning",
+};
+
+pub(crate) const VARIABLES: Difference = Difference {
+    when: "`XRAY_REGION`, `XRAY_LOG_LEVEL` and so on: `XRAY_` and the long name of a flag",
+    official: "not read",
+    here: "over the file, below the flag; other names that begin so are warned about, but for those of a Kubernetes service",
 };
 
 #[test]

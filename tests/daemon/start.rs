@@ -201,6 +201,88 @@ fn a_flag_that_goes_over_an_address_of_the_file_is_said() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_come_from_variables_too_below_flags_and_above_the_file() {
+    let double = double().await;
+    let daemon = Setup::new(XRAY, &double.url())
+        .config("TotalBufferSizeMB: 9\nRegion: eu-west-1")
+        .args(&["-m", "24"])
+        .env("AWS_REGION", "")
+        .env("XRAY_BUFFER_MEMORY", "12")
+        .env("XRAY_REGION", "us-east-1")
+        .env("XRAY_REGOIN", "us-east-1")
+        .start();
+    daemon.send_segments(1);
+    assert_eq!(arrived(&double, 1).await.len(), 1);
+    let (_, lines) = daemon.stop();
+    line(&lines, "Using buffer memory limit of 24 MB");
+    line(&lines, "Using region: us-east-1 (from XRAY_REGION)");
+    line(
+        &lines,
+        "XRAY_REGOIN is no setting of this daemon. Did you mean XRAY_REGION?",
+    );
+}
+
+#[test]
+fn the_settings_are_printed_with_their_sources_and_without_passwords() {
+    let output = Setup::bare(XRAY)
+        .config("LocalMode: true\nProxyAddress: \"http://u:secret@proxy:3128\"\nConcurrency: 4")
+        .args(&["-n", "eu-west-1", "--print-config"])
+        .env("XRAY_CALL_TIMEOUT", "1m30s")
+        .command()
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(output.stderr.is_empty(), "{output:?}");
+    let table = String::from_utf8(output.stdout).unwrap();
+    let shown = |name: &str| -> Vec<&str> {
+        let line = table
+            .lines()
+            .find(|line| line.split(' ').next() == Some(name))
+            .unwrap_or_else(|| panic!("no {name}:\n{table}"));
+        line.split("  ")
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+            .collect()
+    };
+    assert_eq!(shown("bind"), ["bind", "127.0.0.1:0", "flag -b"]);
+    assert_eq!(shown("region"), ["region", "eu-west-1", "flag -n"]);
+    assert_eq!(
+        shown("call-timeout"),
+        ["call-timeout", "90 s", "XRAY_CALL_TIMEOUT"]
+    );
+    assert_eq!(shown("shutdown-timeout"), ["shutdown-timeout", "8 s", "default"]);
+    let ends = |name: &str, value: &str, source: &str| {
+        let shown = shown(name);
+        assert!(shown[1] == value && shown[2].ends_with(source), "{shown:?}");
+    };
+    ends("local-mode", "true", "lab.yaml line 2 (LocalMode)");
+    ends("Concurrency", "4", "lab.yaml line 4 (Concurrency)");
+    ends(
+        "proxy-address",
+        "http://***@proxy:3128",
+        "lab.yaml line 3 (ProxyAddress)",
+    );
+    assert!(!table.contains("secret"), "{table}");
+    // Each flag that sets something has a line.
+    let help = Setup::bare(XRAY).command().arg("--help").output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let flags: Vec<&str> = help
+        .lines()
+        .filter_map(|line| line.trim_start().strip_prefix('-'))
+        .filter_map(|line| {
+            line.split_once("--")
+                .map_or(line.strip_prefix('-'), |(_, long)| Some(long))
+        })
+        .filter_map(|long| long.split([' ', '[', '=']).next())
+        .filter(|long| !["help", "version", "print-config"].contains(long))
+        .collect();
+    assert!(flags.len() > 20, "{flags:?}");
+    for flag in flags {
+        shown(flag);
+    }
+}
+
 #[test]
 fn localhost_is_listened_on_by_ipv4_where_sdks_send() {
     let daemon = Setup::new(XRAY, "http://127.0.0.1:9")
