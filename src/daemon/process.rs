@@ -79,6 +79,7 @@ fn give_way_to_the_receiver(files: &dyn Files) {
     let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     if Status::now(files).is_filtered() && processors > 1 {
         tracing::debug!(
+            processors,
             "The sending thread keeps its priority: there are {processors} processors, and a filter of system calls \
              that may end the process for lowering it"
         );
@@ -86,7 +87,7 @@ fn give_way_to_the_receiver(files: &dyn Files) {
     }
     // No process means the calling thread, on Linux.
     if let Err(error) = rustix::process::setpriority_process(None, SENDER_NICE) {
-        tracing::debug!("The sending thread keeps its priority: {error}");
+        tracing::debug!(error = %error, "The sending thread keeps its priority: {error}");
     }
 }
 

@@ -86,9 +86,10 @@ pub fn listen(
         .filter_map(|(name, signal)| signal.is_none().then_some(name))
         .collect();
         if !names.is_empty() {
+            let names = names.join(", ");
             tracing::info!(
-                "Ignored at the start, and so ignored for good: {}",
-                names.join(", ")
+                signals = names,
+                "Ignored at the start, and so ignored for good: {names}"
             );
         }
         let mut orders = Orders::default();
@@ -166,17 +167,21 @@ impl Orders {
     fn pass_on(&mut self, stop: &watch::Sender<Stop>, name: &str, now: Instant) {
         match self.first_at {
             None => {
-                tracing::info!("Got shutdown signal: {name}");
+                tracing::info!(signal = name, "Got shutdown signal: {name}");
                 self.first_at = Some(now);
                 stop.send_replace(Stop::Drain);
             }
             Some(first_at) if now.saturating_duration_since(first_at) < SECOND_ORDER_AFTER => {
                 tracing::info!(
+                    signal = name,
                     "Got shutdown signal: {name}, less than 1 s after the first, so no second order"
                 );
             }
             Some(_) => {
-                tracing::warn!("Got a second shutdown signal: {name}; ending at once");
+                tracing::warn!(
+                    signal = name,
+                    "Got a second shutdown signal: {name}; ending at once"
+                );
                 stop.send_replace(Stop::Now);
             }
         }

@@ -27,13 +27,14 @@ impl Daemon {
     /// # Errors
     /// [`StartError::Bind`], [`StartError::Spool`], [`StartError::Thread`] and [`StartError::System`].
     pub fn bind(mut config: Config, environment: Environment) -> Result<Self, StartError> {
-        tracing::info!("Initializing AWS X-Ray daemon {}", env!("CARGO_PKG_VERSION"));
+        let version = env!("CARGO_PKG_VERSION");
+        tracing::info!(version, "Initializing AWS X-Ray daemon {version}");
         for warning in &config.warnings {
             tracing::warn!("{warning}");
         }
         let socket = udp::bind(&config.udp.address).map_err(StartError::Bind)?;
         let udp_address = socket.local_addr().map_err(StartError::System)?;
-        tracing::info!("Listening on UDP {udp_address}");
+        tracing::info!(address = %udp_address, "Listening on UDP {udp_address}");
         advise_on_buffer(&socket, &config);
 
         let budget = Budget::decide(
@@ -51,11 +52,15 @@ impl Daemon {
             kernel_drops.clone(),
         );
         let receiving = receive(receiver).map_err(|error| StartError::Thread("receives", error))?;
-        tracing::info!("Using buffer memory limit of {} MB", budget.total_mb);
+        tracing::info!(
+            limit_mb = budget.total_mb,
+            "Using buffer memory limit of {} MB",
+            budget.total_mb
+        );
         // After UDP, since a name is looked up for it perhaps, and datagrams come meanwhile.
         let tcp = tcp(&mut config.tcp)?;
         if let Some(address) = tcp.as_ref().and_then(|tcp| tcp.local_addr().ok()) {
-            tracing::info!("Starting proxy http server on {address}");
+            tracing::info!(address = %address, "Starting proxy http server on {address}");
         }
         let summary = Arc::new(Summary {
             ledger,
@@ -84,7 +89,7 @@ fn tcp(config: &mut TcpConfig) -> Result<Option<TcpListener>, StartError> {
     match listen::tcp(&config.address) {
         Ok(listener) => Ok(Some(listener)),
         Err(error) if !config.is_asked_for() => {
-            tracing::error!("{error}. Nothing asked for that address: going on without a TCP port");
+            tracing::error!(error = %error, "{error}. Nothing asked for that address: going on without a TCP port");
             config.closed = true;
             Ok(None)
         }
@@ -96,10 +101,14 @@ fn tcp(config: &mut TcpConfig) -> Result<Option<TcpListener>, StartError> {
 fn advise_on_buffer(socket: &UdpSocket, config: &Config) {
     // From `warn` on it is left out: it is advice, not something that went wrong.
     if config.log.level <= LogLevel::Info {
-        match udp::receive_buffer_bytes(socket).map(udp::receive_buffer_advice) {
-            Ok(Some(advice)) => tracing::warn!("{advice}"),
-            Ok(None) => tracing::debug!("The UDP receive buffer has what was asked for"),
-            Err(error) => tracing::debug!("The size of the UDP receive buffer is not known: {error}"),
+        match udp::receive_buffer_bytes(socket) {
+            Ok(granted_bytes) => match udp::receive_buffer_advice(granted_bytes) {
+                Some(advice) => tracing::warn!(granted_bytes, "{advice}"),
+                None => tracing::debug!(granted_bytes, "The UDP receive buffer has what was asked for"),
+            },
+            Err(error) => {
+                tracing::debug!(error = %error, "The size of the UDP receive buffer is not known: {error}");
+            }
         }
     }
 }

@@ -1,7 +1,18 @@
 //! What happens until it sends.
 
+use std::collections::BTreeMap;
+use std::io::{self, Write};
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, UNIX_EPOCH};
 
+use tokio::sync::watch;
+use xray::cli::{self, Invocation};
+use xray::config::{self, Environment, Files, LogFormat, LogLevel};
+use xray::daemon::Daemon;
+use xray::daemon::signals::Stop;
+use xray::logs;
 use xray_double::harness::daemon::{HEADER, Setup, arrived, double, line};
 
 use crate::XRAY;
@@ -91,6 +102,28 @@ async fn the_lines_of_the_start_are_those_that_people_search_for() {
         lines.iter().all(|line| !line.contains("wJalr")),
         "no secret in the log"
     );
+}
+
+#[test]
+fn what_is_sent_in_clear_unchecked_or_through_a_proxy_is_said_once_and_without_a_password() {
+    // The proxy is of this machine and the other one is never asked, since nothing is sent.
+    let daemon = Setup::new(XRAY, "http://192.0.2.1:9")
+        .config("NoVerifySSL: true")
+        .args(&["-p", "http://me:secret@127.0.0.1:9"])
+        .start();
+    daemon.process.wait_for("its credentials", |line| {
+        line.contains("Using credentials from").then_some(())
+    });
+    let (_, lines) = daemon.stop();
+    assert_eq!(
+        line(&lines, "Using proxy: "),
+        "Using proxy: http://***@127.0.0.1:9 (from flag -p)"
+    );
+    for words in ["NOT checked", "plain http:// endpoint on another machine"] {
+        let said = lines.iter().filter(|line| line.contains(words)).count();
+        assert_eq!(said, 1, "{words}: {lines:?}");
+    }
+    assert!(lines.iter().all(|line| !line.contains("secret")), "{lines:?}");
 }
 
 #[test]
@@ -321,4 +354,88 @@ async fn ten_thousand_bad_datagrams_end_nothing() {
     }
     daemon.send(&[HEADER, b"still here"].concat());
     assert_eq!(arrived(&double, 1).await, ["still here"]);
+}
+
+/// There are no files.
+struct NoFiles;
+
+impl Files for NoFiles {
+    fn read(&self, _: &Path) -> io::Result<Vec<u8>> {
+        Err(io::ErrorKind::NotFound.into())
+    }
+}
+
+/// A log that the test reads.
+#[derive(Clone, Default)]
+struct Written(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Written {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0
+            .lock()
+            .expect("no writer panicked")
+            .extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A whole daemon in this process, in which the time that nothing happens passes at once.
+#[tokio::test(start_paused = true)]
+async fn a_daemon_that_hears_nothing_says_once_where_it_listens() {
+    let arguments = [
+        "-o",
+        "-b",
+        "127.0.0.1:0",
+        "-t",
+        "127.0.0.1:0",
+        "-n",
+        "us-east-1",
+        "-l",
+        "info",
+    ];
+    let Ok(Invocation::Run(flags)) = cli::parse(arguments.map(Into::into)) else {
+        panic!("these flags run")
+    };
+    let variables = [
+        ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
+        ("AWS_SECRET_ACCESS_KEY", "secret"),
+        ("AWS_EC2_METADATA_DISABLED", "true"),
+        ("AWS_CONFIG_FILE", "/dev/null"),
+        ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null"),
+    ];
+    let environment = Environment(BTreeMap::from(
+        variables.map(|(name, value)| (name.to_owned(), value.to_owned())),
+    ));
+    let config = config::load(&flags, &environment, &NoFiles).unwrap();
+    let written = Written::default();
+    let (log, handle) =
+        logs::to_writer(LogLevel::Info, LogFormat::Text, || UNIX_EPOCH, written.clone()).unwrap();
+    let _installed = tracing::dispatcher::set_default(&log);
+
+    let daemon = Daemon::bind(config, environment).unwrap();
+    let (udp, tcp) = (daemon.udp_address(), daemon.tcp_address().unwrap());
+    let (stop, stopped) = watch::channel(Stop::Run);
+    let an_hour = async {
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        stop.send_replace(Stop::Drain);
+    };
+    let (ended, ()) = tokio::join!(daemon.run(stopped), an_hour);
+    ended.unwrap();
+    assert!(handle.flush(Duration::from_secs(20)));
+    let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+    let said: Vec<&str> = text
+        .lines()
+        .filter(|line| line.contains("received yet"))
+        .collect();
+    assert_eq!(
+        said,
+        [format!(
+            "1970-01-01T00:00:00Z [Info] Nothing received yet on UDP {udp} and TCP {tcp}; SDKs send to \
+             AWS_XRAY_DAEMON_ADDRESS, without it to 127.0.0.1:2000"
+        )]
+    );
 }
