@@ -35,10 +35,8 @@ impl Daemon {
         tracing::info!("Listening on UDP {udp_address}");
         advise_on_buffer(&socket, &config);
 
-        let budget = Budget::decide(
-            config.buffer.memory_mb,
-            budget::available_memory_bytes(&SystemFiles),
-        );
+        let memory_bytes = budget::available_memory_bytes(&SystemFiles);
+        let budget = Budget::decide(config.buffer.memory_mb, memory_bytes);
         let ledger = Arc::new(Ledger::default());
         let lane = lane(&config, budget, &ledger)?;
         let kernel_drops = KernelDrops::of_socket(&socket, &SystemFiles).map(Arc::new);
@@ -50,6 +48,9 @@ impl Daemon {
         );
         let receiving = receive(receiver).map_err(StartError::System)?;
         tracing::info!("Using buffer memory limit of {} MB", budget.total_mb);
+        if let Some(warning) = budget.warning(memory_bytes) {
+            tracing::warn!("{warning}");
+        }
         // After UDP, since a name is looked up for it perhaps, and datagrams come meanwhile.
         let tcp = if config.tcp.closed {
             None
@@ -68,6 +69,7 @@ impl Daemon {
             config,
             environment,
             udp_address,
+            memory_bytes,
             tcp,
             summary,
             health: Arc::default(),

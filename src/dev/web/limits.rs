@@ -30,6 +30,10 @@ pub(super) const CALLS: BodyLimits = BodyLimits {
     time: Duration::from_secs(10),
 };
 
-/// Calls of up to so many bytes do not wait for the room that large ones need: those for sampling are below 10 KB, and all
-/// connections together with this make 16 MiB.
-pub(super) const SMALL_CALL_MAX_BYTES: usize = 64 << 10;
+/// Calls of up to so many bytes do not wait for the room that large ones need: those for sampling are below 10 KB. All
+/// connections together can have one.
+pub(super) const SMALL_CALLS: BodyLimits = BodyLimits {
+    max_bytes: 64 << 10,
+    all_max_bytes: CONNECTIONS.connections * (64 << 10),
+    time: CALLS.time,
+};

@@ -44,6 +44,8 @@ pub(super) struct Site {
     metrics: Source,
     /// Reads calls of the API.
     calls: Reader,
+    /// Reads those that say that they are small.
+    small_calls: Reader,
     refused: Bounded,
     away: query::Away,
 }
@@ -58,6 +60,7 @@ impl Site {
             about,
             metrics,
             calls: Reader::new(limits::CALLS),
+            small_calls: Reader::new(limits::SMALL_CALLS),
             refused: Bounded::default(),
             away: query::Away::new(),
         }

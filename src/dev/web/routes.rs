@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Body as _;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use xray_service::console::{self, News, Query, Wrong};
@@ -15,11 +15,12 @@ use xray_service::service::{Operation, View};
 use xray_service::work::Work;
 
 use super::Site;
-use super::limits::{CALLS, SMALL_CALL_MAX_BYTES};
+use super::limits::SMALL_CALLS;
 use crate::dev::page;
 use crate::ledger::http::Route;
 use crate::net::server::answer::{self, Answer, Body};
 use crate::net::server::body;
+use crate::net::server::connection::RequestBody;
 use crate::net::server::guard::Refusal;
 
 /// How long changes gather before the page hears of them: faster than anyone reads, and few enough to draw.
@@ -28,7 +29,7 @@ const GATHER: Duration = Duration::from_millis(100);
 /// Pieces of events that may wait for a browser that reads slowly; then it is the store that is asked less often.
 const PIECES: usize = 4;
 
-pub(super) async fn answer(shared: &Arc<Site>, request: Request<Incoming>) -> Answer {
+pub(super) async fn answer(shared: &Arc<Site>, request: Request<RequestBody>) -> Answer {
     let (head, body) = request.into_parts();
     let route = route(&head);
     let answer = match shared.guard.check(&head) {
@@ -68,7 +69,7 @@ fn route(head: &Parts) -> Route {
     }
 }
 
-async fn answer_to(shared: &Arc<Site>, route: Route, head: &Parts, body: Incoming) -> Answer {
+async fn answer_to(shared: &Arc<Site>, route: Route, head: &Parts, body: RequestBody) -> Answer {
     let path = head.uri.path();
     match route {
         Route::Healthz => json(StatusCode::OK, &json!({"status": "ok"})),
@@ -111,16 +112,16 @@ fn is_link_to_page(head: &Parts) -> bool {
 }
 
 /// A call of the API.
-async fn called(shared: &Arc<Site>, head: &Parts, body: Incoming) -> Answer {
+async fn called(shared: &Arc<Site>, head: &Parts, body: RequestBody) -> Answer {
     let path = head.uri.path();
-    if (body.size_hint().upper()).is_some_and(|bytes| bytes <= SMALL_CALL_MAX_BYTES as u64) {
-        return match body::read(head, body, SMALL_CALL_MAX_BYTES, CALLS.time).await {
-            Ok(body) => api(shared, path, &body).await,
-            Err(refusal) => refusal,
-        };
-    }
+    let small = |bytes| bytes <= SMALL_CALLS.max_bytes as u64;
+    let bodies = if body.size_hint().upper().is_some_and(small) {
+        &shared.small_calls
+    } else {
+        &shared.calls
+    };
     let busy = || answer::try_again("Busy", "Too many large calls are being received.");
-    match shared.calls.read(head, body, busy).await {
+    match bodies.read(head, body, busy).await {
         Ok(body) => api(shared, path, &body).await,
         Err(refusal) => refusal,
     }
