@@ -63,7 +63,7 @@ fn dev(flags: &DevFlags) -> ExitCode {
     match dev::settings::load(flags, &SystemFiles) {
         Ok(config) => {
             let log = config.daemon.log.clone();
-            with_log(&log, |reopen| dev::run::run(config, reopen))
+            with_log(&log, None, |reopen| dev::run::run(config, reopen))
         }
         Err(error) => {
             report(error.problems(), &Flags::default());
@@ -95,15 +95,19 @@ fn send(flags: SendFlags) -> ExitCode {
 /// Runs the daemon with its log.
 fn run(config: Config, environment: Environment) -> ExitCode {
     let log = config.log.clone();
-    with_log(&log, |reopen| daemon::run(config, environment, reopen))
+    let journal_stream = environment.get("JOURNAL_STREAM").map(str::to_owned);
+    with_log(&log, journal_stream.as_deref(), |reopen| {
+        daemon::run(config, environment, reopen)
+    })
 }
 
 /// Runs something long with its log, and maps its outcome to an exit code.
 fn with_log<E: Display>(
     config: &LogConfig,
+    journal_stream: Option<&str>,
     run: impl FnOnce(Option<Box<dyn Fn() + Send>>) -> Result<Stop, E>,
 ) -> ExitCode {
-    let log = match logs::init(config) {
+    let log = match logs::init(config, journal_stream) {
         Ok(log) => Arc::new(log),
         Err(error) => {
             say(io::stderr(), &format!("[Error] {error}\n"));

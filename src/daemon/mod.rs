@@ -12,6 +12,8 @@ mod running;
 mod send;
 pub mod signals;
 mod start;
+#[cfg(target_os = "linux")]
+mod supervisor;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};

@@ -6,6 +6,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::signals::{self, Stop};
+#[cfg(target_os = "linux")]
+use super::supervisor;
 use super::{Daemon, StartError};
 use crate::config::{Config, Environment};
 
@@ -28,8 +30,15 @@ pub fn run(
         // Before the socket: whoever sees it bound may send a signal, which must not kill what was received.
         let signals = signals::listen(stop, reopen_log).map_err(StartError::System)?;
         let signals = tokio::spawn(signals);
+        #[cfg(target_os = "linux")]
+        let shutdown_timeout = config.shutdown_timeout;
         let daemon = Daemon::bind(config, environment)?;
         give_way_to_the_receiver();
+        #[cfg(target_os = "linux")]
+        let supervisor = {
+            supervisor::ready();
+            tokio::spawn(supervisor::keep_told(stopped.clone(), shutdown_timeout))
+        };
         // As a task: the future that a runtime blocks on is woken through the operating system, even by its own tasks, and
         // the sender is woken at the end of each call.
         let result = match tokio::spawn(daemon.run(stopped)).await {
@@ -37,6 +46,8 @@ pub fn run(
             Err(error) => Err(StartError::System(io::Error::other(error))),
         };
         signals.abort();
+        #[cfg(target_os = "linux")]
+        supervisor.abort();
         result.map(|_| *told.borrow())
     });
     // Name look-ups run on threads that can't be cancelled; they must not hold the process.

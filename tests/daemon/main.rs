@@ -2,6 +2,8 @@
 
 mod end;
 mod start;
+#[cfg(target_os = "linux")]
+mod supervisor;
 mod way;
 
 /// The program under test.

@@ -3,10 +3,13 @@
 //! It knows no destination: a call is an [`Exporter`]'s, an answer says what became of the documents. In log lines a
 //! document is a segment, as the official daemon says it.
 
+mod account;
+mod length;
+mod say;
 mod splits;
 mod trouble;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::pin::pin;
 use std::sync::Arc;
@@ -15,35 +18,20 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::{self, AbortHandle, JoinError, JoinSet};
 
+use self::length::BodiesBound;
 use self::splits::Splits;
-use self::trouble::{HalfIll, Row, Trouble};
+use self::trouble::Trouble;
 
 use crate::exporters::Exporter;
 use crate::exporters::answer::{Answer, Unprocessed};
 use crate::exporters::error::PutError;
-use crate::exporters::pacer::{self, CallId, DEFAULT_MAX_CONCURRENCY, Outcome, Pacer, Start};
+use crate::exporters::pacer::{CallId, DEFAULT_MAX_CONCURRENCY, Outcome, Pacer, Start};
+use crate::ledger::Ledger;
 use crate::ledger::calls::{Ended, Failure};
 use crate::ledger::outcome::ErrorClass;
-use crate::ledger::{DropReason, Ledger};
-use crate::logs;
 use crate::logs::{LineBudget, Reminder};
-use crate::pipeline::batch::Batch;
-use crate::pipeline::batch::encoding::{Description, Encoding as _};
 use crate::pipeline::lane::Lane;
 use crate::pipeline::queue::{Flight, Next};
-
-/// How often an unprocessed segment is sent again when the service says that it failed over it. With the back-off between
-/// them that is about a minute, in which the service answers for others: what fails then is this segment. That the service
-/// throttles does not count.
-const MAX_FAULTS: u32 = 16;
-
-/// For how long batches stay below a length that was refused. A proxy's limit does not change often, and finding it again
-/// costs a few calls.
-const BOUND_BODIES_FOR: Duration = Duration::from_secs(600);
-
-/// Bodies are not bounded below this, whatever was refused: with fewer bytes than one document has, each call would carry
-/// one.
-const BOUND_BODIES_MIN_BYTES: usize = 16 << 10;
 
 /// What the sender is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,13 +67,6 @@ struct Started {
     at: Instant,
     call: CallId,
     abort: AbortHandle,
-}
-
-/// What a body that was refused for its length has taught.
-#[derive(Debug, Clone, Copy)]
-struct BodiesBound {
-    bytes: usize,
-    until: Instant,
 }
 
 impl<X: Exporter> Sender<X> {
@@ -316,190 +297,6 @@ impl<X: Exporter> Sender<X> {
         self.put_back(flight, now);
     }
 
-    /// No batch is longer than what was refused: one that is, from before or from the spool, is halved without being sent.
-    /// True when it was.
-    fn split_too_long(&mut self, flight: &Flight, now: Instant) -> bool {
-        self.bodies_bound
-            .is_some_and(|bound| flight.body.len() > bound.bytes)
-            && self.halve(flight, None, now)
-    }
-
-    /// Puts the halves of a batch in its place, to be sent not before `not_before`; false for a single document.
-    fn halve(&self, flight: &Flight, not_before: Option<Instant>, now: Instant) -> bool {
-        let Some(mut halves) = Batch::halves::<X::Encoding>(&flight.body, flight.opened_at) else {
-            return false;
-        };
-        for half in &mut halves {
-            half.not_before = not_before;
-            half.redeliveries = flight.redeliveries;
-            half.faults = flight.faults;
-        }
-        self.lane.replace(flight.ticket, halves, now);
-        true
-    }
-
-    fn learn_bodies_bound(&mut self, flight: &Flight, now: Instant) {
-        let refused_bytes = flight.body.len();
-        // Its halves are to be tried as they are.
-        let halves = Batch::halves::<X::Encoding>(&flight.body, flight.opened_at);
-        let bytes = halves.map_or(refused_bytes - 1, |[first, second]| {
-            first.body.len().max(second.body.len())
-        });
-        let known = self.bodies_bound.map_or(usize::MAX, |bound| bound.bytes);
-        let bytes = bytes.max(BOUND_BODIES_MIN_BYTES).min(known);
-        self.bodies_bound = Some(BodiesBound {
-            bytes,
-            until: now + BOUND_BODIES_FOR,
-        });
-        self.lane.bound_bodies(Some(bytes));
-        if bytes < known {
-            tracing::warn!(
-                bytes,
-                "A body of {refused_bytes} bytes is too long for whoever answers at the endpoint; bodies stay below {bytes} \
-                 bytes for {} minutes",
-                BOUND_BODIES_FOR.as_secs() / 60
-            );
-        }
-    }
-
-    fn forget_bodies_bound(&mut self, now: Instant) {
-        if self.bodies_bound.is_some_and(|bound| bound.until <= now) {
-            self.bodies_bound = None;
-            self.lane.bound_bodies(None);
-        }
-    }
-
-    /// A batch is refused for good: the fault is in one of its documents, so it is halved until that one is alone. What
-    /// that may cost is bounded ([`splits`]); nothing good is lost by it.
-    fn refused(&mut self, flight: &Flight, error: &PutError) {
-        let now = now();
-        if error.is_too_long() {
-            self.learn_bodies_bound(flight, now);
-        }
-        // A body that is too long has no bad document: how often it is halved is bounded by its length.
-        let is_search = flight.documents > 1 && !error.is_too_long();
-        let not_before = if is_search { self.splits.split(now) } else { None };
-        if self.halve(flight, not_before, now) {
-            tracing::debug!(
-                segments = flight.documents,
-                "Sending segment batch failed with: {}; trying its {} segments in two halves",
-                error.message,
-                flight.documents
-            );
-            if not_before.is_some() && self.splits_reminder.is_due(now) {
-                tracing::warn!(
-                    "So many batches hold segments that the service refuses that the search for them is slowed down; those \
-                     batches wait. The lines about refused segments say whose they are"
-                );
-            }
-            return;
-        }
-        let segments = flight.documents;
-        if self.lane.settle(flight.ticket) {
-            self.ledger.add_dropped(DropReason::Refused, segments as u64);
-        }
-        let Some(left_out) = self.refused_lines.allow(now) else {
-            return;
-        };
-        let what = match X::Encoding::describe(&flight.body).as_slice() {
-            [only] => format!("segment {only}"),
-            _ => format!("its {segments} segments"),
-        };
-        tracing::error!(
-            segments,
-            "Sending segment batch failed with: {}; {what} dropped, since the service refuses it for good{}",
-            error.message,
-            more(left_out)
-        );
-    }
-
-    /// Settles the documents of an answered call; those that may yet be processed go back to the queue.
-    fn account_for(&mut self, flight: &Flight, started: Instant, answer: &Answer) {
-        let segments = flight.documents;
-        let seconds = now().duration_since(started).as_secs_f64();
-        if answer.unprocessed.is_empty() {
-            if self.lane.settle(flight.ticket) {
-                self.ledger.add_sent(segments as u64);
-            }
-            tracing::info!(
-                segments,
-                seconds,
-                "Successfully sent batch of {segments} segments ({seconds:.3} seconds)"
-            );
-            return;
-        }
-        // The service can't have left more undone than it was given.
-        let unprocessed = answer.unprocessed.len().min(segments);
-        tracing::info!(
-            segments,
-            unprocessed,
-            seconds,
-            "Sent batch of {segments} segments but had {unprocessed} Unprocessed segments ({seconds:.3} seconds)"
-        );
-        let described = X::Encoding::describe(&flight.body);
-        let raw = X::Encoding::documents(&flight.body).unwrap_or_default();
-        let places = Places::of(&described, &answer.unprocessed);
-        let mut named: HashSet<usize> = HashSet::new();
-        // Of several documents with one id, nobody knows which was meant: each goes again, alone.
-        let (mut again, mut alone, mut given_up) = (Vec::new(), Vec::new(), Vec::new());
-        let mut faults = flight.faults;
-        for left in answer.unprocessed.iter().take(segments) {
-            let code = left.error_code.as_deref();
-            let passes = left.class == ErrorClass::Throttled
-                || (left.class.is_retriable() && flight.faults < MAX_FAULTS);
-            let found: Vec<usize> = places.of_id(left.id.as_deref());
-            let is_shared = places.is_shared(left.id.as_deref());
-            let new: Vec<usize> = found
-                .into_iter()
-                .filter(|place| *place < raw.len() && !named.contains(place))
-                // One entry stands for one document, unless it could be any of several.
-                .take(if is_shared { usize::MAX } else { 1 })
-                .collect();
-            let place = new.first().copied();
-            named.extend(&new);
-            let goes_again = !new.is_empty() && (passes || is_shared);
-            if goes_again && is_shared {
-                alone.extend(new.iter().map(|place| raw[*place]));
-            } else if goes_again {
-                again.extend(new.iter().map(|place| raw[*place]));
-            } else if !(is_shared && new.is_empty()) {
-                given_up.push(code);
-            }
-            if goes_again && left.class != ErrorClass::Throttled {
-                faults = flight.faults.saturating_add(1);
-            }
-            if let Some(left_out) = self.unprocessed_lines.allow(now()) {
-                let segment = place.map(|place| &described[place]);
-                say_unprocessed(left, segment, goes_again, left_out);
-            }
-        }
-        let now = now();
-        let redeliveries = flight.redeliveries.saturating_add(1);
-        let not_before = pacer::hold_back_unprocessed(now, redeliveries, fastrand::f64());
-        let unsettled = again.len() + alone.len() + given_up.len();
-        let parts: Vec<Batch> = std::iter::once(again.as_slice())
-            .chain(alone.chunks(1))
-            .filter_map(|documents| Batch::of_documents::<X::Encoding>(documents, flight.opened_at))
-            .map(|mut part| {
-                part.redeliveries = redeliveries;
-                part.faults = faults;
-                part.not_before = Some(not_before);
-                part
-            })
-            .collect();
-        let landed = if parts.is_empty() {
-            self.lane.settle(flight.ticket)
-        } else {
-            self.lane.replace(flight.ticket, parts, now)
-        };
-        if landed {
-            self.ledger.add_sent(segments.saturating_sub(unsettled) as u64);
-            for code in given_up {
-                self.ledger.add_unprocessed(code);
-            }
-        }
-    }
-
     /// A call failed in a way that may pass: its batch goes back, to be sent again after a while.
     fn put_back(&mut self, flight: &Flight, now: Instant) {
         let attempts = flight.attempts.saturating_add(1);
@@ -523,65 +320,6 @@ impl<X: Exporter> Sender<X> {
             self.say_over(&row, now);
         }
         self.say_share(now, None);
-    }
-
-    fn say_failing(&self, row: &Row, now: Instant, message: &str) {
-        let (waiting, spooled) = (self.lane.pending_documents(), self.ledger.snapshot().spooled);
-        let failing_s = now.saturating_duration_since(row.since).as_secs_f64();
-        let on_disk = match spooled {
-            0 => String::new(),
-            _ => format!(" and {spooled} in the spool"),
-        };
-        tracing::error!(
-            waiting,
-            spooled,
-            failing_s,
-            failures = row.failures,
-            "Sending segment batch failed with: {message}; {waiting} segments wait in memory{on_disk} and are sent when calls \
-             succeed again (failing for {failing_s:.1} s)"
-        );
-    }
-
-    fn say_over(&self, row: &Row, now: Instant) {
-        let failing_s = now.saturating_duration_since(row.since).as_secs_f64();
-        let waiting = self.lane.pending_documents() + self.ledger.snapshot().spooled;
-        tracing::info!(
-            waiting,
-            failing_s,
-            failures = row.failures,
-            "Calls succeed again after {failing_s:.1} s; {waiting} segments wait and are sent now"
-        );
-    }
-
-    /// Of an endpoint that is half ill. `message`: what this call failed with.
-    fn say_share(&mut self, now: Instant, message: Option<&str>) {
-        match self.trouble.share(now) {
-            None => {}
-            Some(HalfIll::Is(share)) => {
-                let waiting = self.lane.pending_documents();
-                let with = message
-                    .map(|message| format!(", this one with: {message}"))
-                    .unwrap_or_default();
-                tracing::warn!(
-                    calls = share.calls,
-                    failed = share.failed,
-                    waiting,
-                    "{} % of the calls fail: {} of {} in the last {:.0} s{with}; they are repeated, and {waiting} segments wait",
-                    share.percent(),
-                    share.failed,
-                    share.calls,
-                    share.over.as_secs_f64()
-                );
-            }
-            Some(HalfIll::IsOver(share)) => tracing::info!(
-                calls = share.calls,
-                failed = share.failed,
-                "Most calls succeed again: {} of {} failed in the last {:.0} s",
-                share.failed,
-                share.calls,
-                share.over.as_secs_f64()
-            ),
-        }
     }
 }
 
@@ -608,60 +346,6 @@ fn outcome(result: &Result<Answer, PutError>, documents: usize) -> Outcome {
         },
         Err(_) => Outcome::Answered,
     }
-}
-
-/// Where the documents stand that an answer names.
-struct Places<'a> {
-    /// Of each id the documents that have it, in order, and how many entries name it.
-    by_id: HashMap<&'a str, (Vec<usize>, usize)>,
-}
-
-impl<'a> Places<'a> {
-    fn of(described: &'a [Description], unprocessed: &'a [Unprocessed]) -> Self {
-        let mut by_id: HashMap<&str, (Vec<usize>, usize)> = HashMap::new();
-        for id in unprocessed.iter().filter_map(|left| left.id.as_deref()) {
-            by_id.entry(id).or_default().1 += 1;
-        }
-        for (place, document) in described.iter().enumerate() {
-            if let Some((places, _)) = document.id.as_deref().and_then(|id| by_id.get_mut(id)) {
-                places.push(place);
-            }
-        }
-        Self { by_id }
-    }
-
-    fn of_id(&self, id: Option<&str>) -> Vec<usize> {
-        let found = id.and_then(|id| self.by_id.get(id));
-        found.map(|(places, _)| places.clone()).unwrap_or_default()
-    }
-
-    /// Whether more documents have this id than entries name it: an in-progress segment and its final form, say.
-    fn is_shared(&self, id: Option<&str>) -> bool {
-        let found = id.and_then(|id| self.by_id.get(id));
-        found.is_some_and(|(places, entries)| places.len() > *entries)
-    }
-}
-
-/// How many lines of its kind were left out before one.
-fn more(left_out: u64) -> String {
-    match left_out {
-        0 => String::new(),
-        _ => format!(" ({left_out} more lines of this kind were left out before)"),
-    }
-}
-
-/// One line about a segment that the service did not process; `again` when it goes out once more.
-fn say_unprocessed(left: &Unprocessed, segment: Option<&Description>, again: bool, left_out: u64) {
-    let shown = |text: &Option<String>| logs::sanitize(text.as_deref().unwrap_or("none").as_bytes(), 200);
-    let segment = segment.map_or_else(|| format!("id {}", shown(&left.id)), Description::to_string);
-    let ending = if again { "; it is sent again" } else { "" };
-    tracing::error!(
-        error_code = left.error_code.as_deref().unwrap_or_default(),
-        "Unprocessed segment: {segment}, error code {}, message: {}{ending}{}",
-        shown(&left.error_code),
-        shown(&left.message),
-        more(left_out),
-    );
 }
 
 /// What a sender with nothing to start waits for.

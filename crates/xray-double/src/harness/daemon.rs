@@ -107,7 +107,8 @@ impl Setup {
         let process = Process::start("xray", &mut self.command());
         let udp = process.wait_for("its UDP address", |line| {
             let rest = line.split_once("Listening on UDP ")?.1;
-            rest.split_whitespace().next()?.parse().ok()
+            // In JSON the text ends with a quote.
+            rest.split([' ', '"']).next()?.parse().ok()
         });
         Daemon {
             udp,

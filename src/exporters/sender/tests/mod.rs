@@ -8,11 +8,14 @@ mod model;
 mod refused;
 mod spooled;
 
+use super::length::BOUND_BODIES_FOR;
 use super::*;
 use crate::exporters::xray::encoding::Segments;
-use crate::ledger::Snapshot;
 use crate::ledger::outcome::ErrorClass;
+use crate::ledger::{DropReason, Snapshot};
 use crate::logs::testing::LogLines;
+use crate::pipeline::batch::Batch;
+use crate::pipeline::batch::encoding::Encoding as _;
 use crate::pipeline::budget::Budget;
 use crate::pipeline::intake::Intake as _;
 

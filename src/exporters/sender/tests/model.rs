@@ -7,14 +7,14 @@ use std::io;
 use std::sync::Mutex;
 
 use bytes::Bytes;
-
 use proptest::prelude::*;
 
 use super::super::*;
 use crate::exporters::xray::encoding::Segments;
-use crate::ledger::Snapshot;
 use crate::ledger::outcome::ErrorClass;
+use crate::ledger::{DropReason, Snapshot};
 use crate::logs::testing::cases;
+use crate::pipeline::batch::encoding::Encoding as _;
 use crate::pipeline::budget::{Budget, MB};
 use crate::pipeline::intake::Intake as _;
 use crate::pipeline::spool::store::Moment;

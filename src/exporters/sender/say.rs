@@ -1,0 +1,93 @@
+//! What the sender says in the log of calls that fail, of outages, and of segments that were left undone.
+
+use std::time::Instant;
+
+use super::Sender;
+use super::trouble::{HalfIll, Row};
+use crate::exporters::Exporter;
+use crate::exporters::answer::Unprocessed;
+use crate::logs;
+use crate::pipeline::batch::encoding::Description;
+
+impl<X: Exporter> Sender<X> {
+    pub(super) fn say_failing(&self, row: &Row, now: Instant, message: &str) {
+        let (waiting, spooled) = (self.lane.pending_documents(), self.ledger.snapshot().spooled);
+        let failing_s = now.saturating_duration_since(row.since).as_secs_f64();
+        let on_disk = match spooled {
+            0 => String::new(),
+            _ => format!(" and {spooled} in the spool"),
+        };
+        tracing::error!(
+            waiting,
+            spooled,
+            failing_s,
+            failures = row.failures,
+            "Sending segment batch failed with: {message}; {waiting} segments wait in memory{on_disk} and are sent when calls \
+             succeed again (failing for {failing_s:.1} s)"
+        );
+    }
+
+    pub(super) fn say_over(&self, row: &Row, now: Instant) {
+        let failing_s = now.saturating_duration_since(row.since).as_secs_f64();
+        let waiting = self.lane.pending_documents() + self.ledger.snapshot().spooled;
+        tracing::info!(
+            waiting,
+            failing_s,
+            failures = row.failures,
+            "Calls succeed again after {failing_s:.1} s; {waiting} segments wait and are sent now"
+        );
+    }
+
+    /// Of an endpoint that is half ill. `message`: what this call failed with.
+    pub(super) fn say_share(&mut self, now: Instant, message: Option<&str>) {
+        match self.trouble.share(now) {
+            None => {}
+            Some(HalfIll::Is(share)) => {
+                let waiting = self.lane.pending_documents();
+                let with = message
+                    .map(|message| format!(", this one with: {message}"))
+                    .unwrap_or_default();
+                tracing::warn!(
+                    calls = share.calls,
+                    failed = share.failed,
+                    waiting,
+                    "{} % of the calls fail: {} of {} in the last {:.0} s{with}; they are repeated, and {waiting} segments wait",
+                    share.percent(),
+                    share.failed,
+                    share.calls,
+                    share.over.as_secs_f64()
+                );
+            }
+            Some(HalfIll::IsOver(share)) => tracing::info!(
+                calls = share.calls,
+                failed = share.failed,
+                "Most calls succeed again: {} of {} failed in the last {:.0} s",
+                share.failed,
+                share.calls,
+                share.over.as_secs_f64()
+            ),
+        }
+    }
+}
+
+/// How many lines of its kind were left out before one.
+pub(super) fn more(left_out: u64) -> String {
+    match left_out {
+        0 => String::new(),
+        _ => format!(" ({left_out} more lines of this kind were left out before)"),
+    }
+}
+
+/// One line about a segment that the service did not process; `again` when it goes out once more.
+pub(super) fn say_unprocessed(left: &Unprocessed, segment: Option<&Description>, again: bool, left_out: u64) {
+    let shown = |text: &Option<String>| logs::sanitize(text.as_deref().unwrap_or("none").as_bytes(), 200);
+    let segment = segment.map_or_else(|| format!("id {}", shown(&left.id)), Description::to_string);
+    let ending = if again { "; it is sent again" } else { "" };
+    tracing::error!(
+        error_code = left.error_code.as_deref().unwrap_or_default(),
+        "Unprocessed segment: {segment}, error code {}, message: {}{ending}{}",
+        shown(&left.error_code),
+        shown(&left.message),
+        more(left_out),
+    );
+}
