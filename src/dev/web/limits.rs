@@ -22,6 +22,10 @@ pub(super) const CONNECTIONS: Limits = Limits {
     streams: 64,
 };
 
+/// The files that the process needs beside them: the daemon's own, its calls to this very port, which are on both sides of a
+/// connection, the store's.
+pub(super) const OWN_FILES: usize = 48;
+
 /// The bounds of calls of the API. A call of PutTraceSegments carries 50 documents of 64 KiB, and their quotes are escaped
 /// once more in it: 3.3 MB and some 40 %. Eight at one time are more than the daemon here sends at once.
 pub(super) const CALLS: BodyLimits = BodyLimits {

@@ -14,8 +14,8 @@ use xray_service::console::{self, News, Query, Wrong};
 use xray_service::service::{Operation, View};
 use xray_service::work::Work;
 
-use super::Site;
 use super::limits::SMALL_CALLS;
+use super::{Site, key};
 use crate::dev::page;
 use crate::ledger::http::Route;
 use crate::net::server::answer::{self, Answer, Body};
@@ -32,17 +32,30 @@ const PIECES: usize = 4;
 pub(super) async fn answer(shared: &Arc<Site>, request: Request<RequestBody>) -> Answer {
     let (head, body) = request.into_parts();
     let route = route(&head);
-    let answer = match shared.guard.check(&head) {
-        Err(refusal) if !(refusal == Refusal::CrossSite && is_link_to_page(&head)) => {
+    let answer = match checked(shared, route, &head) {
+        Err(refusal) => {
             shared.refused.say_refused(&head, refusal);
             body::discard(&head, body).await;
             error(StatusCode::FORBIDDEN, "Forbidden", &refusal.to_string())
         }
-        _ => answer_to(shared, route, &head, body).await,
+        Ok(()) => answer_to(shared, route, &head, body).await,
     };
     let counters = &shared.metrics.ledger().http;
     counters.add_request(route, answer.status().as_u16());
     answer
+}
+
+/// Whether a request with this head is let in.
+fn checked(shared: &Site, route: Route, head: &Parts) -> Result<(), Refusal> {
+    match shared.guard.check(head) {
+        Err(Refusal::CrossSite) if is_link_to_page(head) => {}
+        checked => checked?,
+    }
+    if route == Route::Page {
+        shared.guard.check_page(head)
+    } else {
+        Ok(())
+    }
 }
 
 /// What a request is for, as the metrics have it.
@@ -61,7 +74,7 @@ fn route(head: &Parts) -> Route {
             "/healthz" => Route::Healthz,
             "/readyz" => Route::Readyz,
             "/metrics" => Route::Metrics,
-            _ if path.starts_with("/-/") || page::asset(path).is_some() => Route::Page,
+            _ if path == "/" || path.starts_with("/-/") || page::asset(path).is_some() => Route::Page,
             _ => Route::Unknown,
         },
         Method::DELETE if path == "/-/traces" => Route::Page,
@@ -75,6 +88,12 @@ async fn answer_to(shared: &Arc<Site>, route: Route, head: &Parts, body: Request
         Route::Healthz => json(StatusCode::OK, &json!({"status": "ok"})),
         Route::Readyz => json(StatusCode::OK, &json!({"status": "ready"})),
         Route::Metrics => shared.metrics.answer(),
+        Route::Page if path == "/" => page_answer(page::HTML, shared.index.clone()),
+        Route::Page if path.starts_with("/-/") && !has_key(shared, head) => error(
+            StatusCode::FORBIDDEN,
+            "PageKey",
+            "This is for the page of xray dev, which has a key. Open / in a browser, or ask the X-Ray API.",
+        ),
         Route::Page if head.method == Method::DELETE => {
             shared.clear();
             let mut answer = Response::new(Body::from(Bytes::new()));
@@ -82,7 +101,7 @@ async fn answer_to(shared: &Arc<Site>, route: Route, head: &Parts, body: Request
             answer
         }
         Route::Page => match page::asset(path) {
-            Some(asset) => asset_answer(&asset),
+            Some(asset) => page_answer(asset.content_type, asset.body),
             None => asked(shared, head).await,
         },
         Route::Unknown | Route::ProxyAllow => {
@@ -230,8 +249,14 @@ fn events(shared: &Arc<Site>, query: &Query) -> Result<Answer, Wrong> {
     Ok(answer)
 }
 
-fn asset_answer(asset: &page::Asset) -> Answer {
-    let mut answer = answer::of_type(asset.content_type, asset.body);
+/// Whether it comes from the page of this run.
+fn has_key(shared: &Site, head: &Parts) -> bool {
+    let query = console::query(head.uri.query().unwrap_or_default());
+    shared.key.is(query.get(key::PARAMETER).map(String::as_str))
+}
+
+fn page_answer(content_type: &'static str, body: impl Into<Body>) -> Answer {
+    let mut answer = answer::of_type(content_type, body);
     for (name, value) in page::HEADERS {
         answer
             .headers_mut()

@@ -34,7 +34,7 @@ fn shared() -> Arc<Site> {
     };
     let service = Arc::new(Mutex::new(Service::new(Limits::default())));
     let metrics = Source::new(summary, Arc::new(Health::default()));
-    Arc::new(Site::new(service, Guard::default(), about, metrics))
+    Arc::new(Site::new(service, Guard::default(), about, metrics).unwrap())
 }
 
 /// A port that serves.
@@ -72,10 +72,15 @@ impl Port {
         self.ask(&get(path)).await
     }
 
+    fn with_key(&self, path: &str) -> String {
+        format!("{path}?key={}", self.shared.key.written_into("{{key}}"))
+    }
+
     /// A reader of events, who has heard that the connection is open.
     async fn reader(&self) -> TcpStream {
         let mut stream = self.connect().await;
-        stream.write_all(get("/-/events").as_bytes()).await.unwrap();
+        let request = get(&self.with_key("/-/events"));
+        stream.write_all(request.as_bytes()).await.unwrap();
         read_until(&mut stream, ": hello\n\n").await;
         stream
     }
@@ -208,7 +213,10 @@ async fn one_more_than_all_places_in_the_middle_of_a_request_reads_why_and_is_in
     let mut busy = Vec::new();
     for _ in 0..limits::CONNECTIONS.connections {
         let mut stream = port.connect().await;
-        stream.write_all(get("/-/traces").as_bytes()).await.unwrap();
+        stream
+            .write_all(get(&port.with_key("/-/traces")).as_bytes())
+            .await
+            .unwrap();
         busy.push(stream);
     }
     let open = limits::CONNECTIONS.connections as u64;
