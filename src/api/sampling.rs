@@ -7,6 +7,7 @@ use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{HeaderName, Response, StatusCode};
 
+use super::discretion::told;
 use super::limits::FORWARD_TIMEOUT;
 use crate::exporters::error::PutError;
 use crate::exporters::xray::XRay;
@@ -80,11 +81,11 @@ pub(super) async fn forward<U: Upstream>(
                 ),
             );
             failed(&error);
-            answer_without_one(&error)
+            answer_without_one(&error, head)
         }
         Err(error) => {
             failed(&error);
-            answer_without_one(&error)
+            answer_without_one(&error, head)
         }
     }
 }
@@ -108,8 +109,8 @@ fn passed_back(response: Response<Bytes>) -> Answer {
 }
 
 /// The answer when X-Ray gives none.
-fn answer_without_one(error: &PutError) -> Answer {
-    let message = |what: &str| format!("{what}: {}", error.message);
+fn answer_without_one(error: &PutError, head: &Parts) -> Answer {
+    let message = |what: &str| format!("{what}: {}", told(&error.message, head));
     match error.class {
         ErrorClass::Credentials => {
             answer::try_again("NoCredentials", &message("The daemon has no AWS credentials"))

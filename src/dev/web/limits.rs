@@ -34,8 +34,11 @@ pub(super) const CALLS: BodyLimits = BodyLimits {
     time: Duration::from_secs(10),
 };
 
+/// Questions that are answered at once: so many processors they may take.
+pub(super) const QUESTIONS_AT_ONCE: usize = 2;
+
 /// Calls of up to so many bytes do not wait for the room that large ones need: those for sampling are below 10 KB. All
-/// connections together can have one.
+/// connections together can have one. Longer ones are read away from the thread that receives them.
 pub(super) const SMALL_CALLS: BodyLimits = BodyLimits {
     max_bytes: 64 << 10,
     all_max_bytes: CONNECTIONS.connections * (64 << 10),

@@ -20,9 +20,9 @@
 //!
 //! What it may be asked for at one time is in [`limits`].
 
+mod away;
 mod key;
 mod limits;
-mod query;
 mod routes;
 
 use std::io;
@@ -30,11 +30,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use bytes::Bytes;
-
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
+use xray_service::answer::Answer;
 use xray_service::console::About;
-use xray_service::service::Service;
+use xray_service::service::put::{self, Checked};
+use xray_service::service::{Operation, Service, View};
+use xray_service::work::Work;
 
 use self::key::Key;
 use super::page;
@@ -46,6 +48,7 @@ use crate::net::server::guard::Guard;
 use crate::net::server::limits::open_files;
 use crate::net::server::refusals::{Bounded, and_more};
 use crate::net::server::{self, Function, Watch};
+use away::Away;
 
 /// What all connections share.
 pub(super) struct Site {
@@ -62,7 +65,10 @@ pub(super) struct Site {
     /// Reads those that say that they are small.
     small_calls: Reader,
     refused: Bounded,
-    away: query::Away,
+    /// Where questions are answered.
+    questions: Away,
+    /// Where documents are read: one call at a time, so that they go into the store in the order they came.
+    documents: Away,
 }
 
 impl Site {
@@ -88,7 +94,8 @@ impl Site {
             calls: Reader::new(limits::CALLS),
             small_calls: Reader::new(limits::SMALL_CALLS),
             refused: Bounded::default(),
-            away: query::Away::new(),
+            questions: Away::new(limits::QUESTIONS_AT_ONCE),
+            documents: Away::new(1),
         })
     }
 
@@ -102,8 +109,47 @@ impl Site {
         self.service.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Answers a question about this moment away from this thread ([`Away::run`]).
+    async fn ask<T: Send + 'static>(
+        self: &Arc<Self>,
+        question: impl FnOnce(&View, &Work) -> T + Send + 'static,
+    ) -> Option<T> {
+        let shared = Arc::clone(self);
+        // The view is of the moment when there is a place, so that none is held by those who wait.
+        self.questions
+            .run(move |work| {
+                let view = shared.service().view();
+                drop(shared);
+                question(&view, work)
+            })
+            .await
+    }
+
+    /// Takes the documents of a call, or does what else a long call asks for, away from this thread; calls in the order
+    /// they came. `None` when it has panicked, which has shown itself.
+    async fn take(self: &Arc<Self>, operation: Operation, body: Bytes) -> Option<Answer> {
+        let shared = Arc::clone(self);
+        let take = move |_: &Work| match operation {
+            Operation::PutTraceSegments => shared.put(&body),
+            _ => shared.handle(operation.path(), &body),
+        };
+        self.documents.run(take).await
+    }
+
+    /// Takes documents. The service is locked for each of them, while it is put into its trace.
+    fn put(&self, body: &[u8]) -> Answer {
+        let now = SystemTime::now();
+        let causes = self.service().tells_causes();
+        let answer = put::answer(body, |_, document| {
+            let checked = Checked::of(document, causes);
+            self.service().put(checked, now).map(drop)
+        });
+        self.changed.send_replace(());
+        answer
+    }
+
     /// Answers a call of the API and wakes those who watch.
-    fn handle(&self, path: &str, body: &[u8]) -> xray_service::answer::Answer {
+    fn handle(&self, path: &str, body: &[u8]) -> Answer {
         let now = SystemTime::now();
         let (answer, has_changed) = {
             let mut service = self.service();
@@ -136,8 +182,8 @@ impl Site {
     }
 }
 
-/// Serves within [`limits::CONNECTIONS`], or as many connections as the process may have files open for, until `stop` fires or is dropped and what is being answered then is answered;
-/// dropping the future cuts the rest.
+/// Serves within [`limits::CONNECTIONS`], or as many connections as the process may have files open for, until `stop` fires
+/// or is dropped and what is being answered then is answered; dropping the future cuts the rest.
 pub(super) async fn serve(listener: TcpListener, shared: Arc<Site>, stop: oneshot::Receiver<()>) {
     let limits = limits::CONNECTIONS.within(open_files(), limits::OWN_FILES);
     let watch = Counted {
@@ -174,6 +220,7 @@ impl Watch for Counted {
         if let Some(requests) = self.refused.add() {
             tracing::warn!(
                 requests,
+                connections = self.places,
                 "Refused a connection on the TCP port: {} are in the middle of a request{}",
                 self.places,
                 and_more(requests)

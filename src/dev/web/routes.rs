@@ -141,21 +141,24 @@ async fn called(shared: &Arc<Site>, head: &Parts, body: RequestBody) -> Answer {
     };
     let busy = || answer::try_again("Busy", "Too many large calls are being received.");
     match bodies.read(head, body, busy).await {
-        Ok(body) => api(shared, path, &body).await,
+        // Held until it is answered.
+        Ok(body) => api(shared, path, body.bytes()).await,
         Err(refusal) => refusal,
     }
 }
 
-async fn api(shared: &Arc<Site>, path: &str, body: &[u8]) -> Answer {
+async fn api(shared: &Arc<Site>, path: &str, body: Bytes) -> Answer {
     let Some(operation) = Operation::of("POST", path) else {
         return unknown(path);
     };
     let answer = if operation.reads_traces() {
-        let (now, body) = (SystemTime::now(), Bytes::copy_from_slice(body));
+        let now = SystemTime::now();
         let read = move |view: &View, work: &Work| view.read(operation, &body, now, work);
         shared.ask(read).await
+    } else if operation == Operation::PutTraceSegments || body.len() > SMALL_CALLS.max_bytes {
+        shared.take(operation, body).await
     } else {
-        Some(shared.handle(path, body))
+        Some(shared.handle(path, &body))
     };
     let Some(xray_service::answer::Answer {
         status,
@@ -210,7 +213,7 @@ fn events(shared: &Arc<Site>, query: &Query) -> Result<Answer, Wrong> {
     let (pieces, stream) = mpsc::channel(PIECES);
     let mut changes = shared.changes();
     let mut revision = shared.service().traces().revision();
-    let away = shared.away.clone();
+    let away = shared.questions.clone();
     let shared = Arc::downgrade(shared);
     // Makes the browser see the connection as open.
     let _ = pieces.try_send(Bytes::from_static(b": hello\n\n"));

@@ -103,6 +103,22 @@ where
     }
 }
 
+/// Who sent a request; an extension of each.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Caller {
+    /// It came over the loopback interface.
+    pub(crate) is_this_machine: bool,
+}
+
+impl Caller {
+    fn of(stream: &TcpStream) -> Self {
+        let address = stream.peer_addr();
+        Self {
+            is_this_machine: address.is_ok_and(|address| address.ip().to_canonical().is_loopback()),
+        }
+    }
+}
+
 /// Takes connections until `stop` resolves; then the port is closed, connections without a request and those with a
 /// stream are closed, and those with another request are told to close after their answer. Returns when all have
 /// ended; dropping the future cuts those that are left.
@@ -151,7 +167,7 @@ pub(crate) async fn serve<H: Handler>(
             }
             Err(error) => {
                 if let Some(times) = faults.add(1, std::time::Instant::now()) {
-                    tracing::error!(times, "Accepting on TCP failed: {error}");
+                    tracing::error!(times, error = %error, "Accepting on TCP failed: {error}");
                 }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
@@ -177,7 +193,9 @@ async fn one<H: Handler>(
         let _: io::Result<()> = SockRef::from(&stream).set_keepalive(true);
     }
     watch.opened();
-    let answer = |request: Request<RequestBody>| {
+    let caller = Caller::of(&stream);
+    let answer = |mut request: Request<RequestBody>| {
+        request.extensions_mut().insert(caller);
         let mut handler = handler.clone();
         let (place, watch) = (&place, &watch);
         async move {
@@ -199,7 +217,11 @@ async fn one<H: Handler>(
     let ending = connection::serve(stream, place.shared(), limits, stop, answer).await;
     watch.ended(ending);
     if let Some(ending) = ending {
-        tracing::debug!("A TCP connection ended: {}", ending.label());
+        tracing::debug!(
+            reason = ending.label(),
+            "A TCP connection ended: {}",
+            ending.label()
+        );
     }
     drop(place);
 }
