@@ -14,8 +14,8 @@ use tokio::time::Instant;
 
 use crate::assert_is_plain;
 use crate::subject::http::{
-    App, Budget, EXCHANGE_TIMEOUT, Guard, HEAD_TIMEOUT, Health, Lane, Ledger, PutError, Summary, Upstream,
-    serve_http,
+    App, Budget, EXCHANGE_TIMEOUT, Guard, HEAD_TIMEOUT, Health, INGEST, Lane, Ledger, PutError, Summary,
+    Upstream, serve_http,
 };
 
 thread_local! {
@@ -133,6 +133,7 @@ fn app(forwarded: &Arc<AtomicUsize>) -> App<Silent> {
     let app = App::new(
         guard,
         &["/TraceSummaries".to_owned()],
+        INGEST,
         summary,
         Arc::new(Health::default()),
     );

@@ -131,7 +131,7 @@ async fn run_until(config: DevConfig, stopped: watch::Receiver<Stop>) -> Result<
         tcp: tcp.to_string(),
         store_file: config.store.as_ref().map(|path| path.display().to_string()),
     };
-    let shared = Arc::new(Site::new(service, guard, about, daemon.metrics()));
+    let shared = Arc::new(Site::new(service, guard, about, daemon.metrics()).map_err(DevError::System)?);
     let mut screen = Screen::new(io::stdout()).map_err(DevError::System)?;
     screen.say(welcome(tcp, udp, format));
     let (stop_serving, serving_stopped) = oneshot::channel();

@@ -53,7 +53,13 @@ fn a_filter_that_multiplies_is_refused_with_its_place() {
     let dev = Dev::start(&[]);
     assert_eq!(put(&dev, &[calling(1, 10)]), 0);
     let nested = format!("{}ok{}", "service(){".repeat(12), "}".repeat(12));
-    let (status, answer) = ask(dev.tcp, "GET", &format!("/-/traces?filter={nested}"), &[], "");
+    let (status, answer) = ask(
+        dev.tcp,
+        "GET",
+        &dev.with_key(&format!("/-/traces?filter={nested}")),
+        &[],
+        "",
+    );
     assert_eq!(status, 400);
     assert_eq!(body_of(&answer)["position"], json!(10), "{answer}");
     let body =
@@ -71,7 +77,8 @@ fn long_questions_hold_up_neither_health_nor_sampling_nor_segments_nor_signals_a
     assert_eq!(put(&dev, &documents), 0);
     let long = vec!["service(){name=%22x%22}"; 90].join("or+");
     let question = format!(
-        "GET /-/latency?filter=ok+and+({long}) HTTP/1.1\r\nHost: {}\r\n\r\n",
+        "GET {} HTTP/1.1\r\nHost: {}\r\n\r\n",
+        dev.with_key(&format!("/-/latency?filter=ok+and+({long})")),
         dev.tcp
     );
     let mut asking: Vec<TcpStream> = (0..20)
@@ -92,7 +99,10 @@ fn long_questions_hold_up_neither_health_nor_sampling_nor_segments_nor_signals_a
     let (status, answer) = ask(
         dev.tcp,
         "GET",
-        &format!("/-/latency?filter={}", vec!["service(){ok}"; 200].join("or+")),
+        &dev.with_key(&format!(
+            "/-/latency?filter={}",
+            vec!["service(){ok}"; 200].join("or+")
+        )),
         &[],
         "",
     );

@@ -514,6 +514,25 @@ await check("pictures of list, waterfall and map", "#/traces", async () => {
   await page.setViewportSize({ width: 1280, height: 760 });
 });
 
+await check("a page that was open before the server was started anew takes the new one's key", "#/traces", async () => {
+  await page.route(`${ORIGIN}/`, async (route) => {
+    if (route.request().resourceType() !== "document") return route.continue();
+    const answer = await route.fetch();
+    const body = (await answer.text()).replace(/name="xray-key" content="\w+"/, 'name="xray-key" content="0123"');
+    return route.fulfill({ response: answer, body });
+  });
+  try {
+    await page.reload();
+    assert.equal(await page.locator('meta[name="xray-key"]').getAttribute("content"), "0123");
+    await live();
+    const [root] = shopTrace(new Maker(22), recently());
+    await feeder.sendAll([root]);
+    await row(root.trace_id).waitFor();
+  } finally {
+    await page.unroute(`${ORIGIN}/`);
+  }
+});
+
 await test("no request of any test left the page's origin", () => {
   assert.ok(requests.length > 50, `${requests.length} requests seen`);
   // The one that the policy stopped is reported, but never sent.

@@ -1,11 +1,13 @@
 //! `POST /TraceSegments`: what PutTraceSegments takes, into the same batches as what comes over UDP.
 
+use std::fmt;
 use std::sync::Arc;
 
 use http::StatusCode;
 use http::request::Parts;
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Body as _;
 use serde::Deserialize;
+use serde::de::{Deserializer, Error as _, IgnoredAny, SeqAccess, Visitor};
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -13,6 +15,7 @@ use crate::ledger::{Ledger, RejectReason};
 use crate::logs::sanitize;
 use crate::net::server::answer::{self, Answer};
 use crate::net::server::body::{self, Reader};
+use crate::net::server::connection::RequestBody;
 use crate::net::server::limits::BodyLimits;
 use crate::pipeline::intake::{Intake, Room};
 
@@ -32,21 +35,24 @@ pub(crate) struct Ingest<I> {
 
 #[derive(Deserialize)]
 struct PutTraceSegments {
-    #[serde(rename = "TraceSegmentDocuments")]
+    #[serde(rename = "TraceSegmentDocuments", deserialize_with = "not_too_many")]
     documents: Vec<String>,
 }
 
+/// What a body with more is refused with, in the service's words.
+const TOO_MANY: &str = "Exceeding maximum segment count: 50";
+
 impl<I: Intake> Ingest<I> {
-    /// Takes request bodies within `limits`.
+    /// Takes request bodies within `limits`, and none that the intake could never take.
     pub(crate) fn new(intake: Arc<I>, ledger: Arc<Ledger>, limits: BodyLimits) -> Self {
         Self {
+            bodies: Reader::new(within(&*intake, limits)),
             intake,
             ledger,
-            bodies: Reader::new(limits),
         }
     }
 
-    pub(crate) async fn put(&self, head: &Parts, body: Incoming) -> Answer {
+    pub(crate) async fn put(&self, head: &Parts, body: RequestBody) -> Answer {
         let announced = body.size_hint().lower();
         if let Some(refusal) = self.refusal(usize::try_from(announced).unwrap_or(usize::MAX)) {
             body::discard(head, body).await;
@@ -65,7 +71,8 @@ impl<I: Intake> Ingest<I> {
             Ok(documents) => documents,
             Err(answer) => return *answer,
         };
-        self.take(&documents)
+        drop(body);
+        self.take(documents)
     }
 
     /// The answer when `bytes` more do not fit.
@@ -76,18 +83,13 @@ impl<I: Intake> Ingest<I> {
                 "BufferFull",
                 "The buffer memory of the daemon is full of segments that X-Ray has not taken yet.",
             )),
-            Room::TooLong if bytes <= self.bodies.limits().max_bytes => Some(answer::last(answer::error(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "RequestEntityTooLargeException",
-                "The body is longer than the whole buffer memory of the daemon (-m).",
-            ))),
-            // Said with the limit of the port when it is read.
+            // Said with the limit when the body is read.
             Room::TooLong => None,
         }
     }
 
     #[expect(clippy::disallowed_methods, reason = "documents are as old as their arrival")]
-    fn take(&self, documents: &[String]) -> Answer {
+    fn take(&self, documents: Vec<String>) -> Answer {
         let now = Instant::now().into_std();
         let mut unprocessed = Vec::new();
         self.ledger.add_received(documents.len() as u64);
@@ -100,11 +102,19 @@ impl<I: Intake> Ingest<I> {
                     "Message": "Invalid segment. ErrorCode: ParseError"
                 }));
             } else {
-                // One at a time, so that the receiver never waits for more than one.
+                // One at a time, so that the receiver never waits for more than one, and none is kept beside its copy.
                 self.intake.add_from_elsewhere(document.as_bytes(), now);
             }
         }
         answer::json(StatusCode::OK, &json!({"UnprocessedTraceSegments": unprocessed}))
+    }
+}
+
+/// `limits` with no longer bodies than `intake` could ever take.
+fn within(intake: &impl Intake, limits: BodyLimits) -> BodyLimits {
+    BodyLimits {
+        max_bytes: limits.max_bytes.min(intake.longest_bytes()),
+        ..limits
     }
 }
 
@@ -117,20 +127,50 @@ fn documents(body: &[u8]) -> Result<Vec<String>, Box<Answer>> {
             &message,
         ))
     };
-    let PutTraceSegments { documents } = serde_json::from_slice(body).map_err(|error| {
-        // It may quote what was there.
-        let reason = sanitize(error.to_string(), REASON_MAX_CHARS);
-        refused(format!(
-            "The body must be {{\"TraceSegmentDocuments\": [\"...\", ...]}}, each document a string: {reason}"
-        ))
-    })?;
-    // In the service's words.
-    if documents.len() > MAX_DOCUMENTS {
-        return Err(refused(format!(
-            "Exceeding maximum segment count: {MAX_DOCUMENTS}"
-        )));
+    match serde_json::from_slice(body) {
+        Ok(PutTraceSegments { documents }) => Ok(documents),
+        Err(error) => {
+            let reason = error.to_string();
+            if reason.starts_with(TOO_MANY) {
+                return Err(refused(TOO_MANY.to_owned()));
+            }
+            // It may quote what was there.
+            let reason = sanitize(reason, REASON_MAX_CHARS);
+            Err(refused(format!(
+                "The body must be {{\"TraceSegmentDocuments\": [\"...\", ...]}}, each document a string: {reason}"
+            )))
+        }
     }
-    Ok(documents)
+}
+
+/// Reads the documents, and stops at the first that is too much: a body of the greatest length could have a million and a
+/// half of empty ones, each of which would take more memory than it has bytes.
+fn not_too_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    struct Documents;
+
+    impl<'de> Visitor<'de> for Documents {
+        type Value = Vec<String>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a sequence")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<String>, A::Error> {
+            let mut documents = Vec::new();
+            while documents.len() < MAX_DOCUMENTS {
+                match items.next_element()? {
+                    Some(document) => documents.push(document),
+                    None => return Ok(documents),
+                }
+            }
+            match items.next_element::<IgnoredAny>()? {
+                None => Ok(documents),
+                Some(_) => Err(A::Error::custom(TOO_MANY)),
+            }
+        }
+    }
+
+    deserializer.deserialize_seq(Documents)
 }
 
 #[cfg(test)]
