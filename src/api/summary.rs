@@ -9,6 +9,7 @@ use crate::config::SystemFiles;
 use crate::exporters::xray::encoding::Segments;
 use crate::ledger::{DropReason, Ledger, RejectReason, Snapshot};
 use crate::pipeline::lane::Lane;
+use crate::receivers::udp::fragments::LostInFragments;
 use crate::receivers::udp::kernel::KernelDrops;
 
 /// How long the traffic of one line is gathered.
@@ -26,6 +27,8 @@ pub struct Summary {
     pub lane: Arc<Lane<Segments>>,
     /// The socket's drops, where the system tells them.
     pub kernel_drops: Option<Arc<KernelDrops>>,
+    /// What the network lost in fragments, where the system tells.
+    pub lost_in_fragments: Option<LostInFragments>,
 }
 
 /// Everything that is counted at one moment.
@@ -37,6 +40,9 @@ pub struct Totals {
     pub pending: u64,
     /// Datagrams that the kernel dropped before they could be read; `None` where the system does not tell.
     pub kernel_dropped: Option<u64>,
+    /// Datagrams, whoever they were for, that this network namespace could not put together from their fragments;
+    /// `None` where the system does not tell.
+    pub lost_in_fragments: Option<u64>,
 }
 
 impl Summary {
@@ -47,6 +53,7 @@ impl Summary {
             counts: self.ledger.snapshot(),
             pending: self.lane.pending_documents(),
             kernel_dropped: self.kernel_drops.as_ref().map(|drops| drops.read(&SystemFiles)),
+            lost_in_fragments: self.lost_in_fragments.map(|lost| lost.read(&SystemFiles)),
         }
     }
 
@@ -67,6 +74,10 @@ impl Summary {
                     break;
                 };
                 say(&minute.change, Some(now.pending), minute.oldest_s, &minute);
+                if let Some(line) = lost_by_the_network(&before, &now) {
+                    let lost = now.since(&before).lost_in_fragments;
+                    tracing::warn!(lost_in_fragments = lost, "{line}");
+                }
                 before = now;
             }
         }
@@ -118,6 +129,7 @@ fn say(totals: &Totals, pending: Option<u64>, oldest_s: Option<f64>, line: &dyn 
         dropped_spool_damaged = dropped(DropReason::SpoolDamaged),
         spooled = some_if_any(counts.spooled),
         kernel_drops = totals.kernel_dropped,
+        lost_in_fragments = totals.lost_in_fragments.filter(|lost| *lost > 0),
         pending,
         oldest_s,
         "{line}"
@@ -159,6 +171,23 @@ fn minute(before: &Totals, now: &Totals, oldest: Option<Instant>, at: Instant) -
     })
 }
 
+/// The line about fragments; `None` when none was lost.
+fn lost_by_the_network(before: &Totals, now: &Totals) -> Option<String> {
+    let lost = now.since(before).lost_in_fragments.filter(|lost| *lost > 0)?;
+    Some(format!(
+        "The network lost {lost} datagrams in the last {} s, {} since the start: they came in fragments, and not all of \
+         them (ReasmFails of this network namespace, which counts those for others too). Segments longer than a packet \
+         may be among them; POST /TraceSegments on the TCP port takes such whole",
+        INTERVAL.as_secs(),
+        now.lost_in_fragments.unwrap_or_default()
+    ))
+}
+
+/// What came since, where the system tells.
+fn difference(now: Option<u64>, before: Option<u64>) -> Option<u64> {
+    now.map(|now| now.saturating_sub(before.unwrap_or_default()))
+}
+
 impl Totals {
     /// What came since `before`, and what is pending still.
     #[must_use]
@@ -166,17 +195,15 @@ impl Totals {
         Self {
             counts: self.counts.since(&before.counts),
             pending: self.pending,
-            kernel_dropped: match (self.kernel_dropped, before.kernel_dropped) {
-                (Some(now), Some(before)) => Some(now.saturating_sub(before)),
-                (now, _) => now,
-            },
+            kernel_dropped: difference(self.kernel_dropped, before.kernel_dropped),
+            lost_in_fragments: difference(self.lost_in_fragments, before.lost_in_fragments),
         }
     }
 }
 
 impl Display for Totals {
     /// `received 10, sent 7, unprocessed 0, rejected 1 (invalid_header 1), dropped 2 (buffer_full 2), kernel drops 0`;
-    /// what has to do with the spool only when there is any: `received 10, recovered 5, …, spooled 3, kernel drops 0`.
+    /// what has to do with the spool and with fragments only when there is any: `received 10, recovered 5, …, spooled 3, kernel drops 0`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let counts = &self.counts;
         write!(f, "received {}", counts.received)?;
@@ -197,9 +224,12 @@ impl Display for Totals {
         if counts.spooled > 0 {
             write!(f, ", spooled {}", counts.spooled)?;
         }
-        match self.kernel_dropped {
-            Some(dropped) => write!(f, ", kernel drops {dropped}"),
-            None => Ok(()),
+        if let Some(dropped) = self.kernel_dropped {
+            write!(f, ", kernel drops {dropped}")?;
+        }
+        match self.lost_in_fragments {
+            Some(lost) if lost > 0 => write!(f, ", lost in fragments {lost}"),
+            _ => Ok(()),
         }
     }
 }
@@ -236,7 +266,29 @@ mod tests {
             counts: ledger.snapshot(),
             pending: ledger.snapshot().pending(),
             kernel_dropped,
+            lost_in_fragments: None,
         }
+    }
+
+    #[test]
+    fn what_the_network_lost_has_a_line_of_its_own_and_is_in_the_last_one() {
+        let at = |lost_in_fragments| Totals {
+            lost_in_fragments,
+            ..totals(|ledger| ledger.add_received(1), Some(0))
+        };
+        let line = lost_by_the_network(&at(Some(5)), &at(Some(12))).unwrap();
+        assert!(
+            line.starts_with("The network lost 7 datagrams in the last 60 s, 12 since the start: "),
+            "{line}"
+        );
+        assert_eq!(lost_by_the_network(&at(Some(5)), &at(Some(5))), None);
+        assert_eq!(lost_by_the_network(&at(None), &at(None)), None);
+        assert!(
+            at(Some(12))
+                .to_string()
+                .ends_with("kernel drops 0, lost in fragments 12")
+        );
+        assert!(at(Some(0)).to_string().ends_with("kernel drops 0"));
     }
 
     #[test]
@@ -322,6 +374,7 @@ mod tests {
             lane: Arc::new(Lane::new(Budget::of_mb(3), Arc::clone(&ledger))),
             ledger,
             kernel_drops: None,
+            lost_in_fragments: None,
         }
     }
 

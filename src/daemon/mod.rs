@@ -12,8 +12,10 @@ mod running;
 mod send;
 pub mod signals;
 mod start;
+mod status;
 #[cfg(target_os = "linux")]
 mod supervisor;
+mod threads;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};

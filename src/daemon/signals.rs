@@ -18,6 +18,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+#[cfg(unix)]
+use super::status::Status;
+
 /// The least time from the order to end to the one to end at once.
 pub const SECOND_ORDER_AFTER: Duration = Duration::from_secs(1);
 
@@ -139,17 +142,12 @@ struct Ignored(u64);
 impl Ignored {
     /// As Linux tells; none where the system does not.
     fn at_start(files: &dyn crate::config::Files) -> Self {
-        let status = files.read(std::path::Path::new("/proc/self/status"));
-        Self(status.ok().and_then(|status| Self::mask(&status)).unwrap_or(0))
+        Self(Self::mask(&Status::now(files)).unwrap_or(0))
     }
 
-    /// The line `SigIgn:` of a process' status: a hexadecimal number, its lowest bit for signal 1.
-    fn mask(status: &[u8]) -> Option<u64> {
-        // A process may have any bytes for a name.
-        let line = status
-            .split(|&byte| byte == b'\n')
-            .find_map(|line| line.strip_prefix(b"SigIgn:"))?;
-        u64::from_str_radix(std::str::from_utf8(line).ok()?.trim(), 16).ok()
+    /// A hexadecimal number, its lowest bit for signal 1.
+    fn mask(status: &Status) -> Option<u64> {
+        u64::from_str_radix(status.value("SigIgn")?, 16).ok()
     }
 
     /// `signal` counts from 1.
@@ -216,11 +214,11 @@ mod tests {
     #[test]
     fn the_ignored_signals_are_those_of_the_mask() {
         let status = b"Name:\tx\xff\nSigBlk:\t0000000000000000\nSigIgn:\t8000000000001001\nSigCgt:\tffff\n";
-        let ignored = Ignored(Ignored::mask(status).unwrap());
+        let ignored = Ignored(Ignored::mask(&Status::of(status)).unwrap());
         let all: Vec<i32> = (-1..=100).filter(|&signal| ignored.has(signal)).collect();
         assert_eq!(all, [1, 13, 64]);
         for nothing in [&b""[..], b"SigIgn:", b"SigIgn:\tx\n", b"Name:\tSigIgn:\t1\n"] {
-            assert_eq!(Ignored::mask(nothing), None);
+            assert_eq!(Ignored::mask(&Status::of(nothing)), None);
         }
     }
 

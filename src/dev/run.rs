@@ -196,12 +196,15 @@ async fn note_refused(shared: Arc<Site>, mut told: watch::Receiver<RefusedDatagr
 /// A terminal that does not read must not keep the process.
 fn finish_within(limit: Duration, finish: impl FnOnce() + Send + 'static) {
     let (done, is_done) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
+    let finishing = std::thread::Builder::new().spawn(move || {
         finish();
         // Nobody waits any more when it took too long.
         let _ = done.send(());
     });
-    let _ = is_done.recv_timeout(limit);
+    // Without a thread the end of the text is lost, and nobody is held up.
+    if finishing.is_ok() {
+        let _ = is_done.recv_timeout(limit);
+    }
 }
 
 /// The daemon's configuration with everything that leads to AWS replaced.

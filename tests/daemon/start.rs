@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::net::{TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, UNIX_EPOCH};
@@ -141,6 +141,146 @@ fn a_port_that_is_in_use_is_an_error_that_says_what_to_do() {
         )),
         "{error}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_default_tcp_port_in_use_is_said_and_segments_are_sent_all_the_same() {
+    let double = double().await;
+    // Whoever has the port, this test or something else on the machine.
+    let _taken = TcpListener::bind("127.0.0.1:2000");
+    // Empty counts as not given.
+    let daemon = Setup::new(XRAY, &double.url()).args(&["-t", ""]).start();
+    daemon.send_segments(1);
+    assert_eq!(arrived(&double, 1).await.len(), 1);
+    let (status, lines) = daemon.stop();
+    assert_eq!(status.code(), Some(0), "{lines:?}");
+    let said = |words: &str| lines.iter().any(|line| line.contains(words));
+    assert!(
+        said("[Error] Cannot listen on TCP 127.0.0.1:2000 (default): Address already in use")
+            && said("going on without a TCP port"),
+        "{lines:?}"
+    );
+    assert!(!said("Starting proxy http server"), "{lines:?}");
+}
+
+#[test]
+fn a_flag_that_goes_over_an_address_of_the_file_is_said() {
+    let daemon = Setup::new(XRAY, "http://127.0.0.1:9")
+        .config("Socket:\n  TCPAddress: \"0.0.0.0:2000\"")
+        .start();
+    let (status, lines) = daemon.stop();
+    assert_eq!(status.code(), Some(0), "{lines:?}");
+    let warning = line(&lines, "flag -t goes over ");
+    assert!(
+        warning.ends_with(
+            r#"lab.yaml line 4 (Socket.TCPAddress): listening on "127.0.0.1:0", not on "0.0.0.0:2000"."#
+        ),
+        "{warning}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_come_from_variables_too_below_flags_and_above_the_file() {
+    let double = double().await;
+    let daemon = Setup::new(XRAY, &double.url())
+        .config("TotalBufferSizeMB: 9\nRegion: eu-west-1")
+        .args(&["-m", "24"])
+        .env("AWS_REGION", "")
+        .env("XRAY_BUFFER_MEMORY", "12")
+        .env("XRAY_REGION", "us-east-1")
+        .env("XRAY_REGOIN", "us-east-1")
+        .start();
+    daemon.send_segments(1);
+    assert_eq!(arrived(&double, 1).await.len(), 1);
+    let (_, lines) = daemon.stop();
+    line(&lines, "Using buffer memory limit of 24 MB");
+    line(&lines, "Using region: us-east-1 (from XRAY_REGION)");
+    line(
+        &lines,
+        "XRAY_REGOIN is no setting of this daemon. Did you mean XRAY_REGION?",
+    );
+}
+
+#[test]
+fn the_settings_are_printed_with_their_sources_and_without_passwords() {
+    let output = Setup::bare(XRAY)
+        .config("LocalMode: true\nProxyAddress: \"http://u:secret@proxy:3128\"\nConcurrency: 4")
+        .args(&["-n", "eu-west-1", "--print-config"])
+        .env("XRAY_CALL_TIMEOUT", "1m30s")
+        .command()
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(output.stderr.is_empty(), "{output:?}");
+    let table = String::from_utf8(output.stdout).unwrap();
+    let shown = |name: &str| -> Vec<&str> {
+        let line = table
+            .lines()
+            .find(|line| line.split(' ').next() == Some(name))
+            .unwrap_or_else(|| panic!("no {name}:\n{table}"));
+        line.split("  ")
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+            .collect()
+    };
+    assert_eq!(shown("bind"), ["bind", "127.0.0.1:0", "flag -b"]);
+    assert_eq!(shown("region"), ["region", "eu-west-1", "flag -n"]);
+    assert_eq!(
+        shown("call-timeout"),
+        ["call-timeout", "90 s", "XRAY_CALL_TIMEOUT"]
+    );
+    assert_eq!(shown("shutdown-timeout"), ["shutdown-timeout", "8 s", "default"]);
+    let ends = |name: &str, value: &str, source: &str| {
+        let shown = shown(name);
+        assert!(shown[1] == value && shown[2].ends_with(source), "{shown:?}");
+    };
+    ends("local-mode", "true", "lab.yaml line 2 (LocalMode)");
+    ends("Concurrency", "4", "lab.yaml line 4 (Concurrency)");
+    ends(
+        "proxy-address",
+        "http://***@proxy:3128",
+        "lab.yaml line 3 (ProxyAddress)",
+    );
+    assert!(!table.contains("secret"), "{table}");
+    // Each flag that sets something has a line.
+    let help = Setup::bare(XRAY).command().arg("--help").output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let flags: Vec<&str> = help
+        .lines()
+        .filter_map(|line| line.trim_start().strip_prefix('-'))
+        .filter_map(|line| {
+            line.split_once("--")
+                .map_or(line.strip_prefix('-'), |(_, long)| Some(long))
+        })
+        .filter_map(|long| long.split([' ', '[', '=']).next())
+        .filter(|long| !["help", "version", "print-config"].contains(long))
+        .collect();
+    assert!(flags.len() > 20, "{flags:?}");
+    for flag in flags {
+        shown(flag);
+    }
+}
+
+#[test]
+fn localhost_is_listened_on_by_ipv4_where_sdks_send() {
+    let daemon = Setup::new(XRAY, "http://127.0.0.1:9")
+        .args(&["-b", "localhost:0", "-t", "localhost:0"])
+        .start();
+    assert_eq!(daemon.udp.ip(), Ipv4Addr::LOCALHOST);
+    let (_, lines) = daemon.stop();
+    let tcp = line(&lines, "Starting proxy http server on ");
+    assert!(tcp.contains(" 127.0.0.1:"), "{tcp}");
+}
+
+#[test]
+fn a_port_by_its_name_is_listened_on_by_its_number() {
+    let setup = Setup::new(XRAY, "http://127.0.0.1:9").args(&["-t", "127.0.0.1:http"]);
+    let process = setup.start_silently();
+    // Only some may have that port.
+    process.wait_for("what became of port 80", |line| {
+        let had = line.contains("Starting proxy http server on 127.0.0.1:80");
+        (had || line.contains("Cannot listen on TCP 127.0.0.1:80 (flag -t)")).then_some(())
+    });
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 mod buffers;
 pub mod datagram;
+pub mod fragments;
 mod gather;
 pub mod kernel;
 
