@@ -4,7 +4,6 @@
 //! told twice to stop; 2 when the arguments are wrong.
 
 use std::fmt::Display;
-use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -214,14 +213,7 @@ fn report(problems: &[String], flags: &Flags) {
 }
 
 fn append(path: &Path, text: &str) -> io::Result<()> {
-    if let Some(directory) = path.parent() {
-        fs::create_dir_all(directory)?;
-    }
-    OpenOptions::new()
-        .append(true)
-        .create(true)
-        .open(path)?
-        .write_all(text.as_bytes())
+    logs::open_for_appending(path)?.write_all(text.as_bytes())
 }
 
 /// Writes to a stream that may be closed: whoever closed it does not want the text, and there is nobody left to tell.

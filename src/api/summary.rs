@@ -74,9 +74,8 @@ impl Summary {
                     break;
                 };
                 say(&minute.change, Some(now.pending), minute.oldest_s, &minute);
-                if let Some(line) = lost_by_the_network(&before, &now) {
-                    let lost = now.since(&before).lost_in_fragments;
-                    tracing::warn!(lost_in_fragments = lost, "{line}");
+                if let Some(lost) = lost_by_the_network(&before, &now) {
+                    lost.say();
                 }
                 before = now;
             }
@@ -129,7 +128,7 @@ fn say(totals: &Totals, pending: Option<u64>, oldest_s: Option<f64>, line: &dyn 
         dropped_spool_damaged = dropped(DropReason::SpoolDamaged),
         spooled = some_if_any(counts.spooled),
         kernel_drops = totals.kernel_dropped,
-        lost_in_fragments = totals.lost_in_fragments.filter(|lost| *lost > 0),
+        lost_in_fragments = totals.lost_in_fragments.and_then(some_if_any),
         pending,
         oldest_s,
         "{line}"
@@ -171,16 +170,40 @@ fn minute(before: &Totals, now: &Totals, oldest: Option<Instant>, at: Instant) -
     })
 }
 
-/// The line about fragments; `None` when none was lost.
-fn lost_by_the_network(before: &Totals, now: &Totals) -> Option<String> {
-    let lost = now.since(before).lost_in_fragments.filter(|lost| *lost > 0)?;
-    Some(format!(
-        "The network lost {lost} datagrams in the last {} s, {} since the start: they came in fragments, and not all of \
-         them (ReasmFails of this network namespace, which counts those for others too). Segments longer than a packet \
-         may be among them; POST /TraceSegments on the TCP port takes such whole",
-        INTERVAL.as_secs(),
-        now.lost_in_fragments.unwrap_or_default()
-    ))
+/// What the network lost of datagrams in fragments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct NetworkLoss {
+    lately: u64,
+    since_start: u64,
+}
+
+impl NetworkLoss {
+    fn say(&self) {
+        tracing::warn!(lately = self.lately, since_start = self.since_start, "{self}");
+    }
+}
+
+impl Display for NetworkLoss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "The network lost {} datagrams in the last {} s, {} since the start: they came in fragments, and not all of \
+             them (ReasmFails of this network namespace, which counts those for others too). Segments longer than a packet \
+             may be among them; POST /TraceSegments on the TCP port takes such whole",
+            self.lately,
+            INTERVAL.as_secs(),
+            self.since_start
+        )
+    }
+}
+
+/// `None` when none was lost.
+fn lost_by_the_network(before: &Totals, now: &Totals) -> Option<NetworkLoss> {
+    let lately = now.since(before).lost_in_fragments.filter(|lost| *lost > 0)?;
+    Some(NetworkLoss {
+        lately,
+        since_start: now.lost_in_fragments.unwrap_or_default(),
+    })
 }
 
 /// What came since, where the system tells.
@@ -276,7 +299,9 @@ mod tests {
             lost_in_fragments,
             ..totals(|ledger| ledger.add_received(1), Some(0))
         };
-        let line = lost_by_the_network(&at(Some(5)), &at(Some(12))).unwrap();
+        let line = lost_by_the_network(&at(Some(5)), &at(Some(12)))
+            .unwrap()
+            .to_string();
         assert!(
             line.starts_with("The network lost 7 datagrams in the last 60 s, 12 since the start: "),
             "{line}"

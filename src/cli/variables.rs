@@ -18,8 +18,8 @@ use crate::config::{ConfigError, Environment, Flags};
 /// What every variable of ours begins with.
 const PREFIX: &str = "XRAY_";
 
-/// Those that are for somebody else: the official daemon's own, which are answered elsewhere, and the flags that systemd
-/// puts into the command line of `deploy/systemd/xray.service`.
+/// None of ours, and known: the official daemon's own, which are answered elsewhere, and the one from which the unit for
+/// systemd makes arguments.
 const OTHERS: [&str; 3] = [
     "XRAY_DAEMON_CPU_PROFILE",
     "XRAY_DAEMON_MEMORY_PROFILE",
@@ -275,6 +275,7 @@ mod tests {
             ("XRAY_PURPLE", "x"),
             ("XRAY_PRINT_CONFIG", "x"),
             ("XRAY_DAEMON_CPU_PROFILE", "x"),
+            ("XRAY_OPTIONS", "-o"),
             ("XRAY_SERVICE_HOST", "10.0.0.1"),
             ("XRAY_SERVICE_PORT_UDP", "2000"),
             ("XRAY_PORT", "udp://10.0.0.1:2000"),

@@ -10,7 +10,7 @@ mod address;
 mod buffer;
 mod environment;
 mod file;
-mod files;
+pub(crate) mod files;
 mod flags;
 mod format;
 pub(crate) mod golang;
@@ -26,6 +26,7 @@ pub mod tcp;
 pub(crate) mod text;
 mod udp;
 pub mod url;
+pub(crate) mod user;
 mod xray;
 mod yaml;
 

@@ -11,6 +11,8 @@ mod remainder;
 mod running;
 mod send;
 pub mod signals;
+#[cfg(test)]
+mod simulation;
 mod start;
 mod status;
 #[cfg(target_os = "linux")]

@@ -54,6 +54,7 @@ fn tell(states: &[NotifyState<'_>], what: &str) {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
         Err(error) => tracing::warn!(
             error = %error,
+            what,
             "The service manager can't be told {what}: {error}. It may end the daemon for that; check NOTIFY_SOCKET, or \
              start without Type=notify"
         ),

@@ -49,6 +49,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
+pub use file::open_for_appending;
 pub use repeats::{LineBudget, Reminder, Tally};
 pub use sanitize::{sanitize, sanitize_lines};
 

@@ -106,6 +106,28 @@ async fn the_lines_of_the_start_are_those_that_people_search_for() {
 }
 
 #[test]
+fn what_is_sent_in_clear_unchecked_or_through_a_proxy_is_said_once_and_without_a_password() {
+    // The proxy is of this machine and the other one is never asked, since nothing is sent.
+    let daemon = Setup::new(XRAY, "http://192.0.2.1:9")
+        .config("NoVerifySSL: true")
+        .args(&["-p", "http://me:secret@127.0.0.1:9"])
+        .start();
+    daemon.process.wait_for("its credentials", |line| {
+        line.contains("Using credentials from").then_some(())
+    });
+    let (_, lines) = daemon.stop();
+    assert_eq!(
+        line(&lines, "Using proxy: "),
+        "Using proxy: http://***@127.0.0.1:9 (from flag -p)"
+    );
+    for words in ["NOT checked", "plain http:// endpoint on another machine"] {
+        let said = lines.iter().filter(|line| line.contains(words)).count();
+        assert_eq!(said, 1, "{words}: {lines:?}");
+    }
+    assert!(lines.iter().all(|line| !line.contains("secret")), "{lines:?}");
+}
+
+#[test]
 fn the_line_that_a_copied_compose_file_makes_starts_and_says_what_it_ignored() {
     let setup = Setup::new(XRAY, "http://127.0.0.1:9").args(&["xray -o -b xray-daemon:2000"]);
     let daemon = setup.start();

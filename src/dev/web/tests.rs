@@ -175,6 +175,32 @@ async fn more_readers_of_events_than_places_shut_out_neither_sampling_nor_health
 }
 
 #[tokio::test]
+async fn documents_that_are_being_read_hold_up_neither_health_nor_sampling_nor_questions() {
+    let port = Port::start().await;
+    // Those of somebody else are being read for as long as this takes.
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let documents = port.shared.documents.clone();
+    let reading = tokio::spawn(async move { documents.run(move |_| released.recv().is_err()).await });
+    let mut putting = port.connect().await;
+    let request = post("/TraceSegments", &put("70de5b6f19ff9a0a"));
+    putting.write_all(request.as_bytes()).await.unwrap();
+    for (request, status) in [
+        (get("/healthz"), 200),
+        (post("/GetSamplingRules", "{}"), 200),
+        (get("/-/traces"), 200),
+        (get("/-/stats"), 200),
+    ] {
+        assert_eq!(port.ask(&request).await.status, status, "{request}");
+    }
+    assert_eq!(port.shared.service().traces().documents(), 0);
+    drop(release);
+    assert_eq!(reading.await.unwrap(), Some(true));
+    let answer = read_answer(&mut putting).await;
+    assert_eq!(answer.json(), json!({"UnprocessedTraceSegments": []}));
+    assert_eq!(port.shared.service().traces().documents(), 1);
+}
+
+#[tokio::test]
 async fn a_reader_that_leaves_frees_its_place_at_once() {
     let port = Port::start().await;
     let reader = port.reader().await;

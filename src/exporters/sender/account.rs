@@ -106,7 +106,7 @@ impl<X: Exporter> Sender<X> {
             let is_shared = places.is_shared(left.id.as_deref());
             let new: Vec<usize> = found
                 .into_iter()
-                .filter(|place| *place < raw.len() && !named.contains(place))
+                .filter(|place| raw.get(*place).is_some() && !named.contains(place))
                 // One entry stands for one document, unless it could be any of several.
                 .take(if is_shared { usize::MAX } else { 1 })
                 .collect();

@@ -118,9 +118,9 @@ impl<X: Exporter> Sender<X> {
                 timer.as_mut().reset(at.into());
             }
             tokio::select! {
-                Some(ended) = self.calls.join_next_with_id() => self.settle(ended),
-                () = &mut timer, if matches!(wait, Wait::Until(_)) => {}
-                () = self.lane.sealed(), if !draining => {}
+                // In an order, so that a simulation of it can be repeated. Nobody waits for ever: there are only so many
+                // calls, and what the last two wake it for is done after each of them.
+                biased;
                 changed = phase.changed(), if !draining => {
                     // A dropped other end means the same: nobody will give us more.
                     draining = changed.is_err() || *phase.borrow_and_update() == Phase::Draining;
@@ -131,6 +131,9 @@ impl<X: Exporter> Sender<X> {
                         self.lane.release();
                     }
                 }
+                Some(ended) = self.calls.join_next_with_id() => self.settle(ended),
+                () = &mut timer, if matches!(wait, Wait::Until(_)) => {}
+                () = self.lane.sealed(), if !draining => {}
             }
         }
     }

@@ -89,7 +89,7 @@ pub async fn identity(config: &XRayConfig, environment: &Environment) -> Identit
         let local = || Err("local mode".to_owned());
         (local(), local())
     } else {
-        Box::pin(aws::ec2_instance(environment, &aws::metadata_client())).await
+        Box::pin(aws::ec2_instance(environment, &aws::metadata_client(environment))).await
     };
     let known = |set: Option<String>, found: Result<String, String>, what: &str| {
         set.or_else(|| {
