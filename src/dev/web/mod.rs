@@ -50,6 +50,7 @@ pub(super) struct Site {
     /// Reads calls of the API.
     calls: Reader,
     refused: Bounded,
+    worked: watch::Sender<()>,
     /// Where questions are answered.
     questions: Away,
     /// Where documents are read: one call at a time, so that they go into the store in the order they came.
@@ -59,6 +60,7 @@ pub(super) struct Site {
 impl Site {
     /// `metrics` are those of the daemon in this process; the port counts with it.
     pub(super) fn new(service: Arc<Mutex<Service>>, guard: Guard, about: About, metrics: Source) -> Self {
+        let worked = watch::Sender::new(());
         Self {
             service,
             changed: watch::Sender::new(()),
@@ -67,14 +69,20 @@ impl Site {
             metrics,
             calls: Reader::new(limits::CALLS),
             refused: Bounded::default(),
-            questions: Away::new(limits::QUESTIONS_AT_ONCE),
-            documents: Away::new(1),
+            questions: Away::new(limits::QUESTIONS_AT_ONCE, worked.clone()),
+            documents: Away::new(1, worked.clone()),
+            worked,
         }
     }
 
     /// Hears of each change of the store, and of each refusal and report.
     pub(super) fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
+    }
+
+    /// Hears of each question and each call with documents when it is answered.
+    pub(super) fn work(&self) -> watch::Receiver<()> {
+        self.worked.subscribe()
     }
 
     /// The service under its lock, which nobody holds over a wait.
@@ -146,6 +154,17 @@ impl Site {
         self.service()
             .note_refused_datagrams(datagrams, example, SystemTime::now());
         self.changed.send_replace(());
+    }
+
+    /// Tells the store what the process holds because of it, as [`Traces::correct`]. Whether traces were let go.
+    ///
+    /// [`Traces::correct`]: xray_service::traces::Traces::correct
+    pub(super) fn correct_store(&self, held_bytes: usize, unsure_bytes: usize) -> bool {
+        let has_let_go = self.service().traces_mut().correct(held_bytes, unsure_bytes);
+        if has_let_go {
+            self.changed.send_replace(());
+        }
+        has_let_go
     }
 
     /// Forgets every trace.
