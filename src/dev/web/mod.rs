@@ -65,6 +65,7 @@ pub(super) struct Site {
     /// Reads those that say that they are small.
     small_calls: Reader,
     refused: Bounded,
+    worked: watch::Sender<()>,
     /// Where questions are answered.
     questions: Away,
     /// Where documents are read: one call at a time, so that they go into the store in the order they came.
@@ -83,6 +84,7 @@ impl Site {
         metrics: Source,
     ) -> io::Result<Self> {
         let key = Key::new()?;
+        let worked = watch::Sender::new(());
         Ok(Self {
             service,
             changed: watch::Sender::new(()),
@@ -94,14 +96,20 @@ impl Site {
             calls: Reader::new(limits::CALLS),
             small_calls: Reader::new(limits::SMALL_CALLS),
             refused: Bounded::default(),
-            questions: Away::new(limits::QUESTIONS_AT_ONCE),
-            documents: Away::new(1),
+            questions: Away::new(limits::QUESTIONS_AT_ONCE, worked.clone()),
+            documents: Away::new(1, worked.clone()),
+            worked,
         })
     }
 
     /// Hears of each change of the store, and of each refusal and report.
     pub(super) fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
+    }
+
+    /// Hears of each question and each call with documents when it is answered.
+    pub(super) fn work(&self) -> watch::Receiver<()> {
+        self.worked.subscribe()
     }
 
     /// The service under its lock, which nobody holds over a wait.
@@ -173,6 +181,17 @@ impl Site {
         self.service()
             .note_refused_datagrams(datagrams, example, SystemTime::now());
         self.changed.send_replace(());
+    }
+
+    /// Tells the store what the process holds because of it, as [`Traces::correct`]. Whether traces were let go.
+    ///
+    /// [`Traces::correct`]: xray_service::traces::Traces::correct
+    pub(super) fn correct_store(&self, held_bytes: usize, unsure_bytes: usize) -> bool {
+        let has_let_go = self.service().traces_mut().correct(held_bytes, unsure_bytes);
+        if has_let_go {
+            self.changed.send_replace(());
+        }
+        has_let_go
     }
 
     /// Forgets every trace.
