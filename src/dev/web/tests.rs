@@ -193,8 +193,8 @@ async fn documents_that_are_being_read_hold_up_neither_health_nor_sampling_nor_q
     for (request, status) in [
         (get("/healthz"), 200),
         (post("/GetSamplingRules", "{}"), 200),
-        (get("/-/traces"), 200),
-        (get("/-/stats"), 200),
+        (get(&port.with_key("/-/traces")), 200),
+        (get(&port.with_key("/-/stats")), 200),
     ] {
         assert_eq!(port.ask(&request).await.status, status, "{request}");
     }

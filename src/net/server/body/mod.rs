@@ -1,5 +1,6 @@
 //! Bodies of requests, read within limits of size, time and memory.
 
+mod place;
 mod room;
 
 use std::ops::Deref;
@@ -13,6 +14,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::Body as _;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use self::place::{Place, SMALL_BYTES};
 use self::room::{NoRoom, Room, Share};
 use super::answer::{self, Answer};
 use super::connection::{BodyError, RequestBody};
@@ -24,10 +26,6 @@ const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How much of such a body is read.
 const DISCARD_MAX_BYTES: usize = 64 << 20;
-
-/// The first place for a body. Most fit. A longer one gets a place for all that may come: what is not written to has an
-/// address and no memory, and nothing is copied again.
-const FIRST_BYTES: usize = 16 << 10;
 
 /// The steps in which a body takes room.
 const STEP_BYTES: usize = 64 << 10;
@@ -105,8 +103,8 @@ impl Reader {
             return Err(too_long(max_bytes));
         }
         let share = self.room.share();
-        let bytes = match whole(&mut body, &share, max_bytes, Instant::now() + time).await {
-            Ok(bytes) => bytes,
+        let place = match whole(&mut body, &share, max_bytes, Instant::now() + time).await {
+            Ok(place) => place,
             Err(why) => {
                 drop(share);
                 return Err(match why {
@@ -140,7 +138,7 @@ impl Reader {
         };
         share.is_whole();
         Ok(Held {
-            bytes: bytes.into(),
+            bytes: Bytes::from_owner(place),
             _share: share,
         })
     }
@@ -152,10 +150,10 @@ async fn whole(
     share: &Share<'_>,
     max_bytes: usize,
     deadline: Instant,
-) -> Result<Vec<u8>, Unread> {
+) -> Result<Place, Unread> {
     let announced = usize::try_from(body.size_hint().upper().unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
     let most_bytes = announced.min(max_bytes);
-    let (mut bytes, mut room_bytes) = (Vec::new(), 0);
+    let (mut place, mut room_bytes) = (Place::new(), 0);
     loop {
         let frame = tokio::select! {
             biased;
@@ -163,19 +161,19 @@ async fn whole(
             frame = timeout_at(deadline, body.frame()) => frame,
         };
         let Some(frame) = frame.map_err(|_| Unread::Late)? else {
-            return Ok(bytes);
+            return Ok(place);
         };
         // Trailers are nothing to us.
         let Ok(data) = frame.map_err(Unread::Body)?.into_data() else {
             continue;
         };
         share.is_fed();
-        let needed = bytes.len() + data.len();
+        let needed = place.len() + data.len();
         if needed > max_bytes {
             return Err(Unread::TooLong);
         }
         if needed > room_bytes {
-            let step = if room_bytes == 0 { FIRST_BYTES } else { STEP_BYTES };
+            let step = if room_bytes == 0 { SMALL_BYTES } else { STEP_BYTES };
             let wanted = (room_bytes + step).min(most_bytes).max(needed);
             share
                 .grow(wanted - room_bytes, deadline)
@@ -183,15 +181,7 @@ async fn whole(
                 .map_err(|NoRoom| Unread::NoRoom)?;
             room_bytes = wanted;
         }
-        if needed > bytes.capacity() {
-            let place = if needed > FIRST_BYTES {
-                most_bytes
-            } else {
-                FIRST_BYTES.min(most_bytes)
-            };
-            bytes.reserve_exact(place.max(needed) - bytes.len());
-        }
-        bytes.extend_from_slice(&data);
+        place.add(&data, most_bytes);
     }
 }
 
