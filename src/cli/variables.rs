@@ -15,8 +15,13 @@ use crate::config::{ConfigError, Environment, Flags};
 /// What every variable of ours begins with.
 const PREFIX: &str = "XRAY_";
 
-/// The official daemon's own, which are answered elsewhere.
-const OFFICIAL: [&str; 2] = ["XRAY_DAEMON_CPU_PROFILE", "XRAY_DAEMON_MEMORY_PROFILE"];
+/// None of ours, and known: the official daemon's own, which are answered elsewhere, and the one from which the unit for
+/// systemd makes arguments.
+const OTHERS: [&str; 3] = [
+    "XRAY_DAEMON_CPU_PROFILE",
+    "XRAY_DAEMON_MEMORY_PROFILE",
+    "XRAY_OPTIONS",
+];
 
 /// `flags` over what `environment` sets. A variable that looks like one of ours and is none is a warning.
 ///
@@ -108,7 +113,7 @@ fn unknown(command: &Command, environment: &Environment) -> Vec<String> {
     let is_unknown = |name: &&String| {
         name.starts_with(PREFIX)
             && !known.contains(name)
-            && !OFFICIAL.contains(&name.as_str())
+            && !OTHERS.contains(&name.as_str())
             && !is_of_a_service(name)
     };
     let warning = |name: &String| {
@@ -219,6 +224,7 @@ mod tests {
             ("XRAY_PURPLE", "x"),
             ("XRAY_PRINT_CONFIG", "x"),
             ("XRAY_DAEMON_CPU_PROFILE", "x"),
+            ("XRAY_OPTIONS", "-o"),
             ("XRAY_SERVICE_HOST", "10.0.0.1"),
             ("XRAY_SERVICE_PORT_UDP", "2000"),
             ("XRAY_PORT", "udp://10.0.0.1:2000"),

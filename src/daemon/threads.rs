@@ -1,4 +1,4 @@
-//! The thread that looks names up, which the runtime would start when the first name is to be looked up.
+//! The threads that look names up and read files, of which the runtime would start the first when it is needed.
 
 use std::io;
 use std::thread;
@@ -7,9 +7,9 @@ use std::time::Duration;
 use super::status::Status;
 use crate::config::Files;
 
-/// Names that are looked up at a time. Each takes a thread that can't be told to end; while name servers do not answer,
-/// more of them learn nothing more.
-pub(crate) const LOOK_UPS_AT_A_TIME: usize = 4;
+/// Names that are looked up, and files that are read, at a time. Each takes a thread that can't be told to end; while name
+/// servers do not answer, more of them learn nothing more.
+pub(crate) const LOOK_UPS_AT_A_TIME: usize = 8;
 
 /// How long the threads for it are kept without work: for good. The runtime panics where the system refuses one and there
 /// is no other, and a limit that allowed one at the start may not later.
