@@ -85,6 +85,11 @@ impl Health {
         })
     }
 
+    /// Whether the last call that ended has failed.
+    pub(super) fn is_failing(&self) -> bool {
+        self.streak.is_some()
+    }
+
     /// The share of calls that fail, 0 to 1.
     pub(super) fn failing_share(&self) -> f64 {
         match self.successes + self.failures {

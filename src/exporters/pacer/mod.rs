@@ -10,7 +10,7 @@
 //!   reached, as in TCP's slow start and in Vector's adaptive concurrency; unlike there, a failure that has nothing to do
 //!   with the number of calls does not lower it: an endpoint of which half is ill needs twice the calls, not fewer. So
 //!   failures count as well, as soon as a success after them shows that they are that share. It shrinks when
-//!   answers become slow. A call that hangs does not count once a later one has succeeded, and gives way when the places
+//!   answers become slow, to where it began; when they are slow then too, that is what is usual from there on. A call that hangs does not count once a later one has succeeded, and gives way when the places
 //!   are used up or many hang. Should all of them hang, one more goes from time to time.
 //! * **How many calls a second the service takes** (`rate`): after a throttle as in the adaptive mode of AWS's SDKs,
 //!   after an outage from the rate before it.
@@ -54,6 +54,9 @@ const HANGING_FACTOR: u32 = 4;
 /// Most calls that hang and are waited for all the same: one is no reason to give it up, some at a time are no accident, and
 /// the segments in them wait.
 const HANGING_MAX: usize = 2 * INITIAL_CONCURRENCY;
+
+/// For how long it counts that calls have hung, once one has.
+const HUNG_LATELY: Duration = Duration::from_secs(60);
 
 /// Slow: answers that take this many times as long as usual.
 const SLOW_FACTOR: f64 = 2.0;
@@ -127,6 +130,10 @@ pub struct Pacer {
     lately_s: Option<f64>,
     /// When the call started that is the latest to have succeeded.
     latest_success_started: Option<Instant>,
+    /// When a call that hung was last given up or timed out.
+    hung_at: Option<Instant>,
+    /// The end is near: there is no time to wait for calls that may hang.
+    hurried: bool,
     asked_to_wait_until: Option<Instant>,
 }
 
@@ -146,6 +153,8 @@ impl Pacer {
             usual_s: None,
             lately_s: None,
             latest_success_started: None,
+            hung_at: None,
+            hurried: false,
             asked_to_wait_until: None,
         }
     }
@@ -166,6 +175,12 @@ impl Pacer {
     #[must_use]
     pub fn outage(&self) -> Option<Outage> {
         self.health.outage()
+    }
+
+    /// Whether the last call that ended was answered.
+    #[must_use]
+    pub fn is_answered(&self) -> bool {
+        self.latest_success_started.is_some() && !self.health.is_failing()
     }
 
     /// The share of calls that fail lately, 0 to 1.
@@ -251,6 +266,9 @@ impl Pacer {
             }
             Outcome::Failed { retry_after } => {
                 self.ask_to_wait(retry_after, now, jitter);
+                if self.was_passed(started) && started + self.hanging_age() <= now {
+                    self.hung_at = Some(now);
+                }
                 if was_in_flight >= self.limit() {
                     self.failed_at_limit = self.failed_at_limit.saturating_add(1);
                 }
@@ -279,9 +297,12 @@ impl Pacer {
         let failed_before = f64::from(std::mem::take(&mut self.failed_at_limit));
         // Only a limit that was reached is raised: otherwise nothing shows that more would be carried.
         if was_in_flight >= self.limit() {
-            if self.is_slow() {
-                let least = INITIAL_CONCURRENCY.min(self.max) as f64;
+            let least = INITIAL_CONCURRENCY.min(self.max) as f64;
+            if self.is_slow() && self.limit > least {
                 self.limit = (self.limit * SHRINKS_TO).max(least);
+            } else if self.is_slow() {
+                // So slow with so few calls: that is how it is, and not of our making.
+                self.usual_s = self.lately_s;
             } else {
                 self.limit = (self.limit + failed_before + 1.0).min(self.max as f64);
             }
@@ -319,6 +340,11 @@ impl Pacer {
         self.hanging(now).next_at
     }
 
+    /// Whether a call has succeeded that started after `started`.
+    fn was_passed(&self, started: Instant) -> bool {
+        self.latest_success_started.is_some_and(|latest| latest > started)
+    }
+
     /// The age at which a call may count as hanging.
     fn hanging_age(&self) -> Duration {
         let usual = Duration::from_secs_f64(self.usual_s.unwrap_or_default());
@@ -327,12 +353,11 @@ impl Pacer {
 
     fn hanging(&self, now: Instant) -> Hanging {
         let age = self.hanging_age();
+        // At the end the last calls may all hang, and none be left to show it.
+        let is_likely = self.hurried && self.hung_at.is_some_and(|at| now < at + HUNG_LATELY);
         let mut hanging = Hanging::default();
         for (id, started) in &self.in_flight {
-            if self
-                .latest_success_started
-                .is_none_or(|latest| latest <= *started)
-            {
+            if !is_likely && !self.was_passed(*started) {
                 break;
             }
             if *started + age > now {
@@ -345,9 +370,11 @@ impl Pacer {
         hanging
     }
 
-    /// Starts every back-off anew from its shortest, and from here on only a throttle lowers the rate: for the last chances
-    /// before the end.
+    /// Starts every back-off anew from its shortest, and from here on only a throttle lowers the rate, and where calls have
+    /// hung lately, one that is out for long counts as hanging although none has succeeded that started after it: for the
+    /// last chances before the end.
     pub fn hurry(&mut self, now: Instant) {
+        self.hurried = true;
         self.asked_to_wait_until = None;
         self.rate.hurry();
         self.health.hurry(now);

@@ -324,6 +324,28 @@ fn answers_that_become_slow_shrink_a_limit_that_is_reached_but_not_below_where_i
 }
 
 #[test]
+fn answers_that_are_slow_with_the_first_eight_calls_too_are_usual_and_the_limit_grows() {
+    let (mut pacer, mut now) = settled();
+    // Ten times as long as usual.
+    for answers in 1.. {
+        while pacer.may_start(now) == Start::Now {
+            pacer.started(now, 0.5);
+        }
+        let (oldest, started) = pacer
+            .in_flight
+            .first_key_value()
+            .map(|(id, at)| (*id, *at))
+            .unwrap();
+        now = started + MS(100);
+        assert_eq!(pacer.ended(oldest, now, Outcome::Answered, 0.5), None);
+        if pacer.limit() == 64 {
+            assert!(answers < 100, "{answers}");
+            break;
+        }
+    }
+}
+
+#[test]
 fn a_throttle_takes_three_tenths_of_the_rate_although_neighbours_succeed() {
     let (mut pacer, now) = settled();
     assert_eq!(call(&mut pacer, now, MS(0), THROTTLED), None);
@@ -410,6 +432,32 @@ fn before_the_end_the_back_off_starts_anew_and_only_a_throttle_slows_down() {
     assert_eq!(pacer.may_start(now), Start::Now, "no ramp");
     call(&mut pacer, now, MS(0), THROTTLED);
     assert!(matches!(pacer.may_start(now), Start::At(_)));
+}
+
+#[test]
+fn at_the_end_a_call_that_is_out_for_long_hangs_where_others_did_although_nothing_shows_it() {
+    let (mut pacer, now) = settled();
+    let hanging = pacer.started(now, 0.5);
+    call(&mut pacer, now + MS(10), MS(10), Outcome::Answered);
+    let mut healthy = settled().0;
+    let start = now + S(20);
+    pacer.given_up(hanging, start, 0.5);
+    for pacer in [&mut pacer, &mut healthy] {
+        pacer.started(start, 0.5);
+        assert_eq!(pacer.hangs(start + S(1)), None);
+        pacer.hurry(start + S(1));
+    }
+    assert_eq!(
+        (pacer.hangs_at(start), healthy.hangs_at(start)),
+        (Some(start + S(1)), None)
+    );
+    assert!(pacer.hangs(start + S(1)).is_some());
+    assert_eq!(healthy.hangs(start + S(9)), None, "slow, for all that is known");
+    assert_eq!(
+        pacer.hangs(start + S(60)),
+        None,
+        "a minute later nobody knows any more"
+    );
 }
 
 #[test]
