@@ -53,6 +53,8 @@ fn tell(states: &[NotifyState<'_>], what: &str) {
         // It reads slowly, and has many of these already.
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
         Err(error) => tracing::warn!(
+            error = %error,
+            what,
             "The service manager can't be told {what}: {error}. It may end the daemon for that; check NOTIFY_SOCKET, or \
              start without Type=notify"
         ),

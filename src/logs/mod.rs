@@ -49,6 +49,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
+pub use file::open_for_appending;
 pub use repeats::{LineBudget, Reminder, Tally};
 pub use sanitize::{sanitize, sanitize_lines};
 
@@ -92,7 +93,10 @@ pub enum LogError {
     #[error("cannot log to stdout: {0}. Give a log file with -f.")]
     Stdout(#[source] io::Error),
     /// The writer's thread cannot be started.
-    #[error("cannot start the thread that writes the log: {0}")]
+    #[error(
+        "cannot start the thread that writes the log: {0}; allow more threads (--pids-limit of a container, TasksMax of a \
+         service, ulimit -u)"
+    )]
     Thread(#[source] io::Error),
     /// A logger was installed before in this process.
     #[error("a logger is installed already in this process")]

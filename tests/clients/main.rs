@@ -12,6 +12,8 @@ mod endpoint;
 mod forwarded;
 mod operators;
 mod packages;
+#[cfg(target_os = "linux")]
+mod refused;
 mod sampling;
 mod sdks;
 mod shipped;

@@ -9,9 +9,10 @@
 //! * **How many calls in flight carry the work** (the limit, here). It grows by one with each call that ends while it is
 //!   reached, as in TCP's slow start and in Vector's adaptive concurrency; unlike there, a failure that has nothing to do
 //!   with the number of calls does not lower it: an endpoint of which half is ill needs twice the calls, not fewer. So
-//!   failures count as well, as soon as a success after them shows that they are that share. It shrinks when
-//!   answers become slow, to where it began; when they are slow then too, that is what is usual from there on. A call that hangs does not count once a later one has succeeded, and gives way when the places
-//!   are used up or many hang. Should all of them hang, one more goes from time to time.
+//!   failures count as well, as soon as a success after them shows that they are that share. It shrinks when answers
+//!   become slow, to where it began; when they are slow then too, that is what is usual from there on. A call that hangs
+//!   does not count once a later one has succeeded, and gives way when the places are used up or many hang. Should all of
+//!   them hang, one more goes from time to time.
 //! * **How many calls a second the service takes** (`rate`): after a throttle as in the adaptive mode of AWS's SDKs,
 //!   after an outage from the rate before it.
 //!
@@ -54,9 +55,6 @@ const HANGING_FACTOR: u32 = 4;
 /// Most calls that hang and are waited for all the same: one is no reason to give it up, some at a time are no accident, and
 /// the segments in them wait.
 const HANGING_MAX: usize = 2 * INITIAL_CONCURRENCY;
-
-/// For how long it counts that calls have hung, once one has.
-const HUNG_LATELY: Duration = Duration::from_secs(60);
 
 /// Slow: answers that take this many times as long as usual.
 const SLOW_FACTOR: f64 = 2.0;
@@ -130,11 +128,11 @@ pub struct Pacer {
     lately_s: Option<f64>,
     /// When the call started that is the latest to have succeeded.
     latest_success_started: Option<Instant>,
-    /// When a call that hung was last given up or timed out.
-    hung_at: Option<Instant>,
-    /// The end is near: there is no time to wait for calls that may hang.
-    hurried: bool,
     asked_to_wait_until: Option<Instant>,
+    /// The end is near.
+    hurried: bool,
+    /// How many calls were given up since the last success, or since the end is near.
+    given_up: u32,
 }
 
 impl Pacer {
@@ -153,9 +151,9 @@ impl Pacer {
             usual_s: None,
             lately_s: None,
             latest_success_started: None,
-            hung_at: None,
-            hurried: false,
             asked_to_wait_until: None,
+            hurried: false,
+            given_up: 0,
         }
     }
 
@@ -239,6 +237,7 @@ impl Pacer {
 
     /// A call that [`Start::InPlaceOf`] named was given up. It counts as failed.
     pub fn given_up(&mut self, id: CallId, now: Instant, jitter: f64) {
+        self.given_up = self.given_up.saturating_add(1);
         let _ = self.ended(id, now, Outcome::Failed { retry_after: None }, jitter);
     }
 
@@ -266,9 +265,6 @@ impl Pacer {
             }
             Outcome::Failed { retry_after } => {
                 self.ask_to_wait(retry_after, now, jitter);
-                if self.was_passed(started) && started + self.hanging_age() <= now {
-                    self.hung_at = Some(now);
-                }
                 if was_in_flight >= self.limit() {
                     self.failed_at_limit = self.failed_at_limit.saturating_add(1);
                 }
@@ -288,6 +284,7 @@ impl Pacer {
     }
 
     fn succeeded(&mut self, started: Instant, now: Instant, was_in_flight: usize) -> Option<Outage> {
+        self.given_up = 0;
         self.latest_success_started = self.latest_success_started.max(Some(started));
         self.rate.let_go();
         let ended = self.health.succeeded(started);
@@ -328,7 +325,8 @@ impl Pacer {
         self.asked_to_wait_until = self.asked_to_wait_until.max(asked);
     }
 
-    /// The call that hangs for longest, if one does: others that started after it have succeeded.
+    /// The call that hangs for longest, if one does: others that started after it have succeeded. Near the end, when few
+    /// others start, it is enough that it takes long; twice as long with each that was given up in vain.
     #[must_use]
     pub fn hangs(&self, now: Instant) -> Option<CallId> {
         self.hanging(now).oldest
@@ -340,11 +338,6 @@ impl Pacer {
         self.hanging(now).next_at
     }
 
-    /// Whether a call has succeeded that started after `started`.
-    fn was_passed(&self, started: Instant) -> bool {
-        self.latest_success_started.is_some_and(|latest| latest > started)
-    }
-
     /// The age at which a call may count as hanging.
     fn hanging_age(&self) -> Duration {
         let usual = Duration::from_secs_f64(self.usual_s.unwrap_or_default());
@@ -352,14 +345,22 @@ impl Pacer {
     }
 
     fn hanging(&self, now: Instant) -> Hanging {
-        let age = self.hanging_age();
-        // At the end the last calls may all hang, and none be left to show it.
-        let is_likely = self.hurried && self.hung_at.is_some_and(|at| now < at + HUNG_LATELY);
+        let overtaken_age = self.hanging_age();
         let mut hanging = Hanging::default();
         for (id, started) in &self.in_flight {
-            if !is_likely && !self.was_passed(*started) {
-                break;
-            }
+            let is_overtaken = self
+                .latest_success_started
+                .is_some_and(|latest| latest > *started);
+            let age = match is_overtaken {
+                true => overtaken_age,
+                // Without an answer ever nobody knows what takes long.
+                false if self.hurried && self.usual_s.is_some() => {
+                    let lately = Duration::from_secs_f64(self.lately_s.unwrap_or_default());
+                    let age = overtaken_age.max(lately * HANGING_FACTOR);
+                    age.saturating_mul(2_u32.saturating_pow(self.given_up))
+                }
+                false => break,
+            };
             if *started + age > now {
                 hanging.next_at = Some(*started + age);
                 break;
@@ -370,11 +371,11 @@ impl Pacer {
         hanging
     }
 
-    /// Starts every back-off anew from its shortest, and from here on only a throttle lowers the rate, and where calls have
-    /// hung lately, one that is out for long counts as hanging although none has succeeded that started after it: for the
-    /// last chances before the end.
+    /// Starts every back-off anew from its shortest, and from here on only a throttle lowers the rate: for the last chances
+    /// before the end.
     pub fn hurry(&mut self, now: Instant) {
         self.hurried = true;
+        self.given_up = 0;
         self.asked_to_wait_until = None;
         self.rate.hurry();
         self.health.hurry(now);
