@@ -334,6 +334,12 @@ impl<E: Encoding> Lane<E> {
         self.lock().queue.release();
     }
 
+    /// Sealed batches, waiting or in flight.
+    #[must_use]
+    pub fn batches(&self) -> usize {
+        self.lock().queue.batches()
+    }
+
     /// Documents that wait in sealed batches.
     #[must_use]
     pub fn waiting_documents(&self) -> usize {
