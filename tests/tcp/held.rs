@@ -132,8 +132,19 @@ async fn bodies_that_wait_for_each_others_room_do_not_wait_for_long() {
     }
     let started = Instant::now();
     let large = json!({"TraceSegmentDocuments": ["x".repeat(4 << 20)]}).to_string();
-    let answer = post(daemon.tcp, "/TraceSegments", &large).await;
-    assert_eq!(answer.status, 200, "{answer:?}");
+    // As long as those before it still come it may be the one to give up, and is told to come again.
+    loop {
+        let answer = post(daemon.tcp, "/TraceSegments", &large).await;
+        if answer.status == 200 {
+            break;
+        }
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (503, "Busy"),
+            "{answer:?}"
+        );
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     assert!(started.elapsed() < BODY_TIMEOUT / 2, "{:?}", started.elapsed());
 }
 
