@@ -128,6 +128,7 @@ fn app(forwarded: &Arc<AtomicUsize>) -> App<Silent> {
         ledger: Arc::clone(&ledger),
         lane: Arc::new(Lane::new(Budget::of_mb(3), ledger)),
         kernel_drops: None,
+        lost_in_fragments: None,
     });
     let guard = Guard::new(&["xray.example.com".to_owned()], false);
     let app = App::new(
