@@ -297,10 +297,9 @@ async fn what_is_known_before_the_first_call_is_told() {
     let xray = connect("http://127.0.0.1:1/base/", "").await;
     assert_eq!(xray.endpoint_description(), "http://127.0.0.1:1/base");
     assert_eq!(xray.warnings(), [] as [&str; 0]);
-    assert_eq!(
-        xray.credentials_description().await.unwrap(),
-        "the environment variables AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-    );
+    let source = "the environment variables AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
+    assert_eq!(xray.credentials_description().await.unwrap(), source);
+    assert_eq!(xray.credentials_arrival().await, source, "they are there");
 
     assert_eq!(xray.proxy_description(), None);
 }

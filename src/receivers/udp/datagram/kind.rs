@@ -394,4 +394,56 @@ mod tests {
             assert_eq!(of(datagram), kind, "{datagram:?}");
         }
     }
+    #[test]
+    fn a_question_of_dns_has_an_empty_opcode_one_question_and_labels_of_63_visible_characters_at_the_most() {
+        let question = |place: usize, value: u8, label: &[u8]| {
+            let mut header = *b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00";
+            header[place] = value;
+            [&header[..], &[label.len() as u8], label, b"\x00\x00\x01\x00\x01"].concat()
+        };
+        for (place, value, label, is_one) in [
+            (0, 0, &[b'a'; 63][..], true),
+            (0, 0, &[b'a'; 64], false),
+            (0, 0, b"a b", false),
+            (2, 0x79, b"a", false),
+            (3, 0x40, b"a", false),
+            (4, 1, b"a", false),
+            (5, 2, b"a", false),
+        ] {
+            assert_eq!(is_dns(&question(place, value, label)), is_one, "{place}: {value}");
+        }
+    }
+
+    #[test]
+    fn a_part_of_json_has_a_value_of_a_key_and_an_end() {
+        assert_eq!(of(b"e\":1}"), Kind::JsonPart);
+        assert_eq!(of(b"e\":1 and more"), Kind::Text);
+        assert_eq!(of(b"hello}"), Kind::Text);
+    }
+
+    #[test]
+    fn each_kind_has_a_word_of_its_own() {
+        for (kind, label) in [
+            (Kind::HeaderAlone, "header_alone"),
+            (Kind::OtherHeader, "other_header"),
+            (Kind::HiddenStart, "hidden_start"),
+            (Kind::OneLine, "one_line"),
+            (Kind::BareSegment, "bare_segment"),
+            (Kind::JsonPart, "json_part"),
+            (Kind::Json, "json"),
+            (Kind::Http, "http"),
+            (Kind::Tls, "tls"),
+            (Kind::Quic, "quic"),
+            (Kind::Dns, "dns"),
+            (Kind::Statsd, "statsd"),
+            (Kind::Syslog, "syslog"),
+            (Kind::Jaeger, "jaeger"),
+            (Kind::Gzip, "gzip"),
+            (Kind::Blank, "blank"),
+            (Kind::Text, "text"),
+            (Kind::Binary, "binary"),
+        ] {
+            assert_eq!(kind.label(), label);
+        }
+    }
 }
