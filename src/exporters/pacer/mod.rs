@@ -11,19 +11,21 @@
 //!   number of calls does not lower it: an endpoint of which half is ill needs twice the calls, not fewer. It shrinks when
 //!   answers become slow. A call that hangs does not count once a later one has succeeded, and gives way when the places
 //!   are used up.
-//! * **How many calls a second the service takes** (`rate`): after a throttle as in the adaptive mode of AWS's SDKs,
-//!   after an outage from the rate before it.
+//! * **How many documents a second the service takes** (`quota`): after a throttle as in the adaptive mode of AWS's SDKs.
+//!   **How many calls** (`rate`), after an outage: from the rate before it.
 //!
 //! A *batch's* own gate ([`Pacer::hold_back`]): a batch that fails more often than the endpoint's health explains must not
 //! stand before the others.
 
 mod health;
+mod quota;
 mod rate;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use health::Health;
+use quota::Quota;
 use rate::Rate;
 
 /// The first back-off's upper bound; it doubles with each failure.
@@ -64,6 +66,13 @@ const LATELY_WEIGHT: f64 = 0.1;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CallId(u64);
 
+/// What is known of it.
+#[derive(Debug, Clone, Copy)]
+struct InFlight {
+    started: Instant,
+    documents: usize,
+}
+
 /// What an ended call says of the endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
@@ -73,8 +82,8 @@ pub enum Outcome {
     Throttled {
         /// How long it asks to wait.
         retry_after: Option<Duration>,
-        /// Some of the documents were taken: the endpoint is up.
-        some_taken: bool,
+        /// How many documents were taken all the same.
+        taken: usize,
     },
     /// No answer, or one that says nothing of the documents.
     Failed {
@@ -111,10 +120,11 @@ pub struct Pacer {
     max: usize,
     /// In fractions, so that it can shrink by less than one.
     limit: f64,
-    in_flight: BTreeMap<CallId, Instant>,
+    in_flight: BTreeMap<CallId, InFlight>,
     next: u64,
     health: Health,
     rate: Rate,
+    quota: Quota,
     /// How long answers take, over hundreds of them and over the last ten, in seconds.
     usual_s: Option<f64>,
     lately_s: Option<f64>,
@@ -139,6 +149,7 @@ impl Pacer {
             next: 0,
             health: Health::default(),
             rate: Rate::default(),
+            quota: Quota::default(),
             usual_s: None,
             lately_s: None,
             latest_success_started: None,
@@ -186,7 +197,7 @@ impl Pacer {
                 (false, false) => Start::WhenOneEnds(None),
             };
         }
-        if let Some(at) = self.rate.next_at(now) {
+        if let Some(at) = self.rate.next_at(now).max(self.quota.next_at(now)) {
             return Start::At(at);
         }
         let hanging = self.hanging(now);
@@ -201,12 +212,25 @@ impl Pacer {
         }
     }
 
-    /// A call starts.
-    pub fn started(&mut self, now: Instant, jitter: f64) -> CallId {
+    /// How many documents a call may carry that starts at `now`; `None`: any number.
+    #[must_use]
+    pub fn most_documents(&self, now: Instant) -> Option<usize> {
+        self.quota.most_documents(now)
+    }
+
+    /// A call with so many documents starts.
+    pub fn started(&mut self, documents: usize, now: Instant, jitter: f64) -> CallId {
         let id = CallId(self.next);
         self.next += 1;
-        self.in_flight.insert(id, now);
+        self.in_flight.insert(
+            id,
+            InFlight {
+                started: now,
+                documents,
+            },
+        );
         self.rate.started(now);
+        self.quota.started(documents, now);
         self.health.probe_started(now, jitter);
         id
     }
@@ -220,22 +244,17 @@ impl Pacer {
     /// A call ended. `jitter` is a random number in [0, 1). Returns the outage that it ends.
     pub fn ended(&mut self, id: CallId, now: Instant, outcome: Outcome, jitter: f64) -> Option<Outage> {
         let was_in_flight = self.in_flight.len() - self.hanging(now).count;
-        let started = self.in_flight.remove(&id)?;
+        let InFlight { started, documents } = self.in_flight.remove(&id)?;
         match outcome {
             Outcome::Answered => {
                 self.measure(now.saturating_duration_since(started));
-                self.rate.taken(now);
+                self.quota.taken(documents, now);
                 self.succeeded(started, now, was_in_flight)
             }
-            Outcome::Throttled {
-                retry_after,
-                some_taken,
-            } => {
-                self.rate.throttled(started, now);
+            Outcome::Throttled { retry_after, taken } => {
                 self.ask_to_wait(retry_after, now, jitter);
-                if some_taken {
-                    self.rate.taken(now);
-                }
+                self.quota.throttled(started, now);
+                self.quota.taken(taken, now);
                 // Who says that it is too much is there.
                 self.succeeded(started, now, 0)
             }
@@ -246,6 +265,7 @@ impl Pacer {
                 }
                 if self.health.failed(started, now, jitter) {
                     self.rate.outage();
+                    self.quota.outage();
                 }
                 None
             }
@@ -254,11 +274,13 @@ impl Pacer {
 
     fn succeeded(&mut self, started: Instant, now: Instant, was_in_flight: usize) -> Option<Outage> {
         self.given_up = 0;
+        self.rate.answered();
         self.latest_success_started = self.latest_success_started.max(Some(started));
         self.rate.let_go();
         let ended = self.health.succeeded(started);
         if ended.is_some() {
             self.rate.recovers(now);
+            self.quota.recovers(now);
         }
         // Only a limit that was reached is raised: otherwise nothing shows that more would be carried.
         if was_in_flight >= self.limit() {
@@ -307,7 +329,7 @@ impl Pacer {
         let usual = Duration::from_secs_f64(self.usual_s.unwrap_or_default());
         let overtaken_age = HANGING_MIN_AGE.max(usual * HANGING_FACTOR);
         let mut hanging = Hanging::default();
-        for (id, started) in &self.in_flight {
+        for (id, InFlight { started, .. }) in &self.in_flight {
             let is_overtaken = self
                 .latest_success_started
                 .is_some_and(|latest| latest > *started);
@@ -338,6 +360,7 @@ impl Pacer {
         self.given_up = 0;
         self.asked_to_wait_until = None;
         self.rate.hurry();
+        self.quota.hurry();
         self.health.hurry(now);
     }
 

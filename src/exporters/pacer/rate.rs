@@ -1,15 +1,7 @@
-//! How many calls a second may start: no bound, until the service throttles or comes back from an outage.
+//! How many calls a second may start: no bound, until nothing succeeds for some calls or the service comes back from an
+//! outage. What it throttles is counted in documents, in `quota`.
 
 use std::time::{Duration, Instant};
-
-/// What is left of the rate that was taken when the service throttled; AWS's SDKs take the same share.
-const KEPT: f64 = 0.7;
-
-/// How fast the rate grows again, in calls a second for each second cubed; AWS's SDKs take the same.
-const CUBIC: f64 = 0.4;
-
-/// The least rate, in calls a second.
-const MIN_PER_S: f64 = 0.5;
 
 /// What an endpoint is taken to bear when it comes back and nothing is known of it.
 const UNKNOWN_PER_S: f64 = 8.0;
@@ -27,7 +19,8 @@ const FREE_FACTOR: f64 = 16.0;
 #[derive(Debug, Default)]
 pub(super) struct Rate {
     started: Counted,
-    taken: Counted,
+    /// Something was answered.
+    is_known: bool,
     /// What started before the outage.
     before_outage_per_s: Option<f64>,
     bound: Option<Bound>,
@@ -35,17 +28,16 @@ pub(super) struct Rate {
     hurried: bool,
 }
 
-/// Calls that started or were taken, counted a second at a time.
+/// Calls or documents, counted a second at a time.
 #[derive(Debug, Default)]
-struct Counted {
+pub(super) struct Counted {
     second: Option<Instant>,
-    count: u32,
+    count: usize,
     per_s: Option<f64>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Bound {
-    /// Calls that started before this moment say nothing of the rate since.
     since: Instant,
     growth: Growth,
     tokens: f64,
@@ -54,27 +46,55 @@ struct Bound {
 
 #[derive(Debug, Clone, Copy)]
 enum Growth {
-    /// After a throttle: carefully towards the rate at which it came, then past it.
-    Cubic { at_throttle_per_s: f64 },
     /// Nothing has succeeded for some calls: as many as usual.
     Steady { per_s: f64 },
     /// After an outage: linear in the first second, then doubling.
     Recovery { usual_per_s: f64 },
 }
 
+/// How many times the usual rate an endpoint is taken to bear so many seconds after an outage.
+pub(super) fn recovered(seconds: f64) -> f64 {
+    if seconds < 1.0 {
+        1.0 + seconds / 2.0
+    } else {
+        1.5 * 2_f64.powf(seconds - 1.0)
+    }
+}
+
 impl Counted {
-    fn add(&mut self, now: Instant) {
-        self.roll(now);
-        self.count += 1;
+    /// Such a rate is usual.
+    pub(super) fn at(per_s: f64) -> Self {
+        Self {
+            per_s: Some(per_s),
+            ..Self::default()
+        }
     }
 
-    fn roll(&mut self, now: Instant) {
+    pub(super) fn add(&mut self, count: usize, now: Instant) {
+        self.roll(now);
+        self.count += count;
+    }
+
+    /// How many a second, usually; `None` in the first second.
+    pub(super) fn per_s(&self) -> Option<f64> {
+        self.per_s
+    }
+
+    /// The same, and in the first second what it would be by now, if there was something.
+    pub(super) fn now_per_s(&self, now: Instant) -> Option<f64> {
+        let second = self.second?;
+        let passed = now.saturating_duration_since(second).as_secs_f64().max(0.1);
+        self.per_s
+            .or_else(|| (self.count > 0).then(|| self.count as f64 / passed))
+    }
+
+    pub(super) fn roll(&mut self, now: Instant) {
         let second = *self.second.get_or_insert(now);
         let passed = now.saturating_duration_since(second).as_secs_f64();
         if passed < 1.0 {
             return;
         }
-        let seen = f64::from(self.count) / passed;
+        let seen = self.count as f64 / passed;
         let weight = 1.0 - (1.0 - WEIGHT).powf(passed);
         let per_s = self.per_s.unwrap_or(seen);
         self.per_s = Some(per_s + weight * (seen - per_s));
@@ -87,19 +107,8 @@ impl Bound {
     fn per_s(&self, now: Instant) -> f64 {
         let t = now.saturating_duration_since(self.since).as_secs_f64();
         match self.growth {
-            Growth::Cubic { at_throttle_per_s } => {
-                let k = (at_throttle_per_s * (1.0 - KEPT) / CUBIC).cbrt();
-                (CUBIC * (t - k).powi(3) + at_throttle_per_s).max(MIN_PER_S)
-            }
             Growth::Steady { per_s } => per_s,
-            Growth::Recovery { usual_per_s } => {
-                usual_per_s
-                    * if t < 1.0 {
-                        1.0 + t / 2.0
-                    } else {
-                        1.5 * 2_f64.powf(t - 1.0)
-                    }
-            }
+            Growth::Recovery { usual_per_s } => usual_per_s * recovered(t),
         }
     }
 
@@ -123,7 +132,7 @@ impl Rate {
 
     /// A call starts.
     pub(super) fn started(&mut self, now: Instant) {
-        self.started.add(now);
+        self.started.add(1, now);
         let usual = self.started.per_s.unwrap_or(UNKNOWN_PER_S);
         if let Some(bound) = &mut self.bound {
             if bound.per_s(now) > FREE_FACTOR * usual.max(UNKNOWN_PER_S) {
@@ -135,29 +144,9 @@ impl Rate {
         }
     }
 
-    /// A call was taken, wholly or in part.
-    pub(super) fn taken(&mut self, now: Instant) {
-        self.taken.add(now);
-    }
-
-    /// A call that started at `started` was too much.
-    pub(super) fn throttled(&mut self, started: Instant, now: Instant) {
-        if self.bound.is_some_and(|bound| started < bound.since) {
-            return;
-        }
-        self.taken.roll(now);
-        self.let_go();
-        let bound_per_s = self.bound.map(|bound| bound.per_s(now));
-        let taken = self.taken.per_s.unwrap_or(UNKNOWN_PER_S);
-        let at_throttle_per_s = bound_per_s
-            .map_or(taken, |bound| bound.min(taken * 2.0))
-            .max(MIN_PER_S);
-        self.bound = Some(Bound {
-            since: now,
-            growth: Growth::Cubic { at_throttle_per_s },
-            tokens: 0.0,
-            filled_at: now,
-        });
+    /// A call was answered.
+    pub(super) fn answered(&mut self) {
+        self.is_known = true;
     }
 
     /// Nothing has succeeded for some calls: repeats must not make them more than usual.
@@ -188,7 +177,7 @@ impl Rate {
 
     /// An outage begins: what is usual is what was before it.
     pub(super) fn outage(&mut self) {
-        if self.taken.per_s.is_some() {
+        if self.is_known {
             self.before_outage_per_s = self.started.per_s;
         }
     }
@@ -200,12 +189,7 @@ impl Rate {
         }
         let usual_per_s = self.before_outage_per_s.unwrap_or(UNKNOWN_PER_S).max(1.0);
         // Counting goes on as if there had been no outage.
-        for counted in [&mut self.started, &mut self.taken] {
-            *counted = Counted {
-                per_s: Some(usual_per_s),
-                ..Counted::default()
-            };
-        }
+        self.started = Counted::at(usual_per_s);
         self.bound = Some(Bound {
             since: now,
             growth: Growth::Recovery { usual_per_s },
@@ -217,14 +201,6 @@ impl Rate {
     /// From now on a throttle is the only reason to wait.
     pub(super) fn hurry(&mut self) {
         self.hurried = true;
-        if !matches!(
-            self.bound,
-            Some(Bound {
-                growth: Growth::Cubic { .. },
-                ..
-            })
-        ) {
-            self.bound = None;
-        }
+        self.bound = None;
     }
 }
