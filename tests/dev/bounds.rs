@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 use std::net::TcpStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -102,6 +102,63 @@ fn long_questions_hold_up_neither_health_nor_sampling_nor_segments_nor_signals_a
     );
     let (status, lines) = dev.process.terminate();
     assert_eq!(status.code(), Some(0), "{lines:?}");
+}
+
+/// Fifty documents as long as documents may be, of many subsegments: some 4 MB with the quotes escaped.
+fn largest_call(first_trace: usize) -> String {
+    let document = |trace: usize| {
+        let mut value: Value = serde_json::from_str(&calling(trace, 300)).expect("JSON");
+        let room = (64 << 10) - value.to_string().len() - r#","metadata":{"text":""}"#.len();
+        value["metadata"] = json!({"text": "x".repeat(room)});
+        value.to_string()
+    };
+    let documents: Vec<String> = (first_trace..first_trace + 50).map(document).collect();
+    json!({ "TraceSegmentDocuments": documents }).to_string()
+}
+
+/// They were read on the thread that does the rest.
+#[test]
+fn the_largest_call_holds_up_neither_health_nor_sampling_nor_datagrams() {
+    let dev = Dev::start(&[]);
+    let call = |first_trace| {
+        let body = largest_call(first_trace);
+        assert!(body.len() > 3_500_000, "{}", body.len());
+        let started = Instant::now();
+        let (status, answer) = post(dev.tcp, "/TraceSegments", &[], &body);
+        assert_eq!(
+            (status, &body_of(&answer)),
+            (200, &json!({"UnprocessedTraceSegments": []}))
+        );
+        started.elapsed()
+    };
+    let alone = call(0);
+    let received = "xray_segments_received_total 1";
+    let (rounds, longest, is_received) = std::thread::scope(|scope| {
+        let putting = scope.spawn(|| call(100));
+        dev.send(&calling(999, 0));
+        let (mut rounds, mut longest, mut is_received) = (0, Duration::ZERO, false);
+        while !putting.is_finished() {
+            for (method, path) in [
+                ("GET", "/healthz"),
+                ("POST", "/GetSamplingRules"),
+                ("GET", "/metrics"),
+            ] {
+                let asked = Instant::now();
+                let (status, answer) = ask(dev.tcp, method, path, &[], "{}");
+                assert_eq!(status, 200);
+                longest = longest.max(asked.elapsed());
+                is_received |= answer.lines().any(|line| line == received);
+            }
+            rounds += 1;
+        }
+        (rounds, longest, is_received)
+    });
+    assert!(rounds > 5, "{rounds} while a call of {alone:?} was taken");
+    assert!(
+        longest < alone / 4,
+        "{longest:?} while a call of {alone:?} was taken"
+    );
+    assert!(is_received);
 }
 
 /// 701 of them ended the process by stack overflow, and a chain of children took 89 s to send.

@@ -94,3 +94,38 @@ fn a_damaged_store_is_set_aside_and_said_and_nobody_else_can_read_either() {
         assert_eq!(metadata.permissions().mode() & 0o777, 0o600, "{name}");
     }
 }
+
+#[test]
+fn a_store_whose_first_line_is_damaged_is_set_aside_and_its_traces_are_kept() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let file = directory.path().join("traces");
+    let arguments = ["--store", file.to_str().expect("UTF-8")];
+    let dev = Dev::start(&arguments);
+    for trace in 0..3 {
+        dev.send(&document(trace));
+    }
+    dev.wait_for_documents(3);
+    let before = ids(&dev);
+    assert_eq!(dev.process.terminate().0.code(), Some(0));
+    let mut bytes = std::fs::read(&file).expect("a file");
+    bytes[7] ^= 0xff;
+    std::fs::write(&file, &bytes).expect("it can be written");
+
+    let again = Dev::start(&arguments);
+    assert_eq!(ids(&again), before);
+    again.process.wait_for("what became of it", |line| {
+        line.contains("its first line is damaged, set aside as ")
+            .then(|| {
+                assert!(
+                    line.contains("traces.damaged; the 3 documents that can be read are kept"),
+                    "{line}"
+                )
+            })
+    });
+    assert_eq!(
+        std::fs::read(directory.path().join("traces.damaged")).expect("a file"),
+        bytes
+    );
+    assert_eq!(again.process.terminate().0.code(), Some(0));
+    assert_eq!(ids(&Dev::start(&arguments)), before);
+}

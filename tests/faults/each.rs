@@ -2,12 +2,16 @@
 
 use std::future::Future;
 
+use tokio::sync::Semaphore;
 use xray_double::double::Double;
 use xray_double::harness::daemon::double;
 use xray_double::harness::outages::{self, Outage};
 
-/// Tries each outage on a thread and a runtime of its own, all at once since they mostly wait, and names those in which
-/// the test failed.
+/// Outages that are tried at once by all tests together: those of one, since they mostly wait. With those of all tests the
+/// processes would start and end beside each other, and keep each other from what has a deadline.
+static PLACES: Semaphore = Semaphore::const_new(20);
+
+/// Tries each outage on a thread and a runtime of its own, and names those in which the test failed.
 pub(crate) fn each<F: Future<Output = ()>>(test: impl Fn(Double, Outage) -> F + Copy + Send + Sync) {
     let failed: Vec<&str> = std::thread::scope(|scope| {
         let threads: Vec<_> = outages::all()
@@ -21,6 +25,7 @@ pub(crate) fn each<F: Future<Output = ()>>(test: impl Fn(Double, Outage) -> F + 
                         .build()
                         .unwrap();
                     runtime.block_on(async {
+                        let _place = PLACES.acquire().await.unwrap();
                         let double = double().await;
                         test(double, outage).await;
                     });

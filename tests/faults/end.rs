@@ -14,7 +14,11 @@ use crate::each::each;
 const SEGMENTS: usize = 130;
 
 /// What a process on a busy machine needs beside its deadline.
-const GRACE: Duration = Duration::from_secs(2);
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Of one with a spool. A quarter of it is for the disk: twenty processes write and sync at the same moment here, beside
+/// those of the other tests, and half a second is not always enough for all of them.
+const SPOOLING_TIMEOUT: Duration = Duration::from_secs(8);
 
 #[test]
 fn whatever_the_outage_the_shutdown_timeout_holds_and_the_last_line_adds_up() {
@@ -54,13 +58,13 @@ fn whatever_the_outage_a_spool_keeps_what_could_not_be_sent_and_the_next_process
         let daemon = outage
             .setup(XRAY, &double)
             .args(&spooling)
-            .args(&["--shutdown-timeout", "2s"])
+            .args(&["--shutdown-timeout", &format!("{}s", SPOOLING_TIMEOUT.as_secs())])
             .start();
         daemon.send_segments(SEGMENTS);
         tokio::time::sleep(Duration::from_millis(300)).await;
         let told = Instant::now();
         let (status, lines) = daemon.stop();
-        assert!(told.elapsed() < Duration::from_secs(2) + GRACE, "{outage:?}");
+        assert!(told.elapsed() < SPOOLING_TIMEOUT + GRACE, "{outage:?}");
         assert_eq!(status.code(), Some(0), "{outage:?}");
         let account = Account::of(&lines);
         account.assert_balance();
@@ -84,7 +88,14 @@ fn whatever_the_outage_a_spool_keeps_what_could_not_be_sent_and_the_next_process
         if let Err(late) = double.wait_for_documents(taken + kept, PATIENCE).await {
             panic!("{outage:?}: {late}");
         }
-        let (_, lines) = daemon.stop();
+        if kept > 0 {
+            // Calls of the first process may have counted after it had ended.
+            daemon.process.wait_for("that the spool is empty", |line| {
+                line.contains("[Info] The spool is empty again").then_some(())
+            });
+        }
+        let (status, lines) = daemon.stop();
+        assert_eq!(status.code(), Some(0), "{outage:?}: {lines:?}");
         let account = Account::of(&lines);
         account.assert_balance();
         assert_eq!(

@@ -19,7 +19,8 @@ fn whatever_the_outage_the_segments_arrive_when_it_ends() {
         outage.begin(&double).await;
         let setup = outage.setup(XRAY, &double);
         let home = setup.path("");
-        let daemon = setup.start();
+        // The double has a document before the daemon has its answer: what is under way at the stop gets its time.
+        let daemon = setup.args(&["--shutdown-timeout", "20s"]).start();
         daemon.send_segments(SEGMENTS);
         if !matches!(&outage, Outage::Fault(fault) if fault.to_string().starts_with("delay")) {
             daemon.process.wait_for("that it fails", |line| {

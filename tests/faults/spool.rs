@@ -3,26 +3,43 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::net::UdpSocket;
+use std::ops::Range;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use xray_double::double::Double;
 use xray_double::harness::account::Account;
+use xray_double::harness::apps::address_after;
 use xray_double::harness::daemon::{Daemon, HEADER, Setup, double, line};
 use xray_double::harness::process::PATIENCE;
+use xray_double::harness::web;
 
 use crate::XRAY;
 
-/// Numbered documents of 10 KB each, 5 MB a second: what a busy disk under an unoptimised program carries.
-fn send_large(daemon: &Daemon, numbers: std::ops::Range<usize>) {
+/// Datagrams on their way at once: what the smallest receive buffer in use has room for.
+const AT_ONCE: usize = 10;
+
+/// Numbered documents of 10 KB each, the first that this daemon gets as 0. Only as fast as it receives them and its disk
+/// takes what memory has no room for, so that none is lost for lack of time.
+fn send_large(daemon: &Daemon, numbers: Range<usize>) {
+    send_large_until(daemon, numbers, wait_until_written);
+}
+
+/// As [`send_large`], for one whose disk takes nothing.
+fn send_large_past_the_disk(daemon: &Daemon, numbers: Range<usize>) {
+    send_large_until(daemon, numbers, wait_until_received);
+}
+
+fn send_large_until(daemon: &Daemon, numbers: Range<usize>, wait: fn(&Daemon, usize)) {
     let socket = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
+    let end = numbers.end;
     for number in numbers {
         socket
             .send_to(&[HEADER, large(number).as_bytes()].concat(), daemon.udp)
             .unwrap();
-        if number % 50 == 49 {
-            std::thread::sleep(Duration::from_millis(100));
+        if (number + 1) % AT_ONCE == 0 || number + 1 == end {
+            wait(daemon, number + 1);
         }
     }
 }
@@ -32,6 +49,33 @@ pub(crate) fn large(number: usize) -> String {
         r#"{{"trace_id":"1-5f84c7a5-0000000000000000{number:08x}","id":"{number:016x}","name":"lab","start_time":1.5,"end_time":2.5,"metadata":{{"default":{{"pad":"{}"}}}}}}"#,
         "x".repeat(10_000)
     )
+}
+
+/// Waits until so many documents were received and nothing waits to be written: what memory has no room for is on disk,
+/// and the directory is left alone until more comes.
+fn wait_until_written(daemon: &Daemon, received: usize) {
+    let received = format!("xray_segments_received_total {received}");
+    wait_for_metrics(daemon, &[&received, "xray_spool_to_write_bytes 0"]);
+}
+
+fn wait_until_received(daemon: &Daemon, received: usize) {
+    wait_for_metrics(daemon, &[&format!("xray_segments_received_total {received}")]);
+}
+
+fn wait_for_metrics(daemon: &Daemon, wanted: &[&str]) {
+    let tcp = daemon.process.wait_for("its TCP address", |line| {
+        address_after("Starting proxy http server on ", line)
+    });
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let page = web::get(tcp, "/metrics", None).body;
+        let is_there = |wanted: &&str| page.lines().any(|line| line == *wanted);
+        if wanted.iter().all(is_there) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{wanted:?} in\n{page}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 fn files(directory: &Path) -> usize {
@@ -139,7 +183,7 @@ async fn a_daemon_whose_directory_is_another_ones_by_now_leaves_it_alone_and_say
     second.process.wait_for("that it has the directory", |line| {
         line.contains("Using spool").then_some(())
     });
-    send_large(&first, 500..800);
+    send_large_past_the_disk(&first, 500..800);
     first.process.wait_for("that it has lost the directory", |line| {
         line.contains(" is in use by another daemon; ").then_some(())
     });
@@ -207,7 +251,7 @@ async fn a_lock_that_an_older_daemon_holds_five_seconds_more_loses_nothing() {
         line.contains(" is in use by another daemon; ").then_some(())
     });
     // Some 1.8 MB, of which the half of 3 that is not the disk's holds 1.1.
-    send_large(&daemon, 0..170);
+    send_large_past_the_disk(&daemon, 0..170);
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(files(spool.path()), 0);
     drop(lock);
@@ -318,7 +362,7 @@ async fn two_files_of_one_time_and_sequence_are_both_sent_and_an_idle_daemon_sle
     double.stop().await;
     let spool = TempDir::new().unwrap();
     let first = spooling(Setup::new(XRAY, &double.url()), &spool)
-        .args(&["--shutdown-timeout", "1s"])
+        .args(&["--shutdown-timeout", "3s"])
         .start();
     first.send_segments(7);
     first.stop();

@@ -58,6 +58,13 @@ export class Feeder {
     if (!answer.ok) throw new Error(`the store is not cleared: ${answer.status}`);
   }
 
+  /** A report of a sampler. */
+  async report(statistics) {
+    const body = JSON.stringify({ SamplingStatisticsDocuments: [statistics] });
+    const answer = await fetch(`${this.#url}/SamplingTargets`, { method: "POST", body });
+    if (!answer.ok) throw new Error(`the report is not taken: ${answer.status}`);
+  }
+
   close() {
     this.#socket.close();
   }

@@ -218,8 +218,61 @@ await check("a later segment of the trace on the screen shows up in it", "#/trac
   await openTrace(trace_id);
   await becomes(order.length - 1, () => page.locator(".bar-row").count());
   await live();
+  await bar(order[1]).focus();
   await feeder.send(late);
   await bar(late.id).waitFor();
+  // All rows have been made anew.
+  assert.equal(await page.evaluate(() => document.activeElement.dataset.id), order[1]);
+});
+
+await check("times in other units are shown as the times they are, in the list and in the trace", "#/traces", async () => {
+  const make = new Maker(12);
+  const start = recently();
+  for (const [unit, factor] of [["milliseconds", 1e3], ["microseconds", 1e6], ["nanoseconds", 1e9]]) {
+    await feeder.clear();
+    await page.goto(`${ORIGIN}/#/traces`);
+    const call = { id: make.id(), name: "call", start_time: (start + 0.5) * factor, end_time: (start + 1) * factor };
+    const sent = simple(make, start, { subsegments: [call] });
+    await feeder.send({ ...sent, start_time: start * factor, end_time: (start + 2) * factor });
+    const note = `start_time looks like ${unit}`;
+    await becomes(note, () => row(sent.trace_id).locator(".line-2 .tag").first().textContent());
+    const time = await row(sent.trace_id).locator(".cell-time").textContent();
+    assert.equal(await row(sent.trace_id).locator(".cell-duration .number").textContent(), "2.00 s");
+    await row(sent.trace_id).click();
+    await becomes(note, () => page.locator(".trace-flags .tag").first().textContent());
+    assert.ok((await page.locator(".trace-sub").textContent()).includes(time), `${time} in the trace too`);
+    assert.equal(await bar(call.id).locator(".bar-label").textContent(), "500 ms");
+    const [lane, drawn] = [await bar(call.id).locator(".lane").boundingBox(), await bar(call.id).locator(".bar").boundingBox()];
+    assert.ok(Math.abs((drawn.x - lane.x) / lane.width - 0.25) < 0.01, `${drawn.x} in a lane from ${lane.x}, ${lane.width} wide`);
+    await page.keyboard.press("Escape");
+  }
+});
+
+await check("numbers are shown with all the digits they were sent with", "#/traces", async () => {
+  const sent = simple(new Maker(13), recently(), { metadata: { default: { large: "LARGE", fine: "FINE", plain: 1.5 } } });
+  const text = JSON.stringify(sent).replace('"LARGE"', "12345678901234567890123").replace('"FINE"', "0.1000000000000000055511");
+  await feeder.send(text);
+  await openTrace(sent.trace_id);
+  const metadata = page.locator('[data-section="Metadata"]');
+  await metadata.waitFor();
+  assert.deepEqual(await metadata.locator(".json-number").allTextContents(), ["12345678901234567890123", "0.1000000000000000055511", "1.5"]);
+  await page.locator('[data-section="Raw JSON"] > summary').click();
+  assert.ok((await page.locator(".raw").textContent()).includes('"large": 12345678901234567890123'));
+});
+
+await check("what was refused and what SDKs left out is said", "#/traces", async () => {
+  await live();
+  const before = (await feeder.stats()).refused.count;
+  await feeder.send({ ...simple(new Maker(14), recently()), name: `shop?${MARKUP}` });
+  await feeder.report({ RuleName: "Default", ClientID: "a".repeat(24), Timestamp: recently(), RequestCount: 40, SampledCount: 5 });
+  await becomes(before + 1, async () => (await feeder.stats()).refused.count);
+  await page.reload();
+  await page.locator("#refused").click();
+  const latest = await page.locator(".refused-list li").first().textContent();
+  assert.ok(latest.includes("InvalidName") && latest.includes("'?' at character 5"), latest);
+  await page.keyboard.press("Escape");
+  await becomes("5 of 40 sampled", () => page.locator("#sampled").textContent());
+  assert.equal(await page.locator("#sampled").getAttribute("title"), "SDKs saw 40 requests and sent 5: rule Default");
 });
 
 await check("the map has a node per service and an edge per call between them", "#/map", async () => {

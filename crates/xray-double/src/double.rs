@@ -15,6 +15,7 @@ use xray_service::telemetry::TelemetryReport;
 
 use super::endpoint::{Documents, Endpoint};
 use super::faults::Faults;
+use super::port::Port;
 use super::server::{self, Acceptor, Clock, Exchange, Settings, SignatureCheck};
 use super::sigv4::{Key, Verifier};
 use super::state::{RecordedRequest, Recording, State};
@@ -82,7 +83,7 @@ impl DoubleConfig {
 /// A running double. Dropping it closes its port and its connections.
 pub struct Double {
     exchange: Arc<Exchange>,
-    addr: SocketAddr,
+    port: Port,
     acceptor: Option<Acceptor>,
     running: Mutex<Option<Running>>,
 }
@@ -99,8 +100,8 @@ impl Double {
     /// # Errors
     /// When the address cannot be bound.
     pub async fn start(config: DoubleConfig) -> io::Result<Self> {
-        let listener = TcpListener::bind(config.listen).await?;
-        let addr = listener.local_addr()?;
+        let port = Port::take(config.listen)?;
+        let listener = port.listen()?;
         let mut verifier = Verifier::new("xray", config.keys);
         if let Some(region) = &config.region {
             verifier = verifier.in_region(region);
@@ -118,7 +119,7 @@ impl Double {
         ));
         let double = Self {
             exchange,
-            addr,
+            port,
             acceptor: config.acceptor,
             running: Mutex::new(None),
         };
@@ -130,13 +131,13 @@ impl Double {
     #[must_use]
     pub fn url(&self) -> String {
         let scheme = if self.acceptor.is_some() { "https" } else { "http" };
-        format!("{scheme}://{}{}", self.addr, self.exchange.settings.base_path)
+        format!("{scheme}://{}{}", self.addr(), self.exchange.settings.base_path)
     }
 
     /// The address it listens on; the port is real.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
-        self.addr
+        self.port.addr()
     }
 
     /// The faults to switch on and off.
@@ -224,8 +225,8 @@ impl Double {
         Ok(self.requests())
     }
 
-    /// Closes the port and cuts all connections: the endpoint is down, connections are refused. Returns when it is so.
-    /// Nothing happens when it is down already.
+    /// Stops listening and cuts all connections: the endpoint is down, connections are refused. Returns when it is so.
+    /// Nothing happens when it is down already. On Linux nobody else gets the port meanwhile.
     pub async fn stop(&self) {
         let running = self.running().take();
         if let Some(Running { stop, server }) = running {
@@ -243,7 +244,7 @@ impl Double {
         if self.running().is_some() {
             return Ok(());
         }
-        let listener = TcpListener::bind(self.addr).await?;
+        let listener = self.port.listen()?;
         self.serve(listener);
         Ok(())
     }
@@ -303,7 +304,7 @@ impl Double {
 impl fmt::Debug for Double {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Double")
-            .field("addr", &self.addr)
+            .field("addr", &self.addr())
             .finish_non_exhaustive()
     }
 }

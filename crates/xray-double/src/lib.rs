@@ -12,6 +12,7 @@
 //! | [`faults`] | what goes wrong, and for which requests |
 //! | [`state`] | what a test may look at afterwards |
 //! | [`sigv4`] | whether AWS would have taken a signature |
+//! | `port` | a port that stays its own while it is down |
 //! | [`harness`] | the programs that tests start, and what they send and read |
 //! | [`sized`] | segments of an exact size, for benchmarks |
 //!
@@ -34,6 +35,7 @@ pub mod double;
 pub mod endpoint;
 pub mod faults;
 pub mod harness;
+mod port;
 pub mod server;
 pub mod sigv4;
 pub mod sized;

@@ -184,6 +184,10 @@ impl Disk for SimulatedDisk {
         self.fake.lock()
     }
 
+    fn is_open_to_others(&self) -> bool {
+        self.fake.is_open_to_others()
+    }
+
     fn list(&self) -> io::Result<Vec<(String, u64)>> {
         let mut shared = self.shared();
         shared.operate(Operation::Read)?;

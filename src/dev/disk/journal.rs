@@ -4,98 +4,29 @@
 //! document that is let go is a record too. What is written is in the file after a sync, one for each [`Journal::append`];
 //! a record that was not finished is cut off at the next start. Anything else that does not fit is damage, which no crash
 //! makes: the rest of such a file is not trusted, and nothing of it is overwritten.
+//!
+//! A file that begins with anything but that line may be somebody's own, given by mistake: it is refused and stays where
+//! it is, unless it shows that it was one of ours ([`was_ours`]).
 
 use std::collections::HashMap;
-use std::fs::{self, File, TryLockError};
-use std::io::{self, BufReader, BufWriter, Read, Seek as _, SeekFrom, Write as _};
+use std::fs::{self, File};
+use std::io::{self, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
-/// The first line.
+use super::files::{Refused, keep_private, locked, private, sync_directory, with_suffix};
+use super::record::{self, Next, Reader, Record, read_up_to, write_all};
+
+/// The first line. That of a later format is as long at least, and what stands behind it is no record of this one.
 const FORMAT: &[u8] = b"xray dev --store, format 1\n";
 
-/// Length, checksum of the rest, checksum of these two.
-const HEAD_BYTES: usize = 12;
+/// Where the first record stands.
+const FIRST: u64 = FORMAT.len() as u64;
 
-/// What a record has besides a document's text: its head, its kind, key, time, and whether it was made of an OTLP span.
-pub(super) const BESIDES_TEXT: usize = HEAD_BYTES + 1 + 8 + 8 + 1;
+/// Bytes of the first line that may differ from it. No other file's beginning comes that near.
+const MAX_DAMAGED_BYTES: usize = 4;
 
-/// The longest record that is read: a document's text has a few hundred kilobytes at most.
-const MAX_RECORD_BYTES: usize = 16 << 20;
-
-const PUT: u8 = 1;
-const DELETE: u8 = 2;
-
-/// A record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Record<'a> {
-    /// A document.
-    Put {
-        /// Its key.
-        key: u64,
-        /// When it was accepted, in milliseconds since 1970.
-        at_ms: u64,
-        /// It was made of an OTLP span.
-        otlp: bool,
-        /// The document.
-        text: &'a str,
-    },
-    /// The document of this key is gone.
-    Delete(u64),
-}
-
-impl<'a> Record<'a> {
-    /// Behind what is in `out`.
-    fn write(self, out: &mut Vec<u8>) {
-        let start = out.len();
-        out.extend([0; HEAD_BYTES]);
-        match self {
-            Self::Put {
-                key,
-                at_ms,
-                otlp,
-                text,
-            } => {
-                out.push(PUT);
-                out.extend(key.to_le_bytes());
-                out.extend(at_ms.to_le_bytes());
-                out.push(u8::from(otlp));
-                out.extend(text.as_bytes());
-            }
-            Self::Delete(key) => {
-                out.push(DELETE);
-                out.extend(key.to_le_bytes());
-            }
-        }
-        let (head, body) = out[start..].split_at_mut(HEAD_BYTES);
-        // Of 4 GiB is no document.
-        let length = u32::try_from(body.len()).unwrap_or(u32::MAX);
-        head[..4].copy_from_slice(&length.to_le_bytes());
-        head[4..8].copy_from_slice(&crc32fast::hash(body).to_le_bytes());
-        let of_head = crc32fast::hash(&head[..8]);
-        head[8..].copy_from_slice(&of_head.to_le_bytes());
-    }
-
-    /// Of what stands behind a head whose checksum is right.
-    fn of(body: &'a [u8]) -> Option<Self> {
-        let (kind, rest) = body.split_first()?;
-        let (key, rest) = rest.split_first_chunk()?;
-        let key = u64::from_le_bytes(*key);
-        match *kind {
-            DELETE if rest.is_empty() => Some(Self::Delete(key)),
-            PUT => {
-                let (at_ms, rest) = rest.split_first_chunk()?;
-                let (otlp, text) = rest.split_first()?;
-                Some(Self::Put {
-                    key,
-                    at_ms: u64::from_le_bytes(*at_ms),
-                    otlp: *otlp == 1,
-                    text: std::str::from_utf8(text).ok()?,
-                })
-            }
-            _ => None,
-        }
-    }
-}
+/// How far a record is looked for in a file whose beginning was lost: a document has a few hundred kilobytes at most.
+const SEARCHED_BYTES: usize = 1 << 20;
 
 /// How a file ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,22 +37,14 @@ pub(super) enum End {
     Cut(u64),
     /// From this byte on it is not what was written.
     Damaged(u64),
+    /// Its first line is not what was written; what follows was read as far as it is.
+    FirstLine,
 }
 
-/// Why a file can't be used.
-#[derive(Debug)]
-pub(super) enum Refused {
-    /// Another process has it.
-    InUse,
-    /// It is something else; it was not touched.
-    Foreign,
-    /// The system says no.
-    Io(io::Error),
-}
-
-impl From<io::Error> for Refused {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
+impl End {
+    /// Nothing may be written behind it.
+    pub(super) fn is_damage(self) -> bool {
+        matches!(self, Self::Damaged(_) | Self::FirstLine)
     }
 }
 
@@ -147,21 +70,25 @@ impl Journal {
         let length = file.metadata()?.len();
         let mut first = vec![0; FORMAT.len()];
         let read = read_up_to(&mut file, &mut first)?;
-        if first[..read] != FORMAT[..read] {
+        let first = &first[..read];
+        let is_new = read < FORMAT.len() || length == FIRST;
+        // What had been given room and not its content when its making ended is zeros.
+        let is_new = is_new && (*first == FORMAT[..read] || first.iter().all(|byte| *byte == 0));
+        let is_whole = first == FORMAT;
+        if !is_new && !is_whole && !was_ours(&file, first, length)? {
             return Err(Refused::Foreign);
         }
         keep_private(&file)?;
-        if read < FORMAT.len() {
-            // New, or ended while it was made.
+        if is_new && !is_whole {
             file.set_len(0)?;
             file.write_all(FORMAT)?;
             file.sync_all()?;
             sync_directory(&path)?;
-            let bytes = FORMAT.len() as u64;
+            let bytes = FIRST;
             return Ok((Self { path, file, bytes }, End::Whole));
         }
         let mut deleted: HashMap<u64, u64> = HashMap::new();
-        let mut reader = Reader::at_start(&file, length)?;
+        let mut reader = Reader::new(&file, FIRST, length)?;
         let end = loop {
             let at = reader.at;
             match reader.next()? {
@@ -174,9 +101,10 @@ impl Journal {
                 Next::Damage => break End::Damaged(at),
             }
         };
+        let end = if is_whole { end } else { End::FirstLine };
         let bytes = reader.at;
         // Twice, so that what was deleted is not held meanwhile.
-        let mut reader = Reader::at_start(&file, bytes)?;
+        let mut reader = Reader::new(&file, FIRST, bytes)?;
         loop {
             let at = reader.at;
             match reader.next()? {
@@ -226,7 +154,7 @@ impl Journal {
         file.try_lock()?;
         file.set_len(0)?;
         file.write_all(FORMAT)?;
-        let bytes = FORMAT.len() as u64 + write_all(&mut file, records)?;
+        let bytes = FIRST + write_all(&mut file, records)?;
         file.sync_all()?;
         fs::rename(&new, &self.path)?;
         self.file = file;
@@ -250,189 +178,45 @@ impl Journal {
     }
 }
 
-/// What stands at a place of the file.
-enum Next<'a> {
-    Record(Record<'a>),
-    End,
-    Unfinished,
-    Damage,
-}
-
-struct Reader<'f> {
-    file: BufReader<&'f File>,
-    /// Where the next record begins.
-    at: u64,
-    length: u64,
-    body: Vec<u8>,
-}
-
-impl<'f> Reader<'f> {
-    fn at_start(mut file: &'f File, length: u64) -> io::Result<Self> {
-        let at = FORMAT.len() as u64;
-        file.seek(SeekFrom::Start(at))?;
-        Ok(Self {
-            file: BufReader::with_capacity(256 << 10, file),
-            at,
-            length,
-            body: Vec::new(),
-        })
+/// Whether a file of so many bytes whose first line is not ours was one of ours: it is nearly that line, or a record stands
+/// right behind it; or its beginning was lost, as zeros, and a record stands somewhere behind. Anything else is left to
+/// its owner, also what has a store inside of it, as an archive.
+fn was_ours(mut file: &File, first: &[u8], length: u64) -> io::Result<bool> {
+    if length < FIRST {
+        return Ok(false);
     }
-
-    fn next(&mut self) -> io::Result<Next<'_>> {
-        let left = self.length - self.at;
-        if left == 0 {
-            return Ok(Next::End);
-        }
-        let mut head = [0; HEAD_BYTES];
-        let read = read_up_to(&mut self.file, &mut head)?;
-        if read < HEAD_BYTES {
-            return Ok(Next::Unfinished);
-        }
-        let number = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
-        if crc32fast::hash(&head[..8]) != number(8) {
-            return self.unfinished_or_damage();
-        }
-        let length = number(0) as usize;
-        let whole = (HEAD_BYTES + length) as u64;
-        if length > MAX_RECORD_BYTES {
-            return Ok(Next::Damage);
-        }
-        if whole > left {
-            return Ok(Next::Unfinished);
-        }
-        self.body.resize(length, 0);
-        self.file.read_exact(&mut self.body)?;
-        if crc32fast::hash(&self.body) != number(4) {
-            return self.unfinished_or_damage();
-        }
-        match Record::of(&self.body) {
-            Some(record) => {
-                self.at += whole;
-                Ok(Next::Record(record))
-            }
-            None => Ok(Next::Damage),
-        }
+    let mut behind = vec![0; SEARCHED_BYTES];
+    file.seek(SeekFrom::Start(FIRST))?;
+    let read = read_up_to(&mut file, &mut behind)?;
+    let behind = &behind[..read];
+    if record::is_at_start_of(behind) {
+        return Ok(true);
     }
-
-    /// A file system may give room before it has what belongs there: then nothing follows. After damage something does.
-    fn unfinished_or_damage(&mut self) -> io::Result<Next<'static>> {
-        let mut piece = [0; 4096];
-        loop {
-            match read_up_to(&mut self.file, &mut piece)? {
-                0 => return Ok(Next::Unfinished),
-                read if piece[..read].iter().any(|byte| *byte != 0) => return Ok(Next::Damage),
-                _ => {}
-            }
-        }
+    if first.iter().all(|byte| *byte == 0) {
+        return Ok(record::is_any_in(behind));
     }
+    let damaged = first
+        .iter()
+        .zip(FORMAT)
+        .filter(|(own, other)| own != other)
+        .count();
+    Ok(damaged <= MAX_DAMAGED_BYTES && (behind.is_empty() || !is_of_another_format(first)))
 }
 
-/// Opens or makes a file that nobody else has open here.
-fn locked(path: &Path) -> Result<File, Refused> {
-    loop {
-        let mut options = File::options();
-        options.create(true).append(true).read(true);
-        private(&mut options);
-        let file = options.open(path)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(Refused::InUse),
-            Err(TryLockError::Error(error)) => return Err(Refused::Io(error)),
-        }
-        // Whoever had it may have put a new one in its place meanwhile.
-        if is_at(&file, path)? {
-            return Ok(file);
-        }
-    }
-}
-
-#[cfg(unix)]
-fn is_at(file: &File, path: &Path) -> io::Result<bool> {
-    use std::os::unix::fs::MetadataExt as _;
-    let (own, other) = (file.metadata()?, fs::metadata(path)?);
-    Ok((own.dev(), own.ino()) == (other.dev(), other.ino()))
-}
-
-#[cfg(not(unix))]
-fn is_at(_: &File, _: &Path) -> io::Result<bool> {
-    // An open file cannot be replaced.
-    Ok(true)
-}
-
-/// Segments are customer data: others can't read them.
-fn private(options: &mut fs::OpenOptions) {
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
-    #[cfg(not(unix))]
-    let _ = options;
-}
-
-/// Also when somebody has opened it to others.
-fn keep_private(file: &File) -> io::Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        if file.metadata()?.permissions().mode() & 0o077 != 0 {
-            file.set_permissions(fs::Permissions::from_mode(0o600))?;
-        }
-    }
-    #[cfg(not(unix))]
-    let _ = file;
-    Ok(())
-}
-
-/// A new name is there after a crash only when its directory has it.
-fn sync_directory(path: &Path) -> io::Result<()> {
-    #[cfg(unix)]
-    {
-        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = path;
-        Ok(())
-    }
-}
-
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".");
-    name.push(suffix);
-    PathBuf::from(name)
-}
-
-fn write_all<'a>(file: &mut File, records: impl Iterator<Item = Record<'a>>) -> io::Result<u64> {
-    let mut writer = BufWriter::with_capacity(256 << 10, file);
-    let (mut written, mut record_bytes) = (0, Vec::new());
-    for record in records {
-        record_bytes.clear();
-        record.write(&mut record_bytes);
-        writer.write_all(&record_bytes)?;
-        written += record_bytes.len() as u64;
-    }
-    writer.flush()?;
-    Ok(written)
-}
-
-/// As much as there is, up to all of `into`.
-fn read_up_to(from: &mut impl Read, into: &mut [u8]) -> io::Result<usize> {
-    let mut read = 0;
-    while read < into.len() {
-        match from.read(&mut into[read..]) {
-            Ok(0) => break,
-            Ok(more) => read += more,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(read)
+/// Whether this is how the first line of another format begins.
+fn is_of_another_format(first: &[u8]) -> bool {
+    let words = FORMAT.len() - "1\n".len();
+    let (own, number) = first.split_at(words);
+    own == &FORMAT[..words]
+        && number[0].is_ascii_digit()
+        && (number[1].is_ascii_digit() || number[1] == b'\n')
 }
 
 #[cfg(test)]
 pub(super) mod tests {
     use proptest::prelude::*;
 
+    use super::super::record::BESIDES_TEXT;
     use super::*;
 
     /// Keys and texts that a file holds, and how it ends.
@@ -514,19 +298,60 @@ pub(super) mod tests {
                 assert_eq!(fs::metadata(&path).unwrap().len(), first);
             }
         }
-        fs::write(&path, &FORMAT[..5]).unwrap();
-        assert_eq!(content(&path).unwrap(), (Vec::new(), End::Whole));
+        for bytes in [&FORMAT[..5], &[0; 5], &[0; FORMAT.len()]] {
+            fs::write(&path, bytes).unwrap();
+            assert_eq!(content(&path).unwrap(), (Vec::new(), End::Whole));
+            assert_eq!(fs::read(&path).unwrap(), FORMAT);
+        }
     }
 
     #[test]
     fn what_others_made_is_not_touched() {
         let (directory, path) = file();
-        for other in [b"a text\n".as_slice(), b"y", b"xray dev --store, format 2\n"] {
+        write(&path, &[put(1, "a")]);
+        let store = fs::read(&path).unwrap();
+        for other in [
+            b"a text\n".as_slice(),
+            b"y",
+            &[0; 100],
+            b"xray dev --store, format 2\nand what that one writes",
+            b"xray dev --store, format 10\n",
+            b"xray dev --store, how to use it\n",
+            &[b"an archive, whose header is as long as this\n", store.as_slice()].concat(),
+        ] {
             fs::write(&path, other).unwrap();
-            assert!(matches!(content(&path), Err(Refused::Foreign)));
+            assert!(matches!(content(&path), Err(Refused::Foreign)), "{other:?}");
             assert_eq!(fs::read(&path).unwrap(), other);
         }
         assert!(matches!(content(directory.path()), Err(Refused::Foreign)));
+    }
+
+    #[test]
+    fn a_damaged_first_line_costs_nothing_that_stands_behind_it() {
+        let (_directory, path) = file();
+        write(&path, &[put(1, "first"), Record::Delete(1), put(2, "second")]);
+        let whole = fs::read(&path).unwrap();
+        for at in 0..FORMAT.len() {
+            for bit in 0..8 {
+                let mut bytes = whole.clone();
+                bytes[at] ^= 1 << bit;
+                fs::write(&path, &bytes).unwrap();
+                assert_eq!(content(&path).unwrap(), (of(&[(2, "second")]), End::FirstLine));
+                // Also of a store with nothing in it.
+                fs::write(&path, &bytes[..FORMAT.len()]).unwrap();
+                assert_eq!(content(&path).unwrap(), (Vec::new(), End::FirstLine));
+            }
+        }
+        // All of the line, which the records behind it make up for.
+        let mut bytes = whole.clone();
+        bytes[..FORMAT.len()].fill(b'?');
+        fs::write(&path, &bytes).unwrap();
+        assert_eq!(content(&path).unwrap(), (of(&[(2, "second")]), End::FirstLine));
+        // And of the records some.
+        bytes[..FORMAT.len() + 5].fill(0);
+        fs::write(&path, &bytes).unwrap();
+        assert_eq!(content(&path).unwrap(), (Vec::new(), End::FirstLine));
+        assert_eq!(fs::read(&path).unwrap(), bytes, "not cut");
     }
 
     #[test]
@@ -573,7 +398,7 @@ pub(super) mod tests {
             bytes.truncate(cut.unwrap_or(usize::MAX));
             fs::write(&path, &bytes).unwrap();
             let Ok((found, end)) = content(&path) else {
-                prop_assert!(at < FORMAT.len());
+                prop_assert!(at < FORMAT.len() && bytes.len() < FORMAT.len());
                 return Ok(());
             };
             let all: Vec<(u64, String)> = (0..).zip(texts).collect();

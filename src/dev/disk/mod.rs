@@ -6,7 +6,9 @@
 //!
 //! The file is bounded as the store is: what is pushed out there is removed here.
 
+mod files;
 mod journal;
+mod record;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -20,7 +22,9 @@ use std::time::{Duration, SystemTime};
 use xray_service::service::Service;
 use xray_service::traces::{Document, Traces};
 
-use journal::{BESIDES_TEXT, End, Journal, Record, Refused};
+use files::Refused;
+use journal::{End, Journal};
+use record::{BESIDES_TEXT, Record};
 
 /// Waste that a file may have besides as much as it holds: below, writing it anew is not worth it.
 const WASTE_BYTES: u64 = 1 << 20;
@@ -67,18 +71,34 @@ impl StoreFile {
             match end {
                 End::Whole => {}
                 End::Cut(bytes) => tracing::warn!(
+                    bytes,
+                    path = %path.display(),
                     "--store {}: the last write was not finished; cut {bytes} bytes off",
                     path.display()
                 ),
-                End::Damaged(at) => {
+                End::Damaged(_) | End::FirstLine => {
                     let aside = journal.set_aside().map_err(io_failed)?;
                     rewrite(&mut journal, traces).map_err(io_failed)?;
-                    tracing::warn!(
-                        "--store {}: damaged at byte {at}, set aside as {}; the {} documents before are kept",
-                        path.display(),
-                        aside.display(),
-                        traces.documents()
-                    );
+                    let (path, aside) = (path.display(), aside.display());
+                    let documents = traces.documents();
+                    if let End::Damaged(at) = end {
+                        tracing::warn!(
+                            at,
+                            documents,
+                            %path,
+                            %aside,
+                            "--store {path}: damaged at byte {at}, set aside as {aside}; the {documents} documents \
+                             before are kept"
+                        );
+                    } else {
+                        tracing::warn!(
+                            documents,
+                            %path,
+                            %aside,
+                            "--store {path}: its first line is damaged, set aside as {aside}; the {documents} documents \
+                             that can be read are kept"
+                        );
+                    }
                 }
             }
             if is_wasteful(&journal, traces) {
@@ -139,7 +159,7 @@ fn load(path: &Path, service: &mut Service) -> Result<(Journal, End), Refused> {
     })?;
     let kept: HashSet<u64> = service.traces().keys().collect();
     keys.retain(|key| !kept.contains(key));
-    if !keys.is_empty() && !matches!(end, End::Damaged(_)) {
+    if !keys.is_empty() && !end.is_damage() {
         journal.append(keys.into_iter().map(Record::Delete))?;
     }
     Ok((journal, end))
@@ -182,6 +202,7 @@ fn write(mut journal: Journal, service: &Mutex<Service>, woken: &Receiver<()>) {
         };
         if let Err(error) = &result {
             tracing::error!(
+                error = %error,
                 "Traces are not saved (--store): {error}. Trying again when the next segment comes"
             );
         }

@@ -10,6 +10,7 @@ import { healthOf, healthWord, statusHealth } from "./health.js";
 import { icon } from "./icons.js";
 import { jsonTree, longText, rawDocument, scalar } from "./json.js";
 import { isObject, kindOf, numberOf, statusOf, subtitle, textOf } from "./model.js";
+import { noteOf } from "./unit.js";
 
 const KIND_WORDS = { database: "Database call", cloud: "AWS call", globe: "Remote call", server: "Segment", code: "Subsegment" };
 /** Shown in sections of their own; what is left of a document is listed under "Other fields". */
@@ -136,6 +137,7 @@ function timing(node, trace) {
     ["Starts at", `${duration(node.start - trace.start)} into the trace`],
     ["Started", moment(node.start)],
     !node.in_progress && ["Ended", moment(node.end)],
+    node.unit && ["Sent as", el("span", {}, el("code", { text: String(node.data.start_time) }), `: ${noteOf(node.unit)}`)],
     textOf(node.id) && ["Segment id", el("code", { text: node.id })],
     node.orphan && ["Parent", el("span", {}, el("code", { text: node.parentKey }), " (has not arrived)")],
   ];

@@ -2,7 +2,7 @@
 
 import { el, fill } from "./dom.js";
 import { count } from "./format.js";
-import { isObject } from "./model.js";
+import { isObject, LongNumber } from "./model.js";
 
 const ENTRIES_AT_ONCE = 100;
 const LONG_TEXT = 600;
@@ -48,6 +48,7 @@ function entry(key, value, open) {
 
 /** A value by its type; long text is cut until asked for. */
 export function scalar(value) {
+  if (value instanceof LongNumber) return el("span", { class: "json-number", text: value.text });
   if (typeof value !== "string") return el("span", { class: `json-${value === null ? "null" : typeof value}`, text: String(value) });
   return longText(value, "json-string");
 }

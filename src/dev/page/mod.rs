@@ -83,6 +83,7 @@ assets! {
     SCRIPT "timescale.js",
     CSS "trace.css",
     SCRIPT "trace.js",
+    SCRIPT "unit.js",
     SCRIPT "vendor/dagre.esm.js",
     SCRIPT "virtual.js",
     SCRIPT "waterfall.js",

@@ -3,13 +3,35 @@
 // SDKs send segments whole, or their subsegments one by one before or after them, and in-progress copies before the
 // complete ones. Fields may be missing or of the wrong type: a bad field is left out, the rest is shown.
 
+import { furtherUnit, noteOf, secondsOf, unitOf } from "./unit.js";
+
+/** Numbers of so few digits are what they were in the document. */
+const SAFE_DIGITS = 15;
+
+/** A number with more digits than JavaScript keeps: it is shown as it was sent. */
+export class LongNumber {
+  /** `text` as in the document. */
+  constructor(text) {
+    this.text = text;
+  }
+
+  toString() {
+    return this.text;
+  }
+
+  toJSON() {
+    return this.text;
+  }
+}
+
 export function isObject(value) {
-  return value !== null && typeof value === "object" && !Array.isArray(value);
+  return value !== null && typeof value === "object" && !Array.isArray(value) && !(value instanceof LongNumber);
 }
 
 /** A finite number, or null; numbers in strings count, as some SDKs write them so. */
 export function numberOf(value) {
-  const number = typeof value === "string" && value.trim() !== "" ? Number(value) : value;
+  const isText = (typeof value === "string" && value.trim() !== "") || value instanceof LongNumber;
+  const number = isText ? Number(String(value)) : value;
   return typeof number === "number" && Number.isFinite(number) ? number : null;
 }
 
@@ -20,12 +42,12 @@ export function textOf(value) {
 
 /**
  * `answer` as in the contract of /-/trace. Returns {id, start, end, duration, roots, entry, order, byKey, services,
- * documents, unreadable, in_progress}: `order` has all nodes, parents before children; `entry` is where the request
- * came in.
+ * documents, unreadable, in_progress, note}: `order` has all nodes, parents before children; `entry` is where the
+ * request came in; `note` is what is odd about its times, or null.
  *
  * A node: {key, id, name, kind: "segment" | "subsegment", service, data (as sent), document (its index), parent,
- * children, depth, orphan (its parent has not arrived), start, end, duration, in_progress, fault, error, throttle,
- * exceptions}.
+ * children, depth, orphan (its parent has not arrived), start, end, duration (seconds), unit (of `start_time`, where
+ * that is no time in seconds), in_progress, fault, error, throttle, exceptions}.
  */
 export function buildTrace(answer) {
   const documents = Array.isArray(answer.segments) ? answer.segments : [];
@@ -54,23 +76,30 @@ export function buildTrace(answer) {
     end,
     duration: Math.max(0, end - start),
     roots,
-    entry: roots.find((node) => node.kind === "segment" && !node.orphan) ?? roots[0] ?? null,
+    entry: roots.find((node) => node.kind === "segment" && !node.orphan) ?? roots.find((node) => node.kind === "segment") ?? roots[0] ?? null,
     order,
     byKey,
     services: [...new Set(order.map((node) => node.service))],
     documents,
     unreadable,
     in_progress: order.some((node) => node.in_progress),
+    note: noteOf(order.reduce((unit, node) => furtherUnit(unit, node.unit), null)),
   };
 }
 
 function parse(text) {
   try {
-    const data = JSON.parse(text);
+    const data = JSON.parse(text, longNumbers);
     return isObject(data) ? data : null;
   } catch {
     return null;
   }
+}
+
+/** Browsers that do not tell the text of a value show such a number rounded. */
+function longNumbers(_key, value, context) {
+  const source = typeof value === "number" ? (context?.source ?? "") : "";
+  return source.length > SAFE_DIGITS && /^-?[\d.]+$/.test(source) && String(value) !== source ? new LongNumber(source) : value;
 }
 
 /** Every segment and subsegment of a document, without recursion: nesting is as deep as the sender likes. */
@@ -116,8 +145,9 @@ function makeNode({ key, id, data, kind, parentKey, document, otlp }) {
     children: [],
     depth: 0,
     orphan: false,
-    start: numberOf(data.start_time),
-    end: numberOf(data.end_time),
+    start: secondsOf(numberOf(data.start_time)),
+    end: secondsOf(numberOf(data.end_time)),
+    unit: unitOf(numberOf(data.start_time)),
     in_progress: numberOf(data.end_time) === null,
     fault: data.fault === true,
     error: data.error === true,

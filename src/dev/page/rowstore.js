@@ -24,6 +24,7 @@ export function normalise(raw) {
     error: raw.error === true,
     throttle: raw.throttle === true,
     in_progress: raw.in_progress === true,
+    note: text(raw.note),
     user: text(raw.user),
     annotations: object(raw.annotations),
   };

@@ -134,7 +134,7 @@ export class TraceView {
         el("h1", {}, textOf(http.method) && el("span", { class: "method", text: http.method }), el("span", { class: "path", text: path, title: textOf(http.url) ?? entry.name })),
         el("p", { class: "trace-sub" }, host && el("span", { text: host }), el("span", { text: moment(trace.start) }), el("code", { class: "trace-id", text: trace.id })),
       ),
-      el("div", { class: "trace-flags" }, trace.in_progress && el("span", { class: "tag tag-progress", text: "In progress" }), flags.map((flag) => el("span", { class: `tag tag-${flag}`, text: healthWord(flag) }))),
+      el("div", { class: "trace-flags" }, trace.note && el("span", { class: "tag tag-plain", text: trace.note }), trace.in_progress && el("span", { class: "tag tag-progress", text: "In progress" }), flags.map((flag) => el("span", { class: `tag tag-${flag}`, text: healthWord(flag) }))),
       el(
         "dl",
         { class: "facts" },

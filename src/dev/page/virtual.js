@@ -124,6 +124,8 @@ export class VirtualList {
       element.classList.add("virtual-row");
       if (row) {
         const hadFocus = row.element === focused;
+        // Before it is in the document, and before it is given focus: what has no tabindex takes none.
+        element.tabIndex = key === this.#active ? 0 : -1;
         row.element.replaceWith(element);
         if (hadFocus) element.focus({ preventScroll: true });
       } else this.spacer.append(element);

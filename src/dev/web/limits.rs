@@ -30,6 +30,9 @@ pub(super) const CALLS: BodyLimits = BodyLimits {
     time: Duration::from_secs(10),
 };
 
+/// Questions that are answered at once: so many processors they may take.
+pub(super) const QUESTIONS_AT_ONCE: usize = 2;
+
 /// Calls of up to so many bytes do not wait for the room that large ones need: those for sampling are below 10 KB, and all
-/// connections together with this make 16 MiB.
+/// connections together with this make 16 MiB. Longer ones are read away from the thread that receives them.
 pub(super) const SMALL_CALL_MAX_BYTES: usize = 64 << 10;

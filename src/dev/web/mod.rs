@@ -15,17 +15,21 @@
 //!
 //! What it may be asked for at one time is in [`limits`].
 
+mod away;
 mod limits;
-mod query;
 mod routes;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+use bytes::Bytes;
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
+use xray_service::answer::Answer;
 use xray_service::console::About;
-use xray_service::service::Service;
+use xray_service::service::put::{self, Checked};
+use xray_service::service::{Operation, Service, View};
+use xray_service::work::Work;
 
 use crate::api::{self, metrics::Source};
 use crate::ledger::RefusedDatagrams;
@@ -34,6 +38,7 @@ use crate::net::server::body::Reader;
 use crate::net::server::guard::Guard;
 use crate::net::server::refusals::{Bounded, and_more};
 use crate::net::server::{self, Function, Watch};
+use away::Away;
 
 /// What all connections share.
 pub(super) struct Site {
@@ -45,7 +50,10 @@ pub(super) struct Site {
     /// Reads calls of the API.
     calls: Reader,
     refused: Bounded,
-    away: query::Away,
+    /// Where questions are answered.
+    questions: Away,
+    /// Where documents are read: one call at a time, so that they go into the store in the order they came.
+    documents: Away,
 }
 
 impl Site {
@@ -59,7 +67,8 @@ impl Site {
             metrics,
             calls: Reader::new(limits::CALLS),
             refused: Bounded::default(),
-            away: query::Away::new(),
+            questions: Away::new(limits::QUESTIONS_AT_ONCE),
+            documents: Away::new(1),
         }
     }
 
@@ -73,8 +82,47 @@ impl Site {
         self.service.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Answers a question about this moment away from this thread ([`Away::run`]).
+    async fn ask<T: Send + 'static>(
+        self: &Arc<Self>,
+        question: impl FnOnce(&View, &Work) -> T + Send + 'static,
+    ) -> Option<T> {
+        let shared = Arc::clone(self);
+        // The view is of the moment when there is a place, so that none is held by those who wait.
+        self.questions
+            .run(move |work| {
+                let view = shared.service().view();
+                drop(shared);
+                question(&view, work)
+            })
+            .await
+    }
+
+    /// Takes the documents of a call, or does what else a long call asks for, away from this thread; calls in the order
+    /// they came. `None` when it has panicked, which has shown itself.
+    async fn take(self: &Arc<Self>, operation: Operation, body: Bytes) -> Option<Answer> {
+        let shared = Arc::clone(self);
+        let take = move |_: &Work| match operation {
+            Operation::PutTraceSegments => shared.put(&body),
+            _ => shared.handle(operation.path(), &body),
+        };
+        self.documents.run(take).await
+    }
+
+    /// Takes documents. The service is locked for each of them, while it is put into its trace.
+    fn put(&self, body: &[u8]) -> Answer {
+        let now = SystemTime::now();
+        let causes = self.service().tells_causes();
+        let answer = put::answer(body, |_, document| {
+            let checked = Checked::of(document, causes);
+            self.service().put(checked, now).map(drop)
+        });
+        self.changed.send_replace(());
+        answer
+    }
+
     /// Answers a call of the API and wakes those who watch.
-    fn handle(&self, path: &str, body: &[u8]) -> xray_service::answer::Answer {
+    fn handle(&self, path: &str, body: &[u8]) -> Answer {
         let now = SystemTime::now();
         let (answer, has_changed) = {
             let mut service = self.service();
@@ -142,6 +190,7 @@ impl Watch for Counted {
         if let Some(requests) = self.refused.add() {
             tracing::warn!(
                 requests,
+                connections = limits::CONNECTIONS.connections,
                 "Refused a connection on the TCP port: {} are in the middle of a request{}",
                 limits::CONNECTIONS.connections,
                 and_more(requests)

@@ -115,27 +115,30 @@ async fn called(shared: &Arc<Site>, head: &Parts, body: Incoming) -> Answer {
     let path = head.uri.path();
     if (body.size_hint().upper()).is_some_and(|bytes| bytes <= SMALL_CALL_MAX_BYTES as u64) {
         return match body::read(head, body, SMALL_CALL_MAX_BYTES, CALLS.time).await {
-            Ok(body) => api(shared, path, &body).await,
+            Ok(body) => api(shared, path, body).await,
             Err(refusal) => refusal,
         };
     }
     let busy = || answer::try_again("Busy", "Too many large calls are being received.");
     match shared.calls.read(head, body, busy).await {
-        Ok(body) => api(shared, path, &body).await,
+        // Held until it is answered.
+        Ok(body) => api(shared, path, body.bytes()).await,
         Err(refusal) => refusal,
     }
 }
 
-async fn api(shared: &Arc<Site>, path: &str, body: &[u8]) -> Answer {
+async fn api(shared: &Arc<Site>, path: &str, body: Bytes) -> Answer {
     let Some(operation) = Operation::of("POST", path) else {
         return unknown(path);
     };
     let answer = if operation.reads_traces() {
-        let (now, body) = (SystemTime::now(), Bytes::copy_from_slice(body));
+        let now = SystemTime::now();
         let read = move |view: &View, work: &Work| view.read(operation, &body, now, work);
         shared.ask(read).await
+    } else if operation == Operation::PutTraceSegments || body.len() > SMALL_CALL_MAX_BYTES {
+        shared.take(operation, body).await
     } else {
-        Some(shared.handle(path, body))
+        Some(shared.handle(path, &body))
     };
     let Some(xray_service::answer::Answer {
         status,
@@ -190,7 +193,7 @@ fn events(shared: &Arc<Site>, query: &Query) -> Result<Answer, Wrong> {
     let (pieces, stream) = mpsc::channel(PIECES);
     let mut changes = shared.changes();
     let mut revision = shared.service().traces().revision();
-    let away = shared.away.clone();
+    let away = shared.questions.clone();
     let shared = Arc::downgrade(shared);
     // Makes the browser see the connection as open.
     let _ = pieces.try_send(Bytes::from_static(b": hello\n\n"));

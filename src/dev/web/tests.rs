@@ -24,6 +24,7 @@ fn shared() -> Arc<Site> {
         lane: Arc::new(Lane::new(Budget::of_mb(16), Arc::clone(&ledger))),
         ledger,
         kernel_drops: None,
+        lost_in_fragments: None,
     });
     let about = About {
         started: 0.0,
@@ -171,6 +172,32 @@ async fn more_readers_of_events_than_places_shut_out_neither_sampling_nor_health
     for mut reader in latest {
         read_until(&mut reader, "1-581cf771-a006649127e371903a2de979").await;
     }
+}
+
+#[tokio::test]
+async fn documents_that_are_being_read_hold_up_neither_health_nor_sampling_nor_questions() {
+    let port = Port::start().await;
+    // Those of somebody else are being read for as long as this takes.
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let documents = port.shared.documents.clone();
+    let reading = tokio::spawn(async move { documents.run(move |_| released.recv().is_err()).await });
+    let mut putting = port.connect().await;
+    let request = post("/TraceSegments", &put("70de5b6f19ff9a0a"));
+    putting.write_all(request.as_bytes()).await.unwrap();
+    for (request, status) in [
+        (get("/healthz"), 200),
+        (post("/GetSamplingRules", "{}"), 200),
+        (get("/-/traces"), 200),
+        (get("/-/stats"), 200),
+    ] {
+        assert_eq!(port.ask(&request).await.status, status, "{request}");
+    }
+    assert_eq!(port.shared.service().traces().documents(), 0);
+    drop(release);
+    assert_eq!(reading.await.unwrap(), Some(true));
+    let answer = read_answer(&mut putting).await;
+    assert_eq!(answer.json(), json!({"UnprocessedTraceSegments": []}));
+    assert_eq!(port.shared.service().traces().documents(), 1);
 }
 
 #[tokio::test]

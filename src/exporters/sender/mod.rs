@@ -201,6 +201,7 @@ impl<X: Exporter> Sender<X> {
         });
         tracing::debug!(
             segments = flight.documents,
+            error = message,
             "Sending segment batch failed with: {message}"
         );
         self.pacer.given_up(call, now, fastrand::f64());
@@ -295,7 +296,11 @@ impl<X: Exporter> Sender<X> {
     fn lost(&mut self, call: CallId, flight: &Flight, started: Instant, error: &JoinError) {
         let now = now();
         self.ledger.call_lost();
-        tracing::error!("A call ended in a way that it should not: {error}");
+        tracing::error!(
+            segments = flight.documents,
+            error = %error,
+            "A call ended in a way that it should not: {error}"
+        );
         let outcome = Outcome::Failed { retry_after: None };
         let _ = self.pacer.ended(call, now, outcome, fastrand::f64());
         let _ = self.trouble.failed(started, now);
@@ -314,7 +319,7 @@ impl<X: Exporter> Sender<X> {
         let row = self.trouble.failed(started, now);
         match row {
             Some(row) => self.say_failing(&row, now, message),
-            None => tracing::debug!("Sending segment batch failed with: {message}"),
+            None => tracing::debug!(error = message, "Sending segment batch failed with: {message}"),
         }
         self.say_share(now, Some(message));
     }

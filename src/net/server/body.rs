@@ -37,6 +37,13 @@ pub(crate) struct Held<'r> {
     _room: SemaphorePermit<'r>,
 }
 
+impl Held<'_> {
+    /// The body, for another thread; its place in memory stays with this.
+    pub(crate) fn bytes(&self) -> Bytes {
+        self.bytes.clone()
+    }
+}
+
 impl Deref for Held<'_> {
     type Target = [u8];
 

@@ -248,10 +248,10 @@ impl<D: Disk, E: Encoding> Worker<D, E> {
             Command::Close(done) => self.closing = Some(done),
         }
         // While nothing waited, the disk may have been left alone for long.
-        if let Some(refused) = self.refused.as_mut().filter(|refused| refused.pause > BUSY_RETRY)
+        if let Some(refused) = &mut self.refused
             && !self.to_write.is_empty()
         {
-            refused.pause = BUSY_RETRY;
+            refused.pause = refused.pause.min(BUSY_RETRY);
             refused.until = refused.until.min(at.instant + BUSY_RETRY);
         }
         self.changed(taker, at);

@@ -92,10 +92,10 @@ impl Outage {
         match self {
             Self::Fault(fault) if fault.to_string().starts_with("delay") => setup,
             Self::NoCredentials => setup
-                .args(&["--call-timeout", "500ms"])
+                .args(&["--call-timeout", "1s"])
                 .env("AWS_ACCESS_KEY_ID", "")
                 .env("AWS_SECRET_ACCESS_KEY", ""),
-            _ => setup.args(&["--call-timeout", "500ms"]),
+            _ => setup.args(&["--call-timeout", "1s"]),
         }
     }
 }

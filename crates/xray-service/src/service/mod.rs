@@ -7,17 +7,12 @@
 //! - 404 `UnknownOperationException` for every path and method outside the API.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fmt;
-use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use serde::de::{IgnoredAny, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
-use xray_document::cause::cause;
+use xray_document::outline;
 use xray_document::segment;
-use xray_document::{otlp, outline};
 
 use crate::answer::Answer;
 use crate::filter::{Filter, FilterError};
@@ -30,15 +25,14 @@ use crate::sampling::{Reported, Sampling, SamplingError, SamplingRule};
 use crate::settings::Settings;
 use crate::tags::{self, Tags};
 use crate::telemetry::TelemetryReport;
-use crate::traces::{Limits, Traces};
+use crate::traces::{Incoming, Limits, Traces};
 use crate::work::Work;
 
+use self::put::Checked;
+pub use self::put::{MAX_DOCUMENTS, count_documents};
 pub use self::view::View;
 pub use crate::operation::Operation;
 pub use xray_document::segment::Refusal;
-
-/// The most documents in one `PutTraceSegments` call; enforced by the service, not part of the model.
-pub const MAX_DOCUMENTS: usize = 50;
 
 /// Whoever has a say about the documents of a call, besides the service, and sees which it takes.
 pub trait Overseer {
@@ -94,47 +88,6 @@ pub struct Service {
     settings: Settings,
     retrievals: Arc<Retrievals>,
     tells_causes: bool,
-}
-
-#[derive(Deserialize)]
-struct PutTraceSegments<T> {
-    #[serde(rename = "TraceSegmentDocuments", default = "Option::default")]
-    documents: Option<Documents<T>>,
-}
-
-/// The documents of a call. Those beyond [`MAX_DOCUMENTS`] are counted, not kept: nobody reads them.
-struct Documents<T> {
-    first: Vec<T>,
-    count: usize,
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Documents<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Counting<T>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for Counting<T> {
-            type Value = Documents<T>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a list of documents")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Documents<T>, A::Error> {
-                let (mut first, mut count) = (Vec::new(), 0);
-                while count < MAX_DOCUMENTS {
-                    let Some(document) = list.next_element()? else {
-                        return Ok(Documents { first, count });
-                    };
-                    first.push(document);
-                    count += 1;
-                }
-                while list.next_element::<IgnoredAny>()?.is_some() {
-                    count += 1;
-                }
-                Ok(Documents { first, count })
-            }
-        }
-        deserializer.deserialize_seq(Counting(PhantomData))
-    }
 }
 
 impl Service {
@@ -301,7 +254,7 @@ impl Service {
     /// Takes a document that was kept on disk under `key`; one that cannot be read is left out.
     pub fn restore(&mut self, key: u64, text: &str, otlp: bool, at: SystemTime) {
         if let Some(outline) = outline::outline(text) {
-            self.traces.restore(key, outline, text, otlp, at);
+            self.traces.restore(key, Incoming::new(outline, text, otlp), at);
         }
     }
 
@@ -311,52 +264,40 @@ impl Service {
     }
 
     fn put_trace_segments(&mut self, body: &[u8], overseer: &mut dyn Overseer, now: SystemTime) -> Answer {
-        let documents = match parse_documents::<String>(body) {
-            Ok(documents) => documents,
-            Err(answer) => return answer,
-        };
-        let mut unprocessed = Vec::new();
-        for (position, document) in documents.into_iter().enumerate() {
-            let verdict = match overseer.refuse(position, &document) {
-                Some((code, message)) => Err(Refusal {
-                    id: segment::id_of(&document),
-                    code,
-                    message,
-                }),
-                None => segment::check(&document),
+        put::answer(body, |position, document| {
+            let checked = match overseer.refuse(position, &document) {
+                Some((code, message)) => Checked::refused(document, code, message),
+                None => Checked::of(document, self.tells_causes),
             };
-            match verdict.and_then(|_| self.keep(&document, now)) {
-                Ok(()) => overseer.taken(document),
-                Err(mut refusal) => {
-                    if self.tells_causes {
-                        add_cause(&mut refusal, &document);
-                    }
-                    unprocessed.push(entry(&refusal));
-                    self.remember(refusal, &document, now);
-                }
-            }
-        }
-        Answer::ok(&json!({ "UnprocessedTraceSegments": unprocessed }))
+            overseer.taken(self.put(checked, now)?);
+            Ok(())
+        })
     }
 
-    /// Puts a document that was checked into its trace; the spans of an OTLP document into theirs.
-    fn keep(&mut self, document: &str, now: SystemTime) -> Result<(), Refusal> {
-        if !otlp::is_otlp(document) {
-            if let Some(outline) = outline::outline(document) {
-                self.traces.insert(outline, document, false, now);
+    /// Whether a refusal says what is wrong ([`Service::tell_causes`]).
+    #[must_use]
+    pub fn tells_causes(&self) -> bool {
+        self.tells_causes
+    }
+
+    /// Puts a checked document into its trace, the spans of an OTLP document into theirs, and gives back its text.
+    ///
+    /// # Errors
+    /// Why it was refused, which is remembered.
+    pub fn put(&mut self, checked: Checked, now: SystemTime) -> Result<String, Refusal> {
+        let Checked { document, found } = checked;
+        match found {
+            Ok(all) => {
+                for one in all {
+                    self.traces.insert(one, now);
+                }
+                Ok(document)
             }
-            return Ok(());
+            Err(refusal) => {
+                self.remember(refusal.clone(), &document, now);
+                Err(refusal)
+            }
         }
-        // Believed, as what the answer to broken base64 is.
-        let spans = otlp::documents(document).ok_or_else(|| Refusal {
-            id: None,
-            code: "ParseError".to_owned(),
-            message: "Invalid segment. ErrorCode: ParseError".to_owned(),
-        })?;
-        for (outline, text) in spans {
-            self.traces.insert(outline, &text, true, now);
-        }
-        Ok(())
     }
 
     fn remember(&mut self, refusal: Refusal, document: &str, at: SystemTime) {
@@ -406,17 +347,6 @@ impl Service {
     }
 }
 
-/// Puts what is wrong with a document into the message of its refusal, unless it says so already.
-fn add_cause(refusal: &mut Refusal, document: &str) {
-    let said = refusal.message.trim_end_matches(", Cause: null");
-    if said.contains(", Cause: ") {
-        return;
-    }
-    if let Some(cause) = cause(document) {
-        refusal.message = format!("{said}, Cause: {cause}");
-    }
-}
-
 /// Whether there is a group or a sampling rule with an ARN.
 fn exists<'a>(groups: &'a Groups, sampling: &'a Sampling) -> impl Fn(&str) -> bool + 'a {
     move |arn| groups.has_arn(arn) || sampling.has_arn(arn)
@@ -448,38 +378,7 @@ fn shown(mut text: String) -> String {
     text
 }
 
-/// How many documents are in a body of `PutTraceSegments`; they are not looked at.
-///
-/// # Errors
-/// The answer to a body that is not the model's JSON, or has more than [`MAX_DOCUMENTS`].
-pub fn count_documents(body: &[u8]) -> Result<usize, Answer> {
-    parse_documents::<IgnoredAny>(body).map(|documents| documents.len())
-}
-
-/// The documents of a `PutTraceSegments` body, or the answer to a bad one.
-fn parse_documents<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<Vec<T>, Answer> {
-    let call: PutTraceSegments<T> =
-        serde_json::from_slice(body).map_err(|error| Answer::malformed(&error.to_string()))?;
-    let documents = call
-        .documents
-        .ok_or_else(|| Answer::invalid("TraceSegmentDocuments is required"))?;
-    if documents.count > MAX_DOCUMENTS {
-        return Err(Answer::invalid(&format!(
-            "Exceeding maximum segment count: {MAX_DOCUMENTS}"
-        )));
-    }
-    Ok(documents.first)
-}
-
-/// One entry of `UnprocessedTraceSegments`; without `Id` when the document shows none.
-fn entry(refusal: &Refusal) -> Value {
-    let mut entry = json!({"ErrorCode": refusal.code, "Message": refusal.message});
-    if let Some(id) = &refusal.id {
-        entry["Id"] = json!(id);
-    }
-    entry
-}
-
+pub mod put;
 #[cfg(test)]
 mod tests;
 mod view;

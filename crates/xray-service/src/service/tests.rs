@@ -317,15 +317,3 @@ fn what_is_remembered_of_a_refusal_is_short() {
     assert_eq!((count, refused.name.as_ref()), (1, Some(&shown)));
     assert_eq!(refused.refusal.id.as_ref(), Some(&shown));
 }
-
-#[test]
-fn a_call_with_a_million_documents_is_counted_and_not_kept() {
-    let body = format!(
-        "{{\"TraceSegmentDocuments\":[{}\"\"]}}",
-        "\"\",".repeat(1_000_000)
-    );
-    let documents = serde_json::from_str::<PutTraceSegments<String>>(&body).unwrap();
-    let documents = documents.documents.unwrap();
-    assert_eq!((documents.first.len(), documents.count), (50, 1_000_001));
-    assert_eq!(count_documents(body.as_bytes()).unwrap_err().status, 400);
-}

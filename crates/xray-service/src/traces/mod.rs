@@ -82,6 +82,28 @@ pub struct Document {
     cost: Cost,
 }
 
+/// A document on its way into the store: what takes time with its length is done.
+#[derive(Debug)]
+pub struct Incoming {
+    outline: Outline,
+    text: Arc<str>,
+    otlp: bool,
+    cost: Cost,
+}
+
+impl Incoming {
+    /// `otlp`: made of an OTLP span.
+    #[must_use]
+    pub fn new(outline: Outline, text: &str, otlp: bool) -> Self {
+        Self {
+            cost: Cost::of(text, &outline.id),
+            outline,
+            text: Arc::from(text),
+            otlp,
+        }
+    }
+}
+
 /// One trace.
 #[derive(Debug, Clone)]
 pub struct Trace {
@@ -256,19 +278,25 @@ impl Traces {
     }
 
     /// Takes one document, and lets the oldest traces go until the limits hold.
-    pub(super) fn insert(&mut self, outline: Outline, text: &str, otlp: bool, now: SystemTime) {
+    pub(super) fn insert(&mut self, incoming: Incoming, now: SystemTime) {
         self.next_key += 1;
         let key = self.next_key;
-        self.insert_with_key(key, outline, text, otlp, now);
+        self.insert_with_key(key, incoming, now);
     }
 
     /// Takes a document that was kept on disk under `key`.
-    pub(super) fn restore(&mut self, key: u64, outline: Outline, text: &str, otlp: bool, at: SystemTime) {
+    pub(super) fn restore(&mut self, key: u64, incoming: Incoming, at: SystemTime) {
         self.next_key = self.next_key.max(key);
-        self.insert_with_key(key, outline, text, otlp, at);
+        self.insert_with_key(key, incoming, at);
     }
 
-    fn insert_with_key(&mut self, key: u64, outline: Outline, text: &str, otlp: bool, now: SystemTime) {
+    fn insert_with_key(&mut self, key: u64, incoming: Incoming, now: SystemTime) {
+        let Incoming {
+            outline,
+            text,
+            otlp,
+            cost,
+        } = incoming;
         let Outline {
             id,
             trace_id,
@@ -276,7 +304,6 @@ impl Traces {
             start,
         } = outline;
         self.revision += 1;
-        let cost = Cost::of(text, &id);
         let is_new = !self.traces.contains_key(&trace_id);
         let trace = self.traces.entry(trace_id.clone()).or_insert_with(|| {
             Arc::new(Trace {
@@ -347,10 +374,11 @@ impl Traces {
         trace.changed_at = now;
         trace.digest = OnceLock::new();
         trace.revision = self.revision;
+        self.text_bytes += text.len();
         trace.documents.push(Document {
             key,
             id,
-            text: Arc::from(text),
+            text,
             otlp,
             accepted_at: now,
             in_progress,
@@ -358,7 +386,6 @@ impl Traces {
             cost,
         });
         self.bytes = self.bytes - charged + trace.bytes();
-        self.text_bytes += text.len();
         self.documents += 1;
         self.by_revision.insert(trace.revision, trace_id.clone());
         self.by_start.insert(trace.cursor());

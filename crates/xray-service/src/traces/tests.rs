@@ -21,9 +21,13 @@ fn document(trace: u32, segment: u32, start: f64, done: bool) -> String {
     .to_string()
 }
 
+fn incoming(text: &str, otlp: bool) -> Incoming {
+    Incoming::new(outline(text).unwrap(), text, otlp)
+}
+
 fn put(traces: &mut Traces, trace: u32, segment: u32, start: f64, done: bool) {
     let text = document(trace, segment, start, done);
-    traces.insert(outline(&text).unwrap(), &text, false, NOW);
+    traces.insert(incoming(&text, false), NOW);
 }
 
 fn ids(traces: &Traces) -> Vec<String> {
@@ -203,7 +207,7 @@ fn a_change_makes_the_digest_anew() {
     assert_eq!(traces.get(&trace_id(1)).unwrap().digest().segments, 1);
     let text = document(1, 2, 3.0, true);
     let later = NOW + Duration::from_secs(1);
-    traces.insert(outline(&text).unwrap(), &text, true, later);
+    traces.insert(incoming(&text, true), later);
     let trace = traces.get(&trace_id(1)).unwrap();
     assert_eq!((trace.digest().segments, trace.changed_at), (2, later));
 }
@@ -261,10 +265,10 @@ fn one_trace_has_no_more_segments_than_its_tree_may_take() {
         .to_string()
     };
     let text = subsegments(most);
-    traces.insert(outline(&text).unwrap(), &text, false, NOW);
+    traces.insert(incoming(&text, false), NOW);
     assert_eq!(traces.len(), 0, "itself is one more");
     let text = subsegments(most - 1);
-    traces.insert(outline(&text).unwrap(), &text, false, NOW);
+    traces.insert(incoming(&text, false), NOW);
     put(&mut traces, 1, 1, 1.0, true);
     let trace = traces.get(&trace_id(1)).unwrap();
     assert_eq!((trace.documents.len(), trace.limit_exceeded), (1, true));

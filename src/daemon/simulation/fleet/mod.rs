@@ -196,6 +196,7 @@ fn share(throttle: Throttle, most_outside: f64) {
     for minute in &minutes[1..] {
         assert!(minute.jain >= 0.9, "{minute:?}");
         assert!(minute.outside <= most_outside, "{minute:?}");
+        assert!(minute.least > 0.1 && minute.greatest < 4.0, "{minute:?}");
     }
 }
 
