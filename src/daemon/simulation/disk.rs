@@ -42,6 +42,8 @@ struct Shared {
     names_unsafe: bool,
     /// Documents that were found in files.
     found: u64,
+    /// This process has looked before.
+    is_listed: bool,
     endpoint: Endpoint,
 }
 
@@ -64,6 +66,7 @@ impl SimulatedDisk {
                 faults: 0,
                 names_unsafe: false,
                 found: 0,
+                is_listed: false,
                 endpoint: endpoint.clone(),
             })),
         }
@@ -71,6 +74,7 @@ impl SimulatedDisk {
 
     /// As it is for the next process.
     pub(super) fn with(&self, fake: FakeDisk) -> Self {
+        self.shared().is_listed = false;
         Self {
             fake,
             shared: Arc::clone(&self.shared),
@@ -188,8 +192,9 @@ impl Disk for SimulatedDisk {
         let mut shared = self.shared();
         shared.operate(Operation::Read)?;
         let found = self.documents();
+        let is_again = std::mem::replace(&mut shared.is_listed, true);
         shared.found += found.len() as u64;
-        shared.endpoint.service().found_on_disk(&found);
+        shared.endpoint.service().found_on_disk(&found, is_again);
         self.fake.list()
     }
 

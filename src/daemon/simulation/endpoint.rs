@@ -203,12 +203,14 @@ impl Service {
     }
 
     /// The process finds these documents on disk. They may have been settled before, and come again all the same: where a
-    /// crash came before their file was gone, or another process had the directory. After a crash one may be in two files.
-    pub(super) fn found_on_disk(&mut self, numbers: &[usize]) {
+    /// crash came before their file was gone, or another process had the directory. After a crash one may be in two files;
+    /// `is_again`: found by a process that has lost the directory, one may be in memory too.
+    pub(super) fn found_on_disk(&mut self, numbers: &[usize], is_again: bool) {
         for number in numbers {
             let fate = &mut self.fates[*number];
             fate.is_settled = false;
-            fate.more_copies = 0;
+            // And one in memory, where it is found again by a process that runs.
+            fate.more_copies = u8::from(is_again);
         }
         let mut seen = BTreeSet::new();
         for number in numbers.iter().filter(|number| !seen.insert(**number)) {

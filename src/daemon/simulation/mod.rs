@@ -19,6 +19,7 @@ mod disk;
 mod disk_thread;
 mod documents;
 mod endpoint;
+mod fleet;
 mod plan;
 mod run;
 mod source;

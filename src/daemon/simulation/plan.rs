@@ -187,6 +187,13 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// Whether another process has the directory for a while. What is in memory then is in files too that are found again.
+    pub(super) fn takes_over(&self) -> bool {
+        self.disk.iter().any(|window| window.fault == DiskFault::Locked)
+    }
+}
+
 /// As [`Budget::of_mb`] and [`Budget::with_spool`], of fewer bytes, so that a minute of little traffic fills it.
 fn budget(total_bytes: usize, with_spool: bool) -> Budget {
     let open_batch_bytes = total_bytes / 8;

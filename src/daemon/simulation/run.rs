@@ -11,7 +11,7 @@ use super::disk::SimulatedDisk;
 use super::disk_thread::DiskThread;
 use super::endpoint::{Endpoint, Told};
 use super::moment;
-use super::plan::{DiskFault, End, Life, Plan};
+use super::plan::{End, Life, Plan};
 use super::source::Source;
 use super::trace::Trace;
 use super::watch::Watch;
@@ -419,13 +419,19 @@ impl<'p> World<'p> {
             crashes,
             unseen,
         } = self.account;
-        let is_lost_once = crashes == 0 && unseen == 0 && service.seen.unheard == 0;
-        let is_taken_over = self
-            .plan
-            .disk
-            .iter()
-            .any(|window| window.fault == DiskFault::Locked);
-        let is_exact = is_lost_once && !is_taken_over && self.plan.traffic.odd_percent == 0;
+        // What is counted as lost may still arrive where it is in a file too, or was taken unheard.
+        let is_unheard = unseen > 0 || service.seen.unheard > 0 || self.plan.traffic.odd_percent > 0;
+        let is_cut = |life: &Life| {
+            !matches!(
+                life.end,
+                End::Stopped {
+                    again_after: None,
+                    ..
+                }
+            )
+        };
+        let is_kept = self.plan.lives.iter().any(is_cut) || self.plan.takes_over();
+        let is_exact = crashes == 0 && !is_unheard && !is_kept;
         if lost > counted + crashed || (is_exact && lost != counted) {
             self.watch.found(format!(
                 "{lost} never arrived; {counted} are counted as lost, {crashed} went with crashes"

@@ -13,19 +13,21 @@
 //!   become slow, to where it began; when they are slow then too, that is what is usual from there on. A call that hangs
 //!   does not count once a later one has succeeded, and gives way when the places are used up or many hang. Should all of
 //!   them hang, one more goes from time to time.
-//! * **How many calls a second the service takes** (`rate`): after a throttle as in the adaptive mode of AWS's SDKs,
-//!   after an outage from the rate before it.
+//! * **How many documents a second the service takes** (`quota`): after a throttle as in the adaptive mode of AWS's SDKs.
+//!   **How many calls** (`rate`), after an outage: from the rate before it.
 //!
 //! A *batch's* own gate ([`Pacer::hold_back`]): a batch that fails more often than the endpoint's health explains must not
 //! stand before the others.
 
 mod health;
+mod quota;
 mod rate;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use health::Health;
+use quota::Quota;
 use rate::Rate;
 
 /// The first back-off's upper bound; it doubles with each failure.
@@ -70,6 +72,13 @@ const LATELY_WEIGHT: f64 = 0.1;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CallId(u64);
 
+/// What is known of it.
+#[derive(Debug, Clone, Copy)]
+struct InFlight {
+    started: Instant,
+    documents: usize,
+}
+
 /// What an ended call says of the endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
@@ -79,8 +88,8 @@ pub enum Outcome {
     Throttled {
         /// How long it asks to wait.
         retry_after: Option<Duration>,
-        /// Some of the documents were taken: the endpoint is up.
-        some_taken: bool,
+        /// How many documents were taken all the same.
+        taken: usize,
     },
     /// No answer, or one that says nothing of the documents.
     Failed {
@@ -119,10 +128,11 @@ pub struct Pacer {
     limit: f64,
     /// Calls that failed since the last success, each while the limit was reached.
     failed_at_limit: u32,
-    in_flight: BTreeMap<CallId, Instant>,
+    in_flight: BTreeMap<CallId, InFlight>,
     next: u64,
     health: Health,
     rate: Rate,
+    quota: Quota,
     /// How long answers take, over hundreds of them and over the last ten, in seconds.
     usual_s: Option<f64>,
     lately_s: Option<f64>,
@@ -148,6 +158,7 @@ impl Pacer {
             next: 0,
             health: Health::default(),
             rate: Rate::default(),
+            quota: Quota::default(),
             usual_s: None,
             lately_s: None,
             latest_success_started: None,
@@ -201,7 +212,7 @@ impl Pacer {
                 (false, false) => Start::WhenOneEnds(None),
             };
         }
-        if let Some(at) = self.rate.next_at(now) {
+        if let Some(at) = self.rate.next_at(now).max(self.quota.next_at(now)) {
             return Start::At(at);
         }
         let hanging = self.hanging(now);
@@ -209,7 +220,9 @@ impl Pacer {
         if counted >= self.limit() {
             // Should all of them hang, nothing will ever show it: one more goes when they have been out for so long.
             let one_more_at = match self.in_flight.last_key_value() {
-                Some((_, latest)) if self.in_flight.len() < self.max => Some(*latest + self.hanging_age()),
+                Some((_, InFlight { started: latest, .. })) if self.in_flight.len() < self.max => {
+                    Some(*latest + self.hanging_age())
+                }
                 _ => None,
             };
             return match one_more_at {
@@ -225,12 +238,25 @@ impl Pacer {
         }
     }
 
-    /// A call starts.
-    pub fn started(&mut self, now: Instant, jitter: f64) -> CallId {
+    /// How many documents a call may carry that starts at `now`; `None`: any number.
+    #[must_use]
+    pub fn most_documents(&self, now: Instant) -> Option<usize> {
+        self.quota.most_documents(now)
+    }
+
+    /// A call with so many documents starts.
+    pub fn started(&mut self, documents: usize, now: Instant, jitter: f64) -> CallId {
         let id = CallId(self.next);
         self.next += 1;
-        self.in_flight.insert(id, now);
+        self.in_flight.insert(
+            id,
+            InFlight {
+                started: now,
+                documents,
+            },
+        );
         self.rate.started(now);
+        self.quota.started(documents, now);
         self.health.probe_started(now, jitter);
         id
     }
@@ -244,22 +270,17 @@ impl Pacer {
     /// A call ended. `jitter` is a random number in [0, 1). Returns the outage that it ends.
     pub fn ended(&mut self, id: CallId, now: Instant, outcome: Outcome, jitter: f64) -> Option<Outage> {
         let was_in_flight = self.in_flight.len() - self.hanging(now).count;
-        let started = self.in_flight.remove(&id)?;
+        let InFlight { started, documents } = self.in_flight.remove(&id)?;
         match outcome {
             Outcome::Answered => {
                 self.measure(now.saturating_duration_since(started));
-                self.rate.taken(now);
+                self.quota.taken(documents, now);
                 self.succeeded(started, now, was_in_flight)
             }
-            Outcome::Throttled {
-                retry_after,
-                some_taken,
-            } => {
-                self.rate.throttled(started, now);
+            Outcome::Throttled { retry_after, taken } => {
                 self.ask_to_wait(retry_after, now, jitter);
-                if some_taken {
-                    self.rate.taken(now);
-                }
+                self.quota.throttled(started, now);
+                self.quota.taken(taken, now);
                 // Who says that it is too much is there.
                 self.succeeded(started, now, 0)
             }
@@ -273,6 +294,7 @@ impl Pacer {
                 }
                 if self.health.failed(started, now, jitter) {
                     self.rate.outage();
+                    self.quota.outage();
                 }
                 if self.health.outage().is_some() {
                     // Those are no share of anything.
@@ -285,11 +307,13 @@ impl Pacer {
 
     fn succeeded(&mut self, started: Instant, now: Instant, was_in_flight: usize) -> Option<Outage> {
         self.given_up = 0;
+        self.rate.answered();
         self.latest_success_started = self.latest_success_started.max(Some(started));
         self.rate.let_go();
         let ended = self.health.succeeded(started);
         if ended.is_some() {
             self.rate.recovers(now);
+            self.quota.recovers(now);
         }
         let failed_before = f64::from(std::mem::take(&mut self.failed_at_limit));
         // Only a limit that was reached is raised: otherwise nothing shows that more would be carried.
@@ -347,7 +371,7 @@ impl Pacer {
     fn hanging(&self, now: Instant) -> Hanging {
         let overtaken_age = self.hanging_age();
         let mut hanging = Hanging::default();
-        for (id, started) in &self.in_flight {
+        for (id, InFlight { started, .. }) in &self.in_flight {
             let is_overtaken = self
                 .latest_success_started
                 .is_some_and(|latest| latest > *started);
@@ -378,6 +402,7 @@ impl Pacer {
         self.given_up = 0;
         self.asked_to_wait_until = None;
         self.rate.hurry();
+        self.quota.hurry();
         self.health.hurry(now);
     }
 

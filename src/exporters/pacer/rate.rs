@@ -1,15 +1,7 @@
-//! How many calls a second may start: no bound, until the service throttles or comes back from an outage.
+//! How many calls a second may start: no bound, until nothing succeeds for some calls or the service comes back from an
+//! outage. What it throttles is counted in documents, in `quota`.
 
 use std::time::{Duration, Instant};
-
-/// What is left of the rate that was taken when the service throttled; AWS's SDKs take the same share.
-const KEPT: f64 = 0.7;
-
-/// How fast the rate grows again, in calls a second for each second cubed; AWS's SDKs take the same.
-const CUBIC: f64 = 0.4;
-
-/// The least rate, in calls a second.
-const MIN_PER_S: f64 = 0.5;
 
 /// What an endpoint is taken to bear when it comes back and nothing is known of it.
 const UNKNOWN_PER_S: f64 = 8.0;
@@ -27,7 +19,8 @@ const FREE_FACTOR: f64 = 16.0;
 #[derive(Debug, Default)]
 pub(super) struct Rate {
     started: Counted,
-    taken: Counted,
+    /// Something was answered.
+    is_known: bool,
     /// What started before the outage.
     before_outage_per_s: Option<f64>,
     bound: Option<Bound>,
@@ -35,17 +28,16 @@ pub(super) struct Rate {
     hurried: bool,
 }
 
-/// Calls that started or were taken, counted a second at a time.
+/// Calls or documents, counted a second at a time.
 #[derive(Debug, Default)]
-struct Counted {
+pub(super) struct Counted {
     second: Option<Instant>,
-    count: u32,
+    count: usize,
     per_s: Option<f64>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Bound {
-    /// Calls that started before this moment say nothing of the rate since.
     since: Instant,
     growth: Growth,
     tokens: f64,
@@ -54,27 +46,55 @@ struct Bound {
 
 #[derive(Debug, Clone, Copy)]
 enum Growth {
-    /// After a throttle: carefully towards the rate at which it came, then past it.
-    Cubic { at_throttle_per_s: f64 },
     /// Nothing has succeeded for some calls: as many as usual.
     Steady { per_s: f64 },
     /// After an outage: linear in the first second, then doubling.
     Recovery { usual_per_s: f64 },
 }
 
+/// How many times the usual rate an endpoint is taken to bear so many seconds after an outage.
+pub(super) fn recovered(seconds: f64) -> f64 {
+    if seconds < 1.0 {
+        1.0 + seconds / 2.0
+    } else {
+        1.5 * 2_f64.powf(seconds - 1.0)
+    }
+}
+
 impl Counted {
-    fn add(&mut self, now: Instant) {
-        self.roll(now);
-        self.count += 1;
+    /// Such a rate is usual.
+    pub(super) fn at(per_s: f64) -> Self {
+        Self {
+            per_s: Some(per_s),
+            ..Self::default()
+        }
     }
 
-    fn roll(&mut self, now: Instant) {
+    pub(super) fn add(&mut self, count: usize, now: Instant) {
+        self.roll(now);
+        self.count += count;
+    }
+
+    /// How many a second, usually; `None` in the first second.
+    pub(super) fn per_s(&self) -> Option<f64> {
+        self.per_s
+    }
+
+    /// The same, and in the first second what it would be by now, if there was something.
+    pub(super) fn now_per_s(&self, now: Instant) -> Option<f64> {
+        let second = self.second?;
+        let passed = now.saturating_duration_since(second).as_secs_f64().max(0.1);
+        self.per_s
+            .or_else(|| (self.count > 0).then(|| self.count as f64 / passed))
+    }
+
+    pub(super) fn roll(&mut self, now: Instant) {
         let second = *self.second.get_or_insert(now);
         let passed = now.saturating_duration_since(second).as_secs_f64();
         if passed < 1.0 {
             return;
         }
-        let seen = f64::from(self.count) / passed;
+        let seen = self.count as f64 / passed;
         let weight = 1.0 - (1.0 - WEIGHT).powf(passed);
         let per_s = self.per_s.unwrap_or(seen);
         self.per_s = Some(per_s + weight * (seen - per_s));
@@ -87,19 +107,8 @@ impl Bound {
     fn per_s(&self, now: Instant) -> f64 {
         let t = now.saturating_duration_since(self.since).as_secs_f64();
         match self.growth {
-            Growth::Cubic { at_throttle_per_s } => {
-                let k = (at_throttle_per_s * (1.0 - KEPT) / CUBIC).cbrt();
-                (CUBIC * (t - k).powi(3) + at_throttle_per_s).max(MIN_PER_S)
-            }
             Growth::Steady { per_s } => per_s,
-            Growth::Recovery { usual_per_s } => {
-                usual_per_s
-                    * if t < 1.0 {
-                        1.0 + t / 2.0
-                    } else {
-                        1.5 * 2_f64.powf(t - 1.0)
-                    }
-            }
+            Growth::Recovery { usual_per_s } => usual_per_s * recovered(t),
         }
     }
 
@@ -123,7 +132,7 @@ impl Rate {
 
     /// A call starts.
     pub(super) fn started(&mut self, now: Instant) {
-        self.started.add(now);
+        self.started.add(1, now);
         let usual = self.started.per_s.unwrap_or(UNKNOWN_PER_S);
         if let Some(bound) = &mut self.bound {
             if bound.per_s(now) > FREE_FACTOR * usual.max(UNKNOWN_PER_S) {
@@ -135,29 +144,9 @@ impl Rate {
         }
     }
 
-    /// A call was taken, wholly or in part.
-    pub(super) fn taken(&mut self, now: Instant) {
-        self.taken.add(now);
-    }
-
-    /// A call that started at `started` was too much.
-    pub(super) fn throttled(&mut self, started: Instant, now: Instant) {
-        if self.bound.is_some_and(|bound| started < bound.since) {
-            return;
-        }
-        self.taken.roll(now);
-        self.let_go();
-        let bound_per_s = self.bound.map(|bound| bound.per_s(now));
-        let taken = self.taken.per_s.unwrap_or(UNKNOWN_PER_S);
-        let at_throttle_per_s = bound_per_s
-            .map_or(taken, |bound| bound.min(taken * 2.0))
-            .max(MIN_PER_S);
-        self.bound = Some(Bound {
-            since: now,
-            growth: Growth::Cubic { at_throttle_per_s },
-            tokens: 0.0,
-            filled_at: now,
-        });
+    /// A call was answered.
+    pub(super) fn answered(&mut self) {
+        self.is_known = true;
     }
 
     /// Nothing has succeeded for some calls: repeats must not make them more than usual.
@@ -188,7 +177,7 @@ impl Rate {
 
     /// An outage begins: what is usual is what was before it.
     pub(super) fn outage(&mut self) {
-        if self.taken.per_s.is_some() {
+        if self.is_known {
             self.before_outage_per_s = self.started.per_s;
         }
     }
@@ -200,12 +189,7 @@ impl Rate {
         }
         let usual_per_s = self.before_outage_per_s.unwrap_or(UNKNOWN_PER_S).max(1.0);
         // Counting goes on as if there had been no outage.
-        for counted in [&mut self.started, &mut self.taken] {
-            *counted = Counted {
-                per_s: Some(usual_per_s),
-                ..Counted::default()
-            };
-        }
+        self.started = Counted::at(usual_per_s);
         self.bound = Some(Bound {
             since: now,
             growth: Growth::Recovery { usual_per_s },
@@ -217,15 +201,7 @@ impl Rate {
     /// From now on a throttle is the only reason to wait.
     pub(super) fn hurry(&mut self) {
         self.hurried = true;
-        if !matches!(
-            self.bound,
-            Some(Bound {
-                growth: Growth::Cubic { .. },
-                ..
-            })
-        ) {
-            self.bound = None;
-        }
+        self.bound = None;
     }
 }
 
@@ -249,15 +225,11 @@ mod tests {
         }
     }
 
-    /// As many calls a second as this are counted, of either kind, and nothing bounds them.
+    /// As many calls a second as this are counted, some of them were answered, and nothing bounds them.
     fn counted(per_s: f64) -> Rate {
-        let usual = || Counted {
-            per_s: Some(per_s),
-            ..Counted::default()
-        };
         Rate {
-            started: usual(),
-            taken: usual(),
+            started: Counted::at(per_s),
+            is_known: true,
             ..Rate::default()
         }
     }
@@ -267,40 +239,27 @@ mod tests {
         let now = Instant::now();
         let mut counted = Counted::default();
         for _ in 0..10 {
-            counted.add(now);
+            counted.add(1, now);
         }
         counted.roll(now + MS(999));
-        assert_eq!(counted.per_s, None, "the first second is not over");
+        assert_eq!(counted.per_s(), None, "the first second is not over");
+        assert_eq!(counted.now_per_s(now + MS(500)), Some(20.0));
+        assert_eq!(counted.now_per_s(now), Some(100.0), "as of a tenth of a second");
+        assert_eq!(Counted::default().now_per_s(now), None);
         counted.roll(now + S(1));
         assert_eq!(counted.per_s, Some(10.0));
         for _ in 0..20 {
-            counted.add(now + S(1));
+            counted.add(1, now + S(1));
         }
         counted.roll(now + S(2));
         assert!(is_near(counted.per_s.unwrap(), 12.0), "{counted:?}");
         // Two seconds with ten calls each weigh 1 - 0.8 x 0.8.
         for _ in 0..20 {
-            counted.add(now + S(2));
+            counted.add(1, now + S(2));
         }
         counted.roll(now + S(4));
         assert!(is_near(counted.per_s.unwrap(), 12.0 - 2.0 * 0.36), "{counted:?}");
         assert_eq!(counted.count, 0);
-    }
-
-    #[test]
-    fn after_a_throttle_the_rate_grows_as_a_cubic_that_is_flat_where_it_throttled() {
-        let now = Instant::now();
-        let cubic = |at_throttle_per_s| bound(now, Growth::Cubic { at_throttle_per_s });
-        // 20 x 0.3 / 0.4 is 15, and its cubic root 2.466212.
-        for (after, per_s) in [(0.0, 14.0), (2.466_212, 20.0), (4.932_424, 26.0)] {
-            let at = now + Duration::from_secs_f64(after);
-            assert!(
-                (cubic(20.0).per_s(at) - per_s).abs() < 1e-4,
-                "{after}: {}",
-                cubic(20.0).per_s(at)
-            );
-        }
-        assert_eq!(cubic(0.5).per_s(now), 0.5, "and never below the least");
     }
 
     #[test]
@@ -372,40 +331,6 @@ mod tests {
     }
 
     #[test]
-    fn a_throttle_is_measured_at_what_was_taken_and_at_the_bound_where_that_is_near() {
-        let now = Instant::now();
-        let at_throttle_per_s = |rate: &mut Rate| {
-            rate.throttled(now, now);
-            match rate.bound.unwrap().growth {
-                Growth::Cubic { at_throttle_per_s } => at_throttle_per_s,
-                other => panic!("{other:?}"),
-            }
-        };
-        assert_eq!(at_throttle_per_s(&mut Rate::default()), 8.0);
-        assert_eq!(at_throttle_per_s(&mut counted(20.0)), 20.0);
-        assert_eq!(at_throttle_per_s(&mut counted(0.1)), 0.5, "never below the least");
-        // Twice what was taken at the most.
-        for (usual_per_s, expected) in [(15.0, 15.0), (30.0, 30.0), (100.0, 40.0)] {
-            let mut rate = counted(20.0);
-            rate.bound = Some(bound(now, Growth::Recovery { usual_per_s }));
-            assert_eq!(at_throttle_per_s(&mut rate), expected);
-        }
-    }
-
-    #[test]
-    fn a_throttle_of_a_call_from_before_the_last_one_says_nothing_new() {
-        let now = Instant::now();
-        let mut rate = counted(20.0);
-        rate.throttled(now, now);
-        rate.throttled(now - MS(1), now + S(1));
-        assert_eq!(rate.bound.unwrap().since, now);
-        rate.throttled(now, now + S(1));
-        assert_eq!(rate.bound.unwrap().since, now + S(1));
-        rate.throttled(now + S(2), now + S(3));
-        assert_eq!(rate.bound.unwrap().since, now + S(3));
-    }
-
-    #[test]
     fn while_nothing_succeeds_calls_go_on_as_usual_until_one_does() {
         let now = Instant::now();
         for (usual_per_s, expected) in [(20.0, 20.0), (2.0, 8.0)] {
@@ -417,11 +342,11 @@ mod tests {
             rate.let_go();
             assert!(rate.bound.is_none());
         }
-        let mut throttled = counted(20.0);
-        throttled.throttled(now, now);
-        throttled.hold(now + S(1));
-        throttled.let_go();
-        assert_eq!(throttled.bound.unwrap().since, now, "a success does not lift it");
+        let mut back = counted(20.0);
+        back.recovers(now);
+        back.hold(now + S(1));
+        back.let_go();
+        assert_eq!(back.bound.unwrap().since, now, "a success does not lift it");
         let mut hurried = counted(20.0);
         hurried.hurry();
         hurried.hold(now);
@@ -436,38 +361,20 @@ mod tests {
             // What starts in the outage does not change what is usual.
             rate.started.per_s = Some(0.1);
             rate.recovers(now);
-            (
-                rate.bound.unwrap().per_s(now),
-                rate.started.per_s,
-                rate.taken.per_s,
-            )
+            (rate.bound.unwrap().per_s(now), rate.started.per_s)
         };
-        assert_eq!(recovered(counted(20.0)), (20.0, Some(20.0), Some(20.0)));
-        assert_eq!(recovered(counted(0.5)), (1.0, Some(1.0), Some(1.0)));
+        assert_eq!(recovered(counted(20.0)), (20.0, Some(20.0)));
+        assert_eq!(recovered(counted(0.5)), (1.0, Some(1.0)));
         assert_eq!(
             recovered(Rate::default()),
-            (8.0, Some(8.0), Some(8.0)),
+            (8.0, Some(8.0)),
             "nothing is known of one that took nothing yet"
         );
         let mut hurried = counted(20.0);
+        hurried.recovers(now);
         hurried.hurry();
+        assert!(hurried.bound.is_none(), "before the end nothing holds it back");
         hurried.recovers(now);
         assert!(hurried.bound.is_none());
-    }
-
-    #[test]
-    fn before_the_end_only_what_a_throttle_asked_for_stays() {
-        let now = Instant::now();
-        let is_bound = |growth| {
-            let mut rate = counted(20.0);
-            rate.bound = Some(bound(now, growth));
-            rate.hurry();
-            rate.bound.is_some()
-        };
-        assert!(is_bound(Growth::Cubic {
-            at_throttle_per_s: 20.0
-        }));
-        assert!(!is_bound(Growth::Steady { per_s: 20.0 }));
-        assert!(!is_bound(Growth::Recovery { usual_per_s: 20.0 }));
     }
 }

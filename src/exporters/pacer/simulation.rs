@@ -166,7 +166,7 @@ impl Simulation {
 
     fn call(&mut self, batch: Batch) {
         let passed = self.now - self.start;
-        let id = self.pacer.started(self.now, self.rng.f64());
+        let id = self.pacer.started(50, self.now, self.rng.f64());
         self.seen.calls += 1;
         let is_late = passed >= Duration::from_secs(10);
         self.seen.late_calls += u32::from(is_late);
@@ -192,7 +192,7 @@ impl Simulation {
             self.seen.late_throttles += u32::from(is_late);
             let throttled = Outcome::Throttled {
                 retry_after: None,
-                some_taken: false,
+                taken: 0,
             };
             (self.plan.latency, throttled)
         } else {

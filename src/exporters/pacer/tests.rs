@@ -8,12 +8,12 @@ const S: fn(u64) -> Duration = Duration::from_secs;
 const FAILED: Outcome = Outcome::Failed { retry_after: None };
 const THROTTLED: Outcome = Outcome::Throttled {
     retry_after: None,
-    some_taken: false,
+    taken: 0,
 };
 
 /// Starts a call and ends it after `took`.
 fn call(pacer: &mut Pacer, at: Instant, took: Duration, outcome: Outcome) -> Option<Outage> {
-    let id = pacer.started(at, 1.0);
+    let id = pacer.started(50, at, 1.0);
     pacer.ended(id, at + took, outcome, 1.0)
 }
 
@@ -46,7 +46,7 @@ fn while_nothing_fails_eight_calls_may_be_in_flight() {
     let mut pacer = Pacer::new(DEFAULT_MAX_CONCURRENCY);
     for _ in 0..8 {
         assert_eq!(pacer.may_start(now), Start::Now);
-        pacer.started(now, 0.5);
+        pacer.started(50, now, 0.5);
     }
     assert_eq!(pacer.may_start(now), Start::WhenOneEnds(Some(now + S(1))));
 }
@@ -56,7 +56,7 @@ fn concurrency_is_a_cap() {
     let now = Instant::now();
     let mut pacer = Pacer::new(2);
     for _ in 0..9 {
-        let both = [pacer.started(now, 0.5), pacer.started(now, 0.5)];
+        let both = [pacer.started(50, now, 0.5), pacer.started(50, now, 0.5)];
         assert_eq!(pacer.may_start(now), Start::WhenOneEnds(None));
         for id in both {
             assert_eq!(pacer.ended(id, now, Outcome::Answered, 0.5), None);
@@ -74,7 +74,7 @@ fn a_limit_that_is_reached_grows_with_each_success_up_to_the_most() {
     let mut in_flight = std::collections::VecDeque::new();
     for limit in 9..=64 {
         while pacer.may_start(now) == Start::Now {
-            in_flight.push_back(pacer.started(now, 0.5));
+            in_flight.push_back(pacer.started(50, now, 0.5));
         }
         let first = in_flight.pop_front().unwrap();
         assert_eq!(pacer.ended(first, now, Outcome::Answered, 0.5), None);
@@ -165,7 +165,7 @@ fn a_probe_that_hangs_does_not_keep_the_next_one_from_going() {
     let (mut pacer, now) = settled();
     let (_, now) = fail_until_down(&mut pacer, now);
     let now = now + MS(200);
-    pacer.started(now, 1.0);
+    pacer.started(50, now, 1.0);
     assert_eq!(pacer.may_start(now), Start::At(now + MS(400)));
     assert_eq!(pacer.may_start(now + MS(400)), Start::Now);
 }
@@ -198,8 +198,8 @@ fn a_success_ends_the_outage_and_the_calls_come_back_at_the_usual_rate() {
 #[test]
 fn calls_that_started_before_an_outage_say_nothing_of_it() {
     let (mut pacer, now) = settled();
-    let before = pacer.started(now, 1.0);
-    let late = pacer.started(now, 1.0);
+    let before = pacer.started(50, now, 1.0);
+    let late = pacer.started(50, now, 1.0);
     let (_, now) = fail_until_down(&mut pacer, now + MS(1));
     assert_eq!(pacer.ended(before, now, Outcome::Answered, 1.0), None);
     let outage = pacer.outage().unwrap();
@@ -210,7 +210,7 @@ fn calls_that_started_before_an_outage_say_nothing_of_it() {
 #[test]
 fn a_call_that_hangs_does_not_count_and_gives_way_when_places_run_out() {
     let (mut pacer, now) = settled();
-    let hanging: Vec<CallId> = (0..8).map(|_| pacer.started(now, 0.5)).collect();
+    let hanging: Vec<CallId> = (0..8).map(|_| pacer.started(50, now, 0.5)).collect();
     assert_eq!(
         pacer.may_start(now + MS(999)),
         Start::WhenOneEnds(Some(now + S(1))),
@@ -218,14 +218,14 @@ fn a_call_that_hangs_does_not_count_and_gives_way_when_places_run_out() {
     );
     let mut pacer = Pacer { max: 9, ..pacer };
     // Seven of them hang as soon as one that started later has succeeded.
-    let id = pacer.started(now + MS(1), 0.5);
+    let id = pacer.started(50, now + MS(1), 0.5);
     assert_eq!(pacer.ended(id, now + MS(11), Outcome::Answered, 0.5), None);
     assert_eq!(
         pacer.may_start(now + MS(11)),
         Start::Now,
         "the limit was reached, and grew"
     );
-    pacer.started(now + MS(11), 0.5);
+    pacer.started(50, now + MS(11), 0.5);
     assert_eq!(
         pacer.may_start(now + MS(12)),
         Start::WhenOneEnds(Some(now + S(1)))
@@ -249,13 +249,13 @@ fn a_call_that_hangs_does_not_count_and_gives_way_when_places_run_out() {
 fn calls_that_all_hang_do_not_keep_one_more_from_going_each_second() {
     let (mut pacer, mut now) = settled();
     for _ in 0..8 {
-        pacer.started(now, 0.5);
+        pacer.started(50, now, 0.5);
     }
     for in_flight in 9..=64 {
         assert_eq!(pacer.may_start(now), Start::WhenOneEnds(Some(now + S(1))));
         now += S(1);
         assert_eq!(pacer.may_start(now), Start::Now);
-        pacer.started(now, 0.5);
+        pacer.started(50, now, 0.5);
         assert_eq!(pacer.in_flight(), in_flight);
     }
     assert_eq!(
@@ -271,16 +271,16 @@ fn calls_that_all_hang_do_not_keep_one_more_from_going_each_second() {
 #[test]
 fn the_limit_grows_with_failures_too_once_a_success_after_them_shows_that_they_are_a_share() {
     let (mut pacer, now) = settled();
-    let calls: Vec<CallId> = (0..8).map(|_| pacer.started(now, 0.5)).collect();
+    let calls: Vec<CallId> = (0..8).map(|_| pacer.started(50, now, 0.5)).collect();
     for failing in &calls[..5] {
         assert_eq!(pacer.ended(*failing, now + MS(50), FAILED, 0.5), None);
-        pacer.started(now + MS(50), 0.5);
+        pacer.started(50, now + MS(50), 0.5);
         assert_eq!(pacer.limit(), 8);
     }
     assert_eq!(pacer.ended(calls[5], now + MS(50), Outcome::Answered, 0.5), None);
     assert_eq!(pacer.limit(), 14, "six calls have ended");
     // The failures of an outage are no share.
-    let ids: Vec<CallId> = (0..14).map(|_| pacer.started(now + MS(50), 0.5)).collect();
+    let ids: Vec<CallId> = (0..14).map(|_| pacer.started(50, now + MS(50), 0.5)).collect();
     for id in ids {
         assert_eq!(pacer.ended(id, now + S(2), FAILED, 0.5), None);
     }
@@ -293,7 +293,7 @@ fn the_limit_grows_with_failures_too_once_a_success_after_them_shows_that_they_a
 fn where_more_than_sixteen_calls_hang_the_oldest_gives_way_although_there_are_places() {
     let (mut pacer, now) = settled();
     pacer.limit = 64.0;
-    let hanging: Vec<CallId> = (0..17).map(|_| pacer.started(now, 0.5)).collect();
+    let hanging: Vec<CallId> = (0..17).map(|_| pacer.started(50, now, 0.5)).collect();
     let now = now + S(1);
     assert_eq!(call(&mut pacer, now, MS(10), Outcome::Answered), None);
     assert_eq!(pacer.may_start(now), Start::InPlaceOf(hanging[0]));
@@ -304,7 +304,7 @@ fn where_more_than_sixteen_calls_hang_the_oldest_gives_way_although_there_are_pl
 #[test]
 fn near_the_end_a_call_hangs_that_takes_long_and_the_next_one_gets_twice_the_time() {
     let (mut pacer, now) = settled();
-    let first = pacer.started(now, 0.5);
+    let first = pacer.started(50, now, 0.5);
     assert_eq!((pacer.hangs(now + S(9)), pacer.hangs_at(now)), (None, None));
     pacer.hurry(now + S(9));
     assert_eq!(
@@ -313,14 +313,14 @@ fn near_the_end_a_call_hangs_that_takes_long_and_the_next_one_gets_twice_the_tim
     );
     assert_eq!(pacer.hangs(now + S(1)), Some(first));
     pacer.given_up(first, now + S(1), 0.5);
-    let second = pacer.started(now + S(1), 0.5);
+    let second = pacer.started(50, now + S(1), 0.5);
     assert_eq!(pacer.hangs_at(now + S(2)), Some(now + S(3)));
     pacer.given_up(second, now + S(3), 0.5);
-    let third = pacer.started(now + S(3), 0.5);
+    let third = pacer.started(50, now + S(3), 0.5);
     assert_eq!(pacer.hangs_at(now + S(3)), Some(now + S(7)));
     assert_eq!(pacer.ended(third, now + S(6), Outcome::Answered, 0.5), None);
     // Slow answers of late count, and after a success the time is the first one again.
-    pacer.started(now + S(6), 0.5);
+    pacer.started(50, now + S(6), 0.5);
     let lately = Duration::from_secs_f64(pacer.lately_s.unwrap());
     assert!(lately > MS(250), "{lately:?}");
     assert_eq!(pacer.hangs_at(now + S(6)), Some(now + S(6) + 4 * lately));
@@ -330,7 +330,7 @@ fn near_the_end_a_call_hangs_that_takes_long_and_the_next_one_gets_twice_the_tim
 fn near_the_end_nothing_hangs_where_nothing_was_ever_answered() {
     let now = Instant::now();
     let mut pacer = Pacer::new(64);
-    pacer.started(now, 0.5);
+    pacer.started(50, now, 0.5);
     pacer.hurry(now);
     assert_eq!((pacer.hangs(now + S(99)), pacer.hangs_at(now)), (None, None));
 }
@@ -340,7 +340,7 @@ fn answers_that_become_slow_shrink_a_limit_that_is_reached_but_not_below_where_i
     let (mut pacer, mut now) = settled();
     pacer.limit = 64.0;
     let mut round = |pacer: &mut Pacer, took: Duration| {
-        let ids: Vec<CallId> = (0..pacer.limit()).map(|_| pacer.started(now, 0.5)).collect();
+        let ids: Vec<CallId> = (0..pacer.limit()).map(|_| pacer.started(50, now, 0.5)).collect();
         now += took;
         for id in ids {
             assert_eq!(pacer.ended(id, now, Outcome::Answered, 0.5), None);
@@ -363,14 +363,14 @@ fn answers_that_are_slow_with_the_first_eight_calls_too_are_usual_and_the_limit_
     // Ten times as long as usual.
     for answers in 1.. {
         while pacer.may_start(now) == Start::Now {
-            pacer.started(now, 0.5);
+            pacer.started(50, now, 0.5);
         }
         let (oldest, started) = pacer
             .in_flight
             .first_key_value()
             .map(|(id, at)| (*id, *at))
             .unwrap();
-        now = started + MS(100);
+        now = started.started + MS(100);
         assert_eq!(pacer.ended(oldest, now, Outcome::Answered, 0.5), None);
         if pacer.limit() == 64 {
             assert!(answers < 100, "{answers}");
@@ -388,7 +388,7 @@ fn a_throttle_takes_three_tenths_of_the_rate_although_neighbours_succeed() {
         panic!("{:?}", pacer.may_start(now));
     };
     assert_eq!((at - now).as_millis(), 71);
-    let id = pacer.started(at, 0.5);
+    let id = pacer.started(50, at, 0.5);
     assert_eq!(pacer.ended(id, at, Outcome::Answered, 0.5), None);
     assert!(
         matches!(pacer.may_start(at), Start::At(_)),
@@ -406,7 +406,7 @@ fn a_throttle_takes_three_tenths_of_the_rate_although_neighbours_succeed() {
 #[test]
 fn calls_that_were_under_way_when_it_throttled_do_not_lower_the_rate_again() {
     let (mut pacer, now) = settled();
-    let under_way: Vec<CallId> = (0..5).map(|_| pacer.started(now - MS(1), 0.5)).collect();
+    let under_way: Vec<CallId> = (0..5).map(|_| pacer.started(50, now - MS(1), 0.5)).collect();
     call(&mut pacer, now, MS(0), THROTTLED);
     let once = pacer.may_start(now);
     for id in under_way {
@@ -424,11 +424,11 @@ fn retry_after_is_obeyed_within_a_minute_and_spread_by_a_quarter() {
             Outcome::Failed { retry_after },
             Outcome::Throttled {
                 retry_after,
-                some_taken: true,
+                taken: 25,
             },
         ] {
             let mut pacer = Pacer::new(64);
-            let id = pacer.started(now, 0.0);
+            let id = pacer.started(50, now, 0.0);
             assert_eq!(pacer.ended(id, now, outcome, jitter), None);
             assert_eq!(pacer.may_start(now), Start::At(now + pause));
         }
@@ -439,7 +439,7 @@ fn retry_after_is_obeyed_within_a_minute_and_spread_by_a_quarter() {
 fn a_call_may_start_at_the_very_moment_that_was_asked_for() {
     let now = Instant::now();
     let mut pacer = Pacer::new(64);
-    let id = pacer.started(now, 0.0);
+    let id = pacer.started(50, now, 0.0);
     let retry_after = Some(S(4));
     assert_eq!(pacer.ended(id, now, Outcome::Failed { retry_after }, 0.0), None);
     assert_eq!(
@@ -454,9 +454,9 @@ fn probes_that_hang_are_never_more_than_the_most_calls() {
     let (pacer, now) = settled();
     let mut pacer = Pacer { max: 2, ..pacer };
     let (_, now) = fail_until_down(&mut pacer, now);
-    let first = pacer.started(now + S(1), 1.0);
+    let first = pacer.started(50, now + S(1), 1.0);
     assert_eq!(pacer.may_start(now + S(60)), Start::Now);
-    pacer.started(now + S(60), 1.0);
+    pacer.started(50, now + S(60), 1.0);
     assert_eq!(pacer.may_start(now + S(120)), Start::WhenOneEnds(None));
     assert_eq!(pacer.ended(first, now + S(120), FAILED, 1.0), None);
     assert_eq!(pacer.may_start(now + S(120)), Start::Now);
@@ -465,11 +465,11 @@ fn probes_that_hang_are_never_more_than_the_most_calls() {
 #[test]
 fn calls_that_hang_do_not_make_a_limit_one_that_was_reached() {
     let (mut pacer, now) = settled();
-    let hanging: Vec<CallId> = (0..4).map(|_| pacer.started(now, 0.5)).collect();
+    let hanging: Vec<CallId> = (0..4).map(|_| pacer.started(50, now, 0.5)).collect();
     call(&mut pacer, now + MS(1), MS(10), Outcome::Answered);
     let at = now + S(2);
     assert_eq!(pacer.hangs(at), Some(hanging[0]));
-    let others: Vec<CallId> = (0..5).map(|_| pacer.started(at, 0.5)).collect();
+    let others: Vec<CallId> = (0..5).map(|_| pacer.started(50, at, 0.5)).collect();
     assert_eq!(pacer.ended(others[0], at, Outcome::Answered, 0.5), None);
     assert_eq!((pacer.in_flight(), pacer.limit()), (8, 8));
 }
@@ -481,7 +481,7 @@ fn where_answers_take_long_a_call_hangs_after_four_times_as_long() {
         usual_s: Some(2.0),
         ..Pacer::new(64)
     };
-    let first = pacer.started(now, 0.5);
+    let first = pacer.started(50, now, 0.5);
     call(&mut pacer, now + MS(1), S(2), Outcome::Answered);
     assert_eq!(pacer.hangs(now + MS(7999)), None);
     assert_eq!(pacer.hangs_at(now + MS(7999)), Some(now + S(8)));
@@ -492,8 +492,8 @@ fn where_answers_take_long_a_call_hangs_after_four_times_as_long() {
 fn retry_after_holds_although_a_call_that_was_under_way_succeeds() {
     let now = Instant::now();
     let mut pacer = Pacer::new(64);
-    let under_way = pacer.started(now, 0.0);
-    let id = pacer.started(now, 0.0);
+    let under_way = pacer.started(50, now, 0.0);
+    let id = pacer.started(50, now, 0.0);
     let retry_after = Some(S(3));
     assert_eq!(pacer.ended(id, now, Outcome::Failed { retry_after }, 0.0), None);
     assert_eq!(pacer.ended(under_way, now, Outcome::Answered, 0.0), None);
@@ -576,13 +576,13 @@ proptest! {
         let mut now = Instant::now();
         let mut pacer = Pacer::new(64);
         for (outcome, elapsed_ms, jitter) in events {
-            let id = pacer.started(now, jitter);
+            let id = pacer.started(50, now, jitter);
             now += MS(elapsed_ms);
             let outcome = match outcome {
                 0 => Outcome::Answered,
                 1 => FAILED,
                 2 => THROTTLED,
-                _ => Outcome::Throttled { retry_after: Some(MS(elapsed_ms)), some_taken: true },
+                _ => Outcome::Throttled { retry_after: Some(MS(elapsed_ms)), taken: 25 },
             };
             let _ = pacer.ended(id, now, outcome, jitter);
             prop_assert!((1..=64).contains(&pacer.limit()));

@@ -151,7 +151,7 @@ impl<X: Exporter> Sender<X> {
                 Start::At(_) => return Wait::ForBatches,
                 Start::WhenOneEnds(_) => return Wait::ForCalls,
             };
-            match self.lane.take(now) {
+            match self.lane.take_at_most(now, self.pacer.most_documents(now)) {
                 Next::Ready(flight) => {
                     if self.split_too_long(&flight, now) {
                         continue;
@@ -188,7 +188,7 @@ impl<X: Exporter> Sender<X> {
             return;
         };
         abort.abort();
-        let message = "given up without an answer, since later calls are answered";
+        let message = "given up without an answer, which usually comes sooner";
         self.ledger.call_ended(Ended {
             at: now,
             duration: now.saturating_duration_since(at),
@@ -233,14 +233,16 @@ impl<X: Exporter> Sender<X> {
         let body = flight.body.clone();
         self.ledger
             .call_started(flight.documents, flight.attempts > 0 || flight.redeliveries > 0);
-        let call = self.calls.spawn(async move { exporter.put(body).await });
+        let call = self.pacer.started(flight.documents, at, fastrand::f64());
+        let abort = self.calls.spawn(async move { exporter.put(body).await });
+        let task = abort.id();
         let started = Started {
             flight,
             at,
-            call: self.pacer.started(at, fastrand::f64()),
-            abort: call.clone(),
+            call,
+            abort,
         };
-        self.flights.insert(call.id(), started);
+        self.flights.insert(task, started);
     }
 
     fn settle(&mut self, ended: Result<(task::Id, Result<Answer, PutError>), JoinError>) {
@@ -343,7 +345,7 @@ fn outcome(result: &Result<Answer, PutError>, documents: usize) -> Outcome {
             if answer.unprocessed.iter().any(is_throttled) {
                 Outcome::Throttled {
                     retry_after: None,
-                    some_taken: answer.unprocessed.len() < documents,
+                    taken: documents.saturating_sub(answer.unprocessed.len()),
                 }
             } else {
                 Outcome::Answered
@@ -351,7 +353,7 @@ fn outcome(result: &Result<Answer, PutError>, documents: usize) -> Outcome {
         }
         Err(error) if error.class == ErrorClass::Throttled => Outcome::Throttled {
             retry_after: error.retry_after,
-            some_taken: false,
+            taken: 0,
         },
         Err(error) if error.class.is_retriable() => Outcome::Failed {
             retry_after: error.retry_after,

@@ -26,6 +26,37 @@ impl Batch {
         Some(Self::of_body(body, documents.len(), opened_at))
     }
 
+    /// Two batches in place of this one, of the first `count` documents and of the others, which are in all else what this
+    /// one is; `None` when it has no more than `count`. This one is over with it.
+    #[must_use]
+    pub(crate) fn split_at<E: Encoding>(&self, count: usize) -> Option<[Self; 2]> {
+        if self.documents <= count {
+            return None;
+        }
+        let documents = E::documents(&self.body)?;
+        let (first, second) = documents.split_at_checked(count)?;
+        let part = |documents: &[&[u8]]| {
+            let part = Self::of_documents::<E>(documents, self.opened_at)?;
+            Some(Self {
+                attempts: self.attempts,
+                redeliveries: self.redeliveries,
+                faults: self.faults,
+                not_before: self.not_before,
+                joins: self.joins,
+                ..part
+            })
+        };
+        let mut parts = [part(first)?, part(second)?];
+        if let Some(origin) = &self.origin {
+            for part in &mut parts {
+                part.origin = Some(origin.part());
+            }
+            // Not the last one: the two are there.
+            let _: bool = origin.end();
+        }
+        Some(parts)
+    }
+
     /// Two batches with half of the documents of `body` each; `None` for a single document.
     #[must_use]
     pub fn halves<E: Encoding>(body: &[u8], opened_at: Instant) -> Option<[Self; 2]> {

@@ -218,10 +218,20 @@ impl<E: Encoding> Lane<E> {
 
     /// The next batch for the sender.
     pub fn take(&self, now: Instant) -> Next {
-        let mut state = self.lock();
-        let max_body_bytes = state.open.bound_bytes();
-        state.queue.join_next::<E>(now, max_body_bytes);
-        state.queue.take(now)
+        self.take_at_most(now, None)
+    }
+
+    /// The same with no more than `most_documents`, if there is such a bound; the rest of a larger one waits in its place.
+    pub fn take_at_most(&self, now: Instant, most_documents: Option<usize>) -> Next {
+        let (next, evicted) = {
+            let mut state = self.lock();
+            let max_body_bytes = state.open.bound_bytes();
+            state.queue.join_next::<E>(now, max_body_bytes, most_documents);
+            let evicted = most_documents.map(|most| state.queue.split_next::<E>(now, most));
+            (state.queue.take(now), evicted)
+        };
+        self.spill(evicted.unwrap_or_default(), now);
+        next
     }
 
     /// A batch that was taken has come to its end. False when that is not news: it was abandoned meanwhile, and what

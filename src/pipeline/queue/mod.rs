@@ -115,12 +115,21 @@ impl Queue {
     }
 
     /// Makes one batch of the oldest that may be sent at `now` and those right behind it, as far as they are small: what
-    /// waits behind others costs one call then. Its body has `max_body_bytes` at the most.
-    pub fn join_next<E: Encoding>(&mut self, now: Instant, max_body_bytes: usize) {
+    /// waits behind others costs one call then. Its body has `max_body_bytes` at the most. Nothing is joined when the first
+    /// has `most_documents` already, which is as many as may be sent.
+    pub fn join_next<E: Encoding>(
+        &mut self,
+        now: Instant,
+        max_body_bytes: usize,
+        most_documents: Option<usize>,
+    ) {
         let may_go = |batch: &&Batch| batch.not_before.is_none_or(|at| at <= now);
         let Some(start) = self.waiting.iter().position(|batch| may_go(&batch)) else {
             return;
         };
+        if most_documents.is_some_and(|most| self.waiting[start].documents >= most) {
+            return;
+        }
         let count = join::joinable::<E>(self.waiting.range(start..).take_while(may_go), max_body_bytes);
         if count < 2 {
             return;
@@ -134,6 +143,26 @@ impl Queue {
             self.count_in(&batch);
             self.waiting.insert(place, batch);
         }
+    }
+
+    /// Makes two of the oldest batch that may be sent at `now`, if it has more than `most_documents`: so many, and the rest
+    /// right behind them.
+    pub fn split_next<E: Encoding>(&mut self, now: Instant, most_documents: usize) -> Evicted {
+        let may_go = |batch: &Batch| batch.not_before.is_none_or(|at| at <= now);
+        let Some(place) = self.waiting.iter().position(may_go) else {
+            return Evicted::default();
+        };
+        let Some(parts) = self.waiting[place].split_at::<E>(most_documents) else {
+            return Evicted::default();
+        };
+        if let Some(whole) = self.waiting.remove(place) {
+            self.count_out(&whole);
+        }
+        for part in parts.into_iter().rev() {
+            self.count_in(&part);
+            self.waiting.insert(place, part);
+        }
+        self.evict()
     }
 
     fn fly(&mut self, batch: Batch) -> Flight {

@@ -333,7 +333,7 @@ fn forty_small_batches_that_wait_make_one_call() {
         let batch = Batch::of_documents::<Strings>(&[&text], opened_at).unwrap();
         assert_eq!(queue.push(batch).0.len(), 0);
     }
-    queue.join_next::<Strings>(now, 1 << 17);
+    queue.join_next::<Strings>(now, 1 << 17, None);
     assert_eq!(
         (queue.batches(), queue.waiting_documents(), queue.documents()),
         (1, 40, 40)
@@ -359,17 +359,94 @@ fn what_is_held_back_and_the_halves_of_a_refused_batch_do_not_join() {
     for batch in [one(br#""a""#), held, one(br#""b""#)] {
         assert_eq!(queue.push(batch).0.len(), 0);
     }
-    queue.join_next::<Strings>(now, 1 << 17);
+    queue.join_next::<Strings>(now, 1 << 17, None);
     assert_eq!(queue.batches(), 3);
-    queue.join_next::<Strings>(later, 1 << 17);
+    queue.join_next::<Strings>(later, 1 << 17, None);
     assert_eq!((queue.batches(), queue.waiting_documents()), (1, 3));
     let Next::Ready(flight) = queue.take(later) else {
         panic!("it may go");
     };
     let halves = Batch::halves::<Strings>(&flight.body, now).unwrap();
     assert!(queue.replace(flight.ticket, halves).is_some());
-    queue.join_next::<Strings>(later, 1 << 17);
+    queue.join_next::<Strings>(later, 1 << 17, None);
     assert_eq!((queue.batches(), queue.waiting_documents()), (2, 3));
+}
+
+/// A batch of these documents.
+fn of(texts: &[&str], at: Instant) -> Batch {
+    let texts: Vec<Vec<u8>> = texts
+        .iter()
+        .map(|text| serde_json::to_vec(text).unwrap())
+        .collect();
+    let texts: Vec<&[u8]> = texts.iter().map(Vec::as_slice).collect();
+    Batch::of_documents::<Strings>(&texts, at).unwrap()
+}
+
+#[test]
+fn of_a_batch_that_is_too_large_the_first_documents_go_and_the_rest_waits_in_its_place() {
+    let now = Instant::now();
+    let mut queue = Queue::new(1 << 20);
+    let mut sent_before = of(&["a", "b", "c", "d", "e"], now);
+    (sent_before.attempts, sent_before.redeliveries, sent_before.faults) = (3, 2, 1);
+    for batch in [sent_before, of(&["f"], now)] {
+        assert_eq!(queue.push(batch).documents(), 0);
+    }
+    assert_eq!(queue.split_next::<Strings>(now, 5).documents(), 0);
+    assert_eq!(queue.batches(), 2, "it is no larger");
+    assert_eq!(queue.split_next::<Strings>(now, 2).documents(), 0);
+    assert_eq!(
+        (queue.batches(), queue.waiting_documents(), queue.documents()),
+        (3, 6, 6)
+    );
+    for (body, attempts) in [(r#"["a","b"]"#, 3), (r#"["c","d","e"]"#, 3), (r#"["f"]"#, 0)] {
+        let flight = ready(queue.take(now));
+        assert_eq!((&flight.body[..], flight.attempts), (body.as_bytes(), attempts));
+        assert_eq!(
+            (flight.redeliveries, flight.faults),
+            if attempts == 3 { (2, 1) } else { (0, 0) }
+        );
+        assert!(queue.settle(flight.ticket).is_some());
+    }
+    assert_eq!((queue.bytes(), queue.batches()), (0, 0));
+}
+
+#[test]
+fn nothing_is_split_that_is_held_back_and_nothing_joined_that_has_enough() {
+    let now = Instant::now();
+    let later = now + Duration::from_secs(1);
+    let mut queue = Queue::new(1 << 20);
+    let mut held = of(&["a", "b"], now);
+    held.not_before = Some(later);
+    for batch in [held, of(&["c", "d"], now), of(&["e"], now)] {
+        assert_eq!(queue.push(batch).documents(), 0);
+    }
+    queue.join_next::<Strings>(now, 1 << 17, Some(2));
+    assert_eq!(queue.batches(), 3);
+    assert_eq!(queue.split_next::<Strings>(now, 1).documents(), 0);
+    assert_eq!(&ready(queue.take(now)).body[..], br#"["c"]"#);
+    queue.join_next::<Strings>(now, 1 << 17, Some(2));
+    assert_eq!(&ready(queue.take(now)).body[..], br#"["d","e"]"#);
+}
+
+#[test]
+fn a_file_goes_with_the_last_part_of_its_batch() {
+    let now = Instant::now();
+    let mut queue = Queue::new(1 << 20);
+    let mut batch = of(&["a", "b", "c"], now);
+    let file = crate::pipeline::batch::origin::FileId {
+        sequence: 1,
+        opened_ms: 2,
+    };
+    batch.origin = Some(Origin::new(file));
+    assert!(queue.take_back(batch));
+    assert_eq!(queue.split_next::<Strings>(now, 1).documents(), 0);
+    let mut last = Vec::new();
+    while let Next::Ready(flight) = queue.take(now) {
+        let origin = queue.settle(flight.ticket).unwrap().origin.unwrap();
+        assert!(!origin.is_whole());
+        last.push(origin.end());
+    }
+    assert_eq!(last, [false, true]);
 }
 
 #[test]
@@ -384,7 +461,7 @@ fn those_behind_one_that_is_held_back_join_in_their_place() {
         batch.not_before = (ms == 0 || ms == 3).then_some(later);
         assert_eq!(queue.push(batch).0.len(), 0);
     }
-    queue.join_next::<Strings>(now, 1 << 17);
+    queue.join_next::<Strings>(now, 1 << 17, None);
     let taken: Vec<(usize, Instant)> = (0..2)
         .map(|_| {
             let flight = ready(queue.take(now));

@@ -311,6 +311,7 @@ mod tests {
         SpoolLog::new(WorkerConfig {
             shown: "/spool".to_owned(),
             limit_bytes: 10 * MB,
+            write_limit_bytes: 0,
             max_joined_bytes: 1,
         })
     }

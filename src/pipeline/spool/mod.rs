@@ -170,20 +170,17 @@ impl<E: Encoding> Spool<E> {
         let config = WorkerConfig {
             shown: crate::logs::sanitize(directory.to_string_lossy().as_bytes(), 500),
             limit_bytes,
+            write_limit_bytes,
             max_joined_bytes: max_joined_bytes(write_limit_bytes),
         };
-        Self::on(Directory::new(directory), config, write_limit_bytes, ledger)
+        Self::on(Directory::new(directory), config, ledger)
     }
 
-    fn on<D: Disk>(
-        disk: D,
-        config: WorkerConfig,
-        write_limit_bytes: usize,
-        ledger: Arc<Ledger>,
-    ) -> (Self, Worker<D, E>) {
+    fn on<D: Disk>(disk: D, config: WorkerConfig, ledger: Arc<Ledger>) -> (Self, Worker<D, E>) {
         let (commands, receiver) = mpsc::channel();
         let shared = Arc::new(SpoolCounts::default());
         let (limit_bytes, max_joined_bytes) = (config.limit_bytes, config.max_joined_bytes);
+        let write_limit_bytes = config.write_limit_bytes;
         let worker = Worker::new(disk, config, receiver, Arc::clone(&shared), ledger);
         let spool = Self {
             commands,
@@ -207,9 +204,10 @@ impl<E: Encoding> Spool<E> {
         let config = WorkerConfig {
             shown: "/spool".to_owned(),
             limit_bytes,
+            write_limit_bytes,
             max_joined_bytes: max_joined_bytes(write_limit_bytes),
         };
-        Self::on(disk.clone(), config, write_limit_bytes, Arc::clone(ledger))
+        Self::on(disk.clone(), config, Arc::clone(ledger))
     }
 
     /// Keeps a batch that memory has no room for. One that was read from here and is still whole costs nothing.

@@ -22,6 +22,8 @@ pub(super) struct WorkerConfig {
     pub(super) shown: String,
     /// What its files may take up.
     pub(super) limit_bytes: u64,
+    /// How much memory batches that wait to be written may take up.
+    pub(super) write_limit_bytes: usize,
     /// The longest body that small batches are joined to before they are written.
     pub(super) max_joined_bytes: usize,
 }

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{AcqRel, Relaxed, Release};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -35,6 +35,7 @@ pub struct Worker<D, E> {
     shared: Arc<SpoolCounts>,
     ledger: Arc<Ledger>,
     limit_bytes: u64,
+    write_limit_bytes: usize,
     max_joined_bytes: usize,
     files: Files<D, E>,
     /// What is to be written, in the order in which it came.
@@ -45,6 +46,8 @@ pub struct Worker<D, E> {
     sweep_at: Option<Instant>,
     /// Nothing more comes; whoever waits for that is told once all is written.
     closing: Option<oneshot::Sender<()>>,
+    /// What is left comes now, however much it is.
+    is_ending: bool,
     log: SpoolLog,
 }
 
@@ -87,12 +90,14 @@ impl<D: Disk, E: Encoding> Worker<D, E> {
             shared,
             ledger,
             limit_bytes: config.limit_bytes,
+            write_limit_bytes: config.write_limit_bytes,
             max_joined_bytes: config.max_joined_bytes,
             files: Files::Closed(disk),
             to_write: VecDeque::new(),
             refused: None,
             sweep_at: None,
             closing: None,
+            is_ending: false,
             log: SpoolLog::new(config),
         }
     }
@@ -232,6 +237,7 @@ impl<D: Disk, E: Encoding> Worker<D, E> {
             Command::GiveBack(file, batch) => self.give_back(file, batch),
             Command::Settled(file) => self.settled(file, at),
             Command::Hurry => {
+                self.is_ending = true;
                 if let Some(refused) = &mut self.refused {
                     *refused = Refused {
                         pause: FIRST_RETRY,
@@ -252,7 +258,7 @@ impl<D: Disk, E: Encoding> Worker<D, E> {
     }
 
     /// A batch that was read from `file` is not in memory any more: it waits there again. Without its file, since the
-    /// directory was lost, it is written anew.
+    /// directory was lost, it is written anew, as far as there is room for it beside the others that are to be written.
     fn give_back(&mut self, file: FileId, mut batch: Batch) {
         self.shared.out.fetch_sub(1, AcqRel);
         if self.store().and_then(|store| store.give_back(file)).is_some() {
@@ -262,7 +268,21 @@ impl<D: Disk, E: Encoding> Worker<D, E> {
             return;
         }
         batch.origin = None;
-        self.shared.to_write_bytes.fetch_add(batch.cost_bytes(), AcqRel);
+        let (cost, most) = (batch.cost_bytes(), self.write_limit_bytes);
+        let room = |bytes: usize| bytes.checked_add(cost).filter(|bytes| *bytes <= most);
+        if !self.is_ending
+            && self
+                .shared
+                .to_write_bytes
+                .fetch_update(AcqRel, Acquire, room)
+                .is_err()
+        {
+            let documents = batch.documents;
+            self.account_for(documents, |ledger| {
+                ledger.add_dropped(DropReason::SpoolDamaged, documents as u64);
+            });
+            return;
+        }
         self.to_write.push_back(batch);
     }
 

@@ -59,7 +59,7 @@ fn asked(sender: &Sender<Endpoint>) -> usize {
 async fn until_down(sender: &mut Sender<Endpoint>) {
     while sender.pacer.outage().is_none() {
         tokio::time::advance(Duration::from_millis(100)).await;
-        let call = sender.pacer.started(now(), 1.0);
+        let call = sender.pacer.started(50, now(), 1.0);
         let failed = Outcome::Failed { retry_after: None };
         let _ = sender.pacer.ended(call, now(), failed, 1.0);
     }
@@ -183,21 +183,21 @@ fn what_a_call_says_of_the_endpoint_is_in_its_answer() {
             request_id: None,
         })
     };
-    let throttled = |some_taken| Outcome::Throttled {
+    let throttled = |taken| Outcome::Throttled {
         retry_after: None,
-        some_taken,
+        taken,
     };
     assert_eq!(outcome(&ok(), 2), Outcome::Answered);
     assert_eq!(
         outcome(&answer(&["InvalidName", "InternalFailure"]), 2),
         Outcome::Answered
     );
-    assert_eq!(outcome(&answer(&["ThrottledException"]), 2), throttled(true));
+    assert_eq!(outcome(&answer(&["ThrottledException"]), 2), throttled(1));
     assert_eq!(
         outcome(&answer(&["InvalidName", "ThrottledException"]), 2),
-        throttled(false)
+        throttled(0)
     );
-    assert_eq!(outcome(&answer(&["ThrottledException"; 3]), 2), throttled(false));
+    assert_eq!(outcome(&answer(&["ThrottledException"; 3]), 2), throttled(0));
     let retry_after = Some(Duration::from_secs(7));
     let failed = |class| {
         Err(PutError {
@@ -209,7 +209,7 @@ fn what_a_call_says_of_the_endpoint_is_in_its_answer() {
         outcome(&failed(ErrorClass::Throttled), 1),
         Outcome::Throttled {
             retry_after,
-            some_taken: false
+            taken: 0
         }
     );
     assert_eq!(

@@ -115,6 +115,49 @@ async fn a_stop_during_a_hanging_call_and_a_failed_one_sends_everything_at_once(
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stop_gives_the_last_call_up_when_it_hangs_though_no_later_one_was_answered() {
+    let bench = Bench::start(None, |call, _| match call {
+        20 => (Duration::from_secs(3600), ok()),
+        _ => (Duration::from_millis(20), ok()),
+    });
+    bench.add(20);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    bench.add(1);
+    let asked = now();
+    let (counts, seen) = bench.drain().await;
+    assert_eq!((counts.sent, counts.pending(), seen.calls), (1050, 0, 22));
+    assert!(
+        now() - asked < Duration::from_millis(1_500),
+        "{:?}",
+        now() - asked
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_few_segments_are_taken_a_second_they_go_in_small_calls() {
+    // A quota of three segments a second, which this daemon has for itself: calls that are too much are refused whole.
+    let quota = Mutex::new((now(), 0.0_f64));
+    let bench = Bench::start(None, move |_, body| {
+        let (at, left) = &mut *quota.lock().unwrap();
+        *left = (*left + 3.0 * (now() - *at).as_secs_f64()).min(10.0);
+        *at = now();
+        let segments = body.matches("document ").count() as f64;
+        if segments > *left {
+            return (Duration::from_millis(20), throttled());
+        }
+        *left -= segments;
+        (Duration::from_millis(20), ok())
+    });
+    bench.add(20);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let sent_before = bench.ledger.snapshot().sent;
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    let sent = bench.ledger.snapshot().sent - sent_before;
+    assert!((300..=370).contains(&sent), "{sent} in two minutes");
+    bench.sender.abort();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_success_does_not_lift_what_a_throttle_asks_for() {
     // 40 calls a second are taken; 60 come.
     let quota = Mutex::new((now(), 10.0_f64));

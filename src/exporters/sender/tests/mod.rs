@@ -450,7 +450,7 @@ async fn an_idle_sender_waits_for_batches_and_for_no_time() {
     // Nor does an outage set one while there is nothing to try it with.
     while sender.pacer.outage().is_none() {
         tokio::time::advance(Duration::from_millis(100)).await;
-        let call = sender.pacer.started(now(), 1.0);
+        let call = sender.pacer.started(50, now(), 1.0);
         let failed = Outcome::Failed { retry_after: None };
         let _ = sender.pacer.ended(call, now(), failed, 1.0);
     }
