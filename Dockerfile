@@ -36,25 +36,34 @@ RUN cpu="$(cat /cpu)" target="$(cat /cpu)-unknown-linux-musl" \
     && export CC=clang AR=llvm-ar CFLAGS="-nostdlibinc -isystem /usr/include/$cpu-linux-musl" \
     && export RUSTFLAGS="-C linker=rust-lld -C link-self-contained=yes -C target-feature=+crt-static" \
     && cargo build --release --locked --target "$target" --package xray --bin xray \
-    && mkdir -p /image/etc/ssl/certs /image/home/xray \
+    && mkdir -p /image/etc/ssl/certs /image/usr/bin \
     && cp "target/$target/release/xray" /image/xray \
+    && ln -s /xray /image/usr/bin/xray \
     && cp /etc/ssl/certs/ca-certificates.crt /image/etc/ssl/certs/ \
-    && echo 'xray:x:10001:10001::/home/xray:/sbin/nologin' > /image/etc/passwd \
-    && echo 'xray:x:10001:' > /image/etc/group
+    && printf '%s\n' 'root:x:0:0:root:/root:/sbin/nologin' 'xray:x:10001:10001::/home/xray:/sbin/nologin' \
+        > /image/etc/passwd \
+    && printf '%s\n' 'root:x:0:' 'xray:x:10001:' > /image/etc/group \
+    && install -d -o 10001 -g 10001 /image/home/xray /image/var/spool/xray \
+    && ln -s /home/xray /image/root
 
 FROM scratch
+# Owners are kept. /usr/bin/xray is where AWS's image and its Kubernetes sample have the program; /root/.aws, where its
+# documentation mounts credentials, leads to the home below; a volume on /var/spool/xray belongs to the user when it is new.
 COPY --from=build /image /
 
-# Unprivileged, by number, so that Kubernetes' runAsNonRoot can tell. Its home, where the AWS SDK looks for
-# `.aws/config` and `.aws/credentials`, is /home/xray.
+# Where the AWS SDK looks for `.aws/config` and `.aws/credentials`, whatever user a `--user` makes it: one that is not in
+# /etc/passwd would have / for a home.
+ENV HOME=/home/xray
+
+# Unprivileged, by number, so that Kubernetes' runAsNonRoot can tell.
 USER 10001:10001
 
 # The arguments of the official image: on every address, for the containers beside it. Arguments of `docker run` and
 # of `command:` are added to these, and of a flag given twice the last one counts.
 ENTRYPOINT ["/xray", "-t", "0.0.0.0:2000", "-b", "0.0.0.0:2000"]
 
-# Whether the daemon answers on its TCP port; the image has no shell and no curl to ask with. It reads the same cfg.yaml;
-# where arguments move the TCP port (-t) or close it (--no-tcp), give this command the same ones, or switch it off.
+# Whether the daemon answers on its TCP port; the image has no shell and no curl to ask with. Without arguments it asks
+# where process 1 listens: by the arguments of the container, then by the same cfg.yaml.
 HEALTHCHECK --interval=5s --timeout=5s CMD ["/xray", "healthcheck"]
 
 # Segments come by UDP, the sampling calls of the SDKs by TCP.

@@ -4,7 +4,6 @@
 //! told twice to stop; 2 when the arguments are wrong.
 
 use std::fmt::Display;
-use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -15,7 +14,7 @@ use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use xray::api::healthcheck;
 use xray::cli::{self, DevFlags, Invocation, SendFlags};
-use xray::config::{self, Config, Environment, Flags, LogConfig, SystemFiles};
+use xray::config::{self, Config, ConfigError, Environment, Flags, LogConfig, SystemFiles};
 use xray::daemon;
 use xray::daemon::signals::{self, Stop};
 use xray::dev;
@@ -32,6 +31,7 @@ fn main() -> ExitCode {
     let flags = match cli::parse(std::env::args_os().skip(1)) {
         Ok(Invocation::Run(flags)) => flags,
         Ok(Invocation::HealthCheck { flags, ready }) => return health_check(&flags, ready),
+        Ok(Invocation::PrintConfig(flags)) => return print_config(flags),
         Ok(Invocation::Dev(flags)) => return dev(&flags),
         Ok(Invocation::Send(flags)) => return send(flags),
         Ok(Invocation::Print(text)) => {
@@ -44,17 +44,42 @@ fn main() -> ExitCode {
                 return ExitCode::FAILURE;
             }
             say(io::stderr(), &format!("{error}\n"));
-            say(io::stdout(), &cli::help());
+            say(io::stdout(), error.help());
             return ExitCode::from(WRONG_ARGUMENTS);
         }
     };
     let environment = Environment::of_process();
+    let flags = match cli::with_environment(flags.clone(), &environment) {
+        Ok(flags) => flags,
+        Err(error) => return refuse(&error, &flags),
+    };
     match config::load(&flags, &environment, &SystemFiles) {
         Ok(config) => run(config, environment),
-        Err(error) => {
-            report(error.problems(), &flags);
-            ExitCode::FAILURE
+        Err(error) => refuse(&error, &flags),
+    }
+}
+
+fn refuse(error: &ConfigError, flags: &Flags) -> ExitCode {
+    report(error.problems(), flags);
+    ExitCode::FAILURE
+}
+
+/// Shows the settings on stdout; what is odd or wrong with them on stderr.
+fn print_config(flags: Flags) -> ExitCode {
+    let environment = Environment::of_process();
+    let shown = cli::with_environment(flags, &environment)
+        .and_then(|flags| config::load_with_sources(&flags, &environment, &SystemFiles));
+    match shown {
+        Ok((config, table)) => {
+            let warnings = config
+                .warnings
+                .iter()
+                .map(|warning| format!("[Warn] {warning}\n"));
+            say(io::stderr(), &warnings.collect::<String>());
+            say(io::stdout(), &table);
+            ExitCode::SUCCESS
         }
+        Err(error) => refuse(&error, &Flags::default()),
     }
 }
 
@@ -63,12 +88,9 @@ fn dev(flags: &DevFlags) -> ExitCode {
     match dev::settings::load(flags, &SystemFiles) {
         Ok(config) => {
             let log = config.daemon.log.clone();
-            with_log(&log, |reopen| dev::run::run(config, reopen))
+            with_log(&log, None, |reopen| dev::run::run(config, reopen))
         }
-        Err(error) => {
-            report(error.problems(), &Flags::default());
-            ExitCode::FAILURE
-        }
+        Err(error) => refuse(&error, &Flags::default()),
     }
 }
 
@@ -95,15 +117,19 @@ fn send(flags: SendFlags) -> ExitCode {
 /// Runs the daemon with its log.
 fn run(config: Config, environment: Environment) -> ExitCode {
     let log = config.log.clone();
-    with_log(&log, |reopen| daemon::run(config, environment, reopen))
+    let journal_stream = environment.get("JOURNAL_STREAM").map(str::to_owned);
+    with_log(&log, journal_stream.as_deref(), |reopen| {
+        daemon::run(config, environment, reopen)
+    })
 }
 
 /// Runs something long with its log, and maps its outcome to an exit code.
 fn with_log<E: Display>(
     config: &LogConfig,
+    journal_stream: Option<&str>,
     run: impl FnOnce(Option<Box<dyn Fn() + Send>>) -> Result<Stop, E>,
 ) -> ExitCode {
-    let log = match logs::init(config) {
+    let log = match logs::init(config, journal_stream) {
         Ok(log) => Arc::new(log),
         Err(error) => {
             say(io::stderr(), &format!("[Error] {error}\n"));
@@ -118,6 +144,7 @@ fn with_log<E: Display>(
         Ok(Stop::Run | Stop::Drain) => ExitCode::SUCCESS,
         Ok(Stop::Now) => ExitCode::FAILURE,
         Err(error) => {
+            // A sentence of its own, which has no numbers apart.
             tracing::error!("{error}");
             ExitCode::FAILURE
         }
@@ -129,7 +156,7 @@ fn with_log<E: Display>(
 
 /// Asks a running daemon how it is: one line, and 0 or 1.
 fn health_check(flags: &Flags, ready: bool) -> ExitCode {
-    let asked = config::load(flags, &Environment::of_process(), &SystemFiles)
+    let asked = config_of_running(flags)
         .map_err(|error| error.problems().join(" "))
         .and_then(|config| healthcheck::ask(&config, ready));
     let (Ok(line) | Err(line)) = &asked;
@@ -139,6 +166,25 @@ fn health_check(flags: &Flags, ready: bool) -> ExitCode {
     } else {
         ExitCode::FAILURE
     }
+}
+
+/// The configuration of the daemon that is to be asked: the one with `flags`, or without any the one of this container,
+/// which is process 1.
+fn config_of_running(flags: &Flags) -> Result<Config, ConfigError> {
+    let running = flags
+        .are_none()
+        .then(|| cli::of_process_one(&SystemFiles))
+        .flatten();
+    let flags = match &running {
+        Some(Invocation::Dev(flags)) => {
+            return dev::settings::load(flags, &SystemFiles).map(|config| config.daemon);
+        }
+        Some(Invocation::Run(flags)) => flags,
+        _ => flags,
+    };
+    let environment = Environment::of_process();
+    let flags = cli::with_environment(flags.clone(), &environment)?;
+    config::load(&flags, &environment, &SystemFiles)
 }
 
 /// Writes what kept the daemon from starting to stderr, and to the log file of `-f`, where a service's user looks.
@@ -163,14 +209,7 @@ fn report(problems: &[String], flags: &Flags) {
 }
 
 fn append(path: &Path, text: &str) -> io::Result<()> {
-    if let Some(directory) = path.parent() {
-        fs::create_dir_all(directory)?;
-    }
-    OpenOptions::new()
-        .append(true)
-        .create(true)
-        .open(path)?
-        .write_all(text.as_bytes())
+    logs::open_for_appending(path)?.write_all(text.as_bytes())
 }
 
 /// Writes to a stream that may be closed: whoever closed it does not want the text, and there is nobody left to tell.

@@ -13,8 +13,8 @@ fn the_log_of_the_process_is_installed_once_and_says_where_a_panic_was() {
         file: Some(path.clone()),
         rotation: true,
     };
-    let handle = init(&config).unwrap();
-    assert!(matches!(init(&config), Err(LogError::Installed)));
+    let handle = init(&config, None).unwrap();
+    assert!(matches!(init(&config, None), Err(LogError::Installed)));
     std::thread::spawn(|| {
         tracing::info!(target: "xray::test", "from another thread");
         panic!("not for the log");

@@ -1,5 +1,7 @@
 //! The header of a datagram. The input is the datagram.
 
+use std::net::{Ipv4Addr, SocketAddr};
+
 use crate::assert_is_plain;
 use crate::subject::datagram::{RejectReason, document};
 
@@ -18,7 +20,8 @@ pub fn check(datagram: &[u8]) {
         }
         (Ok(_), None) => panic!("a document without a header"),
         (Err(reject), newline) => {
-            assert_is_plain(&reject.to_string(), 800);
+            let sender = SocketAddr::from((Ipv4Addr::LOCALHOST, 2000));
+            assert_is_plain(&reject.line(sender), 800);
             let expected = match newline {
                 None => RejectReason::MissingHeader,
                 Some(newline) if newline + 1 == datagram.len() => RejectReason::MissingSegment,

@@ -158,6 +158,10 @@ impl Disk for Memory {
         Ok(())
     }
 
+    fn is_open_to_others(&self) -> bool {
+        false
+    }
+
     fn list(&self) -> io::Result<Vec<(String, u64)>> {
         let files = self.files.borrow();
         Ok(files

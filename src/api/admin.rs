@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Instant;
 
 use http::StatusCode;
+use http::request::Parts;
 use serde_json::json;
 
+use super::discretion::told;
 use super::metrics::Source;
 use super::sampling::Upstream;
 use crate::api::health::{Credentials, Health};
@@ -38,7 +40,7 @@ impl Admin {
     }
 
     #[expect(clippy::disallowed_methods, reason = "readiness is a matter of now")]
-    pub(super) fn readyz<U: Upstream>(&self, upstream: Option<&Arc<U>>) -> Answer {
+    pub(super) fn readyz<U: Upstream>(&self, upstream: Option<&Arc<U>>, head: &Parts) -> Answer {
         let unmet = self.health.unmet(&self.summary.ledger.calls(), Instant::now());
         if unmet.is_empty() {
             return answer::json(StatusCode::OK, &json!({"status": "ready"}));
@@ -48,7 +50,7 @@ impl Admin {
         }
         let reasons: Vec<_> = unmet
             .iter()
-            .map(|unmet| json!({"check": unmet.check, "reason": unmet.reason}))
+            .map(|unmet| json!({"check": unmet.check, "reason": told(&unmet.reason, head)}))
             .collect();
         answer::json(
             StatusCode::SERVICE_UNAVAILABLE,

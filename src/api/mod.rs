@@ -8,7 +8,7 @@
 //! | `POST` of a path given with `--proxy-allow` | the same |
 //! | `POST /TraceSegments` | what PutTraceSegments takes, put into the same batches as what comes over UDP; 503 when the buffer memory is full |
 //! | `GET /healthz` | 200 while the process serves |
-//! | `GET /readyz` | 200, or 503 with the reasons |
+//! | `GET /readyz` | 200, or 503 with the reasons; ARNs in them for this machine only |
 //! | `GET /metrics` | see [`metrics`] |
 //! | anything else | 404, 405 or, for browsers, 403 (see [`guard`](crate::net::server::guard)) |
 //!
@@ -22,6 +22,7 @@
 //! [`limits`].
 
 mod admin;
+mod discretion;
 pub mod health;
 pub mod healthcheck;
 pub mod limits;

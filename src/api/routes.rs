@@ -129,7 +129,7 @@ impl<U: Upstream> App<U> {
             }
             Route::TraceSegments => self.ingest.put(head, body).await,
             Route::Healthz => self.admin.healthz(),
-            Route::Readyz => self.admin.readyz(self.upstream.get()),
+            Route::Readyz => self.admin.readyz(self.upstream.get(), head),
             Route::Metrics => self.admin.metrics(),
             // The first two are there in `xray dev` only.
             Route::Page | Route::Api | Route::Unknown => {
@@ -177,6 +177,8 @@ impl<U: Upstream> App<U> {
         if let Some(requests) = self.failed.add() {
             tracing::warn!(
                 requests,
+                path = head.uri.path(),
+                error = error.message,
                 "Forwarding POST {} failed with: {}{}",
                 head.uri.path(),
                 error.message,

@@ -8,6 +8,7 @@ use http::request::Parts;
 use http::{HeaderName, Response, StatusCode};
 use hyper::body::Incoming;
 
+use super::discretion::told;
 use super::limits::{BODY_TIMEOUT, FORWARD_BODY_MAX_BYTES, FORWARD_TIMEOUT};
 use crate::exporters::error::PutError;
 use crate::exporters::xray::XRay;
@@ -68,7 +69,7 @@ pub(super) async fn forward<U: Upstream>(
         Ok(response) => passed_back(response),
         Err(error) => {
             failed(&error);
-            answer_without_one(&error)
+            answer_without_one(&error, head)
         }
     }
 }
@@ -86,8 +87,8 @@ fn passed_back(response: Response<Bytes>) -> Answer {
 }
 
 /// The answer when X-Ray gives none.
-fn answer_without_one(error: &PutError) -> Answer {
-    let message = |what: &str| format!("{what}: {}", error.message);
+fn answer_without_one(error: &PutError, head: &Parts) -> Answer {
+    let message = |what: &str| format!("{what}: {}", told(&error.message, head));
     match error.class {
         ErrorClass::Credentials => {
             answer::try_again("NoCredentials", &message("The daemon has no AWS credentials"))

@@ -1,6 +1,7 @@
 //! The account in words: one line a minute while there is traffic, one at the end.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Display};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,10 +9,14 @@ use crate::config::SystemFiles;
 use crate::exporters::xray::encoding::Segments;
 use crate::ledger::{DropReason, Ledger, RejectReason, Snapshot};
 use crate::pipeline::lane::Lane;
+use crate::receivers::udp::fragments::LostInFragments;
 use crate::receivers::udp::kernel::KernelDrops;
 
 /// How long the traffic of one line is gathered.
 const INTERVAL: Duration = Duration::from_secs(60);
+
+/// How long after its start a daemon that has received nothing says so.
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// What the lines are made of.
 #[derive(Debug)]
@@ -22,6 +27,8 @@ pub struct Summary {
     pub lane: Arc<Lane<Segments>>,
     /// The socket's drops, where the system tells them.
     pub kernel_drops: Option<Arc<KernelDrops>>,
+    /// What the network lost in fragments, where the system tells.
+    pub lost_in_fragments: Option<LostInFragments>,
 }
 
 /// Everything that is counted at one moment.
@@ -33,6 +40,9 @@ pub struct Totals {
     pub pending: u64,
     /// Datagrams that the kernel dropped before they could be read; `None` where the system does not tell.
     pub kernel_dropped: Option<u64>,
+    /// Datagrams, whoever they were for, that this network namespace could not put together from their fragments;
+    /// `None` where the system does not tell.
+    pub lost_in_fragments: Option<u64>,
 }
 
 impl Summary {
@@ -43,6 +53,7 @@ impl Summary {
             counts: self.ledger.snapshot(),
             pending: self.lane.pending_documents(),
             kernel_dropped: self.kernel_drops.as_ref().map(|drops| drops.read(&SystemFiles)),
+            lost_in_fragments: self.lost_in_fragments.map(|lost| lost.read(&SystemFiles)),
         }
     }
 
@@ -59,33 +70,145 @@ impl Summary {
             loop {
                 tokio::time::sleep(INTERVAL).await;
                 let now = self.totals();
-                let Some(line) = minute(&before, &now, self.lane.oldest(), Instant::now()) else {
+                let Some(minute) = minute(&before, &now, self.lane.oldest(), Instant::now()) else {
                     break;
                 };
-                tracing::info!("{line}");
+                say(&minute.change, Some(now.pending), minute.oldest_s, &minute);
+                if let Some(lost) = lost_by_the_network(&before, &now) {
+                    lost.say();
+                }
                 before = now;
             }
         }
     }
+
+    /// Says once, when the daemon has run for a minute, that nothing has come yet, if that is so: nothing else would
+    /// show that an application sends to another address. `udp` and `tcp` are where it listens.
+    pub async fn say_silence(&self, udp: SocketAddr, tcp: Option<SocketAddr>) {
+        tokio::time::sleep(SILENCE).await;
+        if self.ledger.snapshot().received > 0 {
+            return;
+        }
+        let also = tcp.map(|tcp| format!(" and TCP {tcp}")).unwrap_or_default();
+        tracing::info!(
+            udp = %udp,
+            tcp = tcp.map(tracing::field::display),
+            after_s = SILENCE.as_secs(),
+            "Nothing received yet on UDP {udp}{also}; SDKs send to AWS_XRAY_DAEMON_ADDRESS, without it to 127.0.0.1:2000"
+        );
+    }
 }
 
-/// The line about what changed; `None` when nothing did and nothing waits.
-fn minute(before: &Totals, now: &Totals, oldest: Option<Instant>, at: Instant) -> Option<String> {
-    let pending = now.pending;
-    if before == now && pending == 0 {
+/// Says at the end what became of everything.
+pub fn say_finished(totals: &Totals) {
+    say(totals, None, None, &format_args!("Shutdown finished: {totals}"));
+}
+
+/// A line with each number in it as a field of its own.
+fn say(totals: &Totals, pending: Option<u64>, oldest_s: Option<f64>, line: &dyn Display) {
+    let counts = &totals.counts;
+    let rejected = |reason| some_if_any(counts.rejected(reason));
+    let dropped = |reason| some_if_any(counts.dropped(reason));
+    tracing::info!(
+        received = counts.received,
+        recovered = some_if_any(counts.recovered),
+        sent = counts.sent,
+        unprocessed = counts.unprocessed,
+        rejected = counts.rejected_total(),
+        rejected_missing_header = rejected(RejectReason::MissingHeader),
+        rejected_missing_segment = rejected(RejectReason::MissingSegment),
+        rejected_invalid_header = rejected(RejectReason::InvalidHeader),
+        dropped = counts.dropped_total(),
+        dropped_buffer_full = dropped(DropReason::BufferFull),
+        dropped_refused = dropped(DropReason::Refused),
+        dropped_shutdown = dropped(DropReason::Shutdown),
+        dropped_spool_full = dropped(DropReason::SpoolFull),
+        dropped_spool_failed = dropped(DropReason::SpoolFailed),
+        dropped_spool_slow = dropped(DropReason::SpoolSlow),
+        dropped_spool_damaged = dropped(DropReason::SpoolDamaged),
+        spooled = some_if_any(counts.spooled),
+        kernel_drops = totals.kernel_dropped,
+        lost_in_fragments = totals.lost_in_fragments.and_then(some_if_any),
+        pending,
+        oldest_s,
+        "{line}"
+    );
+}
+
+fn some_if_any(count: u64) -> Option<u64> {
+    (count > 0).then_some(count)
+}
+
+/// What came in a minute, and what waits at its end.
+#[derive(Debug)]
+struct Minute {
+    change: Totals,
+    /// How long the oldest that waits has waited.
+    oldest_s: Option<f64>,
+}
+
+impl Display for Minute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { change, oldest_s } = self;
+        let (seconds, pending) = (INTERVAL.as_secs(), change.pending);
+        write!(f, "In the last {seconds} s: {change}; pending {pending}")?;
+        match oldest_s {
+            Some(age_s) => write!(f, ", the oldest for {age_s:.1} s"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What changed; `None` when nothing did and nothing waits.
+fn minute(before: &Totals, now: &Totals, oldest: Option<Instant>, at: Instant) -> Option<Minute> {
+    if before == now && now.pending == 0 {
         return None;
     }
-    let change = now.since(before);
-    let mut line = format!(
-        "In the last {} s: {change}; pending {pending}",
-        INTERVAL.as_secs()
-    );
-    if let Some(oldest) = oldest {
-        let age_s = at.saturating_duration_since(oldest).as_secs_f64();
-        // Writing to a String does not fail.
-        let _: std::fmt::Result = write!(line, ", the oldest for {age_s:.1} s");
+    Some(Minute {
+        change: now.since(before),
+        oldest_s: oldest.map(|oldest| at.saturating_duration_since(oldest).as_secs_f64()),
+    })
+}
+
+/// What the network lost of datagrams in fragments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct NetworkLoss {
+    lately: u64,
+    since_start: u64,
+}
+
+impl NetworkLoss {
+    fn say(&self) {
+        tracing::warn!(lately = self.lately, since_start = self.since_start, "{self}");
     }
-    Some(line)
+}
+
+impl Display for NetworkLoss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "The network lost {} datagrams in the last {} s, {} since the start: they came in fragments, and not all of \
+             them (ReasmFails of this network namespace, which counts those for others too). Segments longer than a packet \
+             may be among them; POST /TraceSegments on the TCP port takes such whole",
+            self.lately,
+            INTERVAL.as_secs(),
+            self.since_start
+        )
+    }
+}
+
+/// `None` when none was lost.
+fn lost_by_the_network(before: &Totals, now: &Totals) -> Option<NetworkLoss> {
+    let lately = now.since(before).lost_in_fragments.filter(|lost| *lost > 0)?;
+    Some(NetworkLoss {
+        lately,
+        since_start: now.lost_in_fragments.unwrap_or_default(),
+    })
+}
+
+/// What came since, where the system tells.
+fn difference(now: Option<u64>, before: Option<u64>) -> Option<u64> {
+    now.map(|now| now.saturating_sub(before.unwrap_or_default()))
 }
 
 impl Totals {
@@ -95,18 +218,16 @@ impl Totals {
         Self {
             counts: self.counts.since(&before.counts),
             pending: self.pending,
-            kernel_dropped: match (self.kernel_dropped, before.kernel_dropped) {
-                (Some(now), Some(before)) => Some(now.saturating_sub(before)),
-                (now, _) => now,
-            },
+            kernel_dropped: difference(self.kernel_dropped, before.kernel_dropped),
+            lost_in_fragments: difference(self.lost_in_fragments, before.lost_in_fragments),
         }
     }
 }
 
-impl std::fmt::Display for Totals {
+impl Display for Totals {
     /// `received 10, sent 7, unprocessed 0, rejected 1 (invalid_header 1), dropped 2 (buffer_full 2), kernel drops 0`;
-    /// what has to do with the spool only when there is any: `received 10, recovered 5, …, spooled 3, kernel drops 0`.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    /// what has to do with the spool and with fragments only when there is any: `received 10, recovered 5, …, spooled 3, kernel drops 0`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let counts = &self.counts;
         write!(f, "received {}", counts.received)?;
         if counts.recovered > 0 {
@@ -126,15 +247,18 @@ impl std::fmt::Display for Totals {
         if counts.spooled > 0 {
             write!(f, ", spooled {}", counts.spooled)?;
         }
-        match self.kernel_dropped {
-            Some(dropped) => write!(f, ", kernel drops {dropped}"),
-            None => Ok(()),
+        if let Some(dropped) = self.kernel_dropped {
+            write!(f, ", kernel drops {dropped}")?;
+        }
+        match self.lost_in_fragments {
+            Some(lost) if lost > 0 => write!(f, ", lost in fragments {lost}"),
+            _ => Ok(()),
         }
     }
 }
 
 /// ` (a 1, b 2)`, without those that are 0; nothing when all are.
-fn reasons<const N: usize>(f: &mut std::fmt::Formatter<'_>, counts: [(&str, u64); N]) -> std::fmt::Result {
+fn reasons<const N: usize>(f: &mut fmt::Formatter<'_>, counts: [(&str, u64); N]) -> fmt::Result {
     let shown: Vec<String> = counts
         .iter()
         .filter(|(_, count)| *count > 0)
@@ -149,7 +273,14 @@ fn reasons<const N: usize>(f: &mut std::fmt::Formatter<'_>, counts: [(&str, u64)
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
+    use serde_json::json;
+
     use super::*;
+    use crate::config::{LogFormat, LogLevel};
+    use crate::logs::testing::LogLines;
+    use crate::pipeline::budget::Budget;
 
     fn totals(change: impl Fn(&Ledger), kernel_dropped: Option<u64>) -> Totals {
         let ledger = Ledger::default();
@@ -158,7 +289,31 @@ mod tests {
             counts: ledger.snapshot(),
             pending: ledger.snapshot().pending(),
             kernel_dropped,
+            lost_in_fragments: None,
         }
+    }
+
+    #[test]
+    fn what_the_network_lost_has_a_line_of_its_own_and_is_in_the_last_one() {
+        let at = |lost_in_fragments| Totals {
+            lost_in_fragments,
+            ..totals(|ledger| ledger.add_received(1), Some(0))
+        };
+        let line = lost_by_the_network(&at(Some(5)), &at(Some(12)))
+            .unwrap()
+            .to_string();
+        assert!(
+            line.starts_with("The network lost 7 datagrams in the last 60 s, 12 since the start: "),
+            "{line}"
+        );
+        assert_eq!(lost_by_the_network(&at(Some(5)), &at(Some(5))), None);
+        assert_eq!(lost_by_the_network(&at(None), &at(None)), None);
+        assert!(
+            at(Some(12))
+                .to_string()
+                .ends_with("kernel drops 0, lost in fragments 12")
+        );
+        assert!(at(Some(0)).to_string().ends_with("kernel drops 0"));
     }
 
     #[test]
@@ -211,7 +366,9 @@ mod tests {
             Some(4),
         );
         assert_eq!(
-            minute(&before, &now, Some(start), start + Duration::from_millis(1500)).unwrap(),
+            minute(&before, &now, Some(start), start + Duration::from_millis(1500))
+                .unwrap()
+                .to_string(),
             "In the last 60 s: received 20, sent 25, unprocessed 0, rejected 0, dropped 0, kernel drops 1; pending 5, \
              the oldest for 1.5 s"
         );
@@ -226,12 +383,110 @@ mod tests {
             },
             None,
         );
-        assert_eq!(minute(&now, &now, None, Instant::now()), None);
+        assert!(minute(&now, &now, None, Instant::now()).is_none());
         let waiting = totals(|ledger| ledger.add_received(1), None);
         assert!(
             minute(&waiting, &waiting, None, Instant::now())
                 .unwrap()
+                .to_string()
                 .ends_with("; pending 1")
         );
+    }
+
+    fn summary() -> Summary {
+        let ledger = Arc::new(Ledger::default());
+        Summary {
+            lane: Arc::new(Lane::new(Budget::of_mb(3), Arc::clone(&ledger))),
+            ledger,
+            kernel_drops: None,
+            lost_in_fragments: None,
+        }
+    }
+
+    #[test]
+    fn in_json_each_number_of_the_last_line_is_a_field() {
+        let log = LogLines::collect_from(LogLevel::Info, LogFormat::Json);
+        say_finished(&totals(
+            |ledger| {
+                ledger.add_received(9);
+                ledger.add_sent(4);
+                ledger.add_unprocessed(None);
+                ledger.add_rejected(RejectReason::MissingSegment);
+                ledger.add_dropped(DropReason::Shutdown, 2);
+                ledger.add_dropped(DropReason::SpoolFull, 1);
+            },
+            Some(5),
+        ));
+        assert_eq!(
+            log.take_json(),
+            [json!({
+                "timestamp": "1970-01-01T00:00:00.000Z", "level": "info",
+                "message": "Shutdown finished: received 9, sent 4, unprocessed 1, rejected 1 (missing_segment 1), dropped \
+                    3 (shutdown 2, spool_full 1), kernel drops 5",
+                "received": 9, "sent": 4, "unprocessed": 1, "rejected": 1, "rejected_missing_segment": 1, "dropped": 3,
+                "dropped_shutdown": 2, "dropped_spool_full": 1, "kernel_drops": 5
+            })]
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn in_json_each_number_of_a_minute_is_a_field() {
+        let log = LogLines::collect_from(LogLevel::Info, LogFormat::Json);
+        let summary = summary();
+        let seven = async {
+            tokio::time::sleep(INTERVAL).await;
+            summary.ledger.add_received(7);
+            summary.ledger.add_sent(7);
+        };
+        let minutes = tokio::time::timeout(4 * INTERVAL, summary.run());
+        let (endless, ()) = tokio::join!(minutes, seven);
+        assert!(endless.is_err());
+        let [minute] = &log.take_json()[..] else {
+            panic!("one line")
+        };
+        assert_eq!(
+            *minute,
+            json!({
+                "timestamp": "1970-01-01T00:00:00.000Z", "level": "info",
+                "message": "In the last 60 s: received 7, sent 7, unprocessed 0, rejected 0, dropped 0; pending 0",
+                "received": 7, "sent": 7, "unprocessed": 0, "rejected": 0, "dropped": 0, "pending": 0
+            })
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_daemon_that_has_received_nothing_says_so_once_a_minute_after_its_start() {
+        let log = LogLines::collect();
+        let summary = summary();
+        let (udp, tcp) = (
+            "127.0.0.1:2000".parse().unwrap(),
+            "127.0.0.1:2001".parse().unwrap(),
+        );
+        let all = async { tokio::join!(summary.say_silence(udp, Some(tcp)), summary.run()) };
+        let mut all = pin!(tokio::time::timeout(10 * SILENCE, all));
+        let almost = SILENCE - Duration::from_millis(1);
+        assert!(tokio::time::timeout(almost, &mut all).await.is_err());
+        assert_eq!(log.take(), Vec::<String>::new());
+        assert!(all.await.is_err(), "the other lines go on");
+        assert_eq!(
+            log.take(),
+            [
+                "[Info] Nothing received yet on UDP 127.0.0.1:2000 and TCP 127.0.0.1:2001; SDKs send to \
+                 AWS_XRAY_DAEMON_ADDRESS, without it to 127.0.0.1:2000"
+            ]
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_daemon_that_has_received_something_in_its_first_minute_does_not() {
+        let log = LogLines::collect();
+        let summary = summary();
+        let silence = summary.say_silence("127.0.0.1:2000".parse().unwrap(), None);
+        let one = async {
+            tokio::time::sleep(SILENCE / 2).await;
+            summary.ledger.add_received(1);
+        };
+        tokio::join!(silence, one);
+        assert_eq!(log.take(), Vec::<String>::new());
     }
 }

@@ -92,6 +92,7 @@ impl Bench {
             ledger: Arc::clone(&ledger),
             lane: Arc::clone(&lane),
             kernel_drops: None,
+            lost_in_fragments: None,
         });
         let health = Arc::new(Health::default());
         let proxy_allow: Vec<String> = proxy_allow.iter().map(|path| (*path).to_owned()).collect();

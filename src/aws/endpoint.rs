@@ -18,6 +18,7 @@ use aws_types::service_config::ServiceConfigKey;
 use crate::config::{Environment, Sourced, url};
 use crate::logs::sanitize_lines;
 use crate::net::client::error::{SettingError, told};
+use crate::net::client::proxy;
 
 /// The longest name of a region that an error shows, in characters.
 const SHOWN_SOURCE_MAX_CHARS: usize = 100;
@@ -34,6 +35,12 @@ impl Endpoint {
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Whether what is sent there can be read on the way: plain HTTP to another machine.
+    pub(crate) fn is_in_clear(&self) -> bool {
+        let url = self.url.parse::<http::Uri>().ok();
+        url.is_some_and(|url| url.scheme_str() == Some("http") && !url.host().is_some_and(proxy::is_loopback))
     }
 
     /// Where it was set, in words that a person can act on.

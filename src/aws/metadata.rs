@@ -1,10 +1,11 @@
-//! What the platform knows about this machine: the metadata of ECS (file and address) and of EC2 (IMDSv2).
+//! What the platform knows about this machine: the metadata of ECS (file and address) and of EC2 (IMDSv2, unless the
+//! client that is passed in goes on without a token).
 //!
 //! Every question here is bounded in time and every answer in size: an address that takes the connection and stays
 //! silent is a common fault (a container on a bridge network, a hop limit of 1), and must not hold up the daemon.
 
 use std::error::Error;
-use std::io::Read as _;
+use std::path::Path;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -20,10 +21,16 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::config::Environment;
+use crate::config::files::Kind;
 use crate::logs::sanitize;
 
-/// The longest answer and the longest metadata file that are read, in bytes. Real ones have a few thousand.
+/// The longest answer that is read, in bytes. Real ones have a few thousand.
 const ANSWER_MAX_BYTES: u64 = 1024 * 1024;
+
+const METADATA_FILE: Kind = Kind {
+    name: "metadata of a task",
+    max_mib: 1,
+};
 
 /// The longest text from outside that a message quotes, in characters.
 const QUOTED_MAX_CHARS: usize = 200;
@@ -60,14 +67,9 @@ pub(super) fn region_of_ecs_file(environment: &Environment) -> Result<String, St
     let Some(path) = environment.get("ECS_CONTAINER_METADATA_FILE") else {
         return Err("ECS_CONTAINER_METADATA_FILE is not set".to_owned());
     };
-    let read = || {
-        let mut bytes = Vec::new();
-        std::fs::File::open(path)?
-            .take(ANSWER_MAX_BYTES)
-            .read_to_end(&mut bytes)?;
-        Ok::<_, std::io::Error>(bytes)
-    };
-    let bytes = read().map_err(|err| format!("cannot read {}: {err}", sanitize(path, QUOTED_MAX_CHARS)))?;
+    let bytes = METADATA_FILE
+        .read(Path::new(path))
+        .map_err(|err| format!("cannot read {}: {err}", sanitize(path, QUOTED_MAX_CHARS)))?;
     region_of_task(&bytes).map_err(|reason| format!("{}: {reason}", sanitize(path, QUOTED_MAX_CHARS)))
 }
 
@@ -95,7 +97,7 @@ pub(super) async fn region_of_ecs_task(environment: &Environment, limits: Limits
         .map_err(|reason| format!("{}: {reason}", sanitize(&url, QUOTED_MAX_CHARS)))
 }
 
-/// The region of the EC2 instance, from IMDSv2.
+/// The region of the EC2 instance.
 ///
 /// # Errors
 /// Why there is none, for a person.
@@ -109,7 +111,7 @@ pub(super) async fn region_of_ec2(
     from_ec2(environment, profiles, http, limits, path).await
 }
 
-/// What IMDSv2 has at `path`.
+/// What IMDS has at `path`.
 async fn from_ec2(
     environment: &Environment,
     profiles: Option<&ProfileSet>,
@@ -144,7 +146,7 @@ async fn from_ec2(
         .map_err(|reason| format!("{}: {reason}", sanitize(&endpoint, QUOTED_MAX_CHARS)))
 }
 
-/// The instance id and the host name of the EC2 instance, from IMDSv2, within two seconds; `Err`: why there is none, for
+/// The instance id and the host name of the EC2 instance, within two seconds; `Err`: why there is none, for
 /// a person. `http` must not use a proxy for it.
 pub async fn ec2_instance(
     environment: &Environment,

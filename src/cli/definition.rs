@@ -16,6 +16,12 @@ const MAX_DURATION: Duration = Duration::from_secs(3600);
 /// The name of the program in help texts and suggestions.
 pub(super) const PROGRAM: &str = "xray";
 
+/// Whether `word` is the program's name, with or without a path.
+pub(super) fn is_program(word: &str) -> bool {
+    let name = word.rsplit(['/', '\\']).next().unwrap_or(word);
+    name == PROGRAM || name == "xray.exe"
+}
+
 /// What a flag's value is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -69,9 +75,24 @@ impl Kind {
 /// The subcommand that asks a running daemon how it is.
 pub(super) const HEALTH_CHECK: &str = "healthcheck";
 
+/// The subcommand that runs the daemon with X-Ray built in.
+pub(super) const DEV: &str = "dev";
+
+/// The subcommand that sends one segment.
+pub(super) const SEND: &str = "send";
+
+/// What is typed to run `command`: `xray`, `xray dev`.
+pub(super) fn typed(command: &Command) -> String {
+    match command.get_name() {
+        PROGRAM => PROGRAM.to_owned(),
+        name => format!("{PROGRAM} {name}"),
+    }
+}
+
 /// The command line of `xray healthcheck`: that of the daemon, so that it is asked where its flags say, and `--ready`.
 pub(super) fn health_check() -> Command {
     command()
+        .name(HEALTH_CHECK)
         .override_usage("xray healthcheck [--ready] [options of the daemon]")
         .about(
             "Asks the daemon on this machine whether it runs. Prints one line; exits 0 if it does, else 1.",
@@ -127,13 +148,14 @@ pub(super) fn command() -> Command {
         value("call-timeout", "DURATION", duration_value)
             .help("Time for one call to the service, from credentials to its answer [default: 15s]"),
         value("shutdown-timeout", "DURATION", duration_value)
-            .help("Time to send what waits when told to stop, such as 500ms, 8s, 1m [default: 8s]"),
+            .help("Time to send what waits when told to stop, such as 500ms, 8s, 1m30s [default: 8s]"),
         switch("no-tcp").help("Open no TCP port: no sampling, no health, no metrics"),
         repeated("proxy-allow", "PATH")
             .help("Forward POST requests to this path of the X-Ray API too, signed; may be repeated"),
         repeated("allow-host", "NAME")
             .help("Let the TCP port be called by this host name too; may be repeated"),
         switch("no-telemetry").help("Send X-Ray no counts about the daemon itself"),
+        switch("print-config").help("Print each setting with the place it comes from, and end"),
     ];
     Command::new(PROGRAM)
         .disable_help_flag(true)
@@ -146,7 +168,8 @@ pub(super) fn command() -> Command {
         .after_help(
             "xray healthcheck asks a running daemon how it is; see xray healthcheck --help.\n\n\
              One dash or two before any name; a value after a space or after \"=\" (-n eu-west-1, --region=eu-west-1).\n\
-             Switches take a value only after \"=\" (-o=false). The last one given wins; a flag goes over cfg.yaml.\n\
+             Switches take a value only after \"=\" (-o=false). The last one given wins; a flag goes over cfg.yaml, and so does a\n\
+             variable, over which a flag goes: XRAY_ and the long name in capitals (XRAY_SPOOL_DIR, XRAY_LOG_LEVEL).\n\
              Flags end at the first argument that is not one: put nothing before or between them.\n\n\
              Also: xray dev (X-Ray on this machine, without AWS) and xray send (one segment, to try with); --help after\n\
              each tells more.",
@@ -174,7 +197,7 @@ fn repeated(long: &'static str, value_name: &'static str) -> Arg {
     value(long, value_name, ValueParser::string()).action(ArgAction::Append)
 }
 
-fn switch(long: &'static str) -> Arg {
+pub(super) fn switch(long: &'static str) -> Arg {
     value(long, "true|false", bool_value)
         .num_args(0..=1)
         .require_equals(true)
@@ -207,28 +230,44 @@ pub(super) fn log_format_value(value: &str) -> Result<LogFormat, &'static str> {
     }
 }
 
-/// A whole number of seconds, or of the unit named after it: `ms`, `s`, `m`.
+/// Whole numbers, each with its unit (`ms`, `s`, `m`), one after the other: `1m30s`. A number alone is seconds.
 pub(super) fn duration_value(value: &str) -> Result<Duration, &'static str> {
-    let (digits, unit_ms) = if let Some(digits) = value.strip_suffix("ms") {
-        (digits, 1)
-    } else if let Some(digits) = value.strip_suffix('s') {
-        (digits, 1_000)
-    } else if let Some(digits) = value.strip_suffix('m') {
-        (digits, 60_000)
+    let alone = value.bytes().all(|b| b.is_ascii_digit());
+    let seconds = format!("{value}s");
+    let mut rest = if alone && !value.is_empty() {
+        &seconds
     } else {
-        (value, 1_000)
+        value
     };
-    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
-        return Err(NumberError::Syntax.text());
+    let mut total = Duration::ZERO;
+    loop {
+        let (digits, after) = split_while(rest, |b| b.is_ascii_digit());
+        let (unit, after) = split_while(after, |b| b.is_ascii_alphabetic());
+        let unit_ms = match unit {
+            "ms" => 1,
+            "s" => 1_000,
+            "m" => 60_000,
+            _ => return Err(NumberError::Syntax.text()),
+        };
+        if digits.is_empty() {
+            return Err(NumberError::Syntax.text());
+        }
+        // Digits only, so a failure to parse or to multiply means too many of them.
+        let part = digits.parse::<u64>().ok().and_then(|n| n.checked_mul(unit_ms));
+        let sum = part.and_then(|ms| total.checked_add(Duration::from_millis(ms)));
+        total = sum
+            .filter(|sum| *sum <= MAX_DURATION)
+            .ok_or(NumberError::Range.text())?;
+        if after.is_empty() {
+            return Ok(total);
+        }
+        rest = after;
     }
-    // Digits only, so a failure to parse or to multiply means too many of them.
-    digits
-        .parse::<u64>()
-        .ok()
-        .and_then(|n| n.checked_mul(unit_ms))
-        .map(Duration::from_millis)
-        .filter(|duration| *duration <= MAX_DURATION)
-        .ok_or(NumberError::Range.text())
+}
+
+/// The longest beginning whose bytes are all of a kind of ASCII, and what follows.
+fn split_while(text: &str, is_of_kind: impl Fn(u8) -> bool) -> (&str, &str) {
+    text.split_at(text.bytes().take_while(|&b| is_of_kind(b)).count())
 }
 
 /// The flag of that name, long or short.
@@ -251,13 +290,26 @@ mod tests {
             ("1m", 60_000),
             ("0", 0),
             ("60m", 3_600_000),
+            ("1m30s", 90_000),
+            ("1s500ms", 1_500),
+            ("59m59s1000ms", 3_600_000),
+            ("0m0s", 0),
         ] {
             assert_eq!(duration_value(text), Ok(Duration::from_millis(ms)), "{text}");
         }
-        for text in ["", "s", "ms", "-1", "+1", "1.5s", "1h", "1 s", "1_0", "8S", "é"] {
+        for text in [
+            "", "s", "ms", "-1", "+1", "1.5s", "1h", "1 s", "1_0", "8S", "é", "1m30", "1m 30s", "m30s",
+            "1m-30s",
+        ] {
             assert_eq!(duration_value(text), Err("parse error"), "{text}");
         }
-        for text in ["61m", "3601", "99999999999999999999", "18446744073709551615m"] {
+        for text in [
+            "61m",
+            "3601",
+            "99999999999999999999",
+            "18446744073709551615m",
+            "60m1ms",
+        ] {
             assert_eq!(duration_value(text), Err("value out of range"), "{text}");
         }
     }
@@ -292,6 +344,7 @@ mod tests {
                 ("shutdown-timeout", Kind::Duration),
                 ("no-tcp", Kind::Bool),
                 ("no-telemetry", Kind::Bool),
+                ("print-config", Kind::Bool),
             ]
         );
     }

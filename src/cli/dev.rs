@@ -6,17 +6,13 @@ use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use super::definition::{duration_value, int_value, log_format_value, path_value, text_value, value};
+use super::definition::{
+    DEV, SEND, duration_value, int_value, log_format_value, path_value, switch, text_value, value,
+};
 use super::front::{self, StoppedAt};
-use super::{UsageError, all_sourced, canonical, sourced};
+use super::{UsageError, all_sourced, canonical, flag, sourced};
 use crate::config::text::quoted;
 use crate::config::{LogFormat, Sourced};
-
-/// The first argument of `xray dev`.
-pub(super) const DEV: &str = "dev";
-
-/// The first argument of `xray send`.
-pub(super) const SEND: &str = "send";
 
 /// The flags of `xray dev`; `None`: not given.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -86,7 +82,7 @@ pub(super) enum Asked<T> {
     Help(String),
 }
 
-fn dev_command() -> Command {
+pub(super) fn dev_command() -> Command {
     base(DEV, "xray dev [options]")
         .about("X-Ray on this machine: the daemon, the X-Ray API and a page to look at traces. Nothing is sent to AWS.")
         .args([
@@ -122,10 +118,17 @@ fn dev_command() -> Command {
                 .help("text, or json: traces and log as one JSON object a line [default: text]"),
             value("shutdown-timeout", "DURATION", duration_value)
                 .help("Time to take in what waits when told to stop [default: 8s]"),
+            // People put `dev` before the command line that they have.
+            switch("local-mode")
+                .short('o')
+                .help("Without effect: no metadata is asked for anyway"),
+            text_value("region", "REGION")
+                .short('n')
+                .help("Without effect: nothing is sent to a region"),
         ])
 }
 
-fn send_command() -> Command {
+pub(super) fn send_command() -> Command {
     base(SEND, "xray send [--to ADDRESS] [FILE]")
         .about(
             "Send one segment to a daemon over UDP, as an SDK does: a sample, or the document in FILE (- for stdin).",
@@ -152,28 +155,30 @@ fn base(name: &'static str, usage: &'static str) -> Command {
 
 /// Reads what follows `dev`.
 pub(super) fn parse_dev(arguments: &[OsString]) -> Result<Asked<DevFlags>, UsageError> {
-    let (matches, rest) = match read(dev_command(), arguments)? {
+    let command = dev_command();
+    let (matches, rest) = match read(command.clone(), arguments)? {
         Asked::Run(read) => read,
         Asked::Help(text) => return Ok(Asked::Help(text)),
     };
     if let Some(extra) = rest.first() {
         return Err(unexpected(extra, DEV));
     }
+    let source = |id: &str| flag(&command, id);
     Ok(Asked::Run(DevFlags {
-        udp_address: sourced(&matches, "bind", "flag -b"),
-        tcp_address: sourced(&matches, "bind-tcp", "flag -t"),
-        buffer_memory_mb: sourced(&matches, "buffer-memory", "flag -m"),
-        log_level: sourced(&matches, "log-level", "flag -l"),
-        log_file: sourced(&matches, "log-file", "flag -f"),
+        udp_address: sourced(&matches, "bind", &source),
+        tcp_address: sourced(&matches, "bind-tcp", &source),
+        buffer_memory_mb: sourced(&matches, "buffer-memory", &source),
+        log_level: sourced(&matches, "log-level", &source),
+        log_file: sourced(&matches, "log-file", &source),
         log_format: matches.get_one("log-format").copied(),
         shutdown_timeout: matches.get_one("shutdown-timeout").copied(),
         tree: matches.get_flag("tree"),
         sampling: matches.get_one("sampling").copied().unwrap_or_default(),
         sampling_rules: matches.get_one("sampling-rules").cloned(),
         store: matches.get_one("store").cloned(),
-        max_traces: sourced(&matches, "max-traces", "flag --max-traces"),
-        max_store_mb: sourced(&matches, "max-store-mb", "flag --max-store-mb"),
-        allow_host: all_sourced(&matches, "allow-host", "flag --allow-host"),
+        max_traces: sourced(&matches, "max-traces", &source),
+        max_store_mb: sourced(&matches, "max-store-mb", &source),
+        allow_host: all_sourced(&matches, "allow-host", &source),
     }))
 }
 
@@ -264,6 +269,56 @@ mod tests {
         assert_eq!(dev(""), DevFlags::default());
         assert_eq!(dev("--sampling aws").sampling, Sampling::Aws);
         assert_eq!(dev("-sampling=ALL").sampling, Sampling::All);
+    }
+
+    #[test]
+    fn the_daemons_flags_about_aws_are_taken_without_effect() {
+        for line in [
+            "-o",
+            "--local-mode",
+            "-o=false",
+            "-n eu-west-1",
+            "--region=eu-west-1 -o",
+            "-n ''",
+        ] {
+            assert_eq!(dev(line), DevFlags::default(), "{line}");
+        }
+        assert_eq!(dev("-o -b :1 -n x").udp_address.unwrap().value, ":1");
+    }
+
+    #[test]
+    fn an_unknown_flag_is_told_what_dev_has() {
+        for (line, hint) in [
+            ("--nope", "Run xray dev --help for the flags there are."),
+            ("--local-modus-x", "Run xray dev --help for the flags there are."),
+            (
+                "--tre",
+                "Did you mean --tree? Run xray dev --help for the flags there are.",
+            ),
+            (
+                "-r=x",
+                "That flag is the daemon's; xray dev does without: leave it out. Run xray dev --help for the flags \
+                 there are.",
+            ),
+            (
+                "--no-tcp",
+                "That flag is the daemon's; xray dev does without: leave it out. Run xray dev --help for the flags \
+                 there are.",
+            ),
+            (
+                "-b:2000",
+                "A value stands apart from its flag: -b :2000, or -b=:2000.",
+            ),
+            (
+                "-neu-west-1",
+                "A value stands apart from its flag: -n eu-west-1, or -n=eu-west-1.",
+            ),
+        ] {
+            match parse_dev(&words(line)) {
+                Err(error) => assert_eq!(error.hint(), hint, "{line}"),
+                Ok(_) => panic!("{line} was understood"),
+            }
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use clap::{Arg, Command};
 
-use super::definition::{Kind, PROGRAM, find};
+use super::definition::{self, DEV, Kind, find, typed};
 use crate::config::text::{bare, nearest, redacted};
 
 /// For `---x` and `-=x`.
@@ -10,7 +10,13 @@ pub(super) const SYNTAX: &str = "A flag is one dash or two, then its name: -o, -
 
 /// What was probably meant by a flag that there is not.
 pub(super) fn for_unknown(command: &Command, written: &str) -> String {
-    let see = format!("Run {PROGRAM} --help for the flags there are.");
+    let see = format!("Run {} --help for the flags there are.", typed(command));
+    if command.get_name() == DEV && find(&definition::command(), written).is_some() {
+        return format!(
+            "That flag is the daemon's; {} does without: leave it out. {see}",
+            typed(command)
+        );
+    }
     let names = command.get_arguments().filter_map(Arg::get_long);
     if let Some(name) = nearest(&written.replace('_', "-"), names) {
         return format!("Did you mean --{name}? {see}");
@@ -28,9 +34,7 @@ pub(super) fn for_unknown(command: &Command, written: &str) -> String {
             Some(apart) => format!("Each flag stands by itself: {apart}."),
             None => see,
         },
-        Some(arg)
-            if !attached.starts_with(char::is_alphabetic) || attached.contains([':', '.', '/', '-']) =>
-        {
+        Some(arg) if looks_like_value(attached) => {
             let short = arg.get_short().unwrap_or_default();
             // Taken apart before anything is cut or shown, so that a password in an attached URL stays hidden.
             let value = bare(&redacted(attached));
@@ -38,6 +42,13 @@ pub(super) fn for_unknown(command: &Command, written: &str) -> String {
         }
         _ => see,
     }
+}
+
+/// Whether what follows a letter is a value (`127.0.0.1:2000`, `eu-west-1`) and not the rest of a name (`ocal-modus`).
+fn looks_like_value(attached: &str) -> bool {
+    !attached.starts_with(char::is_alphabetic)
+        || attached.contains([':', '.', '/'])
+        || attached.contains('-') && attached.contains(|c: char| c.is_ascii_digit())
 }
 
 /// The short flag that `written` is but for its case: `-B` for `-b`.
@@ -67,7 +78,7 @@ pub(super) fn for_value(arg: &Arg, written: &str) -> String {
         }
         Kind::Int => format!("-{written} takes a whole number of MB, for example -{written} 100."),
         Kind::Duration => format!(
-            "-{written} takes a whole number with a unit, at most one hour: 500ms, 8s, 1m; without a unit it is seconds."
+            "-{written} takes a whole number with a unit, at most one hour: 500ms, 8s, 1m30s; without a unit it is seconds."
         ),
         Kind::LogFormat => format!("-{written} takes text or json."),
         Kind::Text | Kind::Path => {

@@ -7,7 +7,7 @@ use std::ffi::OsString;
 
 use clap::Command;
 
-use super::definition::{Kind, PROGRAM, find};
+use super::definition::{Kind, PROGRAM, find, is_program};
 use super::front::{Given, Line, StoppedAt, read};
 use crate::config::golang::parse_bool;
 use crate::config::text::quoted;
@@ -145,11 +145,6 @@ fn remedy(command: &Command, line: &Line) -> String {
         "Give each flag as an argument of its own{alone}: command: [{}]{left_out}.",
         missing.join(", ")
     )
-}
-
-fn is_program(word: &str) -> bool {
-    let name = word.rsplit(['/', '\\']).next().unwrap_or(word);
-    name == PROGRAM || name == "xray.exe"
 }
 
 /// `the argument "a"`, or `the arguments "a", "b" and 3 more`.

@@ -14,6 +14,8 @@ mod dev;
 mod front;
 mod hint;
 mod ignored;
+mod process;
+mod variables;
 
 use std::ffi::OsString;
 
@@ -21,6 +23,8 @@ use clap::{ArgAction, ArgMatches};
 
 use crate::config::{Flags, Sourced};
 pub use dev::{DevFlags, Sampling, SendFlags};
+pub use process::of_process_one;
+pub use variables::with_environment;
 
 use definition::{Kind, command};
 use dev::Asked;
@@ -40,18 +44,22 @@ pub enum Invocation {
     },
     /// Run the daemon with X-Ray built in: `xray dev`.
     Dev(DevFlags),
+    /// Show the settings that the daemon would run with, and where each comes from: `--print-config`.
+    PrintConfig(Flags),
     /// Send one segment: `xray send`.
     Send(SendFlags),
     /// Print this text, which ends in a newline, to stdout and exit 0.
     Print(String),
 }
 
-/// A command line that cannot be run: exit code 2, this on stderr, [`help`] on stdout, as the official daemon does.
+/// A command line that cannot be run: exit code 2, this on stderr, [`UsageError::help`] on stdout, as the official
+/// daemon does.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}\n{hint}")]
 pub struct UsageError {
     message: String,
     hint: String,
+    help: String,
     in_health_check: bool,
 }
 
@@ -60,7 +68,17 @@ impl UsageError {
         Self {
             message,
             hint,
+            help: String::new(),
             in_health_check: false,
+        }
+    }
+
+    /// With the help text of the command that was meant.
+    fn in_command(self, command: &clap::Command) -> Self {
+        Self {
+            help: help_of(command),
+            in_health_check: command.get_name() == definition::HEALTH_CHECK,
+            ..self
         }
     }
 
@@ -81,6 +99,12 @@ impl UsageError {
     #[must_use]
     pub fn hint(&self) -> &str {
         &self.hint
+    }
+
+    /// The help text of the command, or of the subcommand, that it was to be.
+    #[must_use]
+    pub fn help(&self) -> &str {
+        &self.help
     }
 }
 
@@ -108,68 +132,92 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocation, Usa
     let arguments: Vec<OsString> = args.into_iter().collect();
     match arguments.split_first() {
         Some((first, rest)) if first == definition::HEALTH_CHECK => {
-            parse_with(definition::health_check(), rest).map_err(|error| UsageError {
-                in_health_check: true,
-                ..error
+            parse_with(definition::health_check(), rest)
+        }
+        Some((first, rest)) if first == definition::DEV => {
+            let asked = dev::parse_dev(rest).map_err(|error| error.in_command(&dev::dev_command()))?;
+            Ok(match asked {
+                Asked::Run(flags) => Invocation::Dev(flags),
+                Asked::Help(text) => Invocation::Print(text),
             })
         }
-        Some((first, rest)) if first == dev::DEV => Ok(match dev::parse_dev(rest)? {
-            Asked::Run(flags) => Invocation::Dev(flags),
-            Asked::Help(text) => Invocation::Print(text),
-        }),
-        Some((first, rest)) if first == dev::SEND => Ok(match dev::parse_send(rest)? {
-            Asked::Run(flags) => Invocation::Send(flags),
-            Asked::Help(text) => Invocation::Print(text),
-        }),
+        Some((first, rest)) if first == definition::SEND => {
+            let asked = dev::parse_send(rest).map_err(|error| error.in_command(&dev::send_command()))?;
+            Ok(match asked {
+                Asked::Run(flags) => Invocation::Send(flags),
+                Asked::Help(text) => Invocation::Print(text),
+            })
+        }
         _ => parse_with(command(), &arguments),
     }
 }
 
 fn parse_with(command: clap::Command, arguments: &[OsString]) -> Result<Invocation, UsageError> {
-    let line = front::read(&command, arguments)?;
+    let line = front::read(&command, arguments).map_err(|error| error.in_command(&command))?;
     if line.stop == StoppedAt::Help {
         return Ok(Invocation::Print(help_of(&command)));
     }
     let warnings = ignored::warnings(&command, &line);
     let canonical = canonical(&command, &line.given);
-    let is_health_check = definition::find(&command, "ready").is_some();
+    let is_health_check = command.get_name() == definition::HEALTH_CHECK;
     let matches = command
+        .clone()
         .try_get_matches_from(canonical)
         // The front end has checked every name and value, so clap has nothing left to refuse.
-        .map_err(|error| UsageError::new(error.to_string(), hint::SYNTAX.to_owned()))?;
+        .map_err(|error| UsageError::new(error.to_string(), hint::SYNTAX.to_owned()).in_command(&command))?;
     if matches.get_flag("version") {
         return Ok(Invocation::Print(version()));
     }
     let flags = Flags {
-        resource_arn: sourced(&matches, "resource-arn", "flag -a"),
-        local_mode: matches.get_one("local-mode").copied(),
-        buffer_memory_mb: sourced(&matches, "buffer-memory", "flag -m"),
-        region: sourced(&matches, "region", "flag -n"),
-        udp_address: sourced(&matches, "bind", "flag -b"),
-        tcp_address: sourced(&matches, "bind-tcp", "flag -t"),
-        role_arn: sourced(&matches, "role-arn", "flag -r"),
-        config_file: sourced(&matches, "config", "flag -c"),
-        log_file: sourced(&matches, "log-file", "flag -f"),
-        log_level: sourced(&matches, "log-level", "flag -l"),
-        proxy_address: sourced(&matches, "proxy-address", "flag -p"),
-        log_format: matches.get_one("log-format").copied(),
-        connect_timeout: sourced(&matches, "connect-timeout", "flag --connect-timeout"),
-        call_timeout: sourced(&matches, "call-timeout", "flag --call-timeout"),
-        spool_directory: sourced(&matches, "spool-dir", "flag --spool-dir"),
-        spool_size_mb: sourced(&matches, "spool-size", "flag --spool-size"),
-        shutdown_timeout: matches.get_one("shutdown-timeout").copied(),
-        no_tcp: matches.get_one("no-tcp").copied(),
-        proxy_allow: all_sourced(&matches, "proxy-allow", "flag --proxy-allow"),
-        allow_host: all_sourced(&matches, "allow-host", "flag --allow-host"),
-        no_telemetry: matches.get_one("no-telemetry").copied(),
         ignored: line.rest,
         warnings,
+        ..flags(&matches, &|id| flag(&command, id))
     };
+    if matches.get_one("print-config").copied().unwrap_or_default() {
+        return Ok(Invocation::PrintConfig(flags));
+    }
     if is_health_check {
         let ready = matches.get_one("ready").copied().unwrap_or_default();
         return Ok(Invocation::HealthCheck { flags, ready });
     }
     Ok(Invocation::Run(flags))
+}
+
+/// The settings that clap found, each with the source that `source` makes of its flag's long name.
+fn flags(matches: &ArgMatches, source: &dyn Fn(&str) -> String) -> Flags {
+    Flags {
+        resource_arn: sourced(matches, "resource-arn", source),
+        local_mode: sourced(matches, "local-mode", source),
+        buffer_memory_mb: sourced(matches, "buffer-memory", source),
+        region: sourced(matches, "region", source),
+        udp_address: sourced(matches, "bind", source),
+        tcp_address: sourced(matches, "bind-tcp", source),
+        role_arn: sourced(matches, "role-arn", source),
+        config_file: sourced(matches, "config", source),
+        log_file: sourced(matches, "log-file", source),
+        log_level: sourced(matches, "log-level", source),
+        proxy_address: sourced(matches, "proxy-address", source),
+        log_format: sourced(matches, "log-format", source),
+        connect_timeout: sourced(matches, "connect-timeout", source),
+        call_timeout: sourced(matches, "call-timeout", source),
+        spool_directory: sourced(matches, "spool-dir", source),
+        spool_size_mb: sourced(matches, "spool-size", source),
+        shutdown_timeout: sourced(matches, "shutdown-timeout", source),
+        no_tcp: sourced(matches, "no-tcp", source),
+        proxy_allow: all_sourced(matches, "proxy-allow", source),
+        allow_host: all_sourced(matches, "allow-host", source),
+        no_telemetry: sourced(matches, "no-telemetry", source),
+        ignored: Vec::new(),
+        warnings: Vec::new(),
+    }
+}
+
+/// A flag as messages name it, by its short name if it has one: `flag -n`, `flag --spool-dir`.
+fn flag(command: &clap::Command, id: &str) -> String {
+    match definition::find(command, id).and_then(clap::Arg::get_short) {
+        Some(short) => format!("flag -{short}"),
+        None => format!("flag --{id}"),
+    }
 }
 
 /// The last value of each flag, or all of one that may be repeated, in the one spelling that clap shall see:
@@ -201,11 +249,11 @@ fn canonical(command: &clap::Command, given: &[Given]) -> Vec<OsString> {
     arguments
 }
 
-fn all_sourced(matches: &ArgMatches, id: &str, source: &str) -> Vec<Sourced<String>> {
+fn all_sourced(matches: &ArgMatches, id: &str, source: &dyn Fn(&str) -> String) -> Vec<Sourced<String>> {
     let values = matches.get_many::<String>(id).into_iter().flatten();
     let sourced = |value: &String| Sourced {
         value: value.clone(),
-        source: source.to_owned(),
+        source: source(id),
     };
     values.map(sourced).collect()
 }
@@ -213,10 +261,10 @@ fn all_sourced(matches: &ArgMatches, id: &str, source: &str) -> Vec<Sourced<Stri
 fn sourced<T: Clone + Send + Sync + 'static>(
     matches: &ArgMatches,
     id: &str,
-    source: &str,
+    source: &dyn Fn(&str) -> String,
 ) -> Option<Sourced<T>> {
     matches.get_one::<T>(id).map(|value| Sourced {
         value: value.clone(),
-        source: source.to_owned(),
+        source: source(id),
     })
 }

@@ -3,54 +3,68 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::text::quoted;
-use super::{Report, Sourced};
+use super::{Files, Report, Sourced, services};
 
 /// Where both ports listen by default, as in the official daemon.
 const DEFAULT: &str = "127.0.0.1:2000";
 
+/// The source of an address that nobody asked for.
+pub(super) const DEFAULT_SOURCE: &str = "default";
+
 /// The longest host name, in characters (RFC 1035).
 const MAX_NAME: usize = 253;
 
-/// The address that a port listens on: the flag over the file over the default. An empty `-b` or `-t` (an unset variable in a script) counts as not given: Go would listen on a random port, or on
-/// port 80, where no SDK sends.
+/// The address that a port of `protocol` (`udp`, `tcp`) listens on: the flag over the file over the default, with a
+/// number for a port that was given by its name. An empty `-b` or `-t` (an unset variable in a script) counts as not
+/// given: Go would listen on a random port, or on port 80, where no SDK sends.
 pub(super) fn listen(
+    protocol: &str,
     flag: &Option<Sourced<String>>,
     file: &Option<Sourced<String>>,
+    files: &dyn Files,
     report: &mut Report,
 ) -> Sourced<String> {
     let default = || Sourced {
         value: DEFAULT.to_owned(),
-        source: "default".to_owned(),
+        source: DEFAULT_SOURCE.to_owned(),
     };
     let empty_flag = flag
         .as_ref()
         .filter(|sourced| sourced.value.is_empty())
         .map(|sourced| sourced.source.clone());
-    let setting = flag
-        .as_ref()
-        .filter(|sourced| !sourced.value.is_empty())
-        .or(file.as_ref())
-        .cloned()
-        .unwrap_or_else(default);
+    let flag = flag.as_ref().filter(|sourced| !sourced.value.is_empty());
+    // The entry point of an image has flags that whoever mounts a file into it does not see.
+    if let (Some(flag), Some(file)) = (flag, file)
+        && flag.value != file.value
+    {
+        report.warning(format!(
+            "{} goes over {}: listening on {}, not on {}.",
+            flag.source,
+            file.source,
+            quoted(&flag.value),
+            quoted(&file.value)
+        ));
+    }
+    let setting = flag.or(file.as_ref()).cloned().unwrap_or_else(default);
     if let Some(source) = empty_flag {
         let used = quoted(&setting.value);
         report.warning(format!(
             "{source} is empty and counts as not given: using {used}."
         ));
     }
+    let named_port = |name: &str| services::port(name, protocol, files);
     report
-        .checked(Some(setting), |address| {
-            check_listen(address).map(|()| address.clone())
-        })
+        .checked(Some(setting), |address| checked_listen(address, &named_port))
         .unwrap_or_else(default)
 }
 
 /// Checks an address to listen on: host name, IPv4, IPv6 in brackets or nothing (every address), then a colon and a
-/// port of 0 to 65535; port 0, or none after the colon, lets the system choose.
+/// port of 0 to 65535 or the name of one; port 0, or none after the colon, lets the system choose. Returns it with the
+/// number in place of the name.
 ///
 /// # Errors
 /// What is wrong with it and how to write it, as the rest of a sentence that began with its source.
-fn check_listen(address: &str) -> Result<(), String> {
+fn checked_listen(address: &str, named_port: &dyn Fn(&str) -> Option<u16>) -> Result<String, String> {
     let shown = quoted(address);
     if let Some(rest) = address
         .strip_prefix("udp:")
@@ -88,7 +102,15 @@ fn check_listen(address: &str) -> Result<(), String> {
     if !host.is_empty() {
         check_host(host).map_err(|reason| format!("{shown}: {reason}"))?;
     }
-    check_port(port).map_err(|reason| format!("{shown}: {reason}"))
+    let is_name = port.contains(|c: char| c.is_ascii_alphabetic());
+    match named_port(port).filter(|_| is_name) {
+        Some(number) => Ok(format!("{host}:{number}")),
+        None => match check_port(port) {
+            Ok(()) => Ok(address.to_owned()),
+            Err(reason) if is_name => Err(format!("{shown}: {reason}, or a name that /etc/services has")),
+            Err(reason) => Err(format!("{shown}: {reason}")),
+        },
+    }
 }
 
 /// Checks a host name, an IPv4 address or an IPv6 address in brackets.
@@ -148,6 +170,25 @@ pub(super) fn check_authority(authority: &str) -> Result<(), String> {
 mod tests {
     use super::*;
 
+    fn check_listen(address: &str) -> Result<(), String> {
+        let named_port = |name: &str| (name == "http").then_some(80);
+        checked_listen(address, &named_port).map(drop)
+    }
+
+    #[test]
+    fn a_port_by_its_name_becomes_its_number() {
+        let named_port = |name: &str| (name == "http").then_some(80);
+        for (address, taken) in [
+            ("127.0.0.1:http", "127.0.0.1:80"),
+            (":http", ":80"),
+            ("[::1]:http", "[::1]:80"),
+            ("http:2000", "http:2000"),
+            ("http:", "http:"),
+        ] {
+            assert_eq!(checked_listen(address, &named_port).as_deref(), Ok(taken));
+        }
+    }
+
     #[test]
     fn addresses_to_listen_on_are_taken_as_go_takes_them() {
         for address in [
@@ -205,7 +246,10 @@ mod tests {
             ("-o:1", r#""-o:1": "-o" is not a host name"#),
             ("x:65536", r#""x:65536": "65536" is not a port: 0 to 65535"#),
             ("x:-1", r#""x:-1": "-1" is not a port: 0 to 65535"#),
-            ("x:http", r#""x:http": "http" is not a port: 0 to 65535"#),
+            (
+                "x:htpt",
+                r#""x:htpt": "htpt" is not a port: 0 to 65535, or a name that /etc/services has"#,
+            ),
         ] {
             assert_eq!(check_listen(address), Err(reason.to_owned()));
         }

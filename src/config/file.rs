@@ -227,6 +227,8 @@ impl Reader<'_> {
                         self.unknown(inner_key.line, &format!("{name}.{inner_name}"));
                     }
                 }
+            } else if name.contains('.') && is_key(&name) {
+                self.dotted(key.line, &name, node);
             } else {
                 self.set(key.line, &name, node);
             }
@@ -345,15 +347,35 @@ impl Reader<'_> {
         }
     }
 
-    /// A key that there is not: in the words of the official daemon, and what to do.
+    /// `Socket.TCPAddress: x`: no key of that name in no section, as messages write it.
+    fn dotted(&mut self, line: usize, name: &str, node: &Node) {
+        let (section, key) = name.split_once('.').unwrap_or((name, ""));
+        let value = match &*node.value {
+            Value::Scalar { text, .. } => text,
+            _ => "…",
+        };
+        let remedy = format!(
+            "Write {} on a line of its own, and below it, indented by two spaces, {}.",
+            quoted(&format!("{section}:")),
+            quoted(&format!("{key}: {value}"))
+        );
+        self.invalid(line, name, UNKNOWN, &remedy);
+    }
+
+    /// A key that there is not.
     fn unknown(&mut self, line: usize, name: &str) {
-        let path = self.path;
-        let shown = bare(name);
         let old = OLD_KEYS.iter().find(|(key, ..)| key.eq_ignore_ascii_case(name));
         let (words, remedy) = match old {
             Some((_, words, remedy)) => (*words, format!("{remedy}.")),
             None => (UNKNOWN, suggestion(name)),
         };
+        self.invalid(line, name, words, &remedy);
+    }
+
+    /// In the words of the official daemon, and what to do: an error with `-c`, as there, else a warning.
+    fn invalid(&mut self, line: usize, name: &str, words: &str, remedy: &str) {
+        let path = self.path;
+        let shown = bare(name);
         if self.strict {
             self.report
                 .problem(format!("{shown} {words}: {path} line {line}. {remedy}"));

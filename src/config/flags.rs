@@ -1,4 +1,4 @@
-//! The flags of a command line, as far as they are settings.
+//! The flags of a command line, and the variables in their place, as far as they are settings.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -7,13 +7,13 @@ use std::time::Duration;
 use super::{LogFormat, Sourced};
 
 /// The flags that were given; `None`: not given. An empty text is kept: it goes over the file's value, as in the
-/// official daemon. The sources read `flag -n`.
+/// official daemon. The sources read `flag -n`, or `XRAY_REGION` for a variable.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Flags {
     /// `-a`, `--resource-arn`.
     pub resource_arn: Option<Sourced<String>>,
     /// `-o`, `--local-mode`; `Some(false)` for `-o=false`, which goes over the file.
-    pub local_mode: Option<bool>,
+    pub local_mode: Option<Sourced<bool>>,
     /// `-m`, `--buffer-memory`, in MB as written: zero and below mean the default.
     pub buffer_memory_mb: Option<Sourced<i64>>,
     /// `-n`, `--region`.
@@ -33,7 +33,7 @@ pub struct Flags {
     /// `-p`, `--proxy-address`. May hold a password.
     pub proxy_address: Option<Sourced<String>>,
     /// `--log-format`.
-    pub log_format: Option<LogFormat>,
+    pub log_format: Option<Sourced<LogFormat>>,
     /// `--connect-timeout`, at most one hour.
     pub connect_timeout: Option<Sourced<Duration>>,
     /// `--call-timeout`, at most one hour.
@@ -43,17 +43,64 @@ pub struct Flags {
     /// `--spool-size`, in MB as written.
     pub spool_size_mb: Option<Sourced<i64>>,
     /// `--shutdown-timeout`, at most one hour.
-    pub shutdown_timeout: Option<Duration>,
+    pub shutdown_timeout: Option<Sourced<Duration>>,
     /// `--no-tcp`.
-    pub no_tcp: Option<bool>,
+    pub no_tcp: Option<Sourced<bool>>,
     /// `--proxy-allow`, each time it was given.
     pub proxy_allow: Vec<Sourced<String>>,
     /// `--allow-host`, each time it was given.
     pub allow_host: Vec<Sourced<String>>,
     /// `--no-telemetry`.
-    pub no_telemetry: Option<bool>,
+    pub no_telemetry: Option<Sourced<bool>>,
     /// The arguments that nobody read, as they were.
     pub ignored: Vec<OsString>,
     /// What the user should know about the command line, to be logged at Warn.
     pub warnings: Vec<String>,
+}
+
+impl Flags {
+    /// What is given here, else there; of what may be repeated, both. An empty address counts as not given.
+    #[must_use]
+    pub(crate) fn over(self, lower: Self) -> Self {
+        let address = |own: Option<Sourced<String>>, lower: Option<Sourced<String>>| match own {
+            Some(own) if own.value.is_empty() && lower.is_some() => lower,
+            own => own.or(lower),
+        };
+        Self {
+            resource_arn: self.resource_arn.or(lower.resource_arn),
+            local_mode: self.local_mode.or(lower.local_mode),
+            buffer_memory_mb: self.buffer_memory_mb.or(lower.buffer_memory_mb),
+            region: self.region.or(lower.region),
+            udp_address: address(self.udp_address, lower.udp_address),
+            tcp_address: address(self.tcp_address, lower.tcp_address),
+            role_arn: self.role_arn.or(lower.role_arn),
+            config_file: self.config_file.or(lower.config_file),
+            log_file: self.log_file.or(lower.log_file),
+            log_level: self.log_level.or(lower.log_level),
+            proxy_address: self.proxy_address.or(lower.proxy_address),
+            log_format: self.log_format.or(lower.log_format),
+            connect_timeout: self.connect_timeout.or(lower.connect_timeout),
+            call_timeout: self.call_timeout.or(lower.call_timeout),
+            spool_directory: self.spool_directory.or(lower.spool_directory),
+            spool_size_mb: self.spool_size_mb.or(lower.spool_size_mb),
+            shutdown_timeout: self.shutdown_timeout.or(lower.shutdown_timeout),
+            no_tcp: self.no_tcp.or(lower.no_tcp),
+            proxy_allow: [self.proxy_allow, lower.proxy_allow].concat(),
+            allow_host: [self.allow_host, lower.allow_host].concat(),
+            no_telemetry: self.no_telemetry.or(lower.no_telemetry),
+            ignored: self.ignored,
+            warnings: self.warnings,
+        }
+    }
+
+    /// Whether no setting was given, whatever else was on the command line.
+    #[must_use]
+    pub fn are_none(&self) -> bool {
+        let without_remarks = Self {
+            ignored: Vec::new(),
+            warnings: Vec::new(),
+            ..self.clone()
+        };
+        without_remarks == Self::default()
+    }
 }

@@ -7,9 +7,12 @@ use std::time::Duration;
 use super::file::{self, FileSettings, default_locations};
 use super::text::bare;
 use super::{
-    BufferConfig, Config, ConfigError, Environment, Files, Flags, LogConfig, Report, SpoolConfig, TcpConfig,
-    UdpConfig, XRayConfig, address, xray,
+    BufferConfig, Config, ConfigError, Environment, Files, Flags, LogConfig, Report, Sourced, SpoolConfig,
+    TcpConfig, UdpConfig, XRayConfig, address, shown, xray,
 };
+
+/// What names a file but a variable.
+const CONFIG_FLAG: &str = "flag -c";
 
 /// The default of `--shutdown-timeout`: under the 10 s after which Docker kills.
 const DEFAULT_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(8);
@@ -22,12 +25,31 @@ const DEFAULT_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(8);
 /// # Errors
 /// Everything that is wrong with the file and with the settings that count.
 pub fn load(flags: &Flags, env: &Environment, files: &dyn Files) -> Result<Config, ConfigError> {
+    read(flags, env, files).map(|(config, _)| config)
+}
+
+/// As [`load`], with a table of the settings: of each its value, without passwords, and the place it comes from. A line
+/// for each, in words for people.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_with_sources(
+    flags: &Flags,
+    env: &Environment,
+    files: &dyn Files,
+) -> Result<(Config, String), ConfigError> {
+    let (config, file) = read(flags, env, files)?;
+    let table = shown::table(flags, &file, &config);
+    Ok((config, table))
+}
+
+fn read(flags: &Flags, env: &Environment, files: &dyn Files) -> Result<(Config, FileSettings), ConfigError> {
     let mut report = Report {
         warnings: flags.warnings.clone(),
         ..Report::default()
     };
     let (config_file, file) = read_file(flags, files, &mut report);
-    let config = merge(flags, config_file, &file, &mut report);
+    let config = merge(flags, config_file, &file, files, &mut report);
     for variable in ["XRAY_DAEMON_CPU_PROFILE", "XRAY_DAEMON_MEMORY_PROFILE"] {
         if env.get(variable).is_some() {
             report.warning(format!(
@@ -37,7 +59,7 @@ pub fn load(flags: &Flags, env: &Environment, files: &dyn Files) -> Result<Confi
     }
     if report.problems.is_empty() {
         let warnings = report.warnings;
-        Ok(Config { warnings, ..config })
+        Ok((Config { warnings, ..config }, file))
     } else {
         let problems = report.problems;
         Err(ConfigError::of(problems))
@@ -63,10 +85,12 @@ fn read_file(flags: &Flags, files: &dyn Files, report: &mut Report) -> (Option<P
             Err(error) if !strict && is_missing(&error) => {}
             Err(error) => {
                 let reason = reason(&error);
-                let remedy = if strict {
-                    "Check the path after -c"
-                } else {
-                    "Make it readable, or name another file with -c"
+                let remedy = match &flags.config_file {
+                    Some(Sourced { source, .. }) if strict && source == CONFIG_FLAG => {
+                        "Check the path after -c".to_owned()
+                    }
+                    Some(Sourced { source, .. }) if strict => format!("Check the path in {source}"),
+                    _ => "Make it readable, or name another file with -c".to_owned(),
                 };
                 report.problem(format!(
                     "Error occur when using config flag: open {shown}: {reason}. {remedy}."
@@ -96,16 +120,25 @@ fn reason(error: &io::Error) -> String {
 }
 
 /// The parts in the order in which a user reads what is wrong with them.
-fn merge(flags: &Flags, config_file: Option<PathBuf>, file: &FileSettings, report: &mut Report) -> Config {
+fn merge(
+    flags: &Flags,
+    config_file: Option<PathBuf>,
+    file: &FileSettings,
+    files: &dyn Files,
+    report: &mut Report,
+) -> Config {
     xray::warn_of_unchecked_certificates(file, report);
-    let udp = UdpConfig::of(flags, file, report);
-    let tcp_address = address::listen(&flags.tcp_address, &file.tcp_address, report);
+    let udp = UdpConfig::of(flags, file, files, report);
+    let tcp_address = address::listen("tcp", &flags.tcp_address, &file.tcp_address, files, report);
     Config {
         udp,
         buffer: BufferConfig::of(flags, file, report),
         xray: XRayConfig::of(flags, file, report),
         spool: SpoolConfig::of(flags, file, report),
-        shutdown_timeout: flags.shutdown_timeout.unwrap_or(DEFAULT_SHUTDOWN_TIMEOUT),
+        shutdown_timeout: flags
+            .shutdown_timeout
+            .as_ref()
+            .map_or(DEFAULT_SHUTDOWN_TIMEOUT, |sourced| sourced.value),
         log: LogConfig::of(flags, file, report),
         tcp: TcpConfig::of(tcp_address, flags, file, report),
         config_file,

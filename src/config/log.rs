@@ -47,7 +47,11 @@ impl LogConfig {
             .map(|sourced| PathBuf::from(&sourced.value));
         Self {
             level: level(flags, file, report),
-            format: flags.log_format.unwrap_or_default(),
+            format: flags
+                .log_format
+                .as_ref()
+                .map(|sourced| sourced.value)
+                .unwrap_or_default(),
             file: flag.or(path).filter(|path| path != Path::new("")),
             rotation: file.log_rotation.as_ref().is_none_or(|sourced| sourced.value),
         }
@@ -63,6 +67,16 @@ fn level_of(name: &str) -> Option<LogLevel> {
         "error" => Some(LogLevel::Error),
         _ => None,
     }
+}
+
+/// Where the level comes from: the first place with one that there is.
+pub(super) fn sources<'s>(flags: &'s Flags, file: &'s FileSettings) -> [Option<&'s String>; 2] {
+    [&flags.log_level, &file.log_level].map(|setting| {
+        let setting = setting
+            .as_ref()
+            .filter(|setting| level_of(&setting.value).is_some());
+        setting.map(|setting| &setting.source)
+    })
 }
 
 /// The flag, else the file, else the default; a level that there is not, or an empty one, is passed over.

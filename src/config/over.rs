@@ -15,9 +15,10 @@ pub(super) fn text(
 }
 
 /// Off when neither says anything.
-pub(super) fn switch(flag: Option<bool>, file: &Option<Sourced<bool>>) -> bool {
-    flag.or(file.as_ref().map(|sourced| sourced.value))
-        .unwrap_or_default()
+pub(super) fn switch(flag: &Option<Sourced<bool>>, file: &Option<Sourced<bool>>) -> bool {
+    flag.as_ref()
+        .or(file.as_ref())
+        .is_some_and(|sourced| sourced.value)
 }
 
 /// Those of the flags and those of the file, each once.

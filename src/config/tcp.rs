@@ -1,7 +1,7 @@
 //! The TCP port: where it listens, paths that are forwarded, and names that it is called by.
 
 use super::file::FileSettings;
-use super::{Flags, Report, Sourced, over};
+use super::{Flags, Report, Sourced, address, over};
 
 /// The paths that the daemon answers itself.
 pub const OWN_PATHS: [&str; 4] = ["/TraceSegments", "/healthz", "/readyz", "/metrics"];
@@ -28,6 +28,12 @@ pub struct TcpConfig {
 }
 
 impl TcpConfig {
+    /// Whether a flag or the file names the address, or it is only the default.
+    #[must_use]
+    pub fn is_asked_for(&self) -> bool {
+        self.address.source != address::DEFAULT_SOURCE
+    }
+
     /// All but the address, which is checked with that of the UDP port.
     pub(super) fn of(
         address: Sourced<String>,
@@ -37,7 +43,7 @@ impl TcpConfig {
     ) -> Self {
         Self {
             address,
-            closed: over::switch(flags.no_tcp, &file.no_tcp),
+            closed: over::switch(&flags.no_tcp, &file.no_tcp),
             proxy_allow: proxy_allow(flags, file, report),
             allow_host: over::list(&flags.allow_host, &file.allow_host, report, allowed_host),
         }

@@ -59,7 +59,7 @@ impl XRayConfig {
             // Checked by `crate::aws`, with the regions from other sources.
             region: over::text(&flags.region, &file.region),
             endpoint: report.checked(file.endpoint.clone(), |text| url::endpoint(text)),
-            local_mode: over::switch(flags.local_mode, &file.local_mode),
+            local_mode: over::switch(&flags.local_mode, &file.local_mode),
             resource_arn: over::text(&flags.resource_arn, &file.resource_arn).map(|sourced| sourced.value),
             role_arn: role_arn(over::text(&flags.role_arn, &file.role_arn), report),
             no_verify_ssl: file.no_verify_ssl.as_ref().is_some_and(|sourced| sourced.value),
@@ -76,7 +76,7 @@ impl XRayConfig {
                 DEFAULT_CALL_TIMEOUT,
                 report,
             ),
-            no_telemetry: over::switch(flags.no_telemetry, &file.no_telemetry),
+            no_telemetry: over::switch(&flags.no_telemetry, &file.no_telemetry),
         }
     }
 }

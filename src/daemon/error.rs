@@ -12,13 +12,22 @@ use crate::net::listen::BindError;
 /// Most characters of a path in an error.
 const SHOWN_PATH_CHARS: usize = 500;
 
+/// Threads of a daemon without a spool: one each that sends, that receives, that writes the log and that looks names up.
+const THREADS: usize = 4;
+
 /// Why the daemon did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// An address can't be listened on.
     #[error(transparent)]
     Bind(BindError),
-    /// The system refuses a thread, a socket or a runtime.
+    /// The system refuses a thread, of which this says what it does.
+    #[error(
+        "The system refuses the thread that {0}: {1}. The daemon needs {THREADS} threads, and one more with a spool: \
+         allow it more (--pids-limit of a container, TasksMax of a service, ulimit -u)"
+    )]
+    Thread(&'static str, io::Error),
+    /// The system refuses a socket or a runtime.
     #[error("The system refuses what the daemon needs to run: {0}")]
     System(io::Error),
     /// No region was found.

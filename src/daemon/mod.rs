@@ -11,7 +11,13 @@ mod remainder;
 mod running;
 mod send;
 pub mod signals;
+#[cfg(test)]
+mod simulation;
 mod start;
+mod status;
+#[cfg(target_os = "linux")]
+mod supervisor;
+mod threads;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -25,7 +31,7 @@ pub use self::process::run;
 use self::running::{Part, Receiving, Running, Sending};
 use self::signals::Stop;
 use crate::api::health::Health;
-use crate::api::summary::{Summary, Totals};
+use crate::api::summary::{self, Summary, Totals};
 use crate::api::{self, App, metrics};
 use crate::config::{Config, Environment};
 use crate::exporters::sender::Phase;
@@ -69,14 +75,15 @@ impl Daemon {
     /// [`StartError::Region`], [`StartError::Aws`], or [`StartError::System`] when receiving ended by itself.
     #[expect(clippy::disallowed_methods, reason = "the end has a deadline")]
     pub async fn run(self, mut stop: watch::Receiver<Stop>) -> Result<Totals, StartError> {
+        let tcp_address = self.tcp_address();
         let Self {
             config,
             environment,
+            udp_address,
             tcp,
             summary,
             health,
             mut receiving,
-            ..
         } = self;
         let Summary { ledger, lane, .. } = &*summary;
         let app = Arc::new(App::new(
@@ -114,7 +121,7 @@ impl Daemon {
         };
         let minutes = tokio::spawn({
             let summary = Arc::clone(&summary);
-            async move { summary.run().await }
+            async move { tokio::join!(summary.run(), summary.say_silence(udp_address, tcp_address)) }
         });
 
         let failed = running.run(&mut stop).await;
@@ -137,7 +144,7 @@ impl Daemon {
 
         remainder::settle(lane, ledger, config.shutdown_timeout).await;
         let totals = summary.totals();
-        tracing::info!("Shutdown finished: {totals}");
+        summary::say_finished(&totals);
         result.map(|()| totals)
     }
 }

@@ -27,8 +27,10 @@ pub(super) async fn settle<E: Encoding>(lane: &Lane<E>, ledger: &Ledger, shutdow
     let (left, remainder) = counts;
     ledger.add_dropped(DropReason::Shutdown, left);
     if left > 0 {
-        tracing::warn!(
+        // The only line there is about them: it is said at every level.
+        tracing::error!(
             segments = left,
+            shutdown_timeout_s = shutdown_timeout.as_secs_f64(),
             "Dropping {left} segments that could not be sent before the end (--shutdown-timeout is {} s)",
             shutdown_timeout.as_secs_f64()
         );
@@ -79,7 +81,9 @@ mod tests {
         let (lines, dropped, remainder) = settled(60, 60).await;
         assert_eq!(
             lines,
-            ["[Warn] Dropping 60 segments that could not be sent before the end (--shutdown-timeout is 8 s)"]
+            [
+                "[Error] Dropping 60 segments that could not be sent before the end (--shutdown-timeout is 8 s)"
+            ]
         );
         assert_eq!((dropped, remainder), (60, 0));
     }

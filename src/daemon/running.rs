@@ -139,7 +139,7 @@ impl Running<'_> {
 
 async fn received(receiving_ended: &mut oneshot::Receiver<io::Result<()>>) {
     if let Ok(Err(error)) = receiving_ended.await {
-        tracing::error!("Receiving on UDP ended with: {error}");
+        tracing::error!(error = %error, "Receiving on UDP ended with: {error}");
     }
 }
 
@@ -147,8 +147,9 @@ async fn received(receiving_ended: &mut oneshot::Receiver<io::Result<()>>) {
 async fn served(serving: impl Future<Output = io::Result<()>>, limit: Duration) {
     match timeout(limit, serving).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::error!("Serving on TCP ended with: {error}"),
+        Ok(Err(error)) => tracing::error!(error = %error, "Serving on TCP ended with: {error}"),
         Err(_) => tracing::warn!(
+            limit_s = limit.as_secs_f64(),
             "Requests on the TCP port that were not over {} s after the signal are cut",
             limit.as_secs_f64()
         ),

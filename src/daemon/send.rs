@@ -26,40 +26,36 @@ pub(super) async fn send(
     app: &App<XRay>,
     health: &Arc<Health>,
 ) -> Result<(), StartError> {
-    let region = aws::region::resolve(&config.xray, environment, &aws::metadata_client())
+    let region = aws::region::resolve(&config.xray, environment, &aws::metadata_client(environment))
         .await
         .map_err(StartError::Region)?;
-    tracing::info!("Using region: {} (from {})", region.region, region.source);
+    tracing::info!(
+        region = region.region,
+        source = region.source,
+        "Using region: {} (from {})",
+        region.region,
+        region.source
+    );
     let client = XRay::connect(&config.xray, environment, &region.region)
         .await
         .map_err(StartError::Aws)?;
     for warning in client.warnings() {
         tracing::warn!("{warning}");
     }
-    tracing::info!("Using endpoint: {}", client.endpoint_description());
+    let endpoint = client.endpoint_description();
+    tracing::info!(endpoint, "Using endpoint: {endpoint}");
     if !config.tcp.closed {
-        tracing::info!(
-            "HTTP Proxy server using X-Ray Endpoint : {}",
-            client.endpoint_description()
-        );
+        tracing::info!(endpoint, "HTTP Proxy server using X-Ray Endpoint : {endpoint}");
+    }
+    if let Some(proxy) = client.proxy_description() {
+        tracing::info!(proxy, "Using proxy: {proxy}");
     }
     health.set_region(&region.region);
     app.set_upstream(client.clone());
-    let credentials = tokio::spawn({
-        let (client, health) = (client.clone(), Arc::clone(health));
-        async move {
-            let found = client.credentials_description().await;
-            health.set_credentials(found.as_ref().map(drop).map_err(Clone::clone));
-            match found {
-                Ok(provider) => tracing::info!("Using credentials from {provider}"),
-                Err(reason) => tracing::warn!(
-                    "No AWS credentials yet: {}. Segments wait in memory until there are some: set \
-                     AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give this container, task or instance a role",
-                    reason.trim_end_matches('.')
-                ),
-            }
-        }
-    });
+    let credentials = tokio::spawn(say_where_credentials_come_from(
+        client.clone(),
+        Arc::clone(health),
+    ));
     let (stop_telemetry, telemetry_stopped) = oneshot::channel();
     let telemetry = async {
         if !config.xray.no_telemetry {
@@ -83,4 +79,23 @@ pub(super) async fn send(
     tokio::join!(sender, telemetry);
     credentials.abort();
     Ok(())
+}
+
+/// Looks for credentials, and says what came of it; when there are none, again when somebody's search has found some.
+async fn say_where_credentials_come_from(client: XRay, health: Arc<Health>) {
+    let provider = match client.credentials_description().await {
+        Ok(provider) => provider,
+        Err(reason) => {
+            health.set_credentials(Err(reason.clone()));
+            tracing::warn!(
+                reason,
+                "No AWS credentials yet: {}. Segments wait in memory until there are some: set \
+                 AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give this container, task or instance a role",
+                reason.trim_end_matches('.')
+            );
+            client.credentials_arrival().await
+        }
+    };
+    health.set_credentials(Ok(()));
+    tracing::info!(provider, "Using credentials from {provider}");
 }

@@ -18,6 +18,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+#[cfg(unix)]
+use super::status::Status;
+
 /// The least time from the order to end to the one to end at once.
 pub const SECOND_ORDER_AFTER: Duration = Duration::from_secs(1);
 
@@ -83,9 +86,10 @@ pub fn listen(
         .filter_map(|(name, signal)| signal.is_none().then_some(name))
         .collect();
         if !names.is_empty() {
+            let names = names.join(", ");
             tracing::info!(
-                "Ignored at the start, and so ignored for good: {}",
-                names.join(", ")
+                signals = names,
+                "Ignored at the start, and so ignored for good: {names}"
             );
         }
         let mut orders = Orders::default();
@@ -138,17 +142,12 @@ struct Ignored(u64);
 impl Ignored {
     /// As Linux tells; none where the system does not.
     fn at_start(files: &dyn crate::config::Files) -> Self {
-        let status = files.read(std::path::Path::new("/proc/self/status"));
-        Self(status.ok().and_then(|status| Self::mask(&status)).unwrap_or(0))
+        Self(Self::mask(&Status::now(files)).unwrap_or(0))
     }
 
-    /// The line `SigIgn:` of a process' status: a hexadecimal number, its lowest bit for signal 1.
-    fn mask(status: &[u8]) -> Option<u64> {
-        // A process may have any bytes for a name.
-        let line = status
-            .split(|&byte| byte == b'\n')
-            .find_map(|line| line.strip_prefix(b"SigIgn:"))?;
-        u64::from_str_radix(std::str::from_utf8(line).ok()?.trim(), 16).ok()
+    /// A hexadecimal number, its lowest bit for signal 1.
+    fn mask(status: &Status) -> Option<u64> {
+        u64::from_str_radix(status.value("SigIgn")?, 16).ok()
     }
 
     /// `signal` counts from 1.
@@ -168,17 +167,21 @@ impl Orders {
     fn pass_on(&mut self, stop: &watch::Sender<Stop>, name: &str, now: Instant) {
         match self.first_at {
             None => {
-                tracing::info!("Got shutdown signal: {name}");
+                tracing::info!(signal = name, "Got shutdown signal: {name}");
                 self.first_at = Some(now);
                 stop.send_replace(Stop::Drain);
             }
             Some(first_at) if now.saturating_duration_since(first_at) < SECOND_ORDER_AFTER => {
                 tracing::info!(
+                    signal = name,
                     "Got shutdown signal: {name}, less than 1 s after the first, so no second order"
                 );
             }
             Some(_) => {
-                tracing::warn!("Got a second shutdown signal: {name}; ending at once");
+                tracing::warn!(
+                    signal = name,
+                    "Got a second shutdown signal: {name}; ending at once"
+                );
                 stop.send_replace(Stop::Now);
             }
         }
@@ -211,11 +214,11 @@ mod tests {
     #[test]
     fn the_ignored_signals_are_those_of_the_mask() {
         let status = b"Name:\tx\xff\nSigBlk:\t0000000000000000\nSigIgn:\t8000000000001001\nSigCgt:\tffff\n";
-        let ignored = Ignored(Ignored::mask(status).unwrap());
+        let ignored = Ignored(Ignored::mask(&Status::of(status)).unwrap());
         let all: Vec<i32> = (-1..=100).filter(|&signal| ignored.has(signal)).collect();
         assert_eq!(all, [1, 13, 64]);
         for nothing in [&b""[..], b"SigIgn:", b"SigIgn:\tx\n", b"Name:\tSigIgn:\t1\n"] {
-            assert_eq!(Ignored::mask(nothing), None);
+            assert_eq!(Ignored::mask(&Status::of(nothing)), None);
         }
     }
 

@@ -1,7 +1,7 @@
 //! The start, as far as it waits for nobody: sockets, threads, what documents wait in.
 
 use std::io;
-use std::net::UdpSocket;
+use std::net::{TcpListener, UdpSocket};
 use std::sync::Arc;
 use std::thread;
 
@@ -10,13 +10,14 @@ use tokio::sync::oneshot;
 use super::running::{Part, Receiving};
 use super::{Daemon, StartError};
 use crate::api::summary::Summary;
-use crate::config::{Config, Environment, LogLevel, SystemFiles};
+use crate::config::{Config, Environment, LogLevel, SystemFiles, TcpConfig};
 use crate::exporters::xray::encoding::Segments;
 use crate::ledger::Ledger;
 use crate::net::listen;
 use crate::pipeline::budget::{self, Budget, MB};
 use crate::pipeline::lane::Lane;
 use crate::pipeline::spool::Spool;
+use crate::receivers::udp::fragments::LostInFragments;
 use crate::receivers::udp::kernel::KernelDrops;
 use crate::receivers::udp::{self, Receiver};
 
@@ -24,15 +25,16 @@ impl Daemon {
     /// Binds the socket and starts to receive. From here on no datagram is lost to a slow start.
     ///
     /// # Errors
-    /// [`StartError::Bind`], [`StartError::Spool`] and [`StartError::System`].
-    pub fn bind(config: Config, environment: Environment) -> Result<Self, StartError> {
-        tracing::info!("Initializing AWS X-Ray daemon {}", env!("CARGO_PKG_VERSION"));
+    /// [`StartError::Bind`], [`StartError::Spool`], [`StartError::Thread`] and [`StartError::System`].
+    pub fn bind(mut config: Config, environment: Environment) -> Result<Self, StartError> {
+        let version = env!("CARGO_PKG_VERSION");
+        tracing::info!(version, "Initializing AWS X-Ray daemon {version}");
         for warning in &config.warnings {
             tracing::warn!("{warning}");
         }
         let socket = udp::bind(&config.udp.address).map_err(StartError::Bind)?;
         let udp_address = socket.local_addr().map_err(StartError::System)?;
-        tracing::info!("Listening on UDP {udp_address}");
+        tracing::info!(address = %udp_address, "Listening on UDP {udp_address}");
         advise_on_buffer(&socket, &config);
 
         let budget = Budget::decide(
@@ -42,27 +44,29 @@ impl Daemon {
         let ledger = Arc::new(Ledger::default());
         let lane = lane(&config, budget, &ledger)?;
         let kernel_drops = KernelDrops::of_socket(&socket, &SystemFiles).map(Arc::new);
+        let lost_in_fragments = LostInFragments::from_now(&SystemFiles);
         let receiver = Receiver::new(
             socket,
             Arc::clone(&lane),
             Arc::clone(&ledger),
             kernel_drops.clone(),
         );
-        let receiving = receive(receiver).map_err(StartError::System)?;
-        tracing::info!("Using buffer memory limit of {} MB", budget.total_mb);
+        let receiving = receive(receiver).map_err(|error| StartError::Thread("receives", error))?;
+        tracing::info!(
+            limit_mb = budget.total_mb,
+            "Using buffer memory limit of {} MB",
+            budget.total_mb
+        );
         // After UDP, since a name is looked up for it perhaps, and datagrams come meanwhile.
-        let tcp = if config.tcp.closed {
-            None
-        } else {
-            Some(listen::tcp(&config.tcp.address).map_err(StartError::Bind)?)
-        };
+        let tcp = tcp(&mut config.tcp)?;
         if let Some(address) = tcp.as_ref().and_then(|tcp| tcp.local_addr().ok()) {
-            tracing::info!("Starting proxy http server on {address}");
+            tracing::info!(address = %address, "Starting proxy http server on {address}");
         }
         let summary = Arc::new(Summary {
             ledger,
             lane,
             kernel_drops,
+            lost_in_fragments,
         });
         Ok(Self {
             config,
@@ -76,14 +80,35 @@ impl Daemon {
     }
 }
 
+/// The TCP port, unless it is to stay closed. Nor is there one, from then on, if it can't be had where nobody asked for
+/// it: a second daemon on a host, with a UDP address of its own, is worth running without.
+fn tcp(config: &mut TcpConfig) -> Result<Option<TcpListener>, StartError> {
+    if config.closed {
+        return Ok(None);
+    }
+    match listen::tcp(&config.address) {
+        Ok(listener) => Ok(Some(listener)),
+        Err(error) if !config.is_asked_for() => {
+            tracing::error!(error = %error, "{error}. Nothing asked for that address: going on without a TCP port");
+            config.closed = true;
+            Ok(None)
+        }
+        Err(error) => Err(StartError::Bind(error)),
+    }
+}
+
 /// Says what would make the kernel's buffer larger, if it is smaller than it should be.
 fn advise_on_buffer(socket: &UdpSocket, config: &Config) {
     // From `warn` on it is left out: it is advice, not something that went wrong.
     if config.log.level <= LogLevel::Info {
-        match udp::receive_buffer_bytes(socket).map(udp::receive_buffer_advice) {
-            Ok(Some(advice)) => tracing::warn!("{advice}"),
-            Ok(None) => tracing::debug!("The UDP receive buffer has what was asked for"),
-            Err(error) => tracing::debug!("The size of the UDP receive buffer is not known: {error}"),
+        match udp::receive_buffer_bytes(socket) {
+            Ok(granted_bytes) => match udp::receive_buffer_advice(granted_bytes) {
+                Some(advice) => tracing::warn!(granted_bytes, "{advice}"),
+                None => tracing::debug!(granted_bytes, "The UDP receive buffer has what was asked for"),
+            },
+            Err(error) => {
+                tracing::debug!(error = %error, "The size of the UDP receive buffer is not known: {error}");
+            }
         }
     }
 }
@@ -128,6 +153,6 @@ fn lane(config: &Config, budget: Budget, ledger: &Arc<Ledger>) -> Result<Arc<Lan
             let lane = Arc::clone(&lane);
             move || worker.run(&*lane)
         })
-        .map_err(StartError::System)?;
+        .map_err(|error| StartError::Thread("writes to the spool", error))?;
     Ok(lane)
 }

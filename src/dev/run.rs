@@ -116,6 +116,7 @@ async fn run_until(config: DevConfig, stopped: watch::Receiver<Stop>) -> Result<
     for (name, address, flag) in [("UDP", udp, "-b"), ("TCP", tcp, "-t")] {
         if !address.ip().is_loopback() {
             tracing::warn!(
+                address = %address,
                 "Listening on {name} {address}: whoever reaches this machine can send segments, and read and clear all \
                  traces. Leave {flag} out to listen on this machine only."
             );
@@ -181,8 +182,16 @@ async fn run_until(config: DevConfig, stopped: watch::Receiver<Stop>) -> Result<
 async fn note_refused(shared: Arc<Site>, mut told: watch::Receiver<RefusedDatagrams>) {
     let mut noted = 0;
     while told.changed().await.is_ok() {
-        let RefusedDatagrams { datagrams, example } = told.borrow_and_update().clone();
-        shared.note_refused(datagrams - noted, &example);
+        let RefusedDatagrams {
+            datagrams,
+            example,
+            beginning,
+        } = told.borrow_and_update().clone();
+        // Whose segments they are is who looks: here their bytes may be seen.
+        shared.note_refused(
+            datagrams - noted,
+            &format!("{example}; it begins with {beginning}"),
+        );
         noted = datagrams;
     }
 }
@@ -190,12 +199,15 @@ async fn note_refused(shared: Arc<Site>, mut told: watch::Receiver<RefusedDatagr
 /// A terminal that does not read must not keep the process.
 fn finish_within(limit: Duration, finish: impl FnOnce() + Send + 'static) {
     let (done, is_done) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
+    let finishing = std::thread::Builder::new().spawn(move || {
         finish();
         // Nobody waits any more when it took too long.
         let _ = done.send(());
     });
-    let _ = is_done.recv_timeout(limit);
+    // Without a thread the end of the text is lost, and nobody is held up.
+    if finishing.is_ok() {
+        let _ = is_done.recv_timeout(limit);
+    }
 }
 
 /// The daemon's configuration with everything that leads to AWS replaced.

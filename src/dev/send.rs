@@ -7,6 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
+use crate::net::listen;
+
 /// The header of every datagram.
 const HEADER: &str = "{\"format\":\"json\",\"version\":1}\n";
 
@@ -97,13 +99,12 @@ fn read(path: &Path) -> Result<String, SendError> {
 }
 
 fn resolve(address: &str) -> Result<SocketAddr, SendError> {
-    let mut found = address.to_socket_addrs().map_err(|error| {
+    let found = address.to_socket_addrs().map_err(|error| {
         SendError(format!(
             "Cannot send to {address:?}: {error}; give HOST:PORT, such as 127.0.0.1:2000"
         ))
     })?;
-    found
-        .next()
+    listen::preferred(found)
         .ok_or_else(|| SendError(format!("Cannot send to {address:?}: the name has no address")))
 }
 

@@ -29,6 +29,13 @@ impl Files for NoFiles {
     }
 }
 
+fn by_flag<T>(name: &str, value: T) -> Sourced<T> {
+    Sourced {
+        value,
+        source: format!("flag {name}"),
+    }
+}
+
 /// The configuration of a run. `files` has the sampling rules.
 ///
 /// # Errors
@@ -40,8 +47,10 @@ pub fn load(flags: &DevFlags, files: &dyn Files) -> Result<DevConfig, ConfigErro
         buffer_memory_mb: flags.buffer_memory_mb.clone(),
         log_level: flags.log_level.clone(),
         log_file: flags.log_file.clone(),
-        log_format: flags.log_format,
-        shutdown_timeout: flags.shutdown_timeout,
+        log_format: flags.log_format.map(|value| by_flag("--log-format", value)),
+        shutdown_timeout: flags
+            .shutdown_timeout
+            .map(|value| by_flag("--shutdown-timeout", value)),
         allow_host: flags.allow_host.clone(),
         ..Flags::default()
     };

@@ -52,4 +52,23 @@ mod tests {
     fn an_error_reads_as_its_message() {
         assert_eq!(PutError::new(ErrorClass::Other, "told").to_string(), "told");
     }
+    #[test]
+    fn a_body_is_too_long_by_the_status_or_by_any_of_the_codes_for_it_if_it_is_refused() {
+        let refused = ErrorClass::Refused;
+        for (class, status, code, is_too_long) in [
+            (refused, Some(413), None, true),
+            (refused, Some(400), Some("RequestEntityTooLarge"), true),
+            (refused, None, Some("PayloadTooLong"), true),
+            (refused, Some(400), Some("InvalidRequest"), false),
+            (refused, None, None, false),
+            (ErrorClass::ServerError, Some(413), Some("TooLarge"), false),
+        ] {
+            let error = PutError {
+                status,
+                code: code.map(str::to_owned),
+                ..PutError::new(class, "no")
+            };
+            assert_eq!(error.is_too_long(), is_too_long, "{error:?}");
+        }
+    }
 }

@@ -160,6 +160,8 @@ pub struct RefusedDatagrams {
     pub datagrams: u64,
     /// What was wrong with one of the latest, as one line.
     pub example: String,
+    /// The first bytes of that one, escaped. Content: not for a log, but for whoever looks at their own segments.
+    pub beginning: String,
 }
 
 impl Ledger {
@@ -207,11 +209,12 @@ impl Ledger {
         self.rejected[reason.index()].fetch_add(1, Relaxed);
     }
 
-    /// `n` refused datagrams were told, `example` being about one of them.
-    pub fn tell_refused(&self, n: u64, example: &str) {
+    /// `n` refused datagrams were told, `example` being about one of them, which begins with `beginning`.
+    pub fn tell_refused(&self, n: u64, example: &str, beginning: &str) {
         self.refused.send_modify(|refused| {
             refused.datagrams += n;
             example.clone_into(&mut refused.example);
+            beginning.clone_into(&mut refused.beginning);
         });
     }
 
@@ -542,12 +545,13 @@ mod tests {
         let ledger = Ledger::default();
         let mut hears = ledger.refused_datagrams();
         assert!(!hears.has_changed().unwrap());
-        ledger.tell_refused(3, "first");
-        ledger.tell_refused(4, "second");
+        ledger.tell_refused(3, "first", "a");
+        ledger.tell_refused(4, "second", "b");
         assert!(hears.has_changed().unwrap());
         let expected = RefusedDatagrams {
             datagrams: 7,
             example: "second".to_owned(),
+            beginning: "b".to_owned(),
         };
         assert_eq!(*hears.borrow_and_update(), expected);
     }

@@ -1,8 +1,14 @@
 //! The log file: made with its directories, appended to, rotated by size, opened anew on demand.
+//!
+//! It may be a device or a pipe (`/dev/stdout` in a container is one) as long as somebody reads: opening it waits for
+//! nobody.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
+
+#[cfg(unix)]
+use crate::config::files::no_waiting;
 
 /// The size that a log file never exceeds when it is rotated: 50 MB, as with the official daemon.
 pub(super) const ROTATE_BYTES: u64 = 50 * 1024 * 1024;
@@ -20,21 +26,10 @@ pub(super) struct LogFile {
 }
 
 impl LogFile {
-    /// Opens `path` for appending, making it (0644) and its directories (0755) when missing, both less the umask.
-    /// `limit_bytes` counts for regular files only: a device or a pipe must not be renamed.
+    /// Opens `path` as [`open_for_appending`] does. `limit_bytes` counts for regular files only: a device or a pipe must
+    /// not be renamed.
     pub(super) fn open(path: &Path, limit_bytes: Option<u64>) -> io::Result<Self> {
-        if let Some(directory) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            let mut builder = DirBuilder::new();
-            builder.recursive(true);
-            #[cfg(unix)]
-            std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o755);
-            builder.create(directory)?;
-        }
-        let mut options = OpenOptions::new();
-        options.append(true).create(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o644);
-        let file = options.open(path)?;
+        let file = open_for_appending(path)?;
         let metadata = file.metadata()?;
         let limit_bytes = limit_bytes.filter(|_| metadata.is_file());
         Ok(Self {
@@ -84,6 +79,48 @@ impl LogFile {
         *self = Self::open(&self.path, limit_bytes)?;
         Ok(())
     }
+}
+
+/// Opens `path` for appending, making it (0644) and its directories (0755) when missing, both less the umask. A pipe that
+/// nobody reads is an error, at once.
+///
+/// # Errors
+/// What the file system says.
+pub fn open_for_appending(path: &Path) -> io::Result<File> {
+    if let Some(directory) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        let mut builder = DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o755);
+        builder.create(directory)?;
+    }
+    let mut options = OpenOptions::new();
+    options.append(true).create(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.mode(0o644).custom_flags(no_waiting());
+    }
+    let file = options.open(path).map_err(explained)?;
+    // From here on its reader is waited for, by the thread that writes: lines are not lost to a moment's delay.
+    #[cfg(unix)]
+    {
+        let flags = rustix::fs::fcntl_getfl(&file)?;
+        rustix::fs::fcntl_setfl(&file, flags - rustix::fs::OFlags::NONBLOCK)?;
+    }
+    Ok(file)
+}
+
+/// The one error whose own words say nothing.
+fn explained(error: io::Error) -> io::Error {
+    #[cfg(unix)]
+    if error.raw_os_error() == Some(rustix::io::Errno::NXIO.raw_os_error()) {
+        return io::Error::new(
+            error.kind(),
+            "it is a pipe that nobody reads, or a device that is not there",
+        );
+    }
+    error
 }
 
 /// `xray.log` becomes `xray.log.1`.

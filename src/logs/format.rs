@@ -35,18 +35,40 @@ impl Record {
     }
 }
 
-/// One whole line with its newline, safe to write as it is.
-pub(super) fn line(format: LogFormat, now: SystemTime, level: Level, record: &Record) -> String {
-    match format {
-        LogFormat::Text => text_line(now, level, record),
-        LogFormat::Json => json_line(now, level, record),
+/// How lines look where this log goes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Form {
+    pub(super) format: LogFormat,
+    /// Each line begins with its severity as `<3>`, which systemd's journal takes off and keeps with the line.
+    pub(super) with_priority: bool,
+}
+
+impl From<LogFormat> for Form {
+    fn from(format: LogFormat) -> Self {
+        Self {
+            format,
+            with_priority: false,
+        }
     }
+}
+
+/// One whole line with its newline, safe to write as it is.
+pub(super) fn line(form: impl Into<Form>, now: SystemTime, level: Level, record: &Record) -> String {
+    let form = form.into();
+    let mut text = String::with_capacity(record.message.len() + 128);
+    if form.with_priority {
+        let _ = write!(text, "<{}>", priority(level));
+    }
+    match form.format {
+        LogFormat::Text => push_text_line(&mut text, now, level, record),
+        LogFormat::Json => push_json_line(&mut text, now, level, record),
+    }
+    text
 }
 
 /// Messages of this crate carry everything themselves, in the official texts, so their fields are for JSON only.
 /// Others do not: there the fields follow.
-fn text_line(now: SystemTime, level: Level, record: &Record) -> String {
-    let mut text = String::with_capacity(record.message.len() + 64);
+fn push_text_line(text: &mut String, now: SystemTime, level: Level, record: &Record) {
     let mut message = sanitize_message(&record.message, MAX_TEXT_CHARS);
     if record.dependency.is_some() || record.message.is_empty() {
         for (name, value) in &record.fields {
@@ -66,18 +88,16 @@ fn text_line(now: SystemTime, level: Level, record: &Record) -> String {
         if record.dependency.is_some() { ": " } else { "" },
         message.trim_start(),
     );
-    text
 }
 
-fn json_line(now: SystemTime, level: Level, record: &Record) -> String {
-    let mut text = String::with_capacity(record.message.len() + 128);
+fn push_json_line(text: &mut String, now: SystemTime, level: Level, record: &Record) {
     text.push('{');
-    push_member(&mut text, "timestamp", &date_time(now, true).into());
-    push_member(&mut text, "level", &level_name(level).to_ascii_lowercase().into());
+    push_member(text, "timestamp", &date_time(now, true).into());
+    push_member(text, "level", &level_name(level).to_ascii_lowercase().into());
     if let Some(dependency) = record.dependency {
-        push_member(&mut text, "dependency", &dependency.into());
+        push_member(text, "dependency", &dependency.into());
     }
-    push_member(&mut text, "message", &shortened(&record.message));
+    push_member(text, "message", &shortened(&record.message));
     for (name, value) in &record.fields {
         // A field may not shadow the line's own members: parsers differ in which of two equal keys they take.
         let name = match *name {
@@ -87,12 +107,11 @@ fn json_line(now: SystemTime, level: Level, record: &Record) -> String {
             name => name,
         };
         match value {
-            Value::String(value) => push_member(&mut text, name, &shortened(value)),
-            value => push_member(&mut text, name, value),
+            Value::String(value) => push_member(text, name, &shortened(value)),
+            value => push_member(text, name, value),
         }
     }
     text.push_str("}\n");
-    text
 }
 
 /// JSON keeps the text itself, so only its length is bounded here.
@@ -146,6 +165,16 @@ const fn level_name(level: Level) -> &'static str {
     }
 }
 
+/// A severity as syslog numbers it; systemd's sd-daemon(3).
+const fn priority(level: Level) -> u8 {
+    match level {
+        Level::ERROR => 3,
+        Level::WARN => 4,
+        Level::INFO => 6,
+        Level::DEBUG | Level::TRACE => 7,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -182,6 +211,31 @@ mod tests {
                 format!("2026-11-21T01:02:03Z [{name}] x\n")
             );
         }
+    }
+
+    #[test]
+    fn a_line_for_the_journal_begins_with_its_severity() {
+        let form = |format| Form {
+            format,
+            with_priority: true,
+        };
+        for (level, priority, name) in [
+            (Level::TRACE, 7, "Trace"),
+            (Level::DEBUG, 7, "Debug"),
+            (Level::INFO, 6, "Info"),
+            (Level::WARN, 4, "Warn"),
+            (Level::ERROR, 3, "Error"),
+        ] {
+            assert_eq!(
+                line(form(LogFormat::Text), now(), level, &says("x")),
+                format!("<{priority}>2026-11-21T01:02:03Z [{name}] x\n")
+            );
+        }
+        let json = line(form(LogFormat::Json), now(), Level::WARN, &says("x"));
+        assert_eq!(
+            json,
+            "<4>{\"timestamp\":\"2026-11-21T01:02:03.004Z\",\"level\":\"warn\",\"message\":\"x\"}\n"
+        );
     }
 
     #[test]

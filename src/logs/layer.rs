@@ -1,8 +1,8 @@
 //! Which events are written, and how their fields are read.
 
-use super::format::{self, Record};
+use super::format::{self, Form, Record};
 use super::queue::Queue;
-use crate::config::{LogFormat, LogLevel};
+use crate::config::LogLevel;
 use serde_json::Value;
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ pub(super) type Clock = fn() -> SystemTime;
 #[derive(Debug)]
 pub(super) struct LineLayer {
     pub(super) level: LogLevel,
-    pub(super) format: LogFormat,
+    pub(super) form: Form,
     pub(super) clock: Clock,
     pub(super) queue: Arc<Queue>,
 }
@@ -72,7 +72,7 @@ impl<S: Subscriber> Layer<S> for LineLayer {
         event.record(&mut Reader(&mut record));
         let level = *metadata.level();
         self.queue
-            .push(format::line(self.format, (self.clock)(), level, &record));
+            .push(format::line(self.form, (self.clock)(), level, &record));
     }
 }
 

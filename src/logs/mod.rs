@@ -18,6 +18,8 @@
 //! | `message` | the text of the text form |
 //! | others | the event's fields, by their names at the call site, numbers as numbers |
 //!
+//! Where systemd's journal reads stdout, each line begins with its severity as `<6>`; the journal takes that off.
+//!
 //! A message says everything by itself, so the text form leaves the fields out (save for messages of dependencies).
 //!
 //! # What never gets into a log
@@ -47,12 +49,13 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
+pub use file::open_for_appending;
 pub use repeats::{LineBudget, Reminder, Tally};
 pub use sanitize::{sanitize, sanitize_lines};
 
 use crate::config::{LogConfig, LogFormat, LogLevel};
 use file::{LogFile, ROTATE_BYTES};
-use format::Record;
+use format::{Form, Record};
 use layer::LineLayer;
 use queue::Queue;
 use sink::{Sink, Target};
@@ -90,7 +93,10 @@ pub enum LogError {
     #[error("cannot log to stdout: {0}. Give a log file with -f.")]
     Stdout(#[source] io::Error),
     /// The writer's thread cannot be started.
-    #[error("cannot start the thread that writes the log: {0}")]
+    #[error(
+        "cannot start the thread that writes the log: {0}; allow more threads (--pids-limit of a container, TasksMax of a \
+         service, ulimit -u)"
+    )]
     Thread(#[source] io::Error),
     /// A logger was installed before in this process.
     #[error("a logger is installed already in this process")]
@@ -105,7 +111,7 @@ pub struct LogHandle {
     queue: Arc<Queue>,
     failed: Arc<AtomicU64>,
     level: LogLevel,
-    format: LogFormat,
+    form: Form,
     clock: layer::Clock,
     ended: AtomicBool,
 }
@@ -120,7 +126,7 @@ impl LogHandle {
                 message: said.to_owned(),
                 ..Record::default()
             };
-            format::line(self.format, (self.clock)(), Level::INFO, &record)
+            format::line(self.form, (self.clock)(), Level::INFO, &record)
         });
         self.queue.push_reopen(said);
     }
@@ -160,10 +166,14 @@ impl Drop for LogHandle {
 /// Starts the log of the process: every `tracing` event goes through it from now on. Also makes a panic one Error
 /// line with its place and writes out what waits, before the message goes to stderr as usual.
 ///
+/// `journal_stream` is the variable JOURNAL_STREAM: where it names stdout, systemd's journal reads it, and each line there
+/// begins with its severity, by which `journalctl -p` finds it.
+///
 /// # Errors
 /// The file cannot be opened, stdout or a thread is not to be had, or a logger is installed already.
 #[expect(clippy::disallowed_methods, reason = "a line says when it was written")]
-pub fn init(config: &LogConfig) -> Result<LogHandle, LogError> {
+pub fn init(config: &LogConfig, journal_stream: Option<&str>) -> Result<LogHandle, LogError> {
+    let mut with_priority = false;
     let target = match &config.file {
         Some(path) => LogFile::open(path, config.rotation.then_some(ROTATE_BYTES))
             .map(Target::File)
@@ -171,9 +181,16 @@ pub fn init(config: &LogConfig) -> Result<LogHandle, LogError> {
                 path: path.clone(),
                 cause,
             })?,
-        None => Target::Stream(stdout().map_err(LogError::Stdout)?),
+        None => {
+            with_priority = journal_stream.is_some_and(is_stdout);
+            Target::Stream(stdout().map_err(LogError::Stdout)?)
+        }
     };
-    let (dispatch, handle) = start(config.level, config.format, SystemTime::now, target, QUEUE_BYTES)?;
+    let form = Form {
+        format: config.format,
+        with_priority,
+    };
+    let (dispatch, handle) = start(config.level, form, SystemTime::now, target, QUEUE_BYTES)?;
     tracing::dispatcher::set_global_default(dispatch).map_err(|_| LogError::Installed)?;
     log_panics(Arc::clone(&handle.queue));
     Ok(handle)
@@ -201,30 +218,31 @@ pub fn to_writer(
 
 fn start(
     level: LogLevel,
-    format: LogFormat,
+    form: impl Into<Form>,
     clock: layer::Clock,
     target: Target,
     queue_bytes: usize,
 ) -> Result<(Dispatch, LogHandle), LogError> {
+    let form = form.into();
     let queue = Arc::new(Queue::new(queue_bytes));
     let failed = Arc::new(AtomicU64::new(0));
     let handle = LogHandle {
         queue: Arc::clone(&queue),
         failed: Arc::clone(&failed),
         level,
-        format,
+        form,
         clock,
         ended: AtomicBool::new(false),
     };
     let layer = LineLayer {
         level,
-        format,
+        form,
         clock,
         queue: Arc::clone(&queue),
     };
     std::thread::Builder::new()
         .name("log".to_owned())
-        .spawn(move || Sink::new(target, format, clock, &failed).run(&queue))
+        .spawn(move || Sink::new(target, form, clock, &failed).run(&queue))
         .map_err(LogError::Thread)?;
     Ok((Dispatch::new(tracing_subscriber::registry().with(layer)), handle))
 }
@@ -240,6 +258,25 @@ fn stdout() -> io::Result<Box<dyn Write + Send>> {
     #[cfg(not(unix))]
     {
         Ok(Box::new(io::stdout()))
+    }
+}
+
+/// Whether stdout is what `DEVICE:INODE` names. A shell that the service starts may have sent it elsewhere.
+fn is_stdout(journal_stream: &str) -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::fd::AsFd as _;
+        use std::os::linux::fs::MetadataExt as _;
+        let named = journal_stream.split_once(':');
+        let named = named.and_then(|(device, inode)| Some((device.parse().ok()?, inode.parse().ok()?)));
+        let own = io::stdout().as_fd().try_clone_to_owned();
+        let own = own.and_then(|own| std::fs::File::from(own).metadata()).ok();
+        named.is_some() && named == own.map(|own| (own.st_dev(), own.st_ino()))
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = journal_stream;
+        false
     }
 }
 

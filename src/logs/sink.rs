@@ -1,11 +1,10 @@
 //! What the writer thread writes to, and what it does when that fails.
 
 use super::file::LogFile;
-use super::format::{self, Record};
+use super::format::{self, Form, Record};
 use super::layer::Clock;
 use super::queue::{Item, Queue};
 use super::sanitize::sanitize;
-use crate::config::LogFormat;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -26,7 +25,7 @@ pub(super) enum Target {
 /// The writer thread's state.
 pub(super) struct Sink<'a> {
     target: Target,
-    format: LogFormat,
+    form: Form,
     clock: Clock,
     /// Lines that could not be written, since the start; read by the handle.
     failed_total: &'a AtomicU64,
@@ -39,10 +38,10 @@ pub(super) struct Sink<'a> {
 }
 
 impl<'a> Sink<'a> {
-    pub(super) fn new(target: Target, format: LogFormat, clock: Clock, failed_total: &'a AtomicU64) -> Self {
+    pub(super) fn new(target: Target, form: Form, clock: Clock, failed_total: &'a AtomicU64) -> Self {
         Self {
             target,
-            format,
+            form,
             clock,
             failed_total,
             failed: 0,
@@ -106,7 +105,7 @@ impl<'a> Sink<'a> {
     }
 
     fn render(&self, record: &Record) -> String {
-        format::line(self.format, (self.clock)(), Level::WARN, record)
+        format::line(self.form, (self.clock)(), Level::WARN, record)
     }
 
     /// `said` is for the new file: where there is none, it would not be true.

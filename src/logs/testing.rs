@@ -47,10 +47,14 @@ impl io::Write for Written {
 impl LogLines {
     /// From now on, at Info and above.
     pub(crate) fn collect() -> Self {
+        Self::collect_from(LogLevel::Info, LogFormat::Text)
+    }
+
+    /// From now on, at `level` and above, in this format.
+    pub(crate) fn collect_from(level: LogLevel, format: LogFormat) -> Self {
         LazyLock::force(&SECOND_LOG);
         let written = Written::default();
-        let (dispatch, handle) =
-            logs::to_writer(LogLevel::Info, LogFormat::Text, || UNIX_EPOCH, written.clone()).unwrap();
+        let (dispatch, handle) = logs::to_writer(level, format, || UNIX_EPOCH, written.clone()).unwrap();
         Self {
             written,
             handle,
@@ -60,11 +64,23 @@ impl LogLines {
 
     /// The lines since the last time, each without its time: `[Info] text`.
     pub(crate) fn take(&self) -> Vec<String> {
-        assert!(self.handle.flush(Duration::from_secs(20)));
-        let written = std::mem::take(&mut *self.written.0.lock().unwrap());
-        let text = String::from_utf8(written).unwrap();
-        text.lines()
+        self.text()
+            .lines()
             .map(|line| line.split_once(' ').unwrap().1.to_owned())
             .collect()
+    }
+
+    /// The objects since the last time, of a log in JSON.
+    pub(crate) fn take_json(&self) -> Vec<serde_json::Value> {
+        self.text()
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+
+    fn text(&self) -> String {
+        assert!(self.handle.flush(Duration::from_secs(20)));
+        let written = std::mem::take(&mut *self.written.0.lock().unwrap());
+        String::from_utf8(written).unwrap()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs as _};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -111,8 +111,8 @@ pub fn tcp(address: &Sourced<String>) -> Result<TcpListener, BindError> {
     .map(TcpListener::from)
 }
 
-/// Opens a non-blocking socket at `address`: IPv4, `[IPv6]:port`, a host name (its first address), port 0 for a free
-/// one. The unspecified addresses `0.0.0.0` and `[::]` are reachable over both IP versions where the host has both.
+/// Opens a non-blocking socket at `address`: IPv4, `[IPv6]:port`, a host name (its first IPv4 address,
+/// or else its first), port 0 for a free one. The unspecified addresses `0.0.0.0` and `[::]` are reachable over both IP versions where the host has both.
 /// `open` binds the new socket.
 pub(crate) fn bind(
     port: Port,
@@ -157,15 +157,24 @@ fn bind_first(
     }
 }
 
-/// The first address of `host:port`. Without a host it is every address, without a port a free one, as in Go.
+/// The first IPv4 address of `host:port`, or else its first one: SDKs send to 127.0.0.1 and know `localhost` by IPv4,
+/// also where the hosts file names `::1` first. Without a host it is every address, without a port a free one. All as
+/// in Go.
 ///
 /// # Errors
 /// When a name is unknown.
 pub fn resolve(address: &str) -> io::Result<SocketAddr> {
     let host = if address.starts_with(':') { "0.0.0.0" } else { "" };
     let port = if address.ends_with(':') { "0" } else { "" };
-    let resolved = format!("{host}{address}{port}").to_socket_addrs()?.next();
+    let resolved = preferred(format!("{host}{address}{port}").to_socket_addrs()?);
     resolved.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name has no address"))
+}
+
+/// The first IPv4 one, or else the first one; `None` of none.
+pub(crate) fn preferred(addresses: impl Iterator<Item = SocketAddr>) -> Option<SocketAddr> {
+    let addresses: Vec<SocketAddr> = addresses.collect();
+    let ipv4 = addresses.iter().find(|address| address.is_ipv4());
+    ipv4.or(addresses.first()).copied()
 }
 
 #[cfg(test)]
@@ -189,6 +198,22 @@ mod tests {
             (":", "0.0.0.0:0"),
         ] {
             assert_eq!(resolve(address).unwrap().to_string(), resolved, "{address}");
+        }
+    }
+
+    #[test]
+    fn of_a_name_with_both_kinds_of_addresses_the_first_ipv4_one_counts() {
+        for (addresses, counts) in [
+            (
+                &["[::1]:2000", "127.0.0.1:2000", "10.0.0.1:2000"][..],
+                Some("127.0.0.1:2000"),
+            ),
+            (&["[::1]:2000", "[::2]:2000"], Some("[::1]:2000")),
+            (&[], None),
+        ] {
+            let addresses = addresses.iter().map(|address| address.parse().unwrap());
+            let counts = counts.map(|address| address.parse().unwrap());
+            assert_eq!(preferred(addresses), counts);
         }
     }
 

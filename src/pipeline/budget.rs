@@ -203,6 +203,12 @@ mod tests {
     }
 
     #[test]
+    fn where_nothing_tells_the_size_of_the_memory_the_least_budget_is_one_percent_of_it() {
+        assert_eq!(memory(&[]), 1_677_721_600);
+        assert_eq!((MB, MIN_DEFAULT_MB), (1_048_576, 16));
+    }
+
+    #[test]
     fn the_default_is_one_percent_but_not_below_sixteen() {
         assert_eq!(Budget::decide(None, 24_600_000 * 1024).total_mb, 240);
         assert_eq!(Budget::decide(None, 512 * MB).total_mb, 16);

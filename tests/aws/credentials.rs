@@ -2,10 +2,12 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::time::{Duration, SystemTime};
 
+use aws_smithy_types::date_time::{DateTime, Format};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use xray::aws::Limits;
 use xray::config::{Environment, XRayConfig};
 use xray::exporters::xray::XRay;
@@ -467,4 +469,139 @@ async fn a_source_that_fails_is_told_with_what_is_set_up() {
         "{error}"
     );
     assert!(!error.contains("container-secret"), "{error}");
+}
+
+/// A container endpoint whose answers with keys take `time`; `asked` counts the questions.
+async fn slow_agent(time: Duration, asked: Arc<AtomicUsize>) -> String {
+    let body = json_credentials("AKIDCONTAINER");
+    let address = raw_server(move |mut stream| {
+        asked.fetch_add(1, SeqCst);
+        let answer = format!(
+            "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        async move {
+            tokio::time::sleep(time).await;
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    })
+    .await;
+    format!("http://{address}")
+}
+
+#[tokio::test]
+async fn a_call_that_gives_up_leaves_the_search_running_and_later_ones_wait_for_the_same() {
+    let server = Server::ok().await;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let url = slow_agent(Duration::from_millis(1500), Arc::clone(&asked)).await;
+    let limits = Limits {
+        attempt_timeout: Duration::from_millis(200),
+        ..Limits::default()
+    };
+    let environment = bare_environment(&[("AWS_CONTAINER_CREDENTIALS_FULL_URI", &url)]);
+    let aws = XRay::connect_within(&config_for(server.url()), &environment, "eu-west-1", limits)
+        .await
+        .unwrap();
+    let error = aws.put_trace_segments(BODY.into()).await.unwrap_err();
+    assert_eq!(
+        (error.class, error.message.as_str()),
+        (ErrorClass::Credentials, "no AWS credentials within 0.2 s")
+    );
+    // One that is dropped on the way, too.
+    let dropped = tokio::time::timeout(Duration::from_millis(50), aws.put_trace_segments(BODY.into()));
+    dropped.await.unwrap_err();
+    assert_eq!(
+        aws.credentials_arrival().await,
+        "the container credentials endpoint"
+    );
+    aws.put_trace_segments(BODY.into()).await.unwrap();
+    assert_eq!((asked.load(SeqCst), server.requests().len()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_search_that_takes_longer_than_a_person_waits_is_told_and_goes_on() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let url = slow_agent(Duration::from_secs(1), Arc::clone(&asked)).await;
+    let limits = Limits {
+        credentials_patience: Duration::from_millis(100),
+        ..Limits::default()
+    };
+    let environment = bare_environment(&[("AWS_CONTAINER_CREDENTIALS_FULL_URI", &url)]);
+    let aws = XRay::connect_within(
+        &config_for("http://127.0.0.1:1"),
+        &environment,
+        "eu-west-1",
+        limits,
+    )
+    .await
+    .unwrap();
+    assert_eq!(
+        aws.credentials_description().await.unwrap_err(),
+        "the sources of AWS credentials have not answered within 0.1 s, and are still being asked"
+    );
+    assert_eq!(
+        aws.credentials_arrival().await,
+        "the container credentials endpoint"
+    );
+    assert_eq!(asked.load(SeqCst), 1);
+}
+
+#[tokio::test]
+async fn keys_are_replaced_ahead_of_their_expiry_though_nobody_asks_for_any() {
+    let agent = Server::answering(move |_| {
+        let expiry = DateTime::from(SystemTime::now() + Duration::from_secs(12));
+        let keys = json_credentials("AKIDCONTAINER");
+        reply(200, &keys.replace(FUTURE, &expiry.fmt(Format::DateTime).unwrap()))
+    })
+    .await;
+    let environment = bare_environment(&[("AWS_CONTAINER_CREDENTIALS_FULL_URI", &agent.url())]);
+    let aws = connect(&config_for("http://127.0.0.1:1"), &environment).await;
+    aws.credentials_description().await.unwrap();
+    let asked_twice = async {
+        while agent.requests().len() < 2 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), asked_twice)
+        .await
+        .unwrap();
+    drop(aws);
+}
+
+#[tokio::test]
+async fn the_search_ends_with_the_last_who_could_use_it() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let (gone, is_gone) = tokio::sync::oneshot::channel();
+    let gone = Arc::new(std::sync::Mutex::new(Some(gone)));
+    let address = raw_server({
+        let asked = Arc::clone(&asked);
+        move |mut stream| {
+            asked.fetch_add(1, SeqCst);
+            let gone = gone.lock().unwrap().take();
+            async move {
+                // Until the client closes.
+                let _end = stream.read(&mut [0]).await;
+                let _: Option<Result<(), ()>> = gone.map(|gone| gone.send(()));
+            }
+        }
+    })
+    .await;
+    let url = format!("http://{address}");
+    let environment = bare_environment(&[("AWS_CONTAINER_CREDENTIALS_FULL_URI", &url)]);
+    let aws = connect(&config_for("http://127.0.0.1:1"), &environment).await;
+    let call = tokio::spawn({
+        let aws = aws.clone();
+        async move { aws.put_trace_segments(BODY.into()).await }
+    });
+    while asked.load(SeqCst) == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    call.abort();
+    assert!(call.await.is_err());
+    drop(aws);
+    // Well before the source's own time-out.
+    tokio::time::timeout(Duration::from_secs(2), is_gone)
+        .await
+        .unwrap()
+        .unwrap();
 }

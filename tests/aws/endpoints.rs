@@ -209,7 +209,7 @@ async fn the_region_is_found_through_the_metadata_client() {
         ("AWS_EC2_METADATA_DISABLED", "false"),
         ("AWS_EC2_METADATA_SERVICE_ENDPOINT", &metadata.url()),
     ]);
-    let found = region::resolve(&config, &environment, &metadata_client())
+    let found = region::resolve(&config, &environment, &metadata_client(&environment))
         .await
         .unwrap();
     assert_eq!(

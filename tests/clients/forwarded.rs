@@ -155,7 +155,13 @@ fn the_entry_point_with_a_whole_command_line_as_one_argument_forwards_and_warns(
 #[test]
 fn the_example_configuration_file_starts_a_daemon_without_a_warning() {
     let endpoint = Endpoint::start();
-    let daemon = Daemon::start_with_file(&endpoint.url(), &install::repository().join("cfg.example.yaml"));
+    let example =
+        std::fs::read_to_string(install::repository().join("cfg.example.yaml")).expect("the example");
+    // The addresses of the flags, which would be said to go over others.
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let file = directory.path().join("cfg.yaml");
+    std::fs::write(&file, example.replace("127.0.0.1:2000", "127.0.0.1:0")).expect("a file in it");
+    let daemon = Daemon::start_with_file(&endpoint.url(), &file);
     let log = forwarded(&endpoint, daemon, &[segment(1)]);
     let warnings: Vec<_> = log
         .iter()

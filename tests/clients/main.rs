@@ -7,10 +7,13 @@
 //! No port is fixed and nothing waits for a time: everything waits for what it needs to see, at most [`xray_double::harness::process::PATIENCE`].
 
 mod daemon;
+mod deploy;
 mod endpoint;
 mod forwarded;
 mod operators;
 mod packages;
+#[cfg(target_os = "linux")]
+mod refused;
 mod sampling;
 mod sdks;
 mod shipped;

@@ -8,6 +8,7 @@ use saphyr::{LoadableYamlNode, Yaml};
 use serde_json::Value;
 use xray_double::harness::apps::clean;
 use xray_double::harness::install::repository;
+use xray_double::harness::process::Process;
 
 use crate::daemon::Daemon;
 use crate::endpoint::Endpoint;
@@ -119,6 +120,60 @@ fn the_image_has_the_entry_point_ports_and_user_of_the_official_one() {
     assert_eq!(of_last_stage("Dockerfile", "FROM"), ["scratch"]);
 }
 
+/// The files of the image, made as the Dockerfile makes them, with this program in place of the one it builds.
+fn image() -> tempfile::TempDir {
+    let root = tempfile::tempdir().expect("a temporary directory");
+    let mut commands = instructions("Dockerfile")
+        .into_iter()
+        .map(|(_, arguments)| arguments);
+    let build = commands
+        .rfind(|command| command.contains("/image/xray"))
+        .expect("the command that fills /image");
+    let (_, steps) = build
+        .split_once(" && mkdir -p ")
+        .expect("a step that makes directories");
+    // Owners are the build's business: only root can give files away.
+    let steps = format!("mkdir -p {steps}")
+        .replace("/etc/ssl/certs/ca-certificates.crt /image", "/dev/null /image")
+        .replace("-o 10001 -g 10001 ", "")
+        .replace("/image", &root.path().display().to_string())
+        .replace("\"target/$target/release/xray\"", env!("CARGO_BIN_EXE_xray"));
+    let made = Command::new("sh")
+        .args(["-euc", &steps])
+        .status()
+        .expect("a shell");
+    assert!(made.success(), "{steps}");
+    root
+}
+
+#[test]
+fn the_image_has_the_paths_users_and_homes_that_people_start_it_with() {
+    let root = image();
+    let link = |path: &str| fs::read_link(root.path().join(path)).expect(path);
+    // As AWS's own Kubernetes sample starts it.
+    assert_eq!(link("usr/bin/xray"), std::path::Path::new("/xray"));
+    // As AWS's documentation mounts credentials: -v ~/.aws/:/root/.aws/.
+    assert_eq!(link("root"), std::path::Path::new("/home/xray"));
+    let users = fs::read_to_string(root.path().join("etc/passwd")).expect("a passwd");
+    let homes: Vec<(&str, &str)> = users
+        .lines()
+        .map(|line| {
+            let fields: Vec<&str> = line.split(':').collect();
+            (fields[2], fields[5])
+        })
+        .collect();
+    assert_eq!(homes, [("0", "/root"), ("10001", "/home/xray")]);
+    assert_eq!(of_last_stage("Dockerfile", "ENV"), ["HOME=/home/xray"]);
+    assert!(root.path().join("home/xray").is_dir());
+    let spool = root.path().join("var/spool/xray");
+    assert!(spool.is_dir());
+    let (_, build) = instructions("Dockerfile")
+        .into_iter()
+        .find(|(_, arguments)| arguments.contains("/image/var/spool/xray"))
+        .expect("a step that makes the spool's directory");
+    assert!(build.contains("install -d -o 10001 -g 10001 /image/home/xray /image/var/spool/xray"));
+}
+
 #[test]
 fn the_health_check_of_the_image_finds_a_running_daemon_healthy_and_a_missing_one_not() {
     let check = of_last_stage("Dockerfile", "HEALTHCHECK");
@@ -146,6 +201,97 @@ fn the_health_check_of_the_image_finds_a_running_daemon_healthy_and_a_missing_on
     daemon.stop_after(0);
     let (code, line) = run(&address);
     assert_eq!((code, line.lines().count()), (Some(1), 1), "{line}");
+}
+
+/// A directory with a cfg.yaml that names `tcp` for the TCP port.
+fn with_cfg(tcp: &str) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let text = format!("Version: 2\nSocket:\n  TCPAddress: \"{tcp}\"\nEndpoint: http://127.0.0.1:9\n");
+    fs::write(directory.path().join("cfg.yaml"), text).expect("a cfg.yaml");
+    directory
+}
+
+/// For a process namespace of its own.
+const NAMESPACES: [&str; 6] = [
+    "--user",
+    "--map-root-user",
+    "--pid",
+    "--fork",
+    "--kill-child",
+    "--mount-proc",
+];
+
+/// Starts the daemon with these arguments as process 1 of a process namespace of its own, as a container does, asks it
+/// by the image's health check, and ends it; what that said.
+fn asked_in_a_container(arguments: &[&str], directory: &tempfile::TempDir) -> (Option<i32>, String) {
+    let mut command = Command::new("unshare");
+    let command = clean(&mut command)
+        .args(NAMESPACES)
+        .arg(env!("CARGO_BIN_EXE_xray"))
+        .args(arguments)
+        .env("AWS_REGION", "us-east-1")
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .current_dir(directory);
+    let daemon = Process::start("xray as process 1", command);
+    daemon.wait_for("its credentials", |line| {
+        line.contains("No AWS credentials yet").then_some(())
+    });
+    let children = format!("/proc/{0}/task/{0}/children", daemon.id());
+    let children = fs::read_to_string(children).expect("the children of unshare");
+    let output = clean(&mut Command::new("nsenter"))
+        .args([
+            "--target",
+            children.trim(),
+            "--user",
+            "--preserve-credentials",
+            "--pid",
+            "--mount",
+        ])
+        .arg(format!("--wd={}", directory.path().display()))
+        .arg(env!("CARGO_BIN_EXE_xray"))
+        .arg("healthcheck")
+        .output()
+        .expect("nsenter");
+    assert!(output.stderr.is_empty(), "{output:?}");
+    (
+        output.status.code(),
+        String::from_utf8_lossy(&output.stdout).into_owned(),
+    )
+}
+
+#[test]
+fn the_health_check_asks_where_process_one_of_the_container_listens() {
+    let allowed = Command::new("unshare").args(NAMESPACES).arg("true").output();
+    if !allowed.is_ok_and(|output| output.status.success()) {
+        eprintln!("left out: this machine allows no process namespace (unshare)");
+        return;
+    }
+    let free = || {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        listener.local_addr().expect("its address").to_string()
+    };
+    // The entry point's flag goes over a mounted file.
+    let everywhere = free().replace("127.0.0.1", "0.0.0.0");
+    let elsewhere = with_cfg("127.0.0.1:1");
+    assert_eq!(
+        asked_in_a_container(&["-t", &everywhere, "-b", "127.0.0.1:0"], &elsewhere),
+        (Some(0), format!("healthy: {everywhere} answers GET /healthz\n"))
+    );
+    // Another entry point: the file that it names.
+    let tcp = free();
+    let named = with_cfg(&tcp);
+    fs::rename(named.path().join("cfg.yaml"), named.path().join("lab.yaml")).expect("another name");
+    assert_eq!(
+        asked_in_a_container(&["-c", "lab.yaml", "-b", "127.0.0.1:0"], &named),
+        (Some(0), format!("healthy: {tcp} answers GET /healthz\n"))
+    );
+    assert_eq!(
+        asked_in_a_container(&["-b", "127.0.0.1:0", "--no-tcp"], &elsewhere),
+        (
+            Some(0),
+            "healthy: the daemon has no TCP port (--no-tcp), so there is nothing to ask\n".to_owned()
+        )
+    );
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::differences::{
-    BAD_ADDRESS, BUFFER_MEMORY, EMPTY_ADDRESS, LEVEL, MESSAGES, PROXY, ROLE, SWALLOWED, UNREAD,
+    BAD_ADDRESS, BUFFER_MEMORY, EMPTY_ADDRESS, LEVEL, MESSAGES, PROXY, ROLE, SWALLOWED, UNREAD, VARIABLES,
 };
 use crate::support::{Row, check_all, fails, misused, prints, runs};
 
@@ -212,6 +212,14 @@ static OBSERVED: &[Row] = &[
     runs("b_port_0", &["-b", ":0"], &["udp=:0"]),
     runs("b_v6", &["-b", "[::1]:2000", "-t", "[::1]:2000"], &["udp=[::1]:2000", "tcp=[::1]:2000"]),
     runs("b_name", &["-b", "localhost:2000"], &["udp=localhost:2000"]),
+    runs("t_port_name", &["-t", "127.0.0.1:http"], &["tcp=127.0.0.1:80"]),
+    runs("t_port_name_of_the_system", &["-t", "127.0.0.1:xray-lab"], &["tcp=127.0.0.1:4567"])
+        .files(&[("/etc/services", "http 80/tcp\nXRay-Lab 4567/tcp lab # of the lab\n")]),
+    fails(
+        "t_port_name_unknown",
+        &["-t", "127.0.0.1:xray-lab"],
+        &[r#"flag -t: "127.0.0.1:xray-lab": "xray-lab" is not a port: 0 to 65535, or a name that /etc/services has."#],
+    ),
     // What Go's flag package documents beyond the record.
     prints("help_before_an_error", &["-h", "-z"], help),
     prints("help_with_any_value", &["--help=maybe"], help),
@@ -247,6 +255,52 @@ static OWN: &[Row] = &[
     runs("timeout_seconds", &["--shutdown-timeout", "5"], &["shutdown=5s"]),
     runs("timeout_ms", &["-shutdown-timeout=500ms"], &["shutdown=500ms"]),
     runs("timeout_minutes", &["--shutdown-timeout=1m"], &["shutdown=60s"]),
+    runs(
+        "variables",
+        &["-l", "warn"],
+        &[
+            "udp=:1",
+            "mb=5",
+            "region=eu-west-3",
+            "connect=1.5s",
+            "spool=/var/spool/xray 64",
+            "no_tcp=true",
+            "allow_host=a.example .b.example",
+            "level=Warn",
+            "format=Json",
+        ],
+    )
+    .variables(&[
+        "XRAY_BIND=:1",
+        "XRAY_BUFFER_MEMORY=5",
+        "XRAY_REGION=eu-west-3",
+        "XRAY_CONNECT_TIMEOUT=1s500ms",
+        "XRAY_SPOOL_DIR=/var/spool/xray",
+        "XRAY_SPOOL_SIZE=64",
+        "XRAY_NO_TCP=true",
+        "XRAY_ALLOW_HOST=a.example,.b.example",
+        "XRAY_LOG_LEVEL=debug",
+        "XRAY_LOG_FORMAT=json",
+    ])
+    .differs(&VARIABLES),
+    runs("variable_unknown", &[], &[])
+        .variables(&["XRAY_LOG_LEVLE=debug", "XRAY_PORT_2000_UDP_ADDR=10.0.0.1"])
+        .warns(&["XRAY_LOG_LEVLE is no setting of this daemon. Did you mean XRAY_LOG_LEVEL?"])
+        .differs(&VARIABLES),
+    fails(
+        "variables_wrong",
+        &[],
+        &[
+            "XRAY_LOG_FORMAT: invalid value \"xml\": parse error. It is what --log-format takes: -log-format takes text or json.",
+            "XRAY_NO_TCP: invalid value \"yes\": parse error. Write true or false.",
+        ],
+    )
+    .variables(&["XRAY_LOG_FORMAT=xml", "XRAY_NO_TCP=yes"])
+    .differs(&VARIABLES),
+    fails("variable_wrong_address", &[], &["XRAY_BIND_TCP: \"127.0.0.1\" has no port: write it after a colon, such as 127.0.0.1:2000."])
+        .variables(&["XRAY_BIND_TCP=127.0.0.1"]),
+    runs("timeout_minutes_and_seconds", &["--shutdown-timeout=1m30s"], &["shutdown=90s"]),
+    runs("timeout_seconds_and_ms", &["--connect-timeout=1s500ms"], &["connect=1.5s"]),
     runs("timeout_none", &["--shutdown-timeout=0"], &["shutdown=0ns"]),
     runs("connect_timeout", &["--connect-timeout", "500ms"], &["connect=500ms"]),
     runs("call_timeout", &["-call-timeout=1m"], &["call=60s"]),
@@ -392,7 +446,7 @@ const SEE_HELP: &str = "Run xray --help for the flags there are.";
 const SYNTAX: &str = "A flag is one dash or two, then its name: -o, --local-mode, -n=eu-west-1.";
 const MEGABYTES: &str = "-m takes a whole number of MB, for example -m 100.";
 const SWITCH: &str = "-o is a switch: write -o, -o=true or -o=false.";
-const DURATION: &str = "-shutdown-timeout takes a whole number with a unit, at most one hour: 500ms, 8s, 1m; without a unit it is seconds.";
+const DURATION: &str = "-shutdown-timeout takes a whole number with a unit, at most one hour: 500ms, 8s, 1m30s; without a unit it is seconds.";
 
 fn version() -> String {
     format!("AWS X-Ray daemon version: {}\n", env!("CARGO_PKG_VERSION"))
@@ -439,6 +493,7 @@ fn the_help_names_every_flag_in_both_forms() {
         "    --proxy-allow",
         "    --allow-host",
         "    --no-telemetry",
+        "    --print-config",
     ] {
         assert_eq!(help.matches(flags).count(), 1, "{flags}");
     }

@@ -8,7 +8,8 @@ use xray::config::{Config, ConfigError, Environment, load};
 
 use crate::differences::{
     BUFFER_MEMORY, CONCURRENCY, EMPTY_SECTION, ENDPOINT, LEVEL, MESSAGES, NAMED_FILE_ONLY, NO_EFFECT,
-    NO_VERIFY, NO_VERSION, PRINT_FIRST, PROFILES, PROXY, UNCLEAR_LINE, UNKNOWN_IN_DEFAULT,
+    NO_VERIFY, NO_VERSION, OVERRIDDEN, PRINT_FIRST, PROFILES, PROXY, UNCLEAR_LINE, UNKNOWN_IN_DEFAULT,
+    VARIABLES,
 };
 use crate::support::{Bytes, DIRECTORY, FORBIDDEN, Row, check_all, fails, prints, runs};
 
@@ -341,7 +342,9 @@ static OBSERVED: &[Row] = &[
     .files(&[(
         "lab.yaml",
         "Version: 2\nRegion: eu-west-1\nTotalBufferSizeMB: 9\nLocalMode: true\nSocket:\n  UDPAddress: \":2\"\nLogging:\n  LogPath: x.log\n  LogLevel: dev\n",
-    )]),
+    )])
+    .warns(&[r#"flag -b goes over lab.yaml line 6 (Socket.UDPAddress): listening on ":1", not on ":2"."#])
+    .differs(&OVERRIDDEN),
     runs("cfg_file_over_default_cwd", &["-o"], &["file=cfg.yaml", "region=ap-south-1", "local=true"])
         .files(&[("cfg.yaml", "Version: 2\nRegion: ap-south-1\n")]),
     prints("cfg_file_then_version", &["-c", "/nonexistent", "--version"], version).differs(&PRINT_FIRST),
@@ -463,6 +466,36 @@ static OWN: &[Row] = &[
         "lab.yaml",
         "Version: 2\nSpool:\n  Path: a\n  SizeMB: 0\nConnectTimeoutSeconds: 3601\nCallTimeoutSeconds: -1\n",
     )]),
+    fails(
+        "dotted_keys",
+        C,
+        &[
+            r#"Socket.TCPAddress flag is invalid: lab.yaml line 2. Write "Socket:" on a line of its own, and below it, indented by two spaces, "TCPAddress: 0.0.0.0:2000"."#,
+            r#"Logging.LogLevel flag is invalid: lab.yaml line 3. Write "Logging:" on a line of its own, and below it, indented by two spaces, "LogLevel: …"."#,
+        ],
+    )
+    .files(&[("lab.yaml", "Version: 2\nSocket.TCPAddress: \"0.0.0.0:2000\"\nLogging.LogLevel: [debug]\n")])
+    .differs(&MESSAGES),
+    runs("dotted_key_in_a_default_location", &[], &["file=cfg.yaml"])
+        .files(&[("cfg.yaml", "Version: 2\nSpool.Path: /var/spool/xray\n")])
+        .warns(&[
+            r#"Spool.Path flag is invalid and is ignored: cfg.yaml line 2. Write "Spool:" on a line of its own, and below it, indented by two spaces, "Path: /var/spool/xray"."#,
+        ])
+        .differs(&UNKNOWN_IN_DEFAULT),
+    runs("a_variable_goes_over_the_file", &[], &["file=lab.yaml", "mb=5", "region=eu-west-1", "level=Warn"])
+        .files(&[("lab.yaml", "Version: 2\nRegion: eu-west-1\nTotalBufferSizeMB: 9\nLogging:\n  LogLevel: debug\n")])
+        .variables(&["XRAY_CONFIG=lab.yaml", "XRAY_BUFFER_MEMORY=5", "XRAY_LOG_LEVEL=warn", "XRAY_REGION="])
+        .differs(&VARIABLES),
+    fails(
+        "a_variable_names_a_file_that_is_not_there",
+        &[],
+        &["Error occur when using config flag: open nowhere/cfg.yaml: no such file or directory. Check the path in XRAY_CONFIG."],
+    )
+    .variables(&["XRAY_CONFIG=nowhere/cfg.yaml"]),
+    runs("the_same_address_by_flag_and_file", &["-t", ":1", "-c", "lab.yaml"], &["file=lab.yaml", "tcp=:1"])
+        .files(&[("lab.yaml", "Version: 2\nSocket:\n  TCPAddress: \":1\"\n")]),
+    runs("ports_by_name_in_the_file", C, &["file=lab.yaml", "tcp=127.0.0.1:443"])
+        .files(&[("lab.yaml", "Version: 2\nSocket:\n  TCPAddress: \"127.0.0.1:https\"\n")]),
     runs("an_empty_b_leaves_the_file", &["-b", "", "-c", "lab.yaml"], &["file=lab.yaml", "udp=:3000"])
         .files(&[("lab.yaml", "Version: 2\nSocket:\n  UDPAddress: \":3000\"\n")])
         .warns(&["flag -b is empty and counts as not given: using \":3000\"."]),

@@ -18,13 +18,14 @@ impl Difference {
 }
 
 /// Every difference on the command line and in the configuration file, in the order of the README.
-pub(crate) const ALL: [&Difference; 20] = [
+pub(crate) const ALL: [&Difference; 22] = [
     &MESSAGES,
     &UNREAD,
     &SWALLOWED,
     &LEVEL,
     &EMPTY_ADDRESS,
     &BAD_ADDRESS,
+    &OVERRIDDEN,
     &BUFFER_MEMORY,
     &PRINT_FIRST,
     &NAMED_FILE_ONLY,
@@ -39,6 +40,7 @@ pub(crate) const ALL: [&Difference; 20] = [
     &ROLE,
     &NO_VERIFY,
     &PROFILES,
+    &VARIABLES,
 ];
 
 pub(crate) const MESSAGES: Difference = Difference {
@@ -75,6 +77,12 @@ pub(crate) const BAD_ADDRESS: Difference = Difference {
     when: "TCP address that cannot be (`-t 2000`)",
     official: "a TCP address it cannot listen on: one line in the log, runs on without TCP",
     here: "an error at start that says how to write it",
+};
+
+pub(crate) const OVERRIDDEN: Difference = Difference {
+    when: "An address by a flag (the image's entry point has some) and another one in the file",
+    official: "the flag's; nothing said",
+    here: "the same, with a warning that names both",
 };
 
 pub(crate) const BUFFER_MEMORY: Difference = Difference {
@@ -159,6 +167,12 @@ pub(crate) const PROFILES: Difference = Difference {
     when: "`XRAY_DAEMON_CPU_PROFILE`, `XRAY_DAEMON_MEMORY_PROFILE`",
     official: "writes Go profiles",
     here: "no effect, with a warning",
+};
+
+pub(crate) const VARIABLES: Difference = Difference {
+    when: "`XRAY_REGION`, `XRAY_LOG_LEVEL` and so on: `XRAY_` and the long name of a flag",
+    official: "not read",
+    here: "over the file, below the flag; other names that begin so are warned about, but for those of a Kubernetes service",
 };
 
 #[test]

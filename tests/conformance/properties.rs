@@ -188,7 +188,7 @@ proptest! {
         bytes in file(),
     ) {
         match parse(arguments) {
-            Ok(Invocation::Run(flags) | Invocation::HealthCheck { flags, .. }) => {
+            Ok(Invocation::Run(flags) | Invocation::PrintConfig(flags) | Invocation::HealthCheck { flags, .. }) => {
                 let _ = load(&flags, &Environment::default(), &Bytes(&bytes));
             }
             Ok(Invocation::Print(text)) => prop_assert!(text.ends_with('\n')),

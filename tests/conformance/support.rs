@@ -8,7 +8,7 @@ use std::io::{Error, ErrorKind, Result as IoResult};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use xray::cli::{Invocation, parse};
+use xray::cli::{Invocation, parse, with_environment};
 use xray::config::{
     BufferConfig, Config, ConfigError, Environment, Files, Flags, TcpConfig, UdpConfig, XRayConfig, load,
 };
@@ -112,7 +112,7 @@ impl Row {
         self
     }
 
-    /// With these environment variables set.
+    /// With these environment variables set, each as `NAME=VALUE` or as `NAME`, which is then `x`.
     pub(crate) const fn variables(mut self, names: &'static [&'static str]) -> Self {
         self.variables = names;
         self
@@ -171,10 +171,18 @@ impl Row {
     fn load(&self, flags: &Flags) -> Result<Config, ConfigError> {
         let files = Texts(self.files.iter().copied().collect());
         let set = self
-            .variables
+            .set()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let environment = Environment(set.collect());
+        let flags = with_environment(flags.clone(), &environment)?;
+        load(&flags, &environment, &files)
+    }
+
+    /// The variables with their values; one without has `x`.
+    fn set(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.variables
             .iter()
-            .map(|name| ((*name).to_owned(), "x".to_owned()));
-        load(flags, &Environment(set.collect()), &files)
+            .map(|variable| variable.split_once('=').unwrap_or((variable, "x")))
     }
 
     /// Exit code, stdout, and stderr without the times that its lines begin with.
@@ -199,7 +207,7 @@ impl Row {
             .args(self.args)
             .current_dir(&directory)
             .env_clear()
-            .envs(self.variables.iter().map(|name| (name, "x")))
+            .envs(self.set())
             .output()
             .unwrap();
         let stderr = String::from_utf8(stderr).unwrap();

@@ -1,7 +1,7 @@
 //! Signals, deadlines, and what is left at the end.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::UdpSocket;
+use std::net::{TcpStream, UdpSocket};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -96,6 +96,36 @@ async fn the_shutdown_timeout_holds_and_what_is_left_is_counted() {
     line(
         &lines,
         "Dropping 60 segments that could not be sent before the end (--shutdown-timeout is 0.3 s)",
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_lost_at_a_stop_is_said_at_every_level_and_the_exit_code_is_that_of_a_stop() {
+    let double = double().await;
+    double.faults().always(Fault::hang());
+    // At this level it does not say where it listens.
+    let free = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let address = free.to_string();
+    let setup = Setup::new(XRAY, &double.url())
+        .args(&["--shutdown-timeout", "300ms", "-l", "error"])
+        .args(&["-b", &address, "-t", &address]);
+    let process = setup.start_silently();
+    // The TCP port is opened after the UDP one.
+    let deadline = Instant::now() + PATIENCE;
+    while TcpStream::connect(free).is_err() {
+        assert!(Instant::now() < deadline, "it does not listen");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    for number in 0..3 {
+        let datagram = [HEADER, segment(number).as_bytes()].concat();
+        socket.send_to(&datagram, free).unwrap();
+    }
+    let (status, lines) = process.terminate();
+    assert_eq!(status.code(), Some(0));
+    assert_eq!(
+        line(&lines, "Dropping"),
+        "Dropping 3 segments that could not be sent before the end (--shutdown-timeout is 0.3 s)"
     );
 }
 
@@ -239,7 +269,7 @@ async fn a_reader_of_the_log_that_is_stuck_holds_a_stop_up_once() {
         let filling = std::thread::spawn(move || while stuck.write_all(&[b'\n'; 4096]).is_ok() {});
         let mut child = setup.command().stdout(stdout).spawn().unwrap();
         let deadline = Instant::now() + PATIENCE;
-        while std::net::TcpStream::connect(tcp).is_err() {
+        while TcpStream::connect(tcp).is_err() {
             assert!(Instant::now() < deadline, "it does not listen");
             std::thread::sleep(Duration::from_millis(5));
         }

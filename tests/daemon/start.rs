@@ -1,7 +1,18 @@
 //! What happens until it sends.
 
-use std::net::{TcpListener, UdpSocket};
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, UNIX_EPOCH};
 
+use tokio::sync::watch;
+use xray::cli::{self, Invocation};
+use xray::config::{self, Environment, Files, LogFormat, LogLevel};
+use xray::daemon::Daemon;
+use xray::daemon::signals::Stop;
+use xray::logs;
 use xray_double::harness::daemon::{HEADER, Setup, arrived, double, line};
 
 use crate::XRAY;
@@ -94,6 +105,28 @@ async fn the_lines_of_the_start_are_those_that_people_search_for() {
 }
 
 #[test]
+fn what_is_sent_in_clear_unchecked_or_through_a_proxy_is_said_once_and_without_a_password() {
+    // The proxy is of this machine and the other one is never asked, since nothing is sent.
+    let daemon = Setup::new(XRAY, "http://192.0.2.1:9")
+        .config("NoVerifySSL: true")
+        .args(&["-p", "http://me:secret@127.0.0.1:9"])
+        .start();
+    daemon.process.wait_for("its credentials", |line| {
+        line.contains("Using credentials from").then_some(())
+    });
+    let (_, lines) = daemon.stop();
+    assert_eq!(
+        line(&lines, "Using proxy: "),
+        "Using proxy: http://***@127.0.0.1:9 (from flag -p)"
+    );
+    for words in ["NOT checked", "plain http:// endpoint on another machine"] {
+        let said = lines.iter().filter(|line| line.contains(words)).count();
+        assert_eq!(said, 1, "{words}: {lines:?}");
+    }
+    assert!(lines.iter().all(|line| !line.contains("secret")), "{lines:?}");
+}
+
+#[test]
 fn the_line_that_a_copied_compose_file_makes_starts_and_says_what_it_ignored() {
     let setup = Setup::new(XRAY, "http://127.0.0.1:9").args(&["xray -o -b xray-daemon:2000"]);
     let daemon = setup.start();
@@ -130,6 +163,146 @@ fn a_port_that_is_in_use_is_an_error_that_says_what_to_do() {
         )),
         "{error}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_default_tcp_port_in_use_is_said_and_segments_are_sent_all_the_same() {
+    let double = double().await;
+    // Whoever has the port, this test or something else on the machine.
+    let _taken = TcpListener::bind("127.0.0.1:2000");
+    // Empty counts as not given.
+    let daemon = Setup::new(XRAY, &double.url()).args(&["-t", ""]).start();
+    daemon.send_segments(1);
+    assert_eq!(arrived(&double, 1).await.len(), 1);
+    let (status, lines) = daemon.stop();
+    assert_eq!(status.code(), Some(0), "{lines:?}");
+    let said = |words: &str| lines.iter().any(|line| line.contains(words));
+    assert!(
+        said("[Error] Cannot listen on TCP 127.0.0.1:2000 (default): Address already in use")
+            && said("going on without a TCP port"),
+        "{lines:?}"
+    );
+    assert!(!said("Starting proxy http server"), "{lines:?}");
+}
+
+#[test]
+fn a_flag_that_goes_over_an_address_of_the_file_is_said() {
+    let daemon = Setup::new(XRAY, "http://127.0.0.1:9")
+        .config("Socket:\n  TCPAddress: \"0.0.0.0:2000\"")
+        .start();
+    let (status, lines) = daemon.stop();
+    assert_eq!(status.code(), Some(0), "{lines:?}");
+    let warning = line(&lines, "flag -t goes over ");
+    assert!(
+        warning.ends_with(
+            r#"lab.yaml line 4 (Socket.TCPAddress): listening on "127.0.0.1:0", not on "0.0.0.0:2000"."#
+        ),
+        "{warning}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_come_from_variables_too_below_flags_and_above_the_file() {
+    let double = double().await;
+    let daemon = Setup::new(XRAY, &double.url())
+        .config("TotalBufferSizeMB: 9\nRegion: eu-west-1")
+        .args(&["-m", "24"])
+        .env("AWS_REGION", "")
+        .env("XRAY_BUFFER_MEMORY", "12")
+        .env("XRAY_REGION", "us-east-1")
+        .env("XRAY_REGOIN", "us-east-1")
+        .start();
+    daemon.send_segments(1);
+    assert_eq!(arrived(&double, 1).await.len(), 1);
+    let (_, lines) = daemon.stop();
+    line(&lines, "Using buffer memory limit of 24 MB");
+    line(&lines, "Using region: us-east-1 (from XRAY_REGION)");
+    line(
+        &lines,
+        "XRAY_REGOIN is no setting of this daemon. Did you mean XRAY_REGION?",
+    );
+}
+
+#[test]
+fn the_settings_are_printed_with_their_sources_and_without_passwords() {
+    let output = Setup::bare(XRAY)
+        .config("LocalMode: true\nProxyAddress: \"http://u:secret@proxy:3128\"\nConcurrency: 4")
+        .args(&["-n", "eu-west-1", "--print-config"])
+        .env("XRAY_CALL_TIMEOUT", "1m30s")
+        .command()
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(output.stderr.is_empty(), "{output:?}");
+    let table = String::from_utf8(output.stdout).unwrap();
+    let shown = |name: &str| -> Vec<&str> {
+        let line = table
+            .lines()
+            .find(|line| line.split(' ').next() == Some(name))
+            .unwrap_or_else(|| panic!("no {name}:\n{table}"));
+        line.split("  ")
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+            .collect()
+    };
+    assert_eq!(shown("bind"), ["bind", "127.0.0.1:0", "flag -b"]);
+    assert_eq!(shown("region"), ["region", "eu-west-1", "flag -n"]);
+    assert_eq!(
+        shown("call-timeout"),
+        ["call-timeout", "90 s", "XRAY_CALL_TIMEOUT"]
+    );
+    assert_eq!(shown("shutdown-timeout"), ["shutdown-timeout", "8 s", "default"]);
+    let ends = |name: &str, value: &str, source: &str| {
+        let shown = shown(name);
+        assert!(shown[1] == value && shown[2].ends_with(source), "{shown:?}");
+    };
+    ends("local-mode", "true", "lab.yaml line 2 (LocalMode)");
+    ends("Concurrency", "4", "lab.yaml line 4 (Concurrency)");
+    ends(
+        "proxy-address",
+        "http://***@proxy:3128",
+        "lab.yaml line 3 (ProxyAddress)",
+    );
+    assert!(!table.contains("secret"), "{table}");
+    // Each flag that sets something has a line.
+    let help = Setup::bare(XRAY).command().arg("--help").output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let flags: Vec<&str> = help
+        .lines()
+        .filter_map(|line| line.trim_start().strip_prefix('-'))
+        .filter_map(|line| {
+            line.split_once("--")
+                .map_or(line.strip_prefix('-'), |(_, long)| Some(long))
+        })
+        .filter_map(|long| long.split([' ', '[', '=']).next())
+        .filter(|long| !["help", "version", "print-config"].contains(long))
+        .collect();
+    assert!(flags.len() > 20, "{flags:?}");
+    for flag in flags {
+        shown(flag);
+    }
+}
+
+#[test]
+fn localhost_is_listened_on_by_ipv4_where_sdks_send() {
+    let daemon = Setup::new(XRAY, "http://127.0.0.1:9")
+        .args(&["-b", "localhost:0", "-t", "localhost:0"])
+        .start();
+    assert_eq!(daemon.udp.ip(), Ipv4Addr::LOCALHOST);
+    let (_, lines) = daemon.stop();
+    let tcp = line(&lines, "Starting proxy http server on ");
+    assert!(tcp.contains(" 127.0.0.1:"), "{tcp}");
+}
+
+#[test]
+fn a_port_by_its_name_is_listened_on_by_its_number() {
+    let setup = Setup::new(XRAY, "http://127.0.0.1:9").args(&["-t", "127.0.0.1:http"]);
+    let process = setup.start_silently();
+    // Only some may have that port.
+    process.wait_for("what became of port 80", |line| {
+        let had = line.contains("Starting proxy http server on 127.0.0.1:80");
+        (had || line.contains("Cannot listen on TCP 127.0.0.1:80 (flag -t)")).then_some(())
+    });
 }
 
 #[test]
@@ -181,4 +354,88 @@ async fn ten_thousand_bad_datagrams_end_nothing() {
     }
     daemon.send(&[HEADER, b"still here"].concat());
     assert_eq!(arrived(&double, 1).await, ["still here"]);
+}
+
+/// There are no files.
+struct NoFiles;
+
+impl Files for NoFiles {
+    fn read(&self, _: &Path) -> io::Result<Vec<u8>> {
+        Err(io::ErrorKind::NotFound.into())
+    }
+}
+
+/// A log that the test reads.
+#[derive(Clone, Default)]
+struct Written(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Written {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0
+            .lock()
+            .expect("no writer panicked")
+            .extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A whole daemon in this process, in which the time that nothing happens passes at once.
+#[tokio::test(start_paused = true)]
+async fn a_daemon_that_hears_nothing_says_once_where_it_listens() {
+    let arguments = [
+        "-o",
+        "-b",
+        "127.0.0.1:0",
+        "-t",
+        "127.0.0.1:0",
+        "-n",
+        "us-east-1",
+        "-l",
+        "info",
+    ];
+    let Ok(Invocation::Run(flags)) = cli::parse(arguments.map(Into::into)) else {
+        panic!("these flags run")
+    };
+    let variables = [
+        ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
+        ("AWS_SECRET_ACCESS_KEY", "secret"),
+        ("AWS_EC2_METADATA_DISABLED", "true"),
+        ("AWS_CONFIG_FILE", "/dev/null"),
+        ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null"),
+    ];
+    let environment = Environment(BTreeMap::from(
+        variables.map(|(name, value)| (name.to_owned(), value.to_owned())),
+    ));
+    let config = config::load(&flags, &environment, &NoFiles).unwrap();
+    let written = Written::default();
+    let (log, handle) =
+        logs::to_writer(LogLevel::Info, LogFormat::Text, || UNIX_EPOCH, written.clone()).unwrap();
+    let _installed = tracing::dispatcher::set_default(&log);
+
+    let daemon = Daemon::bind(config, environment).unwrap();
+    let (udp, tcp) = (daemon.udp_address(), daemon.tcp_address().unwrap());
+    let (stop, stopped) = watch::channel(Stop::Run);
+    let an_hour = async {
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        stop.send_replace(Stop::Drain);
+    };
+    let (ended, ()) = tokio::join!(daemon.run(stopped), an_hour);
+    ended.unwrap();
+    assert!(handle.flush(Duration::from_secs(20)));
+    let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+    let said: Vec<&str> = text
+        .lines()
+        .filter(|line| line.contains("received yet"))
+        .collect();
+    assert_eq!(
+        said,
+        [format!(
+            "1970-01-01T00:00:00Z [Info] Nothing received yet on UDP {udp} and TCP {tcp}; SDKs send to \
+             AWS_XRAY_DAEMON_ADDRESS, without it to 127.0.0.1:2000"
+        )]
+    );
 }

@@ -58,6 +58,91 @@ async fn every_datagram_of_the_conformance_table_is_forwarded_byte_for_byte_or_c
     );
 }
 
+/// What no log may show.
+const SECRET: &str = "jane@example.com";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_datagram_is_told_by_its_looks_and_its_sender_and_no_byte_of_it_is_in_the_log() {
+    let double = double().await;
+    let bare = format!("{{\"trace_id\":\"1-5f84c7a5-0\",\"user\":\"{SECRET}\"}}");
+    let half = &format!("{bare}\n")[20..];
+    let header = String::from_utf8_lossy(HEADER);
+    for (datagram, reason, looks_like) in [
+        (bare.clone(), "missing_header", "bare_segment"),
+        (format!("\u{feff}{bare}\n{{}}"), "invalid_header", "bare_segment"),
+        (format!("\0{header}{bare}"), "invalid_header", "hidden_start"),
+        (format!("x{bare}\n{{}}"), "invalid_header", "json_part"),
+        (half.to_owned(), "missing_segment", "json_part"),
+        (
+            format!("GET /{SECRET} HTTP/1.1\r\n\r\n"),
+            "invalid_header",
+            "http",
+        ),
+        (format!("{SECRET}:1|c\n"), "missing_segment", "statsd"),
+        (format!("\x16\x03\x01{SECRET}"), "missing_header", "tls"),
+    ] {
+        let daemon = Setup::new(XRAY, &double.url())
+            .args(&["--log-format", "json"])
+            .start();
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.send_to(datagram.as_bytes(), daemon.udp).unwrap();
+        let (_, lines) = daemon.stop();
+        assert!(!lines.concat().contains("jane"), "{datagram:?}: {lines:?}");
+        let refused = lines.iter().find(|line| line.contains("\"looks_like\"")).unwrap();
+        let refused: serde_json::Value = serde_json::from_str(refused).unwrap();
+        assert_eq!(refused["looks_like"], looks_like, "{datagram:?}");
+        assert_eq!(refused["reason"], reason, "{datagram:?}");
+        assert_eq!(refused["bytes"], datagram.len());
+        assert_eq!(refused["sender"], socket.local_addr().unwrap().to_string());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn at_debug_the_beginning_of_a_refused_datagram_is_shown_escaped() {
+    let double = double().await;
+    let daemon = Setup::new(XRAY, &double.url()).args(&["-l", "debug"]).start();
+    daemon.send(b"\x1b[31mhello");
+    let (_, lines) = daemon.stop();
+    assert!(
+        line(&lines, "The refused datagram from 127.0.0.1:").ends_with(" begins with: \\x1b[31mhello"),
+        "{lines:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_json_each_line_with_numbers_and_names_has_them_as_fields() {
+    let double = double().await;
+    let daemon = Setup::new(XRAY, &double.url())
+        .args(&["--log-format", "json"])
+        .start();
+    daemon.send_segments(7);
+    arrived(&double, 7).await;
+    let udp = daemon.udp.to_string();
+    let (_, lines) = daemon.stop();
+    let event = |words: &str| -> serde_json::Value {
+        let found = lines.iter().find(|line| line.contains(words));
+        serde_json::from_str(found.unwrap_or_else(|| panic!("{words}: {lines:?}"))).unwrap()
+    };
+    assert_eq!(event("Listening on UDP")["address"], udp);
+    let region = event("Using region");
+    assert_eq!(
+        (&region["region"], &region["source"]),
+        (&"us-east-1".into(), &"AWS_REGION".into())
+    );
+    assert_eq!(event("Using endpoint")["endpoint"], double.url());
+    assert_eq!(event("Got shutdown signal")["signal"], "terminated");
+    let finished = event("Shutdown finished");
+    for (field, number) in [
+        ("received", 7),
+        ("sent", 7),
+        ("unprocessed", 0),
+        ("rejected", 0),
+        ("dropped", 0),
+    ] {
+        assert_eq!(finished[field], number, "{field}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_segments_make_a_request_and_the_rest_follows_within_a_second() {
     let double = double().await;

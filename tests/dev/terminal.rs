@@ -110,6 +110,45 @@ fn with_json_each_line_is_an_object() {
 }
 
 #[test]
+fn the_command_line_that_one_has_for_the_daemon_may_follow_dev() {
+    assert_eq!(
+        shown(&["-o", "-n", "eu-west-1", "--local-mode=true"], "502"),
+        [LINE]
+    );
+}
+
+#[test]
+fn a_flag_that_dev_does_not_have_gets_the_usage_of_dev() {
+    for (flag, hint) in [
+        ("--nope", "Run xray dev --help for the flags there are.\n"),
+        (
+            "--no-telemetry",
+            "That flag is the daemon's; xray dev does without: leave it out. Run xray dev --help for the flags there \
+             are.\n",
+        ),
+    ] {
+        let output = clean(&mut Command::new(env!("CARGO_BIN_EXE_xray")))
+            .args(["dev", flag])
+            .output()
+            .expect("it starts");
+        assert_eq!(output.status.code(), Some(2));
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(
+            error,
+            format!(
+                "flag provided but not defined: -{}\n{hint}",
+                flag.trim_start_matches('-')
+            )
+        );
+        let usage = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            usage.contains("Usage: xray dev [options]") && usage.contains("--max-traces"),
+            "{usage}"
+        );
+    }
+}
+
+#[test]
 fn a_port_that_is_taken_is_an_error_that_says_what_to_do() {
     let dev = Dev::start(&[]);
     for (flag, other, name, address) in [("-b", "-t", "UDP", dev.udp), ("-t", "-b", "TCP", dev.tcp)] {

@@ -362,7 +362,7 @@ async fn two_files_of_one_time_and_sequence_are_both_sent_and_an_idle_daemon_sle
     double.stop().await;
     let spool = TempDir::new().unwrap();
     let first = spooling(Setup::new(XRAY, &double.url()), &spool)
-        .args(&["--shutdown-timeout", "1s"])
+        .args(&["--shutdown-timeout", "3s"])
         .start();
     first.send_segments(7);
     first.stop();

@@ -3,7 +3,10 @@
 //!
 //! An import is a path in a `use`, in code or in what a macro is given; a link in a comment is none. It is taken for
 //! what it leads to, through re-exports, globs and other names. `rules` says what is allowed.
+//!
+//! `events` looks at what is logged: the values of a line are in its fields too.
 
+mod events;
 mod planted;
 mod rules;
 mod tree;
@@ -36,6 +39,11 @@ fn every_file_is_reached_by_a_mod() {
 #[test]
 fn no_files_import_each_other_in_a_circle() {
     none("files that need each other", &rules::circles(&TREE));
+}
+
+#[test]
+fn events_that_show_values_have_them_in_fields_too() {
+    none("events without fields", &events::without_fields(&TEXTS));
 }
 
 #[test]

@@ -133,6 +133,13 @@ fn segments(page: &mut Page, observed: &Observed) {
             drops,
         );
     }
+    if let Some(lost) = observed.totals.lost_in_fragments {
+        page.count(
+            "xray_network_lost_in_fragments_total",
+            "Datagrams, whoever they were for, that this network namespace could not put together from their fragments.",
+            lost,
+        );
+    }
 }
 
 fn buffer(page: &mut Page, depth: &Depth) {

@@ -37,6 +37,7 @@ fn observed() -> Observed {
             counts: ledger.snapshot(),
             pending: ledger.snapshot().pending(),
             kernel_dropped: Some(3),
+            lost_in_fragments: Some(4),
         },
         unprocessed: ledger.unprocessed_by_code(),
         depth: Depth {
@@ -120,6 +121,7 @@ fn the_page_is_well_formed_and_holds_the_counts() {
         ("xray_segments_unprocessed_total{error_code=\"abcd\"}", 1.0),
         ("xray_segments_pending", 2.0),
         ("xray_udp_kernel_drops_total", 3.0),
+        ("xray_network_lost_in_fragments_total", 4.0),
         (
             "xray_calls_total{operation=\"PutTraceSegments\",outcome=\"success\"}",
             1.0,
@@ -148,12 +150,14 @@ fn the_page_is_well_formed_and_holds_the_counts() {
 fn what_is_not_known_is_left_out_and_not_0() {
     let mut observed = observed();
     observed.totals.kernel_dropped = None;
+    observed.totals.lost_in_fragments = None;
     observed.depth.spool = None;
     observed.calls = Calls::default();
     let page = render(&observed);
     let families = families(&page);
     for name in [
         "xray_udp_kernel_drops_total",
+        "xray_network_lost_in_fragments_total",
         "xray_spool_bytes",
         "xray_last_success_timestamp_seconds",
         "xray_seconds_since_last_success",

@@ -1,9 +1,9 @@
 //! One run of the SDK's default chain, and of STS over it when a role is configured.
 
-use std::collections::HashMap;
 use std::error::Error;
 use std::time::Duration;
 
+use aws_config::imds::client::error::ImdsError;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::{BehaviorVersion, ConfigLoader, Region};
 use aws_credential_types::Credentials;
@@ -17,6 +17,8 @@ use aws_types::os_shim_internal::{Env, Fs};
 
 use super::{CredentialsFailure, Found};
 use crate::aws::Limits;
+use crate::aws::imds_v1::WithVersion1;
+use crate::aws::sdk_view::{SdkView, key_variables};
 use crate::config::Environment;
 use crate::logs::sanitize_lines;
 use crate::net::client::connector::ConnectError;
@@ -58,11 +60,15 @@ pub(crate) struct CredentialsSource {
 
 impl CredentialsSource {
     /// The SDK's loader with this run's variables, region and HTTP client.
-    pub(crate) fn loader(&self) -> ConfigLoader {
+    pub(crate) async fn loader(&self) -> ConfigLoader {
+        self.loader_with(SdkView::of(&self.environment).await.env())
+    }
+
+    fn loader_with(&self, variables: Env) -> ConfigLoader {
         aws_config::defaults(BehaviorVersion::v2026_01_12())
-            .env(self.variables())
+            .env(variables)
             .region(self.region.clone())
-            .http_client(self.client.clone())
+            .http_client(WithVersion1::new(self.client.clone(), &self.environment))
             .timeout_config(
                 TimeoutConfig::builder()
                     .connect_timeout(self.limits.connect_timeout)
@@ -71,30 +77,23 @@ impl CredentialsSource {
             )
     }
 
-    /// The variables as the SDK takes them, without the empty ones: compose files pass on
-    /// `AWS_PROFILE: ${AWS_PROFILE}` without a value.
-    fn variables(&self) -> Env {
-        let set: HashMap<String, String> = self
-            .environment
-            .0
-            .iter()
-            .filter(|(_, value)| !value.is_empty())
-            .map(|(name, value)| (name.clone(), value.clone()))
-            .collect();
-        Env::from(set)
-    }
-
     /// Runs the chain, and over it the role.
     pub(crate) async fn load(&self) -> Result<Found, CredentialsFailure> {
-        let sdk_config = Box::pin(self.loader().load()).await;
+        let view = SdkView::of(&self.environment).await;
+        if let Some(unusable) = view.unusable_token_of_profile().await {
+            return Err(CredentialsFailure(format!(
+                "cannot load AWS credentials: {unusable}"
+            )));
+        }
+        let sdk_config = Box::pin(self.loader_with(view.env()).load()).await;
         let Some(chain) = sdk_config.credentials_provider() else {
             return Err(CredentialsFailure("the SDK has no credential chain".to_owned()));
         };
         let base = match chain.provide_credentials().await {
             Ok(credentials) => credentials,
-            Err(error) => return Err(CredentialsFailure(self.explanation(&error).await)),
+            Err(error) => return Err(CredentialsFailure(self.explanation(&error, &view).await)),
         };
-        let place = description(&base, self.profile_name());
+        let place = description(&base, self.profile_name(), key_variables(&self.environment));
         let Some(role) = &self.role_arn else {
             return Ok(Found {
                 credentials: base,
@@ -122,20 +121,29 @@ impl CredentialsSource {
     }
 
     /// Why the chain gave nothing, and what to do.
-    async fn explanation(&self, error: &CredentialsError) -> String {
+    async fn explanation(&self, error: &CredentialsError, view: &SdkView) -> String {
+        let unusable = match view.unusable_profiles() {
+            none if none.is_empty() => none,
+            unusable => format!("{unusable}; "),
+        };
+        if matches!(error, CredentialsError::CredentialsNotLoaded(_)) || is_without_metadata(error) {
+            return format!(
+                "no AWS credentials: {unusable}none in the environment variables AWS_ACCESS_KEY_ID and \
+                 AWS_SECRET_ACCESS_KEY, the AWS profile \"{}\", a web identity token, the container endpoint, or \
+                 EC2 instance metadata; set one of these up",
+                sanitize_lines(self.profile_name(), SHOWN_NAME_MAX_CHARS)
+            );
+        }
+        // The SDK's reason is only that it could not read what was put in their place.
+        let tokens = view.unusable_tokens();
+        if !tokens.is_empty() {
+            return format!("cannot load AWS credentials: {unusable}{tokens}");
+        }
         let said = match error {
-            CredentialsError::CredentialsNotLoaded(_) => {
-                return format!(
-                    "no AWS credentials: none in the environment variables AWS_ACCESS_KEY_ID and \
-                     AWS_SECRET_ACCESS_KEY, the AWS profile \"{}\", a web identity token, the container endpoint, or \
-                     EC2 instance metadata; set one of these up",
-                    sanitize_lines(self.profile_name(), SHOWN_NAME_MAX_CHARS)
-                );
-            }
             // The chain drops file and line of a mistake in a profile file, so that is read once more.
             CredentialsError::InvalidConfiguration(_) => {
                 let files = EnvConfigFiles::default();
-                match aws_config::profile::load(&Fs::real(), &self.variables(), &files, None).await {
+                match aws_config::profile::load(&Fs::real(), &view.env(), &files, None).await {
                     Err(mistake) => told(&mistake),
                     Ok(_) => reason(error),
                 }
@@ -149,8 +157,11 @@ impl CredentialsSource {
             .map(|(name, value)| format!("{name}={}", sanitize_lines(value, SHOWN_NAME_MAX_CHARS)))
             .collect();
         match set_up.as_slice() {
-            [] => format!("cannot load AWS credentials: {said}"),
-            set_up => format!("cannot load AWS credentials: {said} (set: {})", set_up.join(", ")),
+            [] => format!("cannot load AWS credentials: {unusable}{said}"),
+            set_up => format!(
+                "cannot load AWS credentials: {unusable}{said} (set: {})",
+                set_up.join(", ")
+            ),
         }
     }
 
@@ -177,12 +188,22 @@ fn reason(error: &CredentialsError) -> String {
     told(innermost.source().unwrap_or(innermost))
 }
 
-/// Where `credentials` come from, in the words of who has to configure them.
-fn description(credentials: &Credentials, profile: &str) -> String {
+/// Whether nobody answered at the metadata address, the last of the sources: that is no failure of a source, but none.
+fn is_without_metadata(error: &CredentialsError) -> bool {
+    matches!(find_cause::<ImdsError>(error), Some(ImdsError::IoError(_)))
+}
+
+/// Where `credentials` come from, in the words of who has to configure them; `keys` are the variables that hold them if
+/// the environment does.
+fn description(credentials: &Credentials, profile: &str, keys: [&str; 2]) -> String {
     let features = credentials
         .get_property::<Vec<AwsCredentialFeature>>()
         .map(Vec::as_slice)
         .unwrap_or_default();
+    if features.contains(&AwsCredentialFeature::CredentialsEnvVars) {
+        let [id, secret] = keys;
+        return format!("the environment variables {id} and {secret}");
+    }
     let mut places: Vec<&str> = features.iter().filter_map(place).collect();
     if features.contains(&AwsCredentialFeature::CredentialsProfile) {
         let profile = format!(
@@ -204,9 +225,6 @@ fn description(credentials: &Credentials, profile: &str) -> String {
 fn place(feature: &AwsCredentialFeature) -> Option<&'static str> {
     use AwsCredentialFeature as Feature;
     Some(match feature {
-        Feature::CredentialsEnvVars => {
-            "the environment variables AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-        }
         // So marked whether the token is named by a profile or by the environment.
         Feature::CredentialsProfileStsWebIdToken => "a web identity token",
         Feature::CredentialsStsAssumeRole => "an assumed role",
@@ -227,7 +245,7 @@ mod tests {
         let described = |features: &[AwsCredentialFeature]| {
             let mut credentials = Credentials::new("AKID", "secret", Some("token".into()), None, "test");
             credentials.set_property(features.to_vec());
-            description(&credentials, "dev")
+            description(&credentials, "dev", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_KEY"])
         };
         use AwsCredentialFeature as Feature;
         assert_eq!(
@@ -244,5 +262,9 @@ mod tests {
         );
         assert_eq!(described(&[Feature::CredentialsImds]), "EC2 instance metadata");
         assert_eq!(described(&[]), "the AWS SDK's default chain");
+        assert_eq!(
+            described(&[Feature::CredentialsEnvVars]),
+            "the environment variables AWS_ACCESS_KEY_ID and AWS_SECRET_KEY"
+        );
     }
 }

@@ -10,7 +10,7 @@
 //! | 4 | `region` of the profile (`AWS_PROFILE`, `AWS_CONFIG_FILE`, `AWS_SHARED_CREDENTIALS_FILE`) and of those it names as `source_profile` | yes |
 //! | 5 | the ECS metadata file (`ECS_ENABLE_CONTAINER_METADATA` is `true`, `ECS_CONTAINER_METADATA_FILE`) | no |
 //! | 6 | the ECS task metadata address (`ECS_CONTAINER_METADATA_URI_V4`) | no |
-//! | 7 | the EC2 instance metadata, IMDSv2 (unless `AWS_EC2_METADATA_DISABLED` is `true`) | no |
+//! | 7 | the EC2 instance metadata (unless `AWS_EC2_METADATA_DISABLED` is `true`), of version 1 where there is no 2 | no |
 //!
 //! The official daemon asks 3 and 4 in local mode only and does not know 6. It loses what arrives while it waits for
 //! 7, and asks it for the telemetry even when the region is known; here the two addresses, 6 and 7, are asked for at
@@ -19,9 +19,10 @@
 use aws_config::profile::{self, ProfileSet};
 use aws_runtime::env_config::file::EnvConfigFiles;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
-use aws_types::os_shim_internal::{Env, Fs};
+use aws_types::os_shim_internal::Fs;
 
 use super::metadata::{self, Limits};
+use super::sdk_view::{SdkView, chain};
 use crate::config::{Environment, XRayConfig};
 use crate::logs::sanitize;
 
@@ -124,7 +125,7 @@ async fn resolve_within(
         }
     }
 
-    let profiles = load_profiles(environment).await;
+    let (profiles, unusable) = load_profiles(environment).await;
     match &profiles {
         Ok(profiles) => match region_of_profile(profiles) {
             Some((region, name)) => {
@@ -133,6 +134,7 @@ async fn resolve_within(
                     return Ok(found);
                 }
             }
+            None if !unusable.is_empty() => search.failed("profile", unusable),
             None => search.failed("profile", no_region_in(profiles, environment)),
         },
         Err(said) => search.failed("profile", said.clone()),
@@ -244,44 +246,24 @@ fn is_region(text: &str) -> bool {
         && !text.ends_with('-')
 }
 
-/// The profile files, found and read by the SDK's own rules, over the variables that are passed in.
-async fn load_profiles(environment: &Environment) -> Result<ProfileSet, String> {
-    let variables: Vec<(&str, &str)> = environment
-        .0
-        .iter()
-        // Empty counts as unset, as everywhere in this program.
-        .filter(|(_, value)| !value.is_empty())
-        .map(|(name, value)| (name.as_str(), value.as_str()))
-        .collect();
-    profile::load(
-        &Fs::real(),
-        &Env::from_slice(&variables),
-        &EnvConfigFiles::default(),
-        None,
-    )
-    .await
-    .map_err(|err| {
-        let said = std::error::Error::source(&err).map_or_else(|| err.to_string(), ToString::to_string);
-        let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
-        sanitize(said, 300)
-    })
+/// The profile files, found and read by the SDK's own rules, over the variables that are passed in; and what of them can't
+/// be used.
+async fn load_profiles(environment: &Environment) -> (Result<ProfileSet, String>, String) {
+    let view = SdkView::of(environment).await;
+    let loaded = profile::load(&Fs::real(), &view.env(), &EnvConfigFiles::default(), None)
+        .await
+        .map_err(|err| {
+            let said = std::error::Error::source(&err).map_or_else(|| err.to_string(), ToString::to_string);
+            let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+            sanitize(said, 300)
+        });
+    (loaded, view.unusable_profiles())
 }
 
 /// The region of the selected profile or of the first that has one along `source_profile`, as in the SDK; and the
 /// name of the profile that has it.
 fn region_of_profile(profiles: &ProfileSet) -> Option<(&str, &str)> {
-    let mut name = profiles.selected_profile();
-    // A chain that names a profile twice is a loop.
-    let mut visited = Vec::new();
-    while !visited.contains(&name) {
-        visited.push(name);
-        let profile = profiles.get_profile(name)?;
-        if let Some(region) = profile.get("region") {
-            return Some((region, name));
-        }
-        name = profile.get("source_profile")?;
-    }
-    None
+    chain(profiles).find_map(|profile| Some((profile.get("region")?, profile.name())))
 }
 
 fn no_region_in(profiles: &ProfileSet, environment: &Environment) -> String {

@@ -71,6 +71,8 @@ impl StoreFile {
             match end {
                 End::Whole => {}
                 End::Cut(bytes) => tracing::warn!(
+                    bytes,
+                    path = %path.display(),
                     "--store {}: the last write was not finished; cut {bytes} bytes off",
                     path.display()
                 ),
@@ -81,11 +83,18 @@ impl StoreFile {
                     let documents = traces.documents();
                     if let End::Damaged(at) = end {
                         tracing::warn!(
+                            at,
+                            documents,
+                            %path,
+                            %aside,
                             "--store {path}: damaged at byte {at}, set aside as {aside}; the {documents} documents \
                              before are kept"
                         );
                     } else {
                         tracing::warn!(
+                            documents,
+                            %path,
+                            %aside,
                             "--store {path}: its first line is damaged, set aside as {aside}; the {documents} documents \
                              that can be read are kept"
                         );
@@ -193,6 +202,7 @@ fn write(mut journal: Journal, service: &Mutex<Service>, woken: &Receiver<()>) {
         };
         if let Err(error) = &result {
             tracing::error!(
+                error = %error,
                 "Traces are not saved (--store): {error}. Trying again when the next segment comes"
             );
         }

@@ -209,6 +209,7 @@ impl Watch for Counted {
         if let Some(requests) = self.refused.add() {
             tracing::warn!(
                 requests,
+                connections = limits::CONNECTIONS.connections,
                 "Refused a connection on the TCP port: {} are in the middle of a request{}",
                 limits::CONNECTIONS.connections,
                 and_more(requests)

@@ -24,6 +24,7 @@ fn shared() -> Arc<Site> {
         lane: Arc::new(Lane::new(Budget::of_mb(16), Arc::clone(&ledger))),
         ledger,
         kernel_drops: None,
+        lost_in_fragments: None,
     });
     let about = About {
         started: 0.0,

@@ -179,3 +179,155 @@ impl Health {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: fn(u64) -> Duration = Duration::from_millis;
+
+    fn seen(successes: f64, failures: f64) -> Health {
+        Health {
+            successes,
+            failures,
+            ..Health::default()
+        }
+    }
+
+    /// The same, and then so many failures in a row since `now`.
+    fn with_streak(successes: f64, failures: f64, streak: u32, now: Instant) -> Health {
+        Health {
+            streak: Some(Streak {
+                since: now,
+                failures: streak,
+            }),
+            ..seen(successes, failures + f64::from(streak))
+        }
+    }
+
+    /// Nothing succeeds since `now`, and two probes go out before the back-off doubles.
+    fn down(now: Instant) -> Health {
+        Health {
+            probing: Some(Probing {
+                began: now,
+                probes: 0,
+                probes_per_doubling: 2,
+                next_at: now,
+            }),
+            ..with_streak(100.0, 100.0, 20, now)
+        }
+    }
+
+    #[test]
+    fn nine_of_ten_calls_are_taken_to_fail_until_more_is_known() {
+        let mut health = Health::default();
+        assert_eq!((health.failing_share(), health.cost()), (0.9, 9.0));
+        health.count(1.0, 0.0);
+        assert_eq!((health.successes, health.failures), (10.98, 89.82));
+        health.count(0.0, 1.0);
+        assert!((health.successes - 10.958_04).abs() < 1e-9, "{health:?}");
+        assert!((health.failures - 90.640_36).abs() < 1e-9, "{health:?}");
+        assert_eq!(seen(100.0, 300.0).failing_share(), 0.75);
+    }
+
+    #[test]
+    fn a_success_costs_as_many_failures_as_there_are_for_each_and_31_at_the_most() {
+        let now = Instant::now();
+        assert_eq!(seen(100.0, 300.0).cost(), 3.0);
+        assert_eq!(seen(10.0, 311.0).cost(), 31.0);
+        assert_eq!(seen(0.0, 2.0).cost(), 20.0, "no division by nothing");
+        let health = with_streak(100.0, 300.0, 100, now);
+        assert_eq!((health.cost(), health.cost_before_streak()), (4.0, 3.0));
+        assert_eq!(with_streak(10.0, 400.0, 9, now).cost_before_streak(), 31.0);
+        let faded = Health {
+            failures: 50.0,
+            ..with_streak(100.0, 0.0, 100, now)
+        };
+        assert_eq!(faded.cost_before_streak(), 0.0);
+    }
+
+    #[test]
+    fn a_batch_may_fail_four_times_as_often_as_a_success_costs_calls() {
+        assert_eq!(seen(100.0, 0.0).explained_failures(), 4);
+        assert_eq!(seen(100.0, 300.0).explained_failures(), 16);
+    }
+
+    #[test]
+    fn three_times_as_many_failures_as_a_success_costs_calls_are_a_reason_to_doubt_but_never_less_than_eight()
+    {
+        let now = Instant::now();
+        let doubtful = |successes, failures| {
+            (0..200)
+                .find(|streak| with_streak(successes, failures, *streak, now).is_doubtful())
+                .unwrap()
+        };
+        assert_eq!(doubtful(100.0, 300.0), 12);
+        assert_eq!(doubtful(100.0, 0.0), 8);
+        assert!(!seen(100.0, 300.0).is_doubtful());
+    }
+
+    #[test]
+    fn ten_times_as_many_failures_as_a_success_costs_calls_within_half_a_second_are_an_outage() {
+        let now = Instant::now();
+        // A success costs 4.05 calls: with the 41st failure in a row nothing succeeds.
+        let mut health = with_streak(1e9, 3.05e9, 39, now);
+        assert!(!health.failed(now + MS(1), now + MS(500), 1.0));
+        assert_eq!((health.outage(), health.probe_at()), (None, None));
+        let mut too_soon = with_streak(1e9, 3.05e9, 40, now);
+        assert!(!too_soon.failed(now + MS(1), now + MS(499), 1.0));
+        assert!(health.failed(now + MS(2), now + MS(500), 1.0));
+        let outage = Outage {
+            since: now,
+            failures: 41,
+        };
+        assert_eq!(health.outage(), Some(outage));
+        assert_eq!(health.probe_at(), Some(now + MS(700)));
+        let probing = health.probing.unwrap();
+        assert_eq!((probing.probes, probing.probes_per_doubling), (0, 4));
+        assert!(
+            !health.failed(now + MS(500), now + MS(501), 1.0),
+            "it does not begin twice"
+        );
+        assert_eq!(health.probe_at(), Some(now + MS(700)));
+    }
+
+    #[test]
+    fn the_back_off_doubles_with_as_many_probes_as_a_success_costs_calls_and_starts_anew_in_a_hurry() {
+        let now = Instant::now();
+        let mut health = down(now);
+        let mut waits = || {
+            health.probe_started(now, 1.0);
+            (health.probe_at().unwrap() - now).as_millis()
+        };
+        assert_eq!([waits(), waits(), waits(), waits()], [200, 400, 400, 800]);
+        health.hurry(now + MS(5));
+        assert_eq!(health.probe_at(), Some(now + MS(5)));
+        health.probe_started(now, 1.0);
+        assert_eq!(health.probe_at(), Some(now + MS(200)));
+        let mut up = seen(100.0, 0.0);
+        up.probe_started(now, 1.0);
+        up.hurry(now);
+        assert_eq!(up.probe_at(), None);
+    }
+
+    #[test]
+    fn only_calls_that_started_in_an_outage_count_in_it() {
+        let now = Instant::now();
+        let before = now - Duration::from_nanos(1);
+        let mut health = down(now);
+        let outage = health.outage();
+        assert_eq!(outage.unwrap().failures, 20);
+        assert_eq!(health.succeeded(before), None);
+        assert!(!health.failed(before, now, 1.0));
+        assert_eq!((health.outage(), health.successes), (outage, 100.0));
+        assert!(!health.failed(now, now, 1.0));
+        assert_eq!(health.outage().unwrap().failures, 21);
+        assert!(!health.failed(now + MS(1), now + MS(1), 1.0));
+        assert_eq!(health.outage().unwrap().failures, 22);
+        let mut later = down(now);
+        assert_eq!(later.succeeded(now + MS(1)), outage);
+        assert_eq!(health.succeeded(now).unwrap().failures, 22);
+        assert_eq!((health.outage(), health.probe_at()), (None, None));
+        assert!(health.streak.is_none());
+    }
+}

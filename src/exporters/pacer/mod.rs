@@ -121,6 +121,10 @@ pub struct Pacer {
     /// When the call started that is the latest to have succeeded.
     latest_success_started: Option<Instant>,
     asked_to_wait_until: Option<Instant>,
+    /// The end is near.
+    hurried: bool,
+    /// How many calls were given up since the last success, or since the end is near.
+    given_up: u32,
 }
 
 impl Pacer {
@@ -139,6 +143,8 @@ impl Pacer {
             lately_s: None,
             latest_success_started: None,
             asked_to_wait_until: None,
+            hurried: false,
+            given_up: 0,
         }
     }
 
@@ -207,6 +213,7 @@ impl Pacer {
 
     /// A call that [`Start::InPlaceOf`] named was given up. It counts as failed.
     pub fn given_up(&mut self, id: CallId, now: Instant, jitter: f64) {
+        self.given_up = self.given_up.saturating_add(1);
         let _ = self.ended(id, now, Outcome::Failed { retry_after: None }, jitter);
     }
 
@@ -246,6 +253,7 @@ impl Pacer {
     }
 
     fn succeeded(&mut self, started: Instant, now: Instant, was_in_flight: usize) -> Option<Outage> {
+        self.given_up = 0;
         self.latest_success_started = self.latest_success_started.max(Some(started));
         self.rate.let_go();
         let ended = self.health.succeeded(started);
@@ -282,7 +290,8 @@ impl Pacer {
         self.asked_to_wait_until = self.asked_to_wait_until.max(asked);
     }
 
-    /// The call that hangs for longest, if one does: others that started after it have succeeded.
+    /// The call that hangs for longest, if one does: others that started after it have succeeded. Near the end, when few
+    /// others start, it is enough that it takes long; twice as long with each that was given up in vain.
     #[must_use]
     pub fn hangs(&self, now: Instant) -> Option<CallId> {
         self.hanging(now).oldest
@@ -296,15 +305,22 @@ impl Pacer {
 
     fn hanging(&self, now: Instant) -> Hanging {
         let usual = Duration::from_secs_f64(self.usual_s.unwrap_or_default());
-        let age = HANGING_MIN_AGE.max(usual * HANGING_FACTOR);
+        let overtaken_age = HANGING_MIN_AGE.max(usual * HANGING_FACTOR);
         let mut hanging = Hanging::default();
         for (id, started) in &self.in_flight {
-            if self
+            let is_overtaken = self
                 .latest_success_started
-                .is_none_or(|latest| latest <= *started)
-            {
-                break;
-            }
+                .is_some_and(|latest| latest > *started);
+            let age = match is_overtaken {
+                true => overtaken_age,
+                // Without an answer ever nobody knows what takes long.
+                false if self.hurried && self.usual_s.is_some() => {
+                    let lately = Duration::from_secs_f64(self.lately_s.unwrap_or_default());
+                    let age = overtaken_age.max(lately * HANGING_FACTOR);
+                    age.saturating_mul(2_u32.saturating_pow(self.given_up))
+                }
+                false => break,
+            };
             if *started + age > now {
                 hanging.next_at = Some(*started + age);
                 break;
@@ -318,6 +334,8 @@ impl Pacer {
     /// Starts every back-off anew from its shortest, and from here on only a throttle lowers the rate: for the last chances
     /// before the end.
     pub fn hurry(&mut self, now: Instant) {
+        self.hurried = true;
+        self.given_up = 0;
         self.asked_to_wait_until = None;
         self.rate.hurry();
         self.health.hurry(now);

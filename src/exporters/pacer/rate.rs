@@ -228,3 +228,246 @@ impl Rate {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: fn(u64) -> Duration = Duration::from_millis;
+    const S: fn(u64) -> Duration = Duration::from_secs;
+
+    fn is_near(value: f64, expected: f64) -> bool {
+        (value - expected).abs() < 1e-6
+    }
+
+    fn bound(since: Instant, growth: Growth) -> Bound {
+        Bound {
+            since,
+            growth,
+            tokens: 0.0,
+            filled_at: since,
+        }
+    }
+
+    /// As many calls a second as this are counted, of either kind, and nothing bounds them.
+    fn counted(per_s: f64) -> Rate {
+        let usual = || Counted {
+            per_s: Some(per_s),
+            ..Counted::default()
+        };
+        Rate {
+            started: usual(),
+            taken: usual(),
+            ..Rate::default()
+        }
+    }
+
+    #[test]
+    fn calls_are_counted_by_the_second_and_a_second_weighs_a_fifth() {
+        let now = Instant::now();
+        let mut counted = Counted::default();
+        for _ in 0..10 {
+            counted.add(now);
+        }
+        counted.roll(now + MS(999));
+        assert_eq!(counted.per_s, None, "the first second is not over");
+        counted.roll(now + S(1));
+        assert_eq!(counted.per_s, Some(10.0));
+        for _ in 0..20 {
+            counted.add(now + S(1));
+        }
+        counted.roll(now + S(2));
+        assert!(is_near(counted.per_s.unwrap(), 12.0), "{counted:?}");
+        // Two seconds with ten calls each weigh 1 - 0.8 x 0.8.
+        for _ in 0..20 {
+            counted.add(now + S(2));
+        }
+        counted.roll(now + S(4));
+        assert!(is_near(counted.per_s.unwrap(), 12.0 - 2.0 * 0.36), "{counted:?}");
+        assert_eq!(counted.count, 0);
+    }
+
+    #[test]
+    fn after_a_throttle_the_rate_grows_as_a_cubic_that_is_flat_where_it_throttled() {
+        let now = Instant::now();
+        let cubic = |at_throttle_per_s| bound(now, Growth::Cubic { at_throttle_per_s });
+        // 20 x 0.3 / 0.4 is 15, and its cubic root 2.466212.
+        for (after, per_s) in [(0.0, 14.0), (2.466_212, 20.0), (4.932_424, 26.0)] {
+            let at = now + Duration::from_secs_f64(after);
+            assert!(
+                (cubic(20.0).per_s(at) - per_s).abs() < 1e-4,
+                "{after}: {}",
+                cubic(20.0).per_s(at)
+            );
+        }
+        assert_eq!(cubic(0.5).per_s(now), 0.5, "and never below the least");
+    }
+
+    #[test]
+    fn after_an_outage_the_rate_grows_by_half_in_a_second_and_then_doubles() {
+        let now = Instant::now();
+        let recovery = bound(now, Growth::Recovery { usual_per_s: 20.0 });
+        for (after_ms, per_s) in [(0, 20.0), (500, 25.0), (1000, 30.0), (2000, 60.0), (3000, 120.0)] {
+            assert!(
+                is_near(recovery.per_s(now + MS(after_ms)), per_s),
+                "{after_ms}: {}",
+                recovery.per_s(now + MS(after_ms))
+            );
+        }
+    }
+
+    #[test]
+    fn what_may_start_fills_up_with_time_to_two_calls() {
+        let now = Instant::now();
+        let steady = bound(now, Growth::Steady { per_s: 8.0 });
+        for (after_ms, tokens) in [(0, 0.0), (125, 1.0), (250, 2.0), (9000, 2.0)] {
+            assert!(
+                is_near(steady.tokens_at(now + MS(after_ms)), tokens),
+                "{after_ms}"
+            );
+        }
+        let filled = Bound {
+            tokens: 0.5,
+            ..steady
+        };
+        assert!(is_near(filled.tokens_at(now + MS(125)), 1.5));
+        let rate = |tokens| Rate {
+            bound: Some(Bound { tokens, ..steady }),
+            ..Rate::default()
+        };
+        assert_eq!(rate(0.0).next_at(now), Some(now + MS(125)));
+        assert_eq!(rate(0.75).next_at(now), Some(now + Duration::from_micros(31_250)));
+        assert_eq!(rate(1.0).next_at(now), None);
+        assert_eq!(Rate::default().next_at(now), None);
+    }
+
+    #[test]
+    fn a_call_that_starts_takes_its_place_in_the_bound() {
+        let now = Instant::now();
+        let mut rate = counted(20.0);
+        rate.bound = Some(bound(now, Growth::Steady { per_s: 8.0 }));
+        rate.started(now + MS(250));
+        let left = rate.bound.unwrap();
+        assert!(is_near(left.tokens, 1.0), "two less the one");
+        assert_eq!(left.filled_at, now + MS(250));
+        assert_eq!(rate.started.count, 1);
+    }
+
+    #[test]
+    fn above_sixteen_times_the_usual_rate_nothing_bounds_the_calls_any_more() {
+        let now = Instant::now();
+        let is_bound = |usual_per_s: Option<f64>, per_s: f64| {
+            let mut rate = usual_per_s.map_or_else(Rate::default, counted);
+            rate.bound = Some(bound(now, Growth::Steady { per_s }));
+            rate.started(now);
+            rate.bound.is_some()
+        };
+        assert!(is_bound(Some(20.0), 320.0));
+        assert!(!is_bound(Some(20.0), 320.5));
+        // An unknown one, and one that is lower, are taken for 8.
+        for usual_per_s in [None, Some(2.0)] {
+            assert!(is_bound(usual_per_s, 128.0));
+            assert!(!is_bound(usual_per_s, 128.5));
+        }
+    }
+
+    #[test]
+    fn a_throttle_is_measured_at_what_was_taken_and_at_the_bound_where_that_is_near() {
+        let now = Instant::now();
+        let at_throttle_per_s = |rate: &mut Rate| {
+            rate.throttled(now, now);
+            match rate.bound.unwrap().growth {
+                Growth::Cubic { at_throttle_per_s } => at_throttle_per_s,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(at_throttle_per_s(&mut Rate::default()), 8.0);
+        assert_eq!(at_throttle_per_s(&mut counted(20.0)), 20.0);
+        assert_eq!(at_throttle_per_s(&mut counted(0.1)), 0.5, "never below the least");
+        // Twice what was taken at the most.
+        for (usual_per_s, expected) in [(15.0, 15.0), (30.0, 30.0), (100.0, 40.0)] {
+            let mut rate = counted(20.0);
+            rate.bound = Some(bound(now, Growth::Recovery { usual_per_s }));
+            assert_eq!(at_throttle_per_s(&mut rate), expected);
+        }
+    }
+
+    #[test]
+    fn a_throttle_of_a_call_from_before_the_last_one_says_nothing_new() {
+        let now = Instant::now();
+        let mut rate = counted(20.0);
+        rate.throttled(now, now);
+        rate.throttled(now - MS(1), now + S(1));
+        assert_eq!(rate.bound.unwrap().since, now);
+        rate.throttled(now, now + S(1));
+        assert_eq!(rate.bound.unwrap().since, now + S(1));
+        rate.throttled(now + S(2), now + S(3));
+        assert_eq!(rate.bound.unwrap().since, now + S(3));
+    }
+
+    #[test]
+    fn while_nothing_succeeds_calls_go_on_as_usual_until_one_does() {
+        let now = Instant::now();
+        for (usual_per_s, expected) in [(20.0, 20.0), (2.0, 8.0)] {
+            let mut rate = counted(usual_per_s);
+            rate.hold(now);
+            assert!(is_near(rate.bound.unwrap().per_s(now + S(9)), expected));
+            rate.hold(now + S(1));
+            assert_eq!(rate.bound.unwrap().since, now, "it is held already");
+            rate.let_go();
+            assert!(rate.bound.is_none());
+        }
+        let mut throttled = counted(20.0);
+        throttled.throttled(now, now);
+        throttled.hold(now + S(1));
+        throttled.let_go();
+        assert_eq!(throttled.bound.unwrap().since, now, "a success does not lift it");
+        let mut hurried = counted(20.0);
+        hurried.hurry();
+        hurried.hold(now);
+        assert!(hurried.bound.is_none());
+    }
+
+    #[test]
+    fn after_an_outage_the_rate_begins_at_what_was_usual_before_it() {
+        let now = Instant::now();
+        let recovered = |mut rate: Rate| {
+            rate.outage();
+            // What starts in the outage does not change what is usual.
+            rate.started.per_s = Some(0.1);
+            rate.recovers(now);
+            (
+                rate.bound.unwrap().per_s(now),
+                rate.started.per_s,
+                rate.taken.per_s,
+            )
+        };
+        assert_eq!(recovered(counted(20.0)), (20.0, Some(20.0), Some(20.0)));
+        assert_eq!(recovered(counted(0.5)), (1.0, Some(1.0), Some(1.0)));
+        assert_eq!(
+            recovered(Rate::default()),
+            (8.0, Some(8.0), Some(8.0)),
+            "nothing is known of one that took nothing yet"
+        );
+        let mut hurried = counted(20.0);
+        hurried.hurry();
+        hurried.recovers(now);
+        assert!(hurried.bound.is_none());
+    }
+
+    #[test]
+    fn before_the_end_only_what_a_throttle_asked_for_stays() {
+        let now = Instant::now();
+        let is_bound = |growth| {
+            let mut rate = counted(20.0);
+            rate.bound = Some(bound(now, growth));
+            rate.hurry();
+            rate.bound.is_some()
+        };
+        assert!(is_bound(Growth::Cubic {
+            at_throttle_per_s: 20.0
+        }));
+        assert!(!is_bound(Growth::Steady { per_s: 20.0 }));
+        assert!(!is_bound(Growth::Recovery { usual_per_s: 20.0 }));
+    }
+}

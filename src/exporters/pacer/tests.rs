@@ -223,6 +223,40 @@ fn a_call_that_hangs_does_not_count_and_gives_way_when_places_run_out() {
 }
 
 #[test]
+fn near_the_end_a_call_hangs_that_takes_long_and_the_next_one_gets_twice_the_time() {
+    let (mut pacer, now) = settled();
+    let first = pacer.started(now, 0.5);
+    assert_eq!((pacer.hangs(now + S(9)), pacer.hangs_at(now)), (None, None));
+    pacer.hurry(now + S(9));
+    assert_eq!(
+        (pacer.hangs(now + MS(999)), pacer.hangs_at(now)),
+        (None, Some(now + S(1)))
+    );
+    assert_eq!(pacer.hangs(now + S(1)), Some(first));
+    pacer.given_up(first, now + S(1), 0.5);
+    let second = pacer.started(now + S(1), 0.5);
+    assert_eq!(pacer.hangs_at(now + S(2)), Some(now + S(3)));
+    pacer.given_up(second, now + S(3), 0.5);
+    let third = pacer.started(now + S(3), 0.5);
+    assert_eq!(pacer.hangs_at(now + S(3)), Some(now + S(7)));
+    assert_eq!(pacer.ended(third, now + S(6), Outcome::Answered, 0.5), None);
+    // Slow answers of late count, and after a success the time is the first one again.
+    pacer.started(now + S(6), 0.5);
+    let lately = Duration::from_secs_f64(pacer.lately_s.unwrap());
+    assert!(lately > MS(250), "{lately:?}");
+    assert_eq!(pacer.hangs_at(now + S(6)), Some(now + S(6) + 4 * lately));
+}
+
+#[test]
+fn near_the_end_nothing_hangs_where_nothing_was_ever_answered() {
+    let now = Instant::now();
+    let mut pacer = Pacer::new(64);
+    pacer.started(now, 0.5);
+    pacer.hurry(now);
+    assert_eq!((pacer.hangs(now + S(99)), pacer.hangs_at(now)), (None, None));
+}
+
+#[test]
 fn answers_that_become_slow_shrink_a_limit_that_is_reached_but_not_below_where_it_began() {
     let (mut pacer, mut now) = settled();
     pacer.limit = 64.0;
@@ -298,6 +332,59 @@ fn retry_after_is_obeyed_within_a_minute_and_spread_by_a_quarter() {
             assert_eq!(pacer.may_start(now), Start::At(now + pause));
         }
     }
+}
+
+#[test]
+fn a_call_may_start_at_the_very_moment_that_was_asked_for() {
+    let now = Instant::now();
+    let mut pacer = Pacer::new(64);
+    let id = pacer.started(now, 0.0);
+    let retry_after = Some(S(4));
+    assert_eq!(pacer.ended(id, now, Outcome::Failed { retry_after }, 0.0), None);
+    assert_eq!(
+        pacer.may_start(now + S(4) - Duration::from_nanos(1)),
+        Start::At(now + S(4))
+    );
+    assert_eq!(pacer.may_start(now + S(4)), Start::Now);
+}
+
+#[test]
+fn probes_that_hang_are_never_more_than_the_most_calls() {
+    let (pacer, now) = settled();
+    let mut pacer = Pacer { max: 2, ..pacer };
+    let (_, now) = fail_until_down(&mut pacer, now);
+    let first = pacer.started(now + S(1), 1.0);
+    assert_eq!(pacer.may_start(now + S(60)), Start::Now);
+    pacer.started(now + S(60), 1.0);
+    assert_eq!(pacer.may_start(now + S(120)), Start::WhenOneEnds(None));
+    assert_eq!(pacer.ended(first, now + S(120), FAILED, 1.0), None);
+    assert_eq!(pacer.may_start(now + S(120)), Start::Now);
+}
+
+#[test]
+fn calls_that_hang_do_not_make_a_limit_one_that_was_reached() {
+    let (mut pacer, now) = settled();
+    let hanging: Vec<CallId> = (0..4).map(|_| pacer.started(now, 0.5)).collect();
+    call(&mut pacer, now + MS(1), MS(10), Outcome::Answered);
+    let at = now + S(2);
+    assert_eq!(pacer.hangs(at), Some(hanging[0]));
+    let others: Vec<CallId> = (0..5).map(|_| pacer.started(at, 0.5)).collect();
+    assert_eq!(pacer.ended(others[0], at, Outcome::Answered, 0.5), None);
+    assert_eq!((pacer.in_flight(), pacer.limit()), (8, 8));
+}
+
+#[test]
+fn where_answers_take_long_a_call_hangs_after_four_times_as_long() {
+    let now = Instant::now();
+    let mut pacer = Pacer {
+        usual_s: Some(2.0),
+        ..Pacer::new(64)
+    };
+    let first = pacer.started(now, 0.5);
+    call(&mut pacer, now + MS(1), S(2), Outcome::Answered);
+    assert_eq!(pacer.hangs(now + MS(7999)), None);
+    assert_eq!(pacer.hangs_at(now + MS(7999)), Some(now + S(8)));
+    assert_eq!(pacer.hangs(now + S(8)), Some(first));
 }
 
 #[test]

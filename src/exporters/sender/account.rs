@@ -34,6 +34,7 @@ impl<X: Exporter> Sender<X> {
         if self.halve(flight, not_before, now) {
             tracing::debug!(
                 segments = flight.documents,
+                error = error.message,
                 "Sending segment batch failed with: {}; trying its {} segments in two halves",
                 error.message,
                 flight.documents
@@ -59,6 +60,8 @@ impl<X: Exporter> Sender<X> {
         };
         tracing::error!(
             segments,
+            error = error.message,
+            left_out,
             "Sending segment batch failed with: {}; {what} dropped, since the service refuses it for good{}",
             error.message,
             more(left_out)
@@ -103,7 +106,7 @@ impl<X: Exporter> Sender<X> {
             let is_shared = places.is_shared(left.id.as_deref());
             let new: Vec<usize> = found
                 .into_iter()
-                .filter(|place| *place < raw.len() && !named.contains(place))
+                .filter(|place| raw.get(*place).is_some() && !named.contains(place))
                 // One entry stands for one document, unless it could be any of several.
                 .take(if is_shared { usize::MAX } else { 1 })
                 .collect();

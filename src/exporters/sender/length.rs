@@ -60,11 +60,13 @@ impl<X: Exporter> Sender<X> {
         });
         self.lane.bound_bodies(Some(bytes));
         if bytes < known {
+            let minutes = BOUND_BODIES_FOR.as_secs() / 60;
             tracing::warn!(
                 bytes,
+                refused_bytes,
+                minutes,
                 "A body of {refused_bytes} bytes is too long for whoever answers at the endpoint; bodies stay below {bytes} \
-                 bytes for {} minutes",
-                BOUND_BODIES_FOR.as_secs() / 60
+                 bytes for {minutes} minutes"
             );
         }
     }

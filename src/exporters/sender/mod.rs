@@ -118,9 +118,9 @@ impl<X: Exporter> Sender<X> {
                 timer.as_mut().reset(at.into());
             }
             tokio::select! {
-                Some(ended) = self.calls.join_next_with_id() => self.settle(ended),
-                () = &mut timer, if matches!(wait, Wait::Until(_)) => {}
-                () = self.lane.sealed(), if !draining => {}
+                // In an order, so that a simulation of it can be repeated. Nobody waits for ever: there are only so many
+                // calls, and what the last two wake it for is done after each of them.
+                biased;
                 changed = phase.changed(), if !draining => {
                     // A dropped other end means the same: nobody will give us more.
                     draining = changed.is_err() || *phase.borrow_and_update() == Phase::Draining;
@@ -131,6 +131,9 @@ impl<X: Exporter> Sender<X> {
                         self.lane.release();
                     }
                 }
+                Some(ended) = self.calls.join_next_with_id() => self.settle(ended),
+                () = &mut timer, if matches!(wait, Wait::Until(_)) => {}
+                () = self.lane.sealed(), if !draining => {}
             }
         }
     }
@@ -198,6 +201,7 @@ impl<X: Exporter> Sender<X> {
         });
         tracing::debug!(
             segments = flight.documents,
+            error = message,
             "Sending segment batch failed with: {message}"
         );
         self.pacer.given_up(call, now, fastrand::f64());
@@ -290,7 +294,11 @@ impl<X: Exporter> Sender<X> {
     fn lost(&mut self, call: CallId, flight: &Flight, started: Instant, error: &JoinError) {
         let now = now();
         self.ledger.call_lost();
-        tracing::error!("A call ended in a way that it should not: {error}");
+        tracing::error!(
+            segments = flight.documents,
+            error = %error,
+            "A call ended in a way that it should not: {error}"
+        );
         let outcome = Outcome::Failed { retry_after: None };
         let _ = self.pacer.ended(call, now, outcome, fastrand::f64());
         let _ = self.trouble.failed(started, now);
@@ -309,7 +317,7 @@ impl<X: Exporter> Sender<X> {
         let row = self.trouble.failed(started, now);
         match row {
             Some(row) => self.say_failing(&row, now, message),
-            None => tracing::debug!("Sending segment batch failed with: {message}"),
+            None => tracing::debug!(error = message, "Sending segment batch failed with: {message}"),
         }
         self.say_share(now, Some(message));
     }

@@ -22,6 +22,7 @@ impl<X: Exporter> Sender<X> {
             spooled,
             failing_s,
             failures = row.failures,
+            error = message,
             "Sending segment batch failed with: {message}; {waiting} segments wait in memory{on_disk} and are sent when calls \
              succeed again (failing for {failing_s:.1} s)"
         );
@@ -50,7 +51,9 @@ impl<X: Exporter> Sender<X> {
                 tracing::warn!(
                     calls = share.calls,
                     failed = share.failed,
+                    over_s = share.over.as_secs_f64(),
                     waiting,
+                    error = message,
                     "{} % of the calls fail: {} of {} in the last {:.0} s{with}; they are repeated, and {waiting} segments wait",
                     share.percent(),
                     share.failed,
@@ -61,6 +64,7 @@ impl<X: Exporter> Sender<X> {
             Some(HalfIll::IsOver(share)) => tracing::info!(
                 calls = share.calls,
                 failed = share.failed,
+                over_s = share.over.as_secs_f64(),
                 "Most calls succeed again: {} of {} failed in the last {:.0} s",
                 share.failed,
                 share.calls,
@@ -83,11 +87,15 @@ pub(super) fn say_unprocessed(left: &Unprocessed, segment: Option<&Description>,
     let shown = |text: &Option<String>| logs::sanitize(text.as_deref().unwrap_or("none").as_bytes(), 200);
     let segment = segment.map_or_else(|| format!("id {}", shown(&left.id)), Description::to_string);
     let ending = if again { "; it is sent again" } else { "" };
+    let message = shown(&left.message);
     tracing::error!(
+        segment,
         error_code = left.error_code.as_deref().unwrap_or_default(),
-        "Unprocessed segment: {segment}, error code {}, message: {}{ending}{}",
+        error = message,
+        again,
+        left_out,
+        "Unprocessed segment: {segment}, error code {}, message: {message}{ending}{}",
         shown(&left.error_code),
-        shown(&left.message),
         more(left_out),
     );
 }

@@ -77,14 +77,19 @@ impl XRay {
         Raw::of_http(&response).meaning().map(drop)
     }
 
-    async fn credentials_before(&self, deadline: Instant, limit: Duration) -> Result<Credentials, PutError> {
-        let cache = self.shared.credentials.clone();
-        // On a task of its own, so that a search that takes longer than this call still ends, for the next one.
-        let getting = tokio::spawn(async move { cache.get().await });
-        match timeout_at(deadline, getting).await {
-            Ok(Ok(Ok(found))) => Ok(found.credentials),
-            Ok(Ok(Err(failure))) => Err(PutError::new(ErrorClass::Credentials, failure.0)),
-            Ok(Err(error)) => Err(PutError::new(ErrorClass::Other, told(&error))),
+    /// Credentials, if they are there by `deadline`, which is `limit` after the call's start. A search that takes longer goes
+    /// on, for the next call.
+    ///
+    /// # Errors
+    /// Why there are none.
+    pub(super) async fn credentials_before(
+        &self,
+        deadline: Instant,
+        limit: Duration,
+    ) -> Result<Credentials, PutError> {
+        match timeout_at(deadline, self.shared.credentials.get()).await {
+            Ok(Ok(found)) => Ok(found.credentials),
+            Ok(Err(failure)) => Err(PutError::new(ErrorClass::Credentials, failure.0)),
             Err(_) => Err(PutError::new(
                 ErrorClass::Credentials,
                 format!("no AWS credentials within {} s", limit.as_secs_f32()),

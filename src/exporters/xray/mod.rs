@@ -16,6 +16,8 @@ pub mod encoding;
 mod forward;
 mod request;
 pub mod telemetry;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +29,7 @@ use aws_smithy_types::retry::{ReconnectMode, RetryConfig};
 use aws_smithy_types::timeout::TimeoutConfig;
 use bytes::Bytes;
 use http::HeaderValue;
+use tokio::time::{Instant, timeout_at};
 
 use self::encoding::Segments;
 use self::request::{FinishedBody, RequestForm};
@@ -54,6 +57,7 @@ struct Connected {
     endpoint: Endpoint,
     credentials: CachedCredentials,
     warnings: Vec<String>,
+    proxy: Option<String>,
     attempt_timeout: Duration,
     /// The client under `xray`, for requests of our own.
     client: PooledClient,
@@ -93,7 +97,7 @@ impl XRay {
         limits: Limits,
     ) -> Result<Self, SettingError> {
         let proxies = ProxyRules::for_xray(config.proxy_address.as_ref(), environment)?;
-        let trust = Trust::from_environment(environment)?;
+        let trust = trust(environment).await?;
         let xray_trust = if config.no_verify_ssl {
             Trust::Anything
         } else {
@@ -107,7 +111,7 @@ impl XRay {
             client: PooledClient::new(proxies.for_credentials(), Tls::new(trust), limits.connect_timeout),
             limits: limits.clone(),
         };
-        let loader = source.loader();
+        let loader = source.loader().await;
         let credentials = CachedCredentials::new(source);
         let provider = SharedCredentialsProvider::new(credentials.clone());
         let sdk_config = Box::pin(loader.credentials_provider(provider.clone()).load()).await;
@@ -115,13 +119,14 @@ impl XRay {
         let (endpoint, mut warnings) =
             endpoint::resolve(config.endpoint.as_ref(), environment, &sdk_config, region).await?;
         proxies.check(endpoint.url())?;
-        if config.no_verify_ssl {
+        if endpoint.is_in_clear() {
             warnings.push(format!(
-                "NoVerifySSL is set: TLS certificates are NOT checked, so anyone on the way to {} can read and change \
-                 the segments. For a private CA, name its certificates in AWS_CA_BUNDLE instead",
+                "{} is a plain http:// endpoint on another machine: anyone on the way can read the segments and the \
+                 session tokens of credentials. Use https:// if it has that",
                 endpoint.url()
             ));
         }
+        let proxy = proxies.description(endpoint.url());
 
         let client = PooledClient::new(proxies, Tls::new(xray_trust), limits.connect_timeout);
         let form = RequestForm::new(environment);
@@ -143,10 +148,9 @@ impl XRay {
             .timeout_config(
                 TimeoutConfig::builder()
                     .connect_timeout(limits.connect_timeout)
-                    .operation_attempt_timeout(limits.attempt_timeout)
                     .build(),
             )
-            // The attempt's limit covers it.
+            // A call's limit, set where it is made, covers it.
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .sleep_impl(aws_smithy_async::rt::sleep::TokioSleep::new())
             .interceptor(form)
@@ -158,6 +162,7 @@ impl XRay {
                 endpoint,
                 credentials,
                 warnings,
+                proxy,
                 attempt_timeout: limits.attempt_timeout,
                 client,
                 region: region.to_owned(),
@@ -184,13 +189,24 @@ impl XRay {
         &self.shared.warnings
     }
 
+    /// The proxy on the way there, if any, and which setting named it; without a password.
+    #[must_use]
+    pub fn proxy_description(&self) -> Option<&str> {
+        self.shared.proxy.as_deref()
+    }
+
     /// Sends `body`, a finished `{"TraceSegmentDocuments":[...]}`, once.
     ///
     /// The body is not copied. Dropping the future ends the call.
     ///
     /// # Errors
     /// Why the service did not take it, and by its class what to do about that.
+    #[expect(clippy::disallowed_methods, reason = "a call has a deadline")]
     pub async fn put_trace_segments(&self, body: Bytes) -> Result<Answer, PutError> {
+        let limit = self.shared.attempt_timeout;
+        let deadline = Instant::now() + limit;
+        // Waited for here and not by the SDK, which would say of a search that takes long that X-Ray did not answer.
+        self.credentials_before(deadline, limit).await?;
         let call = self
             .shared
             .xray
@@ -200,12 +216,12 @@ impl XRay {
             .send();
         // Boxed, since it is some 16 KB, which would be moved once for each future around it.
         let call = Box::pin(call);
-        let (called, answer) = request::with_body(body, call).await;
-        let result = match (answer, &called) {
-            (Some(answer), _) => answer.meaning(),
-            (None, Err(error)) => Err(answer::without_answer(error, self.shared.attempt_timeout)),
+        let result = match timeout_at(deadline, request::with_body(body, call)).await {
+            Ok((_, Some(answer))) => answer.meaning(),
+            Ok((Err(error), None)) => Err(answer::without_answer(&error, limit)),
             // The interceptor sees every answer that the SDK takes for a success.
-            (None, Ok(_)) => Err(PutError::new(ErrorClass::Other, "the SDK lost the answer")),
+            Ok((Ok(_), None)) => Err(PutError::new(ErrorClass::Other, "the SDK lost the answer")),
+            Err(_) => Err(answer::timed_out(limit)),
         };
         if let Err(error) = &result
             && answer::says_bad_key(error)
@@ -215,16 +231,30 @@ impl XRay {
         result
     }
 
-    /// Where the credentials come from, in words and without secrets; loads them if need be.
+    /// Where the credentials come from, in words and without secrets; loads them if need be, which is waited for some
+    /// seconds ([`Limits::credentials_patience`]).
     ///
     /// # Errors
     /// Why there are none, and what to do, in one line.
     pub async fn credentials_description(&self) -> Result<String, String> {
-        match self.shared.credentials.get().await {
+        match self.shared.credentials.get_patiently().await {
             Ok(found) => Ok(found.description),
             Err(failure) => Err(failure.0),
         }
     }
+
+    /// Waits until somebody's search has found credentials, and says where they come from.
+    pub async fn credentials_arrival(&self) -> String {
+        self.shared.credentials.arrival().await.description
+    }
+}
+
+/// Whom to trust; read on a thread that may wait for disks.
+async fn trust(environment: &Environment) -> Result<Trust, SettingError> {
+    let environment = environment.clone();
+    let reading = tokio::task::spawn_blocking(move || Trust::from_environment(&environment));
+    // It does not panic; and when the runtime ends there is nobody left to trust.
+    reading.await.unwrap_or(Ok(Trust::System(None)))
 }
 
 impl Exporter for XRay {

@@ -302,14 +302,30 @@ async fn what_is_known_before_the_first_call_is_told() {
         "the environment variables AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
     );
 
-    let xray = connect("http://127.0.0.1:1", "NoVerifySSL: true\n").await;
+    assert_eq!(xray.proxy_description(), None);
+}
+
+#[tokio::test]
+async fn plain_http_to_another_machine_is_warned_of_and_the_proxy_is_named() {
+    let xray = connect(
+        "http://192.0.2.1:80/x",
+        "ProxyAddress: \"me:secret@127.0.0.1:1\"\n",
+    )
+    .await;
     assert_eq!(
         xray.warnings(),
         [
-            "NoVerifySSL is set: TLS certificates are NOT checked, so anyone on the way to http://127.0.0.1:1 can read \
-             and change the segments. For a private CA, name its certificates in AWS_CA_BUNDLE instead"
+            "http://192.0.2.1:80/x is a plain http:// endpoint on another machine: anyone on the way can read the \
+             segments and the session tokens of credentials. Use https:// if it has that"
         ]
     );
+    assert_eq!(
+        xray.proxy_description(),
+        Some("http://***@127.0.0.1:1 (from cfg.yaml line 3 (ProxyAddress))")
+    );
+    for endpoint in ["https://192.0.2.1", "http://localhost:1", "http://[::1]:1"] {
+        assert!(connect(endpoint, "").await.warnings().is_empty(), "{endpoint}");
+    }
 }
 
 #[tokio::test]

@@ -226,7 +226,7 @@ fn a_file_that_cannot_be_written_is_an_error_at_the_start_that_says_what_to_do()
         (directory.path().to_owned(), "Is a directory (os error 21)"),
         (file.join("xray.log"), "os error"),
     ] {
-        let Err(err) = init(&config(&path)) else {
+        let Err(err) = init(&config(&path), None) else {
             panic!("{} was opened", path.display());
         };
         let message = err.to_string();

@@ -24,6 +24,8 @@ pub(crate) struct ProxyRules {
     for_https: String,
     exceptions: Vec<Exception>,
     covers_loopback: bool,
+    /// Where the proxies for http and for https are set.
+    sources: [String; 2],
     /// `HTTP_PROXY` makes no sense. That matters only if something is called by plain HTTP.
     unusable_for_http: Option<SettingError>,
 }
@@ -47,30 +49,34 @@ impl ProxyRules {
         environment: &Environment,
     ) -> Result<Self, SettingError> {
         if let Some(address) = proxy_address {
-            let address = checked(&address.value, &address.source)?;
+            let source = address.source.clone();
+            let address = checked(&address.value, &source)?;
             return Ok(Self {
                 for_http: address.clone(),
                 for_https: address,
                 covers_loopback: true,
+                sources: [source.clone(), source],
                 ..Self::default()
             });
         }
         let address = |names: [&'static str; 2]| match first_set(environment, names) {
-            Some((name, value)) => checked(value, name),
-            None => Ok(String::new()),
+            Some((name, value)) => Ok((checked(value, name)?, name.to_owned())),
+            None => Ok(<(String, String)>::default()),
         };
-        let (for_http, unusable_for_http) = match address(["HTTP_PROXY", "http_proxy"]) {
+        let ((for_http, source_for_http), unusable_for_http) = match address(["HTTP_PROXY", "http_proxy"]) {
             Ok(address) => (address, None),
-            Err(error) => (String::new(), Some(error)),
+            Err(error) => (<(String, String)>::default(), Some(error)),
         };
+        // Always needed: STS and SSO are called by HTTPS, whatever the endpoint is.
+        let (for_https, source_for_https) = address(["HTTPS_PROXY", "https_proxy"])?;
         Ok(Self {
             for_http,
-            // Always needed: STS and SSO are called by HTTPS, whatever the endpoint is.
-            for_https: address(["HTTPS_PROXY", "https_proxy"])?,
+            for_https,
             exceptions: first_set(environment, ["NO_PROXY", "no_proxy"])
                 .map(|(_, list)| exceptions(list))
                 .unwrap_or_default(),
             covers_loopback: false,
+            sources: [source_for_http, source_for_https],
             unusable_for_http,
         })
     }
@@ -84,6 +90,18 @@ impl ProxyRules {
             Some(error) if endpoint.starts_with("http://") => Err(error.clone()),
             _ => Ok(()),
         }
+    }
+
+    /// The proxy for connections to the URL `endpoint`, if any, and where it is set, for the log: without a password.
+    pub(crate) fn description(&self, endpoint: &str) -> Option<String> {
+        let endpoint: Uri = endpoint.parse().ok()?;
+        self.intercept(&endpoint)?;
+        let [source_for_http, source_for_https] = &self.sources;
+        let (proxy, source) = match endpoint.scheme_str() {
+            Some("https") => (&self.for_https, source_for_https),
+            _ => (&self.for_http, source_for_http),
+        };
+        Some(format!("{} (from {source})", url::without_password(proxy)))
     }
 
     /// The same rules for where credentials come from: loopback endpoints there are agents of this machine.
@@ -185,7 +203,7 @@ fn is_of_this_machine(host: &str) -> bool {
 }
 
 /// Whether `host` is this machine's loopback, by address or name.
-fn is_loopback(host: &str) -> bool {
+pub(crate) fn is_loopback(host: &str) -> bool {
     match address(host) {
         Some(ip) => ip.is_loopback(),
         None => {
@@ -249,6 +267,33 @@ mod tests {
             proxy_for(&rules, "https://example.com/"),
             Some("http://upper:3/".into())
         );
+    }
+
+    #[test]
+    fn the_proxy_in_force_is_described_with_its_source_and_without_its_password() {
+        let of_environment = rules(&[
+            ("HTTPS_PROXY", "http://me:secret@upper:3"),
+            ("http_proxy", "lower:2"),
+            ("NO_PROXY", "example.org"),
+        ]);
+        let described = |endpoint: &str| of_environment.description(endpoint);
+        assert_eq!(
+            described("https://example.com/base"),
+            Some("http://***@upper:3 (from HTTPS_PROXY)".into())
+        );
+        assert_eq!(
+            described("http://example.com"),
+            Some("http://lower:2 (from http_proxy)".into())
+        );
+        assert_eq!(described("https://example.org"), None);
+        assert_eq!(described("https://127.0.0.1:1"), None);
+        let of_flag =
+            ProxyRules::for_xray(Some(&proxy_address("me:secret@flag:1")), &environment(&[])).unwrap();
+        assert_eq!(
+            of_flag.description("http://127.0.0.1:1"),
+            Some("http://***@flag:1 (from flag -p)".into())
+        );
+        assert_eq!(rules(&[]).description("https://example.com"), None);
     }
 
     #[test]

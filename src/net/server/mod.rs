@@ -99,6 +99,22 @@ where
     }
 }
 
+/// Who sent a request; an extension of each.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Caller {
+    /// It came over the loopback interface.
+    pub(crate) is_this_machine: bool,
+}
+
+impl Caller {
+    fn of(stream: &TcpStream) -> Self {
+        let address = stream.peer_addr();
+        Self {
+            is_this_machine: address.is_ok_and(|address| address.ip().to_canonical().is_loopback()),
+        }
+    }
+}
+
 /// Takes connections until `stop` resolves; then the port is closed, connections without a request and those with a
 /// stream are closed, and those with another request are told to close after their answer. Returns when all have
 /// ended; dropping the future cuts those that are left.
@@ -143,7 +159,7 @@ pub(crate) async fn serve<H: Handler>(
             }
             Err(error) => {
                 if let Some(times) = faults.add(1, std::time::Instant::now()) {
-                    tracing::error!(times, "Accepting on TCP failed: {error}");
+                    tracing::error!(times, error = %error, "Accepting on TCP failed: {error}");
                 }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
@@ -169,7 +185,9 @@ async fn one<H: Handler>(
         let _: io::Result<()> = SockRef::from(&stream).set_keepalive(true);
     }
     watch.opened();
-    let answer = |request| {
+    let caller = Caller::of(&stream);
+    let answer = |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(caller);
         let mut handler = handler.clone();
         let place = &place;
         async move {
@@ -184,7 +202,11 @@ async fn one<H: Handler>(
     let ending = connection::serve(stream, place.shared(), limits, stop, answer).await;
     watch.ended(ending);
     if let Some(ending) = ending {
-        tracing::debug!("A TCP connection ended: {}", ending.label());
+        tracing::debug!(
+            reason = ending.label(),
+            "A TCP connection ended: {}",
+            ending.label()
+        );
     }
     drop(place);
 }

@@ -183,15 +183,50 @@ mod tests {
                 "{other:?}"
             );
         }
-        assert_eq!(joinable_of(&[small.clone(), small], usize::MAX), 2);
+        assert_eq!(joinable_of(&[small.clone(), small.clone()], usize::MAX), 2);
+        // The frame of two bytes counts.
+        for (bytes, count) in [(SMALL_BYTES - 2, 1), (SMALL_BYTES - 3, 2)] {
+            assert_eq!(
+                joinable_of(&[small.clone(), batch(1, bytes, now)], usize::MAX),
+                count
+            );
+            assert_eq!(
+                joinable_of(&[batch(1, bytes, now), small.clone()], usize::MAX),
+                count
+            );
+        }
+    }
+
+    #[test]
+    fn two_bodies_for_each_full_or_large_one_and_one_more_are_left_at_the_most() {
+        for (batches, documents, bytes, max_body_bytes, most) in [
+            (1000, 49, 0, usize::MAX, 1),
+            (1000, 99, 0, usize::MAX, 3),
+            (1000, 100, 0, usize::MAX, 5),
+            (1000, 0, 3 * SMALL_BYTES - 1, usize::MAX, 5),
+            (1000, 0, 3 * SMALL_BYTES, usize::MAX, 7),
+            (1000, 100, 3 * SMALL_BYTES, usize::MAX, 11),
+            (1000, 0, 1000, 100, 21),
+            (1000, 0, 100, 0, 201),
+            (4, 100, 3 * SMALL_BYTES, usize::MAX, 4),
+            (0, 0, 0, usize::MAX, 0),
+        ] {
+            assert_eq!(
+                most_bodies::<Strings>(batches, documents, bytes, max_body_bytes),
+                most,
+                "{batches} batches, {documents} documents, {bytes} bytes"
+            );
+        }
     }
 
     #[test]
     fn what_is_no_body_is_given_back() {
         let now = Instant::now();
-        let other = Batch::of_body(b"{}".to_vec(), 1, now);
-        let apart = join::<Strings>(vec![batch(1, 5, now), other]).unwrap_err();
-        assert_eq!(apart.len(), 2);
+        for other in [&b"{}"[..], b"[]", b"]", b"[\"a\"", b"\"a\"]"] {
+            let other = Batch::of_body(other.to_vec(), 1, now);
+            let apart = join::<Strings>(vec![batch(1, 5, now), other]).unwrap_err();
+            assert_eq!(apart.len(), 2);
+        }
         assert!(join::<Strings>(Vec::new()).unwrap_err().is_empty());
     }
 

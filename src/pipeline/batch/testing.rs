@@ -1,8 +1,11 @@
 //! An encoding for the tests of what is neutral: it is nobody's request.
 
+use std::time::Instant;
+
 use serde_json::Deserializer;
 
 use super::encoding::{Description, Encoding, Output};
+use super::{Batch, OpenBatch};
 
 /// Written at a time, with twice the room: a body grows in small steps, as it does where documents are escaped.
 const PIECE_BYTES: usize = 512;
@@ -58,4 +61,24 @@ impl Encoding for Strings {
             })
             .collect()
     }
+}
+
+/// What must hold of the halves of a batch in every encoding: the first has half of the documents, rounded down, the second
+/// the rest, and both together are the whole, byte for byte. `texts`: 2 to 49 documents.
+pub(crate) fn check_halves<E: Encoding>(texts: &[Vec<u8>]) {
+    let now = Instant::now();
+    let mut open = OpenBatch::<E>::new(1 << 20);
+    for text in texts {
+        assert!(open.push(text, now).sealed.is_none());
+    }
+    let batch = open.seal().unwrap();
+    let whole = E::documents(&batch.body).unwrap();
+    assert_eq!(whole.len(), texts.len());
+    let [first, second] = Batch::halves::<E>(&batch.body, now).unwrap();
+    assert_eq!(first.documents, texts.len() / 2);
+    assert_eq!(first.documents + second.documents, texts.len());
+    let mut joined = E::documents(&first.body).unwrap();
+    joined.extend(E::documents(&second.body).unwrap());
+    assert_eq!(joined, whole);
+    assert_eq!(Batch::of_documents::<E>(&joined, now).unwrap().body, batch.body);
 }

@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::testing::Strings;
+use super::testing::{Strings, check_halves};
 use super::*;
 
 type OpenBatch = super::OpenBatch<Strings>;
@@ -82,21 +82,7 @@ proptest! {
     fn halves_make_the_whole(
         texts in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..60), 2..50),
     ) {
-        let now = Instant::now();
-        let mut open = OpenBatch::new(1 << 20);
-        for text in &texts {
-            prop_assert!(open.push(text, now).sealed.is_none());
-        }
-        let batch = open.seal().unwrap();
-        let whole = Strings::documents(&batch.body).unwrap();
-        prop_assert_eq!(whole.len(), texts.len());
-        let [first, second] = Batch::halves::<Strings>(&batch.body, now).unwrap();
-        prop_assert_eq!(first.documents, texts.len() / 2);
-        prop_assert_eq!(first.documents + second.documents, texts.len());
-        let mut joined = Strings::documents(&first.body).unwrap();
-        joined.extend(Strings::documents(&second.body).unwrap());
-        prop_assert_eq!(&joined, &whole);
-        prop_assert_eq!(Batch::of_documents::<Strings>(&joined, now).unwrap().body, batch.body);
+        check_halves::<Strings>(&texts);
     }
 }
 
@@ -206,6 +192,20 @@ fn a_body_is_never_longer_than_its_bound_however_much_documents_grow_in_it() {
 }
 
 #[test]
+fn a_document_that_just_fits_once_it_is_encoded_goes_with_the_others() {
+    let now = Instant::now();
+    // A quote takes two bytes. With frame, quotes and comma: 1 + 12 + 1 + 22 + 1.
+    for (max_body_bytes, together) in [(38, 2), (37, 2), (36, 1), (35, 1), (34, 1)] {
+        let mut open = OpenBatch::new(max_body_bytes);
+        assert!(open.push(&[b'a'; 10], now).sealed.is_none());
+        let mut sealed: Vec<Batch> = open.push(&[b'"'; 10], now).sealed.into_iter().collect();
+        sealed.extend(open.seal());
+        assert_eq!(sealed[0].documents, together, "{max_body_bytes}");
+        assert!(sealed.iter().all(|batch| batch.body.len() <= max_body_bytes));
+    }
+}
+
+#[test]
 fn a_bound_from_the_destination_holds_until_it_is_taken_away() {
     let now = Instant::now();
     let mut open = OpenBatch::new(1000);
@@ -217,9 +217,12 @@ fn a_bound_from_the_destination_holds_until_it_is_taken_away() {
         sealed.iter().map(|batch| batch.documents).collect()
     };
     assert_eq!(lengths(&mut open), [10, 10]);
+    assert_eq!(open.bound_bytes(), 1000);
     open.bound(Some(300));
+    assert_eq!(open.bound_bytes(), 300);
     assert_eq!(lengths(&mut open), [3, 3, 3, 3, 3, 3, 2]);
     open.bound(Some(5000));
+    assert_eq!(open.bound_bytes(), 1000);
     assert_eq!(lengths(&mut open), [10, 10]);
     open.bound(Some(300));
     open.bound(None);

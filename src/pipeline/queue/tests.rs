@@ -371,3 +371,50 @@ fn what_is_held_back_and_the_halves_of_a_refused_batch_do_not_join() {
     queue.join_next::<Strings>(later, 1 << 17);
     assert_eq!((queue.batches(), queue.waiting_documents()), (2, 3));
 }
+
+#[test]
+fn those_behind_one_that_is_held_back_join_in_their_place() {
+    let now = Instant::now();
+    let later = now + Duration::from_secs(1);
+    let at = |ms: u64| now + Duration::from_millis(ms);
+    let one = |ms| Batch::of_documents::<Strings>(&[b"\"x\""], at(ms)).unwrap();
+    let mut queue = Queue::new(1 << 20);
+    for ms in 0..5 {
+        let mut batch = one(ms);
+        batch.not_before = (ms == 0 || ms == 3).then_some(later);
+        assert_eq!(queue.push(batch).0.len(), 0);
+    }
+    queue.join_next::<Strings>(now, 1 << 17);
+    let taken: Vec<(usize, Instant)> = (0..2)
+        .map(|_| {
+            let flight = ready(queue.take(now));
+            (flight.documents, flight.opened_at)
+        })
+        .collect();
+    assert_eq!(taken, [(2, at(1)), (1, at(4))]);
+    assert_eq!((queue.batches(), queue.waiting_documents()), (4, 2));
+}
+
+#[test]
+fn a_batch_may_go_at_the_very_moment_until_which_it_is_held_back() {
+    let now = Instant::now();
+    let mut queue = Queue::new(usize::MAX);
+    for (documents, ms) in [(1, 5), (2, 3), (3, 4)] {
+        let mut held = batch(documents, now);
+        held.not_before = Some(now + Duration::from_millis(ms));
+        assert!(queue.push(held).0.is_empty());
+    }
+    let at = |ms| now + Duration::from_millis(ms);
+    assert!(matches!(queue.take(now), Next::NotBefore(first) if first == at(3)));
+    assert_eq!(ready(queue.take(at(3))).documents, 2);
+    assert!(matches!(queue.take(at(3)), Next::NotBefore(first) if first == at(4)));
+}
+
+#[test]
+fn what_has_no_other_place_to_go_is_held_whatever_the_budget_says() {
+    let now = Instant::now();
+    let mut queue = Queue::new(1);
+    queue.hold([batch(2, now + Duration::from_millis(1)), batch(1, now)]);
+    assert_eq!((queue.batches(), queue.waiting_documents()), (2, 3));
+    assert_eq!(ready(queue.take(now)).documents, 1, "oldest first");
+}

@@ -24,9 +24,7 @@ pub trait Disk {
     fn lock(&mut self) -> io::Result<()>;
 
     /// Whether users other than the owner may write to it, and so remove or plant files.
-    fn is_open_to_others(&self) -> bool {
-        false
-    }
+    fn is_open_to_others(&self) -> bool;
 
     /// The regular files, with their lengths.
     ///
@@ -312,5 +310,43 @@ mod tests {
             directory.create("link", b"").unwrap_err().kind(),
             io::ErrorKind::AlreadyExists
         );
+    }
+    #[test]
+    fn what_the_file_system_says_of_each_file_comes_back_in_the_order_of_the_files() {
+        let parent = tempfile::tempdir().unwrap();
+        let directory = Directory::new(parent.path());
+        for count in [0, 1, 3, 10] {
+            // A device can't be made safe.
+            let is_device = |n: usize| n % 4 == 1 || n == 9;
+            let files: Vec<File> = (0..count)
+                .map(|n| match is_device(n) {
+                    true => File::options().write(true).open("/dev/null").unwrap(),
+                    false => directory.create(&format!("{count}-{n}"), b"x").unwrap(),
+                })
+                .collect();
+            let synced: Vec<bool> = directory.sync(&files).iter().map(Result::is_ok).collect();
+            let expected: Vec<bool> = (0..count).map(|n| !is_device(n)).collect();
+            assert_eq!(synced, expected);
+        }
+    }
+
+    #[test]
+    fn a_file_is_renamed_and_removed_and_what_is_not_there_is_an_error() {
+        let parent = tempfile::tempdir().unwrap();
+        let directory = Directory::new(parent.path());
+        directory.create("a", b"content").unwrap();
+        directory.rename("a", "b").unwrap();
+        assert_eq!(directory.list().unwrap(), [("b".to_owned(), 7)]);
+        directory.sync_names().unwrap();
+        directory.remove("b").unwrap();
+        assert_eq!(directory.list().unwrap(), []);
+        for gone in [
+            directory.rename("a", "b"),
+            directory.remove("b"),
+            directory.read("b", 7).map(drop),
+            Directory::new(&parent.path().join("gone")).sync_names(),
+        ] {
+            assert_eq!(gone.unwrap_err().kind(), io::ErrorKind::NotFound);
+        }
     }
 }

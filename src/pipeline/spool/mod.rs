@@ -198,12 +198,12 @@ impl<E: Encoding> Spool<E> {
 
     /// On a disk in memory.
     #[cfg(test)]
-    pub(crate) fn on_fake(
-        disk: &tests::fake::FakeDisk,
+    pub(crate) fn on_fake<D: Disk + Clone>(
+        disk: &D,
         limit_bytes: u64,
         write_limit_bytes: usize,
         ledger: &Arc<Ledger>,
-    ) -> (Self, Worker<tests::fake::FakeDisk, E>) {
+    ) -> (Self, Worker<D, E>) {
         let config = WorkerConfig {
             shown: "/spool".to_owned(),
             limit_bytes,

@@ -79,4 +79,14 @@ mod tests {
         pace.saw(0, 1 << 20, Duration::from_secs(9));
         assert_eq!(pace, before, "nothing was written");
     }
+    #[test]
+    fn of_a_faster_write_a_quarter_counts() {
+        let mut pace = Pace::default();
+        pace.saw(10, 1000, Duration::from_secs(1));
+        pace.saw(10, 1000, Duration::from_millis(200));
+        // 0.1 s and 0.02 s.
+        assert_eq!(pace.expect(100, 0), Duration::from_secs(8));
+        pace.saw(1, 1 << 20, Duration::from_nanos(1000 << 20));
+        assert_eq!(pace.expect(0, 3_000_000), Duration::from_secs(3));
+    }
 }

@@ -63,6 +63,17 @@ struct Refused {
     until: Instant,
 }
 
+/// What a step left to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// There may be more to do at once.
+    More,
+    /// Nothing before [`Worker::next_wake`] or the next command.
+    Done,
+    /// Nothing any more.
+    Over,
+}
+
 impl<D: Disk, E: Encoding> Worker<D, E> {
     pub(super) fn new(
         disk: D,
@@ -132,25 +143,38 @@ impl<D: Disk, E: Encoding> Worker<D, E> {
     /// Does all there is to do, by `clock`, without waiting; false when that was the last of it.
     pub(crate) fn work(&mut self, taker: &impl TakesBack, clock: impl Fn() -> Moment) -> bool {
         loop {
-            let at = clock();
-            // All of them first: what is to be written can then be joined.
-            while let Ok(command) = self.commands.try_recv() {
-                self.obey(command, taker, at);
+            match self.step(taker, &clock) {
+                Step::More => {}
+                Step::Done => return true,
+                Step::Over => return false,
             }
-            self.do_what_is_due(taker, at);
-            if self.may_try(at.instant) {
-                if matches!(self.files, Files::Closed(_)) {
-                    self.open(at);
-                    self.changed(taker, at);
-                    continue;
-                }
-                if !self.to_write.is_empty() {
-                    self.write(at);
-                    self.changed(taker, at);
-                    continue;
-                }
+        }
+    }
+
+    /// Does what it was told and what is due, and then one thing with the disk.
+    pub(crate) fn step(&mut self, taker: &impl TakesBack, clock: impl Fn() -> Moment) -> Step {
+        let at = clock();
+        // All of them first: what is to be written can then be joined.
+        while let Ok(command) = self.commands.try_recv() {
+            self.obey(command, taker, at);
+        }
+        self.do_what_is_due(taker, at);
+        if self.may_try(at.instant) {
+            if matches!(self.files, Files::Closed(_)) {
+                self.open(at);
+                self.changed(taker, at);
+                return Step::More;
             }
-            return !self.is_over(at.instant);
+            if !self.to_write.is_empty() {
+                self.write(at, || clock().instant);
+                self.changed(taker, at);
+                return Step::More;
+            }
+        }
+        if self.is_over(at.instant) {
+            Step::Over
+        } else {
+            Step::Done
         }
     }
 
@@ -169,7 +193,7 @@ impl<D: Disk, E: Encoding> Worker<D, E> {
     }
 
     /// When there is something to do without being told; `None`: nothing.
-    pub(super) fn next_wake(&self) -> Option<Instant> {
+    pub(crate) fn next_wake(&self) -> Option<Instant> {
         let reads_at = match &self.files {
             Files::Open(store) => store.wakes_at(),
             Files::Closed(_) | Files::Opening => None,
@@ -218,10 +242,10 @@ impl<D: Disk, E: Encoding> Worker<D, E> {
             Command::Close(done) => self.closing = Some(done),
         }
         // While nothing waited, the disk may have been left alone for long.
-        if let Some(refused) = self.refused.as_mut().filter(|refused| refused.pause > BUSY_RETRY)
+        if let Some(refused) = &mut self.refused
             && !self.to_write.is_empty()
         {
-            refused.pause = BUSY_RETRY;
+            refused.pause = refused.pause.min(BUSY_RETRY);
             refused.until = refused.until.min(at.instant + BUSY_RETRY);
         }
         self.changed(taker, at);
@@ -323,8 +347,8 @@ impl<D: Disk, E: Encoding> Worker<D, E> {
         group
     }
 
-    /// Tries to write some of what is to be written.
-    fn write(&mut self, at: Moment) {
+    /// Tries to write some of what is to be written, and sees by `clock` how long that takes.
+    fn write(&mut self, at: Moment, clock: impl Fn() -> Instant) {
         if let Err(error) = self.lock_again(at) {
             self.leave_alone(at.instant);
             if matches!(self.files, Files::Open(_)) {
@@ -336,9 +360,9 @@ impl<D: Disk, E: Encoding> Worker<D, E> {
         let Files::Open(store) = &mut self.files else {
             return;
         };
-        let started = Instant::now();
+        let started = clock();
         let mut written = store.write(group, at);
-        let took = started.elapsed();
+        let took = clock().saturating_duration_since(started);
         let bytes = written.stored.iter().map(|batch| batch.body.len() as u64).sum();
         self.shared.lock_pace().saw(written.stored.len(), bytes, took);
         let [stored, full] = [&written.stored, &written.full].map(|batches| documents(batches));

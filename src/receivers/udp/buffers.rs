@@ -1,6 +1,7 @@
 //! Room for datagrams, and one system call for many of them.
 
 use std::io::{self, IoSliceMut};
+use std::net::SocketAddr;
 
 use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSockRef, UdpSocketState};
 use tokio::net::UdpSocket;
@@ -42,7 +43,7 @@ fn tell_less(socket: &std::net::UdpSocket) {
     ];
     // Those of IPv6 fail on a socket for IPv4. It works all the same without.
     for error in results.into_iter().filter_map(Result::err) {
-        tracing::trace!("An option of the UDP socket stays as it is: {error}");
+        tracing::trace!(error = %error, "An option of the UDP socket stays as it is: {error}");
     }
 }
 
@@ -87,12 +88,16 @@ impl Buffers {
         self.bytes() + self.count * KERNEL_OVERHEAD_MIN_BYTES
     }
 
-    /// The datagrams of the last receive. The kernel may join several of one sender; `stride` is then their size.
-    pub(super) fn datagrams(&self) -> impl Iterator<Item = &[u8]> {
+    /// The datagrams of the last receive, each with its sender. The kernel may join several of one sender; `stride` is
+    /// then their size.
+    pub(super) fn datagrams(&self) -> impl Iterator<Item = (SocketAddr, &[u8])> {
         self.meta[..self.count]
             .iter()
             .zip(self.room.chunks(ROOM_BYTES))
-            .flat_map(|(meta, room)| room[..meta.len].chunks(meta.stride.max(1)))
+            .flat_map(|(meta, room)| {
+                let datagrams = room[..meta.len].chunks(meta.stride.max(1));
+                datagrams.map(|datagram| (meta.addr, datagram))
+            })
     }
 }
 
@@ -124,6 +129,7 @@ mod tests {
         let [receiving, sending] = sockets();
         receiving.set_nonblocking(true).unwrap();
         let to = receiving.local_addr().unwrap();
+        let from = sending.local_addr().unwrap();
         let state = prepare(&receiving).unwrap();
         let receiving = UdpSocket::from_std(receiving).unwrap();
         let mut buffers = Buffers::new();
@@ -140,7 +146,11 @@ mod tests {
                 .copied()
                 .filter(|datagram| !datagram.is_empty())
                 .collect();
-            assert!(buffers.datagrams().eq(documents.iter().copied()));
+            assert!(
+                buffers
+                    .datagrams()
+                    .eq(documents.iter().map(|document| (from, *document)))
+            );
             assert_eq!(buffers.count, sent.len());
             assert_eq!(buffers.bytes(), documents.concat().len());
             assert_eq!(buffers.kernel_bytes_min(), buffers.bytes() + 512 * sent.len());

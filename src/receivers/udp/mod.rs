@@ -3,11 +3,13 @@
 
 mod buffers;
 pub mod datagram;
+pub mod fragments;
 mod gather;
 pub mod kernel;
 
 use std::io;
 use std::mem;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::thread;
@@ -19,9 +21,9 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::sync::oneshot::{self, error::TryRecvError};
 
-use self::datagram::Reject;
+use self::datagram::{Kind, Reject};
 use crate::config::{Sourced, SystemFiles};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, RejectReason};
 use crate::logs::Tally;
 use crate::net::listen::{self, BindError, Port};
 use crate::pipeline::intake::Intake;
@@ -45,7 +47,7 @@ pub fn bind(address: &Sourced<String>) -> Result<std::net::UdpSocket, BindError>
     listen::bind(Port::Udp, address, |socket, address| {
         // Granted as far as the system's limit goes; less is no reason not to start.
         if let Err(error) = socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES) {
-            tracing::debug!("The receive buffer stays at the system's size: {error}");
+            tracing::debug!(error = %error, "The receive buffer stays at the system's size: {error}");
         }
         socket.bind(&address.into())
     })
@@ -172,7 +174,7 @@ impl<I: Intake> Receiver<I> {
             if let Err(error) = received {
                 if error.kind() != io::ErrorKind::WouldBlock {
                     if let Some(times) = faults.add(1, Instant::now()) {
-                        tracing::error!(times, "Receiving on UDP failed: {error}");
+                        tracing::error!(times, error = %error, "Receiving on UDP failed: {error}");
                     }
                     tokio::time::sleep(ERROR_PAUSE).await;
                 }
@@ -253,11 +255,11 @@ fn deliver(buffers: &Buffers, intake: &impl Intake, ledger: &Ledger, rejects: &m
     let now = Instant::now();
     let documents = buffers
         .datagrams()
-        .filter_map(|datagram| match datagram::document(datagram) {
+        .filter_map(|(sender, datagram)| match datagram::document(datagram) {
             Ok(document) => Some(document),
             Err(reject) => {
                 ledger.add_rejected(reject.reason);
-                rejects.note(&reject);
+                rejects.note(&reject, sender);
                 None
             }
         });
@@ -270,15 +272,39 @@ fn deliver(buffers: &Buffers, intake: &impl Intake, ledger: &Ledger, rejects: &m
 struct Rejects {
     tally: Tally,
     new: usize,
-    example: Option<String>,
+    example: Option<Example>,
+}
+
+/// The refused datagram that stands for those of a second.
+#[derive(Debug)]
+struct Example {
+    line: String,
+    reason: RejectReason,
+    kind: Kind,
+    bytes: usize,
+    sender: SocketAddr,
+    beginning: String,
+}
+
+impl Example {
+    fn of(reject: &Reject<'_>, sender: SocketAddr) -> Self {
+        // One that came over IPv4 to a socket for both versions is written as it is known elsewhere.
+        let sender = SocketAddr::new(sender.ip().to_canonical(), sender.port());
+        Self {
+            line: reject.line(sender),
+            reason: reject.reason,
+            kind: reject.kind(),
+            bytes: reject.bytes(),
+            sender,
+            beginning: reject.beginning(),
+        }
+    }
 }
 
 impl Rejects {
-    fn note(&mut self, reject: &Reject<'_>) {
+    fn note(&mut self, reject: &Reject<'_>, sender: SocketAddr) {
         self.new += 1;
-        if self.example.is_none() {
-            self.example = Some(reject.to_string());
-        }
+        self.example.get_or_insert_with(|| Example::of(reject, sender));
     }
 
     fn say(&mut self, now: Instant, ledger: &Ledger) {
@@ -293,16 +319,32 @@ impl Rejects {
 
     fn line(&mut self, said: Option<u64>, ledger: &Ledger) {
         let Some(datagrams) = said else { return };
-        let example = self.example.take().unwrap_or_default();
-        ledger.tell_refused(datagrams, &example);
-        match datagrams {
-            1 => tracing::warn!(datagrams, "{example}"),
-            _ => tracing::warn!(
-                datagrams,
-                "{example} (and {} more refused datagrams)",
-                datagrams - 1
-            ),
-        }
+        let Some(Example {
+            line,
+            reason,
+            kind,
+            bytes,
+            sender,
+            beginning,
+        }) = self.example.take()
+        else {
+            return;
+        };
+        ledger.tell_refused(datagrams, &line, &beginning);
+        let more = match datagrams {
+            1 => String::new(),
+            _ => format!(" (and {} more refused datagrams)", datagrams - 1),
+        };
+        tracing::warn!(
+            datagrams,
+            reason = reason.label(),
+            looks_like = kind.label(),
+            bytes,
+            sender = %sender,
+            "{line}{more}"
+        );
+        // Content, for whoever has asked for it.
+        tracing::debug!(beginning, sender = %sender, "The refused datagram from {sender} begins with: {beginning}");
     }
 }
 

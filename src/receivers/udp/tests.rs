@@ -5,6 +5,7 @@ use tokio::task::JoinHandle;
 
 use super::buffers::KERNEL_OVERHEAD_MIN_BYTES;
 use super::*;
+use crate::config::{LogFormat, LogLevel};
 use crate::logs::testing::LogLines;
 use crate::pipeline::batch::MAX_AGE;
 use crate::pipeline::batch::testing::Strings;
@@ -80,6 +81,15 @@ impl Bench {
     }
 }
 
+/// What is said of a text without a newline.
+fn no_newline(bytes: usize, sender: SocketAddr) -> String {
+    format!(
+        "Missing header or segment: no newline in a datagram of {bytes} bytes from {sender}, which looks like text; a \
+         datagram is {}, a newline and the segment document",
+        HEADER.trim()
+    )
+}
+
 async fn until(mut condition: impl FnMut() -> bool) {
     let waiting = async {
         while !condition() {
@@ -127,22 +137,17 @@ async fn each_datagram_is_counted_and_its_document_kept_unless_it_is_empty_or_re
     bench.send("no newline");
     bench.received(104).await;
     let ledger = Arc::clone(&bench.ledger);
+    let sender = bench.sender.local_addr().unwrap();
     assert_eq!(bench.end().await, 103);
     let counts = ledger.snapshot();
     assert_eq!(
         (
             counts.rejected_total(),
-            counts.rejected(crate::ledger::RejectReason::MissingHeader)
+            counts.rejected(RejectReason::MissingHeader)
         ),
         (1, 1)
     );
-    assert_eq!(
-        log.take(),
-        [
-            "[Warn] Missing header or segment: no newline in a datagram of 10 bytes; a datagram is \
-             {\"format\":\"json\",\"version\":1}, a newline and the segment document"
-        ]
-    );
+    assert_eq!(log.take(), [format!("[Warn] {}", no_newline(10, sender))]);
 }
 
 #[tokio::test]
@@ -171,14 +176,15 @@ async fn what_the_kernel_holds_at_the_end_is_taken_and_what_was_not_said_is_said
     bench.send("second");
     bench.send("third one");
     let ledger = Arc::clone(&bench.ledger);
+    let sender = bench.sender.local_addr().unwrap();
     assert_eq!(bench.end().await, 40);
     assert_eq!(ledger.snapshot().received, 43);
     assert_eq!(
         log.take(),
-        [
-            "[Warn] Missing header or segment: no newline in a datagram of 6 bytes; a datagram is \
-             {\"format\":\"json\",\"version\":1}, a newline and the segment document (and 1 more refused datagrams)"
-        ]
+        [format!(
+            "[Warn] {} (and 1 more refused datagrams)",
+            no_newline(6, sender)
+        )]
     );
 }
 
@@ -280,6 +286,7 @@ fn refused_datagrams_are_said_once_a_second_with_the_first_as_the_example() {
     let log = LogLines::collect();
     let now = Instant::now();
     let (mut rejects, ledger) = (Rejects::default(), Ledger::default());
+    let sender = SocketAddr::from((Ipv4Addr::LOCALHOST, 7));
     rejects.say(now, &ledger);
     for (at_ms, datagrams, said) in [
         (0, &["1"][..], Some("1")),
@@ -290,7 +297,7 @@ fn refused_datagrams_are_said_once_a_second_with_the_first_as_the_example() {
         (2000, &["4444", "1"], Some("4 and 1 more")),
     ] {
         for datagram in datagrams {
-            rejects.note(&datagram::document(datagram.as_bytes()).unwrap_err());
+            rejects.note(&datagram::document(datagram.as_bytes()).unwrap_err(), sender);
         }
         rejects.say(now + Duration::from_millis(at_ms), &ledger);
         let lines = log.take();
@@ -300,18 +307,41 @@ fn refused_datagrams_are_said_once_a_second_with_the_first_as_the_example() {
                 "" => String::new(),
                 more => format!(" (and {more} refused datagrams)"),
             };
-            format!(
-                "[Warn] Missing header or segment: no newline in a datagram of {bytes} bytes; a datagram is {}, a \
-                 newline and the segment document{more}",
-                HEADER.trim()
-            )
+            format!("[Warn] {}{more}", no_newline(bytes.parse().unwrap(), sender))
         });
         assert_eq!(lines, expected.into_iter().collect::<Vec<_>>(), "{at_ms}");
     }
-    rejects.note(&datagram::document(b"55555").unwrap_err());
+    rejects.note(&datagram::document(b"55555").unwrap_err(), sender);
     rejects.flush(now + Duration::from_millis(2001), &ledger);
     assert_eq!(log.take().len(), 1, "at the end without waiting");
     assert_eq!(ledger.refused_datagrams().borrow().datagrams, 7);
+}
+
+#[test]
+fn what_a_datagram_holds_is_for_debug_and_for_who_asks_the_ledger() {
+    let log = LogLines::collect_from(LogLevel::Debug, LogFormat::Json);
+    let (mut rejects, ledger) = (Rejects::default(), Ledger::default());
+    // As a socket for both versions of IP tells of a sender over IPv4.
+    let sender = "[::ffff:10.1.2.3]:7".parse().unwrap();
+    rejects.note(&datagram::document(b"jane\n{}").unwrap_err(), sender);
+    rejects.flush(Instant::now(), &ledger);
+    let [warning, debug] = &log.take_json()[..] else {
+        panic!("two lines")
+    };
+    assert_eq!(
+        *warning,
+        serde_json::json!({
+            "timestamp": "1970-01-01T00:00:00.000Z", "level": "warn",
+            "message": "Invalid header: no {\"format\":\"json\",\"version\":1} in the first line of a datagram of 7 \
+                bytes from 10.1.2.3:7, which looks like text",
+            "datagrams": 1, "reason": "invalid_header", "looks_like": "text", "bytes": 7, "sender": "10.1.2.3:7"
+        })
+    );
+    assert_eq!(
+        (&debug["level"], &debug["beginning"]),
+        (&"debug".into(), &"jane\\n{}".into())
+    );
+    assert_eq!(ledger.refused_datagrams().borrow().beginning, "jane\\n{}");
 }
 
 /// A small datagram: one that costs the kernel many times its bytes.

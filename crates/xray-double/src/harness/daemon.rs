@@ -107,7 +107,9 @@ impl Setup {
         let process = Process::start("xray", &mut self.command());
         let udp = process.wait_for("its UDP address", |line| {
             let rest = line.split_once("Listening on UDP ")?.1;
-            rest.split_whitespace().next()?.parse().ok()
+            // In JSON the text ends with a quotation mark.
+            let end = |c: char| c.is_whitespace() || c == '"';
+            rest.split(end).next()?.parse().ok()
         });
         Daemon {
             udp,

@@ -19,18 +19,28 @@ pub fn repository() -> &'static Path {
 /// The Python interpreter of an environment with everything in `requirements.txt`, or `None` where there is no Python.
 ///
 /// # Panics
-/// When the installation fails, and when there is no Python but `CI` is set.
+/// As [`python_packages`].
 pub fn python(tmp: &str) -> Option<PathBuf> {
+    let lists = [
+        "tests/clients/requirements.txt",
+        "examples/backend-flask/requirements.txt",
+    ];
+    python_packages(tmp, "venv", &lists)
+}
+
+/// The Python interpreter of an environment `name` with what the first of `lists` asks for, which may take in the others, or
+/// `None` where there is no Python.
+///
+/// # Panics
+/// When the installation fails, and when there is no Python but `CI` is set.
+pub fn python_packages(tmp: &str, name: &str, lists: &[&str]) -> Option<PathBuf> {
     // 3.11 is the first with `datetime.UTC`, and the oldest that the pinned packages take.
     let probe = "import sys, ensurepip, venv; print(sys.executable, sys.version); sys.exit(sys.version_info < (3, 11))";
     let Some(version) = version_of(Command::new("python3").args(["-c", probe]), "python3") else {
         return missing("Python 3.11 or newer with its venv module (Debian: apt-get install python3-venv)");
     };
-    let lists = [
-        repository().join("tests/clients/requirements.txt"),
-        repository().join("examples/backend-flask/requirements.txt"),
-    ];
-    let environment = installed(tmp, "venv", &version, &lists, |directory| {
+    let lists: Vec<_> = lists.iter().map(|list| repository().join(list)).collect();
+    let environment = installed(tmp, name, &version, &lists, |directory| {
         run(Command::new("python3").args(["-m", "venv"]).arg(directory));
         run(Command::new(directory.join("bin/python"))
             .args([

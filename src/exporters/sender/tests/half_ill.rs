@@ -175,7 +175,9 @@ async fn the_share_of_failing_calls_is_said_when_it_shows_once_a_minute_and_when
         "{lines:#?}"
     );
     assert_eq!(is("[Info] Calls succeed again after 0."), 1, "{lines:#?}");
-    assert_eq!(is("[Warn] 50 % of the calls fail: "), 2, "{lines:#?}");
+    // Which of two calls ends first is chance: the half may be one call less.
+    let half = is("[Warn] 50 % of the calls fail: ") + is("[Warn] 49 % of the calls fail: ");
+    assert_eq!(half, 2, "{lines:#?}");
     assert_eq!(is("[Info] Most calls succeed again: 0 of "), 1, "{lines:#?}");
     assert!(lines.len() <= 6, "{lines:#?}");
     bench.sender.abort();

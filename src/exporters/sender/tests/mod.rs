@@ -3,10 +3,13 @@ use std::sync::Mutex;
 
 use bytes::Bytes;
 
+mod decides;
 mod half_ill;
 mod model;
 mod refused;
+mod said;
 mod spooled;
+mod unprocessed;
 
 use super::length::BOUND_BODIES_FOR;
 use super::*;

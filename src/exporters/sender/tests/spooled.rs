@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::super::*;
 use crate::exporters::xray::encoding::Segments;
 use crate::ledger::outcome::ErrorClass;
+use crate::logs::testing::LogLines;
 use crate::pipeline::batch::Batch;
 use crate::pipeline::budget::{Budget, MB};
 use crate::pipeline::intake::Intake as _;
@@ -146,6 +147,29 @@ async fn during_an_outage_a_few_batches_are_the_probes_and_the_rest_stays_on_dis
     assert!((5..180).contains(&calls), "{calls}");
     bench.endpoint.0.lock().unwrap().down = false;
     assert!(bench.drained().await < Duration::from_secs(15));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_on_disk_is_said_beside_what_waits_in_memory() {
+    let log = LogLines::collect();
+    let bench = Bench::start(100, Duration::ZERO, true).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    bench.endpoint.0.lock().unwrap().down = false;
+    bench.drained().await;
+    let lines = log.take();
+    let failing = "[Error] Sending segment batch failed with: refused; 4 segments wait in memory and 96 in the spool and are \
+                   sent when calls succeed again (failing for 0.0 s)";
+    assert_eq!(
+        lines.iter().filter(|line| *line == failing).count(),
+        1,
+        "{lines:#?}"
+    );
+    let over = "s; 100 segments wait and are sent now";
+    assert_eq!(
+        lines.iter().filter(|line| line.ends_with(over)).count(),
+        1,
+        "{lines:#?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use std::time::Instant;
 
 use super::*;
+use crate::pipeline::batch::testing::check_halves;
 use crate::pipeline::batch::{Batch, MAX_BODY_BYTES};
 
 type OpenBatch = crate::pipeline::batch::OpenBatch<Segments>;
@@ -125,21 +126,7 @@ proptest! {
     fn halves_make_the_whole(
         texts in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..60), 2..50),
     ) {
-        let now = Instant::now();
-        let mut open = OpenBatch::new(1 << 20);
-        for text in &texts {
-            prop_assert!(open.push(text, now).sealed.is_none());
-        }
-        let batch = open.seal().unwrap();
-        let whole = Segments::documents(&batch.body).unwrap();
-        prop_assert_eq!(whole.len(), texts.len());
-        let [first, second] = Batch::halves::<Segments>(&batch.body, now).unwrap();
-        prop_assert_eq!(first.documents, texts.len() / 2);
-        prop_assert_eq!(first.documents + second.documents, texts.len());
-        let mut joined = Segments::documents(&first.body).unwrap();
-        joined.extend(Segments::documents(&second.body).unwrap());
-        prop_assert_eq!(&joined, &whole);
-        prop_assert_eq!(Batch::of_documents::<Segments>(&joined, now).unwrap().body, batch.body);
+        check_halves::<Segments>(&texts);
     }
 }
 

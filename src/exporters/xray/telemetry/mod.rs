@@ -89,12 +89,14 @@ pub async fn identity(config: &XRayConfig, environment: &Environment) -> Identit
         let local = || Err("local mode".to_owned());
         (local(), local())
     } else {
-        Box::pin(aws::ec2_instance(environment, &aws::metadata_client())).await
+        Box::pin(aws::ec2_instance(environment, &aws::metadata_client(environment))).await
     };
     let known = |set: Option<String>, found: Result<String, String>, what: &str| {
         set.or_else(|| {
             found
-                .inspect_err(|reason| tracing::debug!("No {what} set for telemetry records: {reason}"))
+                .inspect_err(|reason| {
+                    tracing::debug!(reason, "No {what} set for telemetry records: {reason}")
+                })
                 .ok()
         })
         .unwrap_or_default()
@@ -234,7 +236,12 @@ impl<C: PutTelemetry> Telemetry<C> {
                 biased;
                 _ = &mut stop => break,
                 known = &mut identity, if !is_identified => {
-                    tracing::debug!("Reporting telemetry as {known:?}");
+                    tracing::debug!(
+                        ec2_instance_id = known.ec2_instance_id,
+                        hostname = known.hostname,
+                        resource_arn = known.resource_arn,
+                        "Reporting telemetry as {known:?}"
+                    );
                     self.identity = known;
                     is_identified = true;
                 }
@@ -282,7 +289,7 @@ impl<C: PutTelemetry> Telemetry<C> {
         };
         // It has only numbers and strings in it.
         let body = serde_json::to_vec(&report).unwrap_or_default();
-        tracing::debug!("Send {records} telemetry record(s)");
+        tracing::debug!(records, "Send {records} telemetry record(s)");
         let result = self.client.put_telemetry(body.into(), CALL_TIMEOUT).await;
         self.ledger
             .telemetry_call_ended(result.as_ref().err().map(|error| Failure {
@@ -306,9 +313,14 @@ impl<C: PutTelemetry> Telemetry<C> {
 
     fn say_failed(&mut self, error: &PutError) {
         if std::mem::replace(&mut self.failing, true) {
-            tracing::debug!("Sending telemetry records failed with: {}", error.message);
+            tracing::debug!(
+                error = error.message,
+                "Sending telemetry records failed with: {}",
+                error.message
+            );
         } else {
             tracing::warn!(
+                error = error.message,
                 "Sending telemetry records failed with: {}; segments are not affected, --no-telemetry switches these \
                  calls off",
                 error.message

@@ -378,7 +378,10 @@ async fn who_reports_is_asked_of_the_environment_and_then_of_the_machine_unless_
             put(name, value);
         }
         let flags = Flags {
-            local_mode: Some(local_mode),
+            local_mode: Some(Sourced {
+                value: local_mode,
+                source: "flag -o".to_owned(),
+            }),
             resource_arn: Some(Sourced {
                 value: "arn:aws:ec2:x".to_owned(),
                 source: "flag -a".to_owned(),

@@ -12,7 +12,8 @@
 mod no_verify;
 
 use std::fmt;
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::{ClientConfig, RootCertStore};
@@ -22,13 +23,20 @@ use tokio::sync::OnceCell;
 
 use super::error::SettingError;
 use crate::config::Environment;
+use crate::config::files::Kind;
 use crate::logs::sanitize_lines;
+
+/// The certificates of every authority that browsers know take a fifth of one.
+const BUNDLE: Kind = Kind {
+    name: "bundle of certificates",
+    max_mib: 8,
+};
 
 /// Which server certificates are trusted.
 #[derive(Clone)]
 pub(crate) enum Trust {
-    /// The system's certificate authorities.
-    System,
+    /// The system's certificate authorities; those of the file that `SSL_CERT_FILE` names, if it does.
+    System(Option<PathBuf>),
     /// These and no others.
     Authorities(Arc<RootCertStore>),
     /// Any certificate, checked by nobody.
@@ -42,7 +50,7 @@ impl Trust {
     /// [`SettingError::CaBundle`] when the file cannot be read or has no usable certificate.
     pub(crate) fn from_environment(environment: &Environment) -> Result<Self, SettingError> {
         let Some(path) = environment.get("AWS_CA_BUNDLE").map(PathBuf::from) else {
-            return Ok(Self::System);
+            return Ok(Self::System(environment.get("SSL_CERT_FILE").map(PathBuf::from)));
         };
         match read_authorities(&path) {
             Ok(authorities) => Ok(Self::Authorities(Arc::new(authorities))),
@@ -52,8 +60,8 @@ impl Trust {
 }
 
 /// The certificates of the PEM file at `path`.
-fn read_authorities(path: &std::path::Path) -> Result<RootCertStore, String> {
-    let pem = std::fs::read(path).map_err(|error| error.to_string())?;
+fn read_authorities(path: &Path) -> Result<RootCertStore, String> {
+    let pem = BUNDLE.read(path).map_err(|error| error.to_string())?;
     let mut authorities = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(&pem) {
         let certificate = certificate.map_err(|error| format!("it is no PEM file: {error}"))?;
@@ -101,7 +109,7 @@ impl Tls {
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let trust = match &self.trust {
-            Trust::System => "the system's authorities",
+            Trust::System(_) => "the system's authorities",
             Trust::Authorities(_) => "AWS_CA_BUNDLE",
             Trust::Anything => "any certificate",
         };
@@ -117,8 +125,8 @@ fn client_config(trust: &Trust) -> Result<Arc<ClientConfig>, String> {
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?;
     let mut config = match trust {
-        Trust::System => builder
-            .with_root_certificates(system_authorities()?)
+        Trust::System(file) => builder
+            .with_root_certificates(system_authorities(file.as_deref())?)
             .with_no_client_auth(),
         Trust::Authorities(authorities) => builder
             .with_root_certificates(Arc::clone(authorities))
@@ -132,7 +140,18 @@ fn client_config(trust: &Trust) -> Result<Arc<ClientConfig>, String> {
     Ok(Arc::new(config))
 }
 
-fn system_authorities() -> Result<RootCertStore, String> {
+/// `file` is what `SSL_CERT_FILE` names, which is read below.
+fn system_authorities(file: Option<&Path>) -> Result<RootCertStore, String> {
+    // From what is no file that would never come back. One that is not there is told with the rest.
+    if let Some(file) = file
+        && let Err(error) = BUNDLE.check(file)
+        && matches!(error.kind(), ErrorKind::Other | ErrorKind::FileTooLarge)
+    {
+        return Err(sanitize_lines(
+            &format!("SSL_CERT_FILE: {}: {error}", file.display()),
+            400,
+        ));
+    }
     let loaded = rustls_native_certs::load_native_certs();
     let mut authorities = RootCertStore::empty();
     authorities.add_parsable_certificates(loaded.certs);

@@ -372,6 +372,21 @@ fn on_a_disk_that_is_full_before_the_limit_the_oldest_make_room() {
 }
 
 #[test]
+fn as_long_as_it_helps_twice_as_many_make_room_each_time() {
+    let at = moment();
+    let disk = FakeDisk::default();
+    let (mut store, _) = open(&disk, MB);
+    stored(&mut store, (100..164).map(|n| batch(n, 1, 0, at)).collect(), at);
+    disk.set_room(64 * batch(100, 1, 0, at).body.len());
+    let before = disk.operations();
+    let written = store.write((200..264).map(|n| batch(n, 1, 0, at)).collect(), at);
+    assert_eq!((written.stored.len(), written.evicted.len()), (64, 64));
+    // Each is made, made safe, named, and has one removed for it; the directory is made safe once. Beside that seven
+    // tries fail, before 1, 2, 4, 8, 16, 32 and 1 have gone, each with what it has begun removed.
+    assert_eq!(disk.operations() - before, 4 * 64 + 1 + 2 * 7);
+}
+
+#[test]
 fn on_a_disk_that_others_fill_no_more_goes_than_helps() {
     let at = moment();
     let disk = FakeDisk::default();

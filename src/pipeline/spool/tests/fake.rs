@@ -34,7 +34,8 @@ struct State {
     room_bytes: Option<usize>,
     /// Files that were made safe.
     synced: usize,
-    locked: bool,
+    /// What locking fails with.
+    lock_fault: Option<io::ErrorKind>,
     open_to_others: bool,
     operations: usize,
 }
@@ -124,7 +125,12 @@ impl FakeDisk {
 
     /// Another process has the directory.
     pub(crate) fn set_locked(&self, locked: bool) {
-        self.state().locked = locked;
+        self.set_lock_fault(locked.then_some(io::ErrorKind::WouldBlock));
+    }
+
+    /// Locking fails from now on; `None`: no more.
+    pub(crate) fn set_lock_fault(&self, fault: Option<io::ErrorKind>) {
+        self.state().lock_fault = fault;
     }
 
     /// How many operations there were, also those that failed.
@@ -242,10 +248,10 @@ impl Disk for FakeDisk {
     type File = usize;
 
     fn lock(&mut self) -> io::Result<()> {
-        if self.state().locked {
-            return Err(io::ErrorKind::WouldBlock.into());
+        match self.state().lock_fault {
+            Some(fault) => Err(fault.into()),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     fn is_open_to_others(&self) -> bool {

@@ -4,6 +4,7 @@ use std::io;
 use std::time::Instant;
 
 pub(crate) mod fake;
+mod worker;
 
 use self::fake::FakeDisk;
 use super::settings::{BUSY_RETRY, FIRST_RETRY, RETRY};

@@ -5,13 +5,17 @@
 //! without regard to case, later duplicates win, a value of the wrong type is as good as absent, further keys are
 //! ignored. The body is everything after that newline, JSON or not; it must not be empty.
 
+mod kind;
+
 use std::borrow::Cow;
 use std::fmt;
+use std::net::SocketAddr;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::ledger::RejectReason;
 use crate::logs;
+pub use kind::Kind;
 
 /// The headers that the SDKs send, byte for byte with their newline; anything else takes the slow way.
 const USUAL_HEADERS: [&[u8]; 2] = [
@@ -22,16 +26,15 @@ const USUAL_HEADERS: [&[u8]; 2] = [
 /// How deep a header may nest before it is refused, as with Go's decoder.
 const MAX_DEPTH: usize = 10_000;
 
-/// How much of a refused header is shown in the log, in bytes.
-const SHOWN_HEADER_BYTES: usize = 64;
+/// How much of a refused datagram is shown to whoever may see it, in characters.
+const SHOWN_CHARS: usize = 64;
 
 /// A refused datagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reject<'a> {
     /// What is counted.
     pub reason: RejectReason,
-    header: &'a [u8],
-    datagram_bytes: usize,
+    datagram: &'a [u8],
 }
 
 /// The document in a datagram: the bytes after its header line.
@@ -50,22 +53,18 @@ pub fn document(datagram: &[u8]) -> Result<&[u8], Reject<'_>> {
 }
 
 fn uncommon(datagram: &[u8]) -> Result<&[u8], Reject<'_>> {
-    let reject = |reason, header| Reject {
-        reason,
-        header,
-        datagram_bytes: datagram.len(),
-    };
+    let reject = |reason| Reject { reason, datagram };
     let Some(newline) = datagram.iter().position(|&byte| byte == b'\n') else {
-        return Err(reject(RejectReason::MissingHeader, &[][..]));
+        return Err(reject(RejectReason::MissingHeader));
     };
     let (header, body) = (&datagram[..newline], &datagram[newline + 1..]);
     if body.is_empty() {
-        return Err(reject(RejectReason::MissingSegment, header));
+        return Err(reject(RejectReason::MissingSegment));
     }
     if is_valid_header(header) {
         Ok(body)
     } else {
-        Err(reject(RejectReason::InvalidHeader, header))
+        Err(reject(RejectReason::InvalidHeader))
     }
 }
 
@@ -194,48 +193,44 @@ fn folds_to(text: &str, word: &str) -> bool {
     }) && letters.next().is_none()
 }
 
-impl fmt::Display for Reject<'_> {
-    /// One line for the log, beginning with the official daemon's words. Never the content of a segment: a datagram
-    /// without header line is not shown at all, and a header only as far as it is one.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bytes = self.datagram_bytes;
+impl Reject<'_> {
+    /// What it looks like.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        Kind::of(self.datagram, is_valid_header)
+    }
+
+    /// Its size.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.datagram.len()
+    }
+
+    /// Its first bytes, escaped: content, for whoever may see it.
+    #[must_use]
+    pub fn beginning(&self) -> String {
+        logs::sanitize(self.datagram, SHOWN_CHARS)
+    }
+
+    /// One line for the log, beginning with the official daemon's words. No byte of the datagram is in it: what is no
+    /// segment by its form may be one by what it holds.
+    #[must_use]
+    pub fn line(&self, sender: SocketAddr) -> String {
+        let (bytes, kind) = (self.bytes(), self.kind());
+        let who = format!("a datagram of {bytes} bytes from {sender}, which looks like {kind}");
         match self.reason {
-            RejectReason::MissingHeader => write!(
-                f,
-                "Missing header or segment: no newline in a datagram of {bytes} bytes; a datagram is \
-                 {{\"format\":\"json\",\"version\":1}}, a newline and the segment document"
+            RejectReason::MissingHeader => format!(
+                "Missing header or segment: no newline in {who}; a datagram is {{\"format\":\"json\",\"version\":1}}, a \
+                 newline and the segment document"
             ),
             RejectReason::MissingSegment => {
-                write!(
-                    f,
-                    "Missing header or segment: nothing after the header line in a datagram of {bytes} bytes"
-                )
+                format!("Missing header or segment: nothing after the header line in {who}")
             }
             RejectReason::InvalidHeader => {
-                write!(f, "Invalid header: ")?;
-                if looks_like_a_segment(self.header) {
-                    write!(
-                        f,
-                        "the first line has neither format nor version (a segment without header line?)"
-                    )?;
-                } else {
-                    write!(f, "{}", logs::sanitize(self.header, SHOWN_HEADER_BYTES))?;
-                }
-                write!(
-                    f,
-                    " in a datagram of {bytes} bytes; expected {{\"format\":\"json\",\"version\":1}}"
-                )
+                format!("Invalid header: no {{\"format\":\"json\",\"version\":1}} in the first line of {who}")
             }
         }
     }
-}
-
-/// Whether a refused header line may be (the beginning of) a JSON document rather than a header.
-fn looks_like_a_segment(header: &[u8]) -> bool {
-    let start = &header[..header.len().min(SHOWN_HEADER_BYTES)];
-    let trimmed = start.trim_ascii_start();
-    let braced = trimmed.starts_with(b"{") || trimmed.starts_with(b"[") || trimmed.starts_with(b"\"");
-    braced && !start.to_ascii_lowercase().windows(6).any(|six| six == b"format") && header.len() > 4
 }
 
 #[cfg(test)]

@@ -1,3 +1,5 @@
+use std::net::{IpAddr, Ipv4Addr};
+
 use proptest::prelude::*;
 
 use super::*;
@@ -123,7 +125,7 @@ proptest! {
                 prop_assert!(!body.is_empty());
             }
             Err(reject) => {
-                let line = reject.to_string();
+                let line = reject.line(SENDER);
                 prop_assert!(line.len() < 1_000 && !line.contains(char::is_control), "{line:?}");
                 prop_assert_eq!(reject.reason == RejectReason::MissingHeader, newline.is_none());
                 prop_assert_eq!(
@@ -183,77 +185,70 @@ fn a_header_may_be_longer_than_it_may_be_deep() {
     assert_eq!(document(&datagram), Ok(BODY));
 }
 
+const SENDER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 5);
+
 /// The line in the log about `datagram`, which must be refused.
 fn line(datagram: &[u8]) -> String {
-    document(datagram).unwrap_err().to_string()
+    document(datagram).unwrap_err().line(SENDER)
 }
 
 #[test]
-fn what_is_missing_is_told_without_showing_what_is_there() {
+fn the_line_says_what_it_looks_like_how_long_it_is_and_who_sent_it() {
     assert_eq!(
-        line(b"{\"name\":\"secret\"}"),
-        "Missing header or segment: no newline in a datagram of 17 bytes; a datagram is \
-         {\"format\":\"json\",\"version\":1}, a newline and the segment document"
+        line(b"{\"trace_id\":\"secret\"}"),
+        "Missing header or segment: no newline in a datagram of 21 bytes from 127.0.0.1:5, which looks like a segment \
+         without its header line; a datagram is {\"format\":\"json\",\"version\":1}, a newline and the segment document"
     );
     assert_eq!(
         line(b"{\"format\":\"json\",\"version\":1}\n"),
-        "Missing header or segment: nothing after the header line in a datagram of 30 bytes"
+        "Missing header or segment: nothing after the header line in a datagram of 30 bytes from 127.0.0.1:5, which \
+         looks like a header line alone"
     );
-}
-
-#[test]
-fn a_refused_header_is_shown_up_to_64_bytes() {
-    let told = |shown: &str, bytes: usize| {
-        format!(
-            "Invalid header: {shown} in a datagram of {bytes} bytes; expected {{\"format\":\"json\",\"version\":1}}"
-        )
-    };
-    for (header, shown) in [
-        (
-            "{\"format\":\"xml\",\"version\":1}",
-            "{\"format\":\"xml\",\"version\":1}",
-        ),
-        (
-            " {\"version\":2,\"FORMAT\":\"json\"}",
-            " {\"version\":2,\"FORMAT\":\"json\"}",
-        ),
-        ("[\"format\",\"json\"]", "[\"format\",\"json\"]"),
-        ("GET / HTTP/1.1\r", "GET / HTTP/1.1\\r"),
-        // So short that there is nothing in it.
-        ("{", "{"),
-        ("[{}]", "[{}]"),
-    ] {
-        let datagram = format!("{header}\nbody");
-        assert_eq!(line(datagram.as_bytes()), told(shown, datagram.len()), "{header}");
-    }
-    let long = format!("{{\"format\":\"{}\"}}", "x".repeat(100));
-    let shown = format!("{}… ({} bytes)", &long[..64], long.len());
     assert_eq!(
-        line(format!("{long}\nbody").as_bytes()),
-        told(&shown, long.len() + 5)
+        line(b"GET / HTTP/1.1\r\n\r\n"),
+        "Invalid header: no {\"format\":\"json\",\"version\":1} in the first line of a datagram of 18 bytes from \
+         127.0.0.1:5, which looks like HTTP"
     );
 }
 
 #[test]
-fn a_first_line_that_may_be_a_segment_is_not_shown() {
-    let hidden = |bytes: usize| {
-        format!(
-            "Invalid header: the first line has neither format nor version (a segment without header line?) in a \
-             datagram of {bytes} bytes; expected {{\"format\":\"json\",\"version\":1}}"
-        )
-    };
-    // What says so comes too late.
-    let late = format!("{{\"{}\":1,\"format\":\"json\"}}", "x".repeat(64));
-    for header in [
-        "{\"user\":\"secret\"}",
-        "[{\"user\":\"secret\"}]",
-        "\"user\":\"secret\",",
-        "  \t{\"user\":\"secret\"}",
-        "{\"a\"}",
-        "[1,2]",
-        &late,
+fn no_byte_of_a_refused_datagram_is_in_the_line_wherever_it_stands() {
+    let segment = "{\"trace_id\":\"1-5f84c7a5-0\",\"user\":\"jane@example.com\"}";
+    let header = "{\"format\":\"json\",\"version\":1}";
+    for datagram in [
+        segment.to_owned(),
+        format!("\u{feff}{segment}\n{{}}"),
+        format!("\0{segment}\n{{}}"),
+        format!("x{segment}\n{{}}"),
+        format!("{}\n{{}}", &segment[20..]),
+        format!("jane@example.com\n{segment}"),
+        format!("{{\"format\":\"jane@example.com\"}}\n{segment}"),
+        format!("\u{feff}{header}\n{segment}"),
+        format!("{header}{segment}"),
+        format!("{segment}\n"),
+        format!("GET /jane@example.com HTTP/1.1\r\n{segment}"),
     ] {
-        let datagram = format!("{header}\nbody");
-        assert_eq!(line(datagram.as_bytes()), hidden(datagram.len()), "{header}");
+        let line = line(datagram.as_bytes());
+        assert!(
+            !line.contains("jane") && !line.contains("5f84c7a5"),
+            "{datagram}: {line}"
+        );
     }
+}
+
+#[test]
+fn the_beginning_is_escaped_and_short() {
+    let datagram = [b"\x1b[31m".to_vec(), vec![b'x'; 100]].concat();
+    let beginning = document(&datagram).unwrap_err().beginning();
+    assert_eq!(beginning, format!("\\x1b[31m{}… (105 bytes)", "x".repeat(56)));
+}
+
+#[test]
+fn what_a_good_header_is_decides_whether_one_is_hidden_or_another() {
+    let kind = |datagram: &str| document(datagram.as_bytes()).unwrap_err().kind();
+    // In another order and spelling than that of SDKs.
+    let good = "{ \"VERSION\" : 1, \"format\":\"JSON\" }";
+    assert_eq!(kind(&format!("\0{good}\n{{}}")), Kind::HiddenStart);
+    assert_eq!(kind(&format!("{good}\n")), Kind::HeaderAlone);
+    assert_eq!(kind("{\"version\":1}\n{}"), Kind::OtherHeader);
 }

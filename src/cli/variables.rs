@@ -1,0 +1,246 @@
+//! Settings by environment variables, for platforms where those are the interface: `XRAY_` and the long name of the flag
+//! in capitals, `XRAY_SPOOL_DIR` for `--spool-dir`.
+//!
+//! A variable goes over the file, and a flag over the variable. Values are written as after the flag; of a flag that may
+//! be repeated, several are parted by commas. An empty variable counts as not set, as everywhere.
+
+use clap::{Arg, ArgAction, Command};
+
+use super::definition::{Kind, command};
+use super::front::Given;
+use super::{canonical, flags, hint};
+use crate::config::text::{bare, nearest, quoted};
+use crate::config::{ConfigError, Environment, Flags};
+
+/// What every variable of ours begins with.
+const PREFIX: &str = "XRAY_";
+
+/// None of ours, and known: the official daemon's own, which are answered elsewhere, and the one from which the unit for
+/// systemd makes arguments.
+const OTHERS: [&str; 3] = [
+    "XRAY_DAEMON_CPU_PROFILE",
+    "XRAY_DAEMON_MEMORY_PROFILE",
+    "XRAY_OPTIONS",
+];
+
+/// `flags` over what `environment` sets. A variable that looks like one of ours and is none is a warning.
+///
+/// # Errors
+/// A line for every variable with a value that its flag does not take.
+pub fn with_environment(flags: Flags, environment: &Environment) -> Result<Flags, ConfigError> {
+    let command = command();
+    let mut given = Vec::new();
+    let mut problems = Vec::new();
+    for arg in settings(&command) {
+        match given_by(arg, environment) {
+            Ok(values) => given.extend(values),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    if !problems.is_empty() {
+        return Err(ConfigError::of(problems));
+    }
+    let mut flags = flags.over(set(&command, &given)?);
+    flags.warnings.extend(unknown(&command, environment));
+    Ok(flags)
+}
+
+/// The flags that set something.
+fn settings(command: &Command) -> impl Iterator<Item = &Arg> {
+    let only_flags = ["help", "version", "print-config"];
+    command
+        .get_arguments()
+        .filter(move |arg| !only_flags.contains(&arg.get_id().as_str()))
+}
+
+/// The variable for a flag of this long name.
+fn variable(long: &str) -> String {
+    format!("{PREFIX}{}", long.to_ascii_uppercase().replace('-', "_"))
+}
+
+/// The values of the variable for `arg`, none when it is not set.
+fn given_by(arg: &Arg, environment: &Environment) -> Result<Vec<Given>, String> {
+    let id = arg.get_id().as_str();
+    let name = variable(id);
+    let Some(text) = environment.get(&name) else {
+        return Ok(Vec::new());
+    };
+    let values: Vec<&str> = match arg.get_action() {
+        ArgAction::Append => text
+            .split(',')
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+            .collect(),
+        _ => vec![text],
+    };
+    let kind = Kind::of(arg);
+    let given = |value: &str| match kind.refuses(value) {
+        None => Ok(Given {
+            id: id.to_owned(),
+            written: id.to_owned(),
+            value: value.into(),
+            value_apart: false,
+            arguments: 0..0,
+        }),
+        Some(reason) => {
+            let remedy = match kind {
+                Kind::Bool => "Write true or false.".to_owned(),
+                _ => format!("It is what --{id} takes: {}", hint::for_value(arg, id)),
+            };
+            Err(format!(
+                "{name}: invalid value {}: {reason}. {remedy}",
+                quoted(value)
+            ))
+        }
+    };
+    values.into_iter().map(given).collect()
+}
+
+/// The settings of these values, which were checked.
+fn set(command: &Command, given: &[Given]) -> Result<Flags, ConfigError> {
+    let matches = command
+        .clone()
+        .try_get_matches_from(canonical(command, given))
+        .map_err(|error| ConfigError::of(vec![bare(&error.to_string())]))?;
+    Ok(flags(&matches, &variable))
+}
+
+/// A warning for each variable with our beginning that is none of ours.
+fn unknown(command: &Command, environment: &Environment) -> Vec<String> {
+    let known: Vec<String> = settings(command)
+        .map(|arg| variable(arg.get_id().as_str()))
+        .collect();
+    let is_unknown = |name: &&String| {
+        name.starts_with(PREFIX)
+            && !known.contains(name)
+            && !OTHERS.contains(&name.as_str())
+            && !is_of_a_service(name)
+    };
+    let warning = |name: &String| {
+        let meant = match nearest(name, known.iter().map(String::as_str)) {
+            Some(near) => format!("Did you mean {near}?"),
+            None => format!("They are {PREFIX} and the long name of a flag in capitals; see --help."),
+        };
+        format!("{} is no setting of this daemon. {meant}", bare(name))
+    };
+    environment.0.keys().filter(is_unknown).map(warning).collect()
+}
+
+/// Whether Kubernetes sets it in every container beside a service called `xray` or `xray-…`: `XRAY_SERVICE_HOST`,
+/// `XRAY_PORT_2000_UDP_ADDR`.
+fn is_of_a_service(name: &str) -> bool {
+    name.ends_with("_SERVICE_HOST")
+        || name.contains("_SERVICE_PORT")
+        || name.ends_with("_PORT")
+        || name
+            .split_once("_PORT_")
+            .is_some_and(|(_, port)| port.starts_with(|c: char| c.is_ascii_digit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Sourced;
+
+    fn environment(variables: &[(&str, &str)]) -> Environment {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        Environment(variables.iter().map(owned).collect())
+    }
+
+    fn by(source: &str, value: &str) -> Option<Sourced<String>> {
+        let (value, source) = (value.to_owned(), source.to_owned());
+        Some(Sourced { value, source })
+    }
+
+    #[test]
+    fn every_setting_with_a_flag_has_a_variable_that_sets_it() {
+        let command = command();
+        for arg in settings(&command) {
+            let value = match Kind::of(arg) {
+                Kind::Bool => "true",
+                Kind::Int => "16",
+                Kind::Duration => "1m30s",
+                Kind::LogFormat => "json",
+                Kind::Text | Kind::Path => "text",
+            };
+            let name = variable(arg.get_id().as_str());
+            let set = with_environment(Flags::default(), &environment(&[(&name, value)])).unwrap();
+            assert!(!set.are_none(), "{name}");
+            assert_eq!(set.warnings, [""; 0], "{name}");
+        }
+    }
+
+    #[test]
+    fn a_flag_goes_over_its_variable_and_an_empty_variable_is_none() {
+        let flags = || Flags {
+            region: by("flag -n", "eu-west-1"),
+            udp_address: by("flag -b", ""),
+            ..Flags::default()
+        };
+        let variables = environment(&[
+            ("XRAY_REGION", "us-east-1"),
+            ("XRAY_BIND", ":1"),
+            ("XRAY_BIND_TCP", ""),
+            ("XRAY_ALLOW_HOST", "a.example, .b.example,"),
+        ]);
+        let set = with_environment(flags(), &variables).unwrap();
+        assert_eq!(set.region, by("flag -n", "eu-west-1"));
+        assert_eq!(
+            set.udp_address,
+            by("XRAY_BIND", ":1"),
+            "an empty -b counts as not given"
+        );
+        assert_eq!(set.tcp_address, None);
+        let hosts: Vec<&str> = set.allow_host.iter().map(|host| host.value.as_str()).collect();
+        assert_eq!(hosts, ["a.example", ".b.example"]);
+    }
+
+    #[test]
+    fn a_value_that_its_flag_does_not_take_is_a_problem_with_the_name_of_the_variable() {
+        let variables = environment(&[
+            ("XRAY_BUFFER_MEMORY", "much"),
+            ("XRAY_CALL_TIMEOUT", "2h"),
+            ("XRAY_NO_TCP", "yes"),
+        ]);
+        let error = with_environment(Flags::default(), &variables).unwrap_err();
+        let problems = error.problems();
+        assert_eq!(
+            problems[0],
+            "XRAY_BUFFER_MEMORY: invalid value \"much\": parse error. It is what --buffer-memory takes: -buffer-memory takes \
+             a whole number of MB, for example -buffer-memory 100."
+        );
+        assert!(problems[1].starts_with("XRAY_CALL_TIMEOUT: invalid value \"2h\": parse error. "));
+        assert_eq!(
+            problems[2],
+            "XRAY_NO_TCP: invalid value \"yes\": parse error. Write true or false."
+        );
+        assert_eq!(problems.len(), 3);
+    }
+
+    #[test]
+    fn a_variable_that_is_none_of_ours_is_warned_about_but_for_those_of_a_service() {
+        let variables = environment(&[
+            ("XRAY_REGOIN", "x"),
+            ("XRAY_PURPLE", "x"),
+            ("XRAY_PRINT_CONFIG", "x"),
+            ("XRAY_DAEMON_CPU_PROFILE", "x"),
+            ("XRAY_OPTIONS", "-o"),
+            ("XRAY_SERVICE_HOST", "10.0.0.1"),
+            ("XRAY_SERVICE_PORT_UDP", "2000"),
+            ("XRAY_PORT", "udp://10.0.0.1:2000"),
+            ("XRAY_DAEMON_PORT_2000_UDP_ADDR", "10.0.0.1"),
+            ("AWS_XRAY_DAEMON_ADDRESS", "x"),
+        ]);
+        let set = with_environment(Flags::default(), &variables).unwrap();
+        let by_rule = "is no setting of this daemon. They are XRAY_ and the long name of a flag in capitals; see --help.";
+        assert_eq!(
+            set.warnings,
+            [
+                format!("XRAY_PRINT_CONFIG {by_rule}"),
+                format!("XRAY_PURPLE {by_rule}"),
+                "XRAY_REGOIN is no setting of this daemon. Did you mean XRAY_REGION?".to_owned(),
+            ]
+        );
+        assert!(set.are_none());
+    }
+}

@@ -1,0 +1,19 @@
+//! For simulations: what the sender is told of an answer, without a network.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::answer::{self, Raw};
+use crate::exporters::answer::Answer;
+use crate::exporters::error::PutError;
+
+/// What `response` means.
+pub(crate) fn meaning(response: &http::Response<Bytes>) -> Result<Answer, PutError> {
+    Raw::of_http(response).meaning()
+}
+
+/// What no answer within `limit` means.
+pub(crate) fn timed_out(limit: Duration) -> PutError {
+    answer::timed_out(limit)
+}
