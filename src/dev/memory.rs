@@ -36,7 +36,7 @@ const GIVEN_BACK: Duration = Duration::from_millis(1_200);
 const MAX_LOOKS: usize = 12;
 
 /// The share of the setting that may be too much: less is not worth a trace.
-const TOLERATED: usize = 12;
+const TOLERATED: usize = 16;
 
 /// What the process holds when it is idle.
 #[derive(Debug, Clone, Copy)]
