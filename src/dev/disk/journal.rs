@@ -398,7 +398,9 @@ pub(super) mod tests {
             bytes.truncate(cut.unwrap_or(usize::MAX));
             fs::write(&path, &bytes).unwrap();
             let Ok((found, end)) = content(&path) else {
-                prop_assert!(at < FORMAT.len() && bytes.len() < FORMAT.len());
+                // Too little of it is left to tell whose it is, or it looks like another format's, with no record behind.
+                let is_renumbered = at >= FORMAT.len() - "1\n".len();
+                prop_assert!(at < FORMAT.len() && (bytes.len() < FORMAT.len() || is_renumbered && cut.is_some()));
                 return Ok(());
             };
             let all: Vec<(u64, String)> = (0..).zip(texts).collect();
