@@ -18,6 +18,7 @@ use xray::config::{self, Config, ConfigError, Environment, Flags, LogConfig, Sys
 use xray::daemon;
 use xray::daemon::signals::{self, Stop};
 use xray::dev;
+use xray::dev::run::DevConfig;
 use xray::dev::send::{self, SendConfig};
 use xray::logs;
 
@@ -32,7 +33,7 @@ fn main() -> ExitCode {
         Ok(Invocation::Run(flags)) => flags,
         Ok(Invocation::HealthCheck { flags, ready }) => return health_check(&flags, ready),
         Ok(Invocation::PrintConfig(flags)) => return print_config(flags),
-        Ok(Invocation::Dev(flags)) => return dev(&flags),
+        Ok(Invocation::Dev(flags)) => return dev(flags),
         Ok(Invocation::Send(flags)) => return send(flags),
         Ok(Invocation::Print(text)) => {
             say(io::stdout(), &text);
@@ -83,15 +84,20 @@ fn print_config(flags: Flags) -> ExitCode {
     }
 }
 
-/// Runs the daemon with X-Ray built in. The environment has no say.
-fn dev(flags: &DevFlags) -> ExitCode {
-    match dev::settings::load(flags, &SystemFiles) {
+/// Runs the daemon with X-Ray built in. The environment has settings of it, and no say about AWS.
+fn dev(flags: DevFlags) -> ExitCode {
+    match dev_config(flags, &Environment::of_process()) {
         Ok(config) => {
             let log = config.daemon.log.clone();
             with_log(&log, None, |reopen| dev::run::run(config, reopen))
         }
         Err(error) => refuse(&error, &Flags::default()),
     }
+}
+
+fn dev_config(flags: DevFlags, environment: &Environment) -> Result<DevConfig, ConfigError> {
+    let flags = cli::dev_with_environment(flags, environment)?;
+    dev::settings::load(&flags, &SystemFiles)
 }
 
 /// Sends one segment, and says so.
@@ -171,19 +177,17 @@ fn health_check(flags: &Flags, ready: bool) -> ExitCode {
 /// The configuration of the daemon that is to be asked: the one with `flags`, or without any the one of this container,
 /// which is process 1.
 fn config_of_running(flags: &Flags) -> Result<Config, ConfigError> {
+    let environment = Environment::of_process();
     let running = flags
         .are_none()
         .then(|| cli::of_process_one(&SystemFiles))
         .flatten();
-    let flags = match &running {
-        Some(Invocation::Dev(flags)) => {
-            return dev::settings::load(flags, &SystemFiles).map(|config| config.daemon);
-        }
+    let flags = match running {
+        Some(Invocation::Dev(flags)) => return dev_config(flags, &environment).map(|config| config.daemon),
         Some(Invocation::Run(flags)) => flags,
-        _ => flags,
+        _ => flags.clone(),
     };
-    let environment = Environment::of_process();
-    let flags = cli::with_environment(flags.clone(), &environment)?;
+    let flags = cli::with_environment(flags, &environment)?;
     config::load(&flags, &environment, &SystemFiles)
 }
 

@@ -14,8 +14,8 @@ use tokio::time::Instant;
 
 use crate::assert_is_plain;
 use crate::subject::http::{
-    App, Budget, EXCHANGE_TIMEOUT, Guard, HEAD_TIMEOUT, Health, Lane, Ledger, PutError, Summary, Upstream,
-    serve_http,
+    App, Budget, EXCHANGE_TIMEOUT, Guard, HEAD_TIMEOUT, Health, INGEST, Lane, Ledger, PutError, Summary,
+    Upstream, serve_http,
 };
 
 thread_local! {
@@ -128,11 +128,13 @@ fn app(forwarded: &Arc<AtomicUsize>) -> App<Silent> {
         ledger: Arc::clone(&ledger),
         lane: Arc::new(Lane::new(Budget::of_mb(3), ledger)),
         kernel_drops: None,
+        lost_in_fragments: None,
     });
     let guard = Guard::new(&["xray.example.com".to_owned()], false);
     let app = App::new(
         guard,
         &["/TraceSummaries".to_owned()],
+        INGEST,
         summary,
         Arc::new(Health::default()),
     );

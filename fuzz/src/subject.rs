@@ -27,7 +27,7 @@ pub(crate) mod filter {
 
 pub(crate) mod http {
     pub(crate) use xray::api::health::Health;
-    pub(crate) use xray::api::limits::{EXCHANGE_TIMEOUT, HEAD_TIMEOUT};
+    pub(crate) use xray::api::limits::{EXCHANGE_TIMEOUT, HEAD_TIMEOUT, INGEST};
     pub(crate) use xray::api::summary::Summary;
     pub(crate) use xray::api::{App, Upstream};
     pub(crate) use xray::exporters::error::PutError;

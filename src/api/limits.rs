@@ -13,14 +13,21 @@ pub const HEAD_MAX_BYTES: usize = 16 << 10;
 /// and 25 boost statistics, has about 10 KB.
 pub const FORWARD_BODY_MAX_BYTES: usize = 64 << 10;
 
+/// The most bytes of such bodies in memory at one time, over all connections: far more than the calls of a thousand
+/// processes in the same second.
+pub const FORWARD_BODIES_MAX_BYTES: usize = 1 << 20;
+
 /// The most bytes of a `POST /TraceSegments`; longer ones are answered 413. A call of PutTraceSegments carries 50
 /// documents of 64 KiB, and their quotes are escaped once more in it: 3.3 MB and some 40 %.
 pub const INGEST_BODY_MAX_BYTES: usize = 5 << 20;
 
-/// The most bytes of ingest bodies in memory at one time, over all connections: two of the largest. Further requests
-/// wait for their turn. It bounds what the port adds to the buffer memory: twice this, while documents are taken out of
-/// their bodies.
+/// The most bytes of ingest bodies in memory at one time, over all connections: two of the largest. What has no room waits
+/// for it. It bounds what the port adds to the buffer memory: this, and the documents of one body while they are taken out
+/// of it.
 pub const INGEST_BODIES_MAX_BYTES: usize = 2 * INGEST_BODY_MAX_BYTES;
+
+/// The part of the memory that the process may use that ingest bodies may have, when that is less.
+const INGEST_PART_OF_MEMORY: u64 = 10;
 
 /// From a request's first byte to the end of its head. A head fits into a few packets, so a client that needs longer
 /// is broken or wants to keep the connection busy.
@@ -41,9 +48,12 @@ pub const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(20);
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 
 /// The most open connections: dozens of processes with pooled connections, at about 10 KB each. When one more comes,
-/// the one that has been without a request for longest is closed for it, so that idle connections never lock out a
-/// health check; when all are in the middle of a request, the new one is answered 503.
+/// one that does nothing is closed for it, so that none of those locks out a health check.
 pub const MAX_CONNECTIONS: usize = 256;
+
+/// The files that the process needs beside the connections of this port: sockets to listen on, the runtime's own, log,
+/// spool, name look-ups, a request for credentials, and a dozen calls with segments, which is enough to deliver.
+const OWN_FILES: usize = 40;
 
 /// The bounds of the port's connections.
 pub const CONNECTIONS: Limits = Limits {
@@ -56,9 +66,71 @@ pub const CONNECTIONS: Limits = Limits {
     streams: 0,
 };
 
-/// The bounds of `POST /TraceSegments`.
+/// The bounds of the port's connections in a process that may have `open_files` open. Each may be at a call that is passed
+/// on, and then has a connection on the other side too.
+#[must_use]
+pub fn connections(open_files: Option<u64>) -> Limits {
+    CONNECTIONS.within(open_files.map(|files| files / 2), OWN_FILES / 2)
+}
+
+/// The bounds of `POST /TraceSegments` in a process that may use `memory_bytes`: a body can't have more than all of them.
+#[must_use]
+pub fn ingest(memory_bytes: u64) -> BodyLimits {
+    let part = usize::try_from(memory_bytes / INGEST_PART_OF_MEMORY).unwrap_or(usize::MAX);
+    let all_max_bytes = INGEST.all_max_bytes.min(part);
+    BodyLimits {
+        max_bytes: INGEST.max_bytes.min(all_max_bytes),
+        all_max_bytes,
+        ..INGEST
+    }
+}
+
+/// The bounds of `POST /TraceSegments` where there is memory.
 pub const INGEST: BodyLimits = BodyLimits {
     max_bytes: INGEST_BODY_MAX_BYTES,
     all_max_bytes: INGEST_BODIES_MAX_BYTES,
     time: BODY_TIMEOUT,
 };
+
+/// The bounds of the calls that are forwarded.
+pub const FORWARD: BodyLimits = BodyLimits {
+    max_bytes: FORWARD_BODY_MAX_BYTES,
+    all_max_bytes: FORWARD_BODIES_MAX_BYTES,
+    time: BODY_TIMEOUT,
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bodies_that_come_over_tcp_have_a_tenth_of_the_memory_at_most() {
+        const MIB: usize = 1 << 20;
+        for (memory_mib, max_bytes, all_max_bytes) in [
+            (4096, 5 * MIB, 10 * MIB),
+            (100, 5 * MIB, 10 * MIB),
+            (70, 5 * MIB, 7 * MIB),
+            (30, 3 * MIB, 3 * MIB),
+        ] {
+            let limits = ingest(memory_mib << 20);
+            assert_eq!(
+                (limits.max_bytes, limits.all_max_bytes),
+                (max_bytes, all_max_bytes),
+                "{memory_mib} MiB"
+            );
+        }
+    }
+
+    #[test]
+    fn with_few_files_there_are_few_connections_and_half_of_the_files_is_for_the_way_on() {
+        for (open_files, places) in [
+            (None, 256),
+            (Some(1024), 256),
+            (Some(128), 44),
+            (Some(64), 12),
+            (Some(10), 8),
+        ] {
+            assert_eq!(connections(open_files).connections, places, "{open_files:?}");
+        }
+    }
+}

@@ -6,7 +6,6 @@ use std::sync::{Arc, OnceLock};
 
 use http::request::Parts;
 use http::{Method, Request, StatusCode};
-use hyper::body::Incoming;
 use serde_json::json;
 use tokio::sync::oneshot;
 
@@ -20,9 +19,12 @@ use crate::exporters::xray::encoding::Segments;
 use crate::ledger::Ledger;
 use crate::ledger::http::{Ending, Route};
 use crate::net::server::answer::{self, Answer};
+use crate::net::server::body::{self, Reader};
+use crate::net::server::connection::RequestBody;
 use crate::net::server::guard::Guard;
+use crate::net::server::limits::{BodyLimits, Limits};
 use crate::net::server::refusals::{Bounded, and_more};
-use crate::net::server::{self, Function, Watch, body};
+use crate::net::server::{self, Function, Watch};
 use crate::pipeline::lane::Lane;
 use crate::receivers::http::Ingest;
 
@@ -49,6 +51,8 @@ pub struct App<U> {
     // Known when region and endpoint are; the port is open before.
     upstream: OnceLock<Arc<U>>,
     ledger: Arc<Ledger>,
+    /// Reads calls that are forwarded.
+    calls: Reader,
     ingest: Ingest<Lane<Segments>>,
     admin: Admin,
     refused: Bounded,
@@ -56,19 +60,23 @@ pub struct App<U> {
 }
 
 impl<U: Upstream> App<U> {
-    /// `proxy_allow` are paths as [`proxy_path`](crate::config::tcp::proxy_path) gives them.
+    /// `proxy_allow` are paths as [`proxy_path`](crate::config::tcp::proxy_path) gives them, `ingest` the bounds of
+    /// documents over TCP.
     #[must_use]
-    pub fn new(guard: Guard, proxy_allow: &[String], summary: Arc<Summary>, health: Arc<Health>) -> Self {
+    pub fn new(
+        guard: Guard,
+        proxy_allow: &[String],
+        ingest: BodyLimits,
+        summary: Arc<Summary>,
+        health: Arc<Health>,
+    ) -> Self {
         Self {
             guard,
             proxy_allow: proxy_allow.to_vec(),
             upstream: OnceLock::new(),
             ledger: Arc::clone(&summary.ledger),
-            ingest: Ingest::new(
-                Arc::clone(&summary.lane),
-                Arc::clone(&summary.ledger),
-                limits::INGEST,
-            ),
+            calls: Reader::new(limits::FORWARD),
+            ingest: Ingest::new(Arc::clone(&summary.lane), Arc::clone(&summary.ledger), ingest),
             admin: Admin::new(summary, health),
             refused: Bounded::default(),
             failed: Bounded::default(),
@@ -81,7 +89,7 @@ impl<U: Upstream> App<U> {
         let _: Result<(), Arc<U>> = self.upstream.set(Arc::new(upstream));
     }
 
-    pub(crate) async fn answer(&self, request: Request<Incoming>) -> Answer {
+    pub(crate) async fn answer(&self, request: Request<RequestBody>) -> Answer {
         let (head, body) = request.into_parts();
         let route = self.route(head.uri.path());
         let answer = match self.guard.check(&head) {
@@ -99,7 +107,7 @@ impl<U: Upstream> App<U> {
         answer
     }
 
-    async fn answer_to(&self, route: Route, head: &Parts, body: Incoming) -> Answer {
+    async fn answer_to(&self, route: Route, head: &Parts, body: RequestBody) -> Answer {
         let (allowed, is_allowed) = match route {
             Route::Healthz | Route::Readyz | Route::Metrics => {
                 ("GET", matches!(head.method, Method::GET | Method::HEAD))
@@ -125,7 +133,10 @@ impl<U: Upstream> App<U> {
                     );
                 }
                 let upstream = self.upstream.get().map(Arc::as_ref);
-                sampling::forward(upstream, head, body, |error| self.say_failed(head, error)).await
+                sampling::forward(upstream, &self.calls, head, body, |error| {
+                    self.say_failed(head, error);
+                })
+                .await
             }
             Route::TraceSegments => self.ingest.put(head, body).await,
             Route::Healthz => self.admin.healthz(),
@@ -188,7 +199,7 @@ impl<U: Upstream> App<U> {
     }
 }
 
-/// Serves `app` on `listener`, which must be non-blocking, within [`limits::CONNECTIONS`], until `stop` resolves and all
+/// Serves `app` on `listener`, which must be non-blocking, within `limits`, until `stop` resolves and all
 /// requests are over; dropping the future cuts those that are left.
 ///
 /// # Errors
@@ -196,6 +207,7 @@ impl<U: Upstream> App<U> {
 pub async fn serve<U: Upstream>(
     listener: TcpListener,
     app: Arc<App<U>>,
+    limits: Limits,
     stop: oneshot::Receiver<()>,
 ) -> io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
@@ -204,7 +216,7 @@ pub async fn serve<U: Upstream>(
         let app = Arc::clone(&app);
         async move { Ok(app.answer(request).await) }
     });
-    server::serve(listener, limits::CONNECTIONS, watch, stop, handler).await;
+    server::serve(listener, limits, watch, stop, handler).await;
     Ok(())
 }
 

@@ -6,15 +6,15 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{HeaderName, Response, StatusCode};
-use hyper::body::Incoming;
 
 use super::discretion::told;
-use super::limits::{BODY_TIMEOUT, FORWARD_BODY_MAX_BYTES, FORWARD_TIMEOUT};
+use super::limits::FORWARD_TIMEOUT;
 use crate::exporters::error::PutError;
 use crate::exporters::xray::XRay;
 use crate::ledger::outcome::ErrorClass;
 use crate::net::server::answer::{self, Answer, Body};
-use crate::net::server::body;
+use crate::net::server::body::Reader;
+use crate::net::server::connection::RequestBody;
 
 /// What of an answer's headers goes back: what SDKs read.
 const PASSED_BACK: [HeaderName; 3] = [
@@ -51,11 +51,13 @@ impl Upstream for XRay {
 /// `failed` hears why there is no answer.
 pub(super) async fn forward<U: Upstream>(
     upstream: Option<&U>,
+    bodies: &Reader,
     head: &Parts,
-    body: Incoming,
+    body: RequestBody,
     failed: impl FnOnce(&PutError),
 ) -> Answer {
-    let body = match body::read(head, body, FORWARD_BODY_MAX_BYTES, BODY_TIMEOUT).await {
+    let busy = || answer::try_again("Busy", "Too many calls are being received.");
+    let body = match bodies.read(head, body, busy).await {
         Ok(body) => body,
         Err(answer) => return answer,
     };
@@ -65,13 +67,33 @@ pub(super) async fn forward<U: Upstream>(
             "The daemon has just started and is still finding its AWS region.",
         );
     };
-    match upstream.forward(head.uri.path(), body, FORWARD_TIMEOUT).await {
-        Ok(response) => passed_back(response),
+    match upstream
+        .forward(head.uri.path(), body.bytes(), FORWARD_TIMEOUT)
+        .await
+    {
+        Ok(response) if is_answer(response.status()) => passed_back(response),
+        Ok(response) => {
+            let error = PutError::new(
+                ErrorClass::NotAnAnswer,
+                format!(
+                    "what answers at its address did so with status {}, as a proxy or a web server does",
+                    response.status().as_u16()
+                ),
+            );
+            failed(&error);
+            answer_without_one(&error, head)
+        }
         Err(error) => {
             failed(&error);
             answer_without_one(&error, head)
         }
     }
+}
+
+/// Whether a status can be X-Ray's. It sends nobody elsewhere and changes no protocol; an SDK that is told so follows a
+/// redirect with its request, or waits for ever.
+fn is_answer(status: StatusCode) -> bool {
+    !status.is_informational() && !status.is_redirection()
 }
 
 fn passed_back(response: Response<Bytes>) -> Answer {

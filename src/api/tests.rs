@@ -100,6 +100,7 @@ impl Bench {
             app: Arc::new(App::new(
                 Guard::default(),
                 &proxy_allow,
+                limits::INGEST,
                 summary,
                 Arc::clone(&health),
             )),

@@ -28,13 +28,13 @@ pub struct DevFlags {
     /// `-f`, `--log-file`.
     pub log_file: Option<Sourced<PathBuf>>,
     /// `--log-format`.
-    pub log_format: Option<LogFormat>,
+    pub log_format: Option<Sourced<LogFormat>>,
     /// `--shutdown-timeout`.
-    pub shutdown_timeout: Option<Duration>,
+    pub shutdown_timeout: Option<Sourced<Duration>>,
     /// `--tree`.
-    pub tree: bool,
+    pub tree: Option<bool>,
     /// `--sampling`.
-    pub sampling: Sampling,
+    pub sampling: Option<Sampling>,
     /// `--sampling-rules`.
     pub sampling_rules: Option<PathBuf>,
     /// `--store`.
@@ -45,6 +45,32 @@ pub struct DevFlags {
     pub max_store_mb: Option<Sourced<i64>>,
     /// `--allow-host`, each time it was given.
     pub allow_host: Vec<Sourced<String>>,
+    /// What the user should know about them, to be logged at Warn.
+    pub warnings: Vec<String>,
+}
+
+impl DevFlags {
+    /// What is given here, else there; of what may be repeated, both.
+    #[must_use]
+    pub(super) fn over(self, lower: Self) -> Self {
+        Self {
+            udp_address: self.udp_address.or(lower.udp_address),
+            tcp_address: self.tcp_address.or(lower.tcp_address),
+            buffer_memory_mb: self.buffer_memory_mb.or(lower.buffer_memory_mb),
+            log_level: self.log_level.or(lower.log_level),
+            log_file: self.log_file.or(lower.log_file),
+            log_format: self.log_format.or(lower.log_format),
+            shutdown_timeout: self.shutdown_timeout.or(lower.shutdown_timeout),
+            tree: self.tree.or(lower.tree),
+            sampling: self.sampling.or(lower.sampling),
+            sampling_rules: self.sampling_rules.or(lower.sampling_rules),
+            store: self.store.or(lower.store),
+            max_traces: self.max_traces.or(lower.max_traces),
+            max_store_mb: self.max_store_mb.or(lower.max_store_mb),
+            allow_host: [self.allow_host, lower.allow_host].concat(),
+            warnings: self.warnings,
+        }
+    }
 }
 
 /// What the default sampling rule of `xray dev` is, unless a file has one.
@@ -86,10 +112,7 @@ pub(super) fn dev_command() -> Command {
     base(DEV, "xray dev [options]")
         .about("X-Ray on this machine: the daemon, the X-Ray API and a page to look at traces. Nothing is sent to AWS.")
         .args([
-            Arg::new("tree")
-                .long("tree")
-                .action(ArgAction::SetTrue)
-                .help("Print each finished trace as a tree"),
+            switch("tree").help("Print each finished trace as a tree"),
             value("sampling", "RULE", Sampling::parse)
                 .help("The default rule: all samples every request, aws one a second and 5 % [default: all]"),
             path_value("sampling-rules", "FILE").help(
@@ -163,23 +186,28 @@ pub(super) fn parse_dev(arguments: &[OsString]) -> Result<Asked<DevFlags>, Usage
     if let Some(extra) = rest.first() {
         return Err(unexpected(extra, DEV));
     }
-    let source = |id: &str| flag(&command, id);
-    Ok(Asked::Run(DevFlags {
-        udp_address: sourced(&matches, "bind", &source),
-        tcp_address: sourced(&matches, "bind-tcp", &source),
-        buffer_memory_mb: sourced(&matches, "buffer-memory", &source),
-        log_level: sourced(&matches, "log-level", &source),
-        log_file: sourced(&matches, "log-file", &source),
-        log_format: matches.get_one("log-format").copied(),
-        shutdown_timeout: matches.get_one("shutdown-timeout").copied(),
-        tree: matches.get_flag("tree"),
-        sampling: matches.get_one("sampling").copied().unwrap_or_default(),
+    Ok(Asked::Run(flags(&matches, &|id| flag(&command, id))))
+}
+
+/// The settings that clap found, each with the source that `source` makes of its flag's long name.
+pub(super) fn flags(matches: &ArgMatches, source: &dyn Fn(&str) -> String) -> DevFlags {
+    DevFlags {
+        udp_address: sourced(matches, "bind", source),
+        tcp_address: sourced(matches, "bind-tcp", source),
+        buffer_memory_mb: sourced(matches, "buffer-memory", source),
+        log_level: sourced(matches, "log-level", source),
+        log_file: sourced(matches, "log-file", source),
+        log_format: sourced(matches, "log-format", source),
+        shutdown_timeout: sourced(matches, "shutdown-timeout", source),
+        tree: matches.get_one("tree").copied(),
+        sampling: matches.get_one("sampling").copied(),
         sampling_rules: matches.get_one("sampling-rules").cloned(),
         store: matches.get_one("store").cloned(),
-        max_traces: sourced(&matches, "max-traces", &source),
-        max_store_mb: sourced(&matches, "max-store-mb", &source),
-        allow_host: all_sourced(&matches, "allow-host", &source),
-    }))
+        max_traces: sourced(matches, "max-traces", source),
+        max_store_mb: sourced(matches, "max-store-mb", source),
+        allow_host: all_sourced(matches, "allow-host", source),
+        warnings: Vec::new(),
+    }
 }
 
 /// Reads what follows `send`; the file may stand before the flags or after them.
@@ -260,15 +288,15 @@ mod tests {
     fn flags_are_read_in_the_daemons_spellings() {
         let flags =
             dev("--tree -b=:1 --bind-tcp 127.0.0.1:2 -store x.traces -max-traces 0x10 --log-format json");
-        assert!(flags.tree);
+        assert_eq!(flags.tree, Some(true));
         assert_eq!(flags.udp_address.unwrap().value, ":1");
         assert_eq!(flags.tcp_address.unwrap().value, "127.0.0.1:2");
         assert_eq!(flags.store, Some(PathBuf::from("x.traces")));
         assert_eq!(flags.max_traces.unwrap().value, 16);
-        assert_eq!(flags.log_format, Some(LogFormat::Json));
+        assert_eq!(flags.log_format.unwrap().value, LogFormat::Json);
         assert_eq!(dev(""), DevFlags::default());
-        assert_eq!(dev("--sampling aws").sampling, Sampling::Aws);
-        assert_eq!(dev("-sampling=ALL").sampling, Sampling::All);
+        assert_eq!(dev("--sampling aws").sampling, Some(Sampling::Aws));
+        assert_eq!(dev("-sampling=ALL").sampling, Some(Sampling::All));
     }
 
     #[test]

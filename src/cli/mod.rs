@@ -24,7 +24,7 @@ use clap::{ArgAction, ArgMatches};
 use crate::config::{Flags, Sourced};
 pub use dev::{DevFlags, Sampling, SendFlags};
 pub use process::of_process_one;
-pub use variables::with_environment;
+pub use variables::{dev_with_environment, with_environment};
 
 use definition::{Kind, command};
 use dev::Asked;
@@ -207,6 +207,10 @@ fn flags(matches: &ArgMatches, source: &dyn Fn(&str) -> String) -> Flags {
         proxy_allow: all_sourced(matches, "proxy-allow", source),
         allow_host: all_sourced(matches, "allow-host", source),
         no_telemetry: sourced(matches, "no-telemetry", source),
+        endpoint: sourced(matches, "endpoint", source),
+        concurrency: sourced(matches, "concurrency", source),
+        no_verify_ssl: sourced(matches, "no-verify-ssl", source),
+        log_rotation: sourced(matches, "log-rotation", source),
         ignored: Vec::new(),
         warnings: Vec::new(),
     }
@@ -258,12 +262,14 @@ fn all_sourced(matches: &ArgMatches, id: &str, source: &dyn Fn(&str) -> String) 
     values.map(sourced).collect()
 }
 
+/// `None` too where there is no `id`: some settings have a variable and no flag.
 fn sourced<T: Clone + Send + Sync + 'static>(
     matches: &ArgMatches,
     id: &str,
     source: &dyn Fn(&str) -> String,
 ) -> Option<Sourced<T>> {
-    matches.get_one::<T>(id).map(|value| Sourced {
+    let value = matches.try_get_one::<T>(id).ok().flatten()?;
+    Some(Sourced {
         value: value.clone(),
         source: source(id),
     })

@@ -1,14 +1,17 @@
 //! Settings by environment variables, for platforms where those are the interface: `XRAY_` and the long name of the flag
 //! in capitals, `XRAY_SPOOL_DIR` for `--spool-dir`.
 //!
-//! A variable goes over the file, and a flag over the variable. Values are written as after the flag; of a flag that may
+//! Settings that have a key in the file and no flag have one too ([`settings_without_flag`]), and so have the flags of
+//! `xray dev`. A variable goes over the file, and a flag over the variable. Values are written as after the flag; of a flag that may
 //! be repeated, several are parted by commas. An empty variable counts as not set, as everywhere.
 
-use clap::{Arg, ArgAction, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use super::definition::{Kind, command};
+use super::definition::{self, Kind, int_value, switch, text_value, value};
+use super::dev::{self, DevFlags};
 use super::front::Given;
-use super::{canonical, flags, hint};
+use super::{canonical, hint};
+use crate::config::golang::NumberError;
 use crate::config::text::{bare, nearest, quoted};
 use crate::config::{ConfigError, Environment, Flags};
 
@@ -29,10 +32,49 @@ const OTHERS: [&str; 3] = [
 /// A line for every variable with a value that its flag does not take.
 pub fn with_environment(flags: Flags, environment: &Environment) -> Result<Flags, ConfigError> {
     let command = command();
+    let matches = read(&command, environment)?;
+    let mut flags = flags.over(super::flags(&matches, &variable));
+    flags
+        .warnings
+        .extend(unknown(&command, &dev::dev_command(), environment));
+    Ok(flags)
+}
+
+/// As [`with_environment`], for `xray dev`, whose settings are those of its own flags.
+///
+/// # Errors
+/// As there.
+pub fn dev_with_environment(flags: DevFlags, environment: &Environment) -> Result<DevFlags, ConfigError> {
+    let command = dev::dev_command();
+    let matches = read(&command, environment)?;
+    let mut flags = flags.over(dev::flags(&matches, &variable));
+    flags
+        .warnings
+        .extend(unknown(&command, &self::command(), environment));
+    Ok(flags)
+}
+
+/// The daemon's flags, and [`settings_without_flag`].
+fn command() -> Command {
+    definition::command().args(settings_without_flag())
+}
+
+/// What the file has a key for, and the command line, as the official daemon's, no flag.
+fn settings_without_flag() -> [Arg; 4] {
+    [
+        text_value("endpoint", "URL"),
+        value("concurrency", "N", int_value),
+        switch("no-verify-ssl"),
+        switch("log-rotation"),
+    ]
+}
+
+/// What the variables of `command` say.
+fn read(command: &Command, environment: &Environment) -> Result<ArgMatches, ConfigError> {
     let mut given = Vec::new();
     let mut problems = Vec::new();
-    for arg in settings(&command) {
-        match given_by(arg, environment) {
+    for arg in settings(command) {
+        match given_by(command, arg, environment) {
             Ok(values) => given.extend(values),
             Err(problem) => problems.push(problem),
         }
@@ -40,9 +82,12 @@ pub fn with_environment(flags: Flags, environment: &Environment) -> Result<Flags
     if !problems.is_empty() {
         return Err(ConfigError::of(problems));
     }
-    let mut flags = flags.over(set(&command, &given)?);
-    flags.warnings.extend(unknown(&command, environment));
-    Ok(flags)
+    // Each was taken by itself, so clap has nothing left to refuse.
+    matches(command, &given).map_err(|error| ConfigError::of(vec![bare(&error.to_string())]))
+}
+
+fn matches(command: &Command, given: &[Given]) -> Result<ArgMatches, clap::Error> {
+    command.clone().try_get_matches_from(canonical(command, given))
 }
 
 /// The flags that set something.
@@ -59,7 +104,7 @@ fn variable(long: &str) -> String {
 }
 
 /// The values of the variable for `arg`, none when it is not set.
-fn given_by(arg: &Arg, environment: &Environment) -> Result<Vec<Given>, String> {
+fn given_by(command: &Command, arg: &Arg, environment: &Environment) -> Result<Vec<Given>, String> {
     let id = arg.get_id().as_str();
     let name = variable(id);
     let Some(text) = environment.get(&name) else {
@@ -74,45 +119,50 @@ fn given_by(arg: &Arg, environment: &Environment) -> Result<Vec<Given>, String> 
         _ => vec![text],
     };
     let kind = Kind::of(arg);
-    let given = |value: &str| match kind.refuses(value) {
-        None => Ok(Given {
+    let given = |value: &str| {
+        let given = Given {
             id: id.to_owned(),
             written: id.to_owned(),
             value: value.into(),
             value_apart: false,
             arguments: 0..0,
-        }),
-        Some(reason) => {
-            let remedy = match kind {
-                Kind::Bool => "Write true or false.".to_owned(),
-                _ => format!("It is what --{id} takes: {}", hint::for_value(arg, id)),
-            };
-            Err(format!(
-                "{name}: invalid value {}: {reason}. {remedy}",
-                quoted(value)
-            ))
-        }
+        };
+        // What is of no kind by itself, clap refuses: the rule of --sampling.
+        let reason = kind.refuses(value).or_else(|| {
+            let is_taken = matches(command, std::slice::from_ref(&given)).is_ok();
+            (!is_taken).then_some(NumberError::Syntax.text())
+        });
+        let Some(reason) = reason else {
+            return Ok(given);
+        };
+        let remedy = match (kind, id) {
+            (Kind::Bool, _) => "Write true or false.".to_owned(),
+            (_, "concurrency") => "Write a whole number.".to_owned(),
+            (_, "sampling") => "Write all or aws.".to_owned(),
+            _ => format!("It is what --{id} takes: {}", hint::for_value(arg, id)),
+        };
+        Err(format!(
+            "{name}: invalid value {}: {reason}. {remedy}",
+            quoted(value)
+        ))
     };
     values.into_iter().map(given).collect()
 }
 
-/// The settings of these values, which were checked.
-fn set(command: &Command, given: &[Given]) -> Result<Flags, ConfigError> {
-    let matches = command
-        .clone()
-        .try_get_matches_from(canonical(command, given))
-        .map_err(|error| ConfigError::of(vec![bare(&error.to_string())]))?;
-    Ok(flags(&matches, &variable))
-}
-
-/// A warning for each variable with our beginning that is none of ours.
-fn unknown(command: &Command, environment: &Environment) -> Vec<String> {
-    let known: Vec<String> = settings(command)
-        .map(|arg| variable(arg.get_id().as_str()))
-        .collect();
+/// A warning for each variable with our beginning that is none of ours: not of `command`, and not of `other`, which may
+/// share an environment with it.
+fn unknown(command: &Command, other: &Command, environment: &Environment) -> Vec<String> {
+    let variables_of = |command: &Command| -> Vec<String> {
+        settings(command)
+            .map(|arg| variable(arg.get_id().as_str()))
+            .collect()
+    };
+    let (known, of_other) = (variables_of(command), variables_of(other));
     let is_unknown = |name: &&String| {
         name.starts_with(PREFIX)
+            && environment.get(name).is_some()
             && !known.contains(name)
+            && !of_other.contains(name)
             && !OTHERS.contains(&name.as_str())
             && !is_of_a_service(name)
     };
@@ -140,6 +190,7 @@ fn is_of_a_service(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::{Invocation, Sampling, parse};
     use crate::config::Sourced;
 
     fn environment(variables: &[(&str, &str)]) -> Environment {
@@ -230,6 +281,10 @@ mod tests {
             ("XRAY_PORT", "udp://10.0.0.1:2000"),
             ("XRAY_DAEMON_PORT_2000_UDP_ADDR", "10.0.0.1"),
             ("AWS_XRAY_DAEMON_ADDRESS", "x"),
+            ("XRAY_EMPTY", ""),
+            // Of the service file, and of `xray dev`.
+            ("XRAY_OPTIONS", "-o"),
+            ("XRAY_STORE", "x"),
         ]);
         let set = with_environment(Flags::default(), &variables).unwrap();
         let by_rule = "is no setting of this daemon. They are XRAY_ and the long name of a flag in capitals; see --help.";
@@ -242,5 +297,73 @@ mod tests {
             ]
         );
         assert!(set.are_none());
+    }
+
+    #[test]
+    fn what_the_file_has_a_key_for_and_no_flag_has_a_variable_too() {
+        let variables = environment(&[
+            ("XRAY_ENDPOINT", "http://localhost:1"),
+            ("XRAY_CONCURRENCY", "3"),
+            ("XRAY_NO_VERIFY_SSL", "true"),
+            ("XRAY_LOG_ROTATION", "false"),
+        ]);
+        let set = with_environment(Flags::default(), &variables).unwrap();
+        assert_eq!(set.endpoint, by("XRAY_ENDPOINT", "http://localhost:1"));
+        assert_eq!(set.concurrency.unwrap().value, 3);
+        assert_eq!(set.no_verify_ssl.unwrap().source, "XRAY_NO_VERIFY_SSL");
+        assert!(!set.log_rotation.unwrap().value);
+        let wrong = environment(&[("XRAY_CONCURRENCY", "many")]);
+        assert_eq!(
+            with_environment(Flags::default(), &wrong).unwrap_err().problems(),
+            ["XRAY_CONCURRENCY: invalid value \"many\": parse error. Write a whole number."]
+        );
+    }
+
+    #[test]
+    fn an_address_that_a_flag_hides_is_told() {
+        let flags = Flags {
+            udp_address: by("flag -b", ":1"),
+            tcp_address: by("flag -t", ":2"),
+            ..Flags::default()
+        };
+        let variables = environment(&[("XRAY_BIND", ":3"), ("XRAY_BIND_TCP", ":2")]);
+        let set = with_environment(flags, &variables).unwrap();
+        assert_eq!(set.udp_address, by("flag -b", ":1"));
+        assert_eq!(
+            set.warnings,
+            ["flag -b goes over XRAY_BIND: listening on \":1\", not on \":3\"."]
+        );
+    }
+
+    #[test]
+    fn xray_dev_has_variables_of_its_own() {
+        let with = |arguments: &[&str], variables: &[(&str, &str)]| {
+            let arguments = ["dev"].iter().chain(arguments).map(Into::into);
+            let Ok(Invocation::Dev(flags)) = parse(arguments) else {
+                panic!("it does not run")
+            };
+            dev_with_environment(flags, &environment(variables))
+        };
+        let variables = [
+            ("XRAY_TREE", "true"),
+            ("XRAY_SAMPLING", "aws"),
+            ("XRAY_STORE", "traces"),
+            ("XRAY_MAX_TRACES", "7"),
+            ("XRAY_ROLE_ARN", "of the daemon"),
+            ("XRAY_STROE", "x"),
+        ];
+        let flags = with(&["--tree=false", "-b", ":1"], &variables).unwrap();
+        assert_eq!((flags.tree, flags.sampling), (Some(false), Some(Sampling::Aws)));
+        assert_eq!(flags.store.as_deref(), Some("traces".as_ref()));
+        assert_eq!(flags.max_traces.unwrap().source, "XRAY_MAX_TRACES");
+        assert_eq!(flags.udp_address, by("flag -b", ":1"));
+        assert_eq!(
+            flags.warnings,
+            ["XRAY_STROE is no setting of this daemon. Did you mean XRAY_STORE?"]
+        );
+        assert_eq!(
+            with(&[], &[("XRAY_SAMPLING", "some")]).unwrap_err().problems(),
+            ["XRAY_SAMPLING: invalid value \"some\": parse error. Write all or aws."]
+        );
     }
 }

@@ -35,15 +35,9 @@ pub(super) fn listen(
     let flag = flag.as_ref().filter(|sourced| !sourced.value.is_empty());
     // The entry point of an image has flags that whoever mounts a file into it does not see.
     if let (Some(flag), Some(file)) = (flag, file)
-        && flag.value != file.value
+        && let Some(warning) = hidden_address(flag, file)
     {
-        report.warning(format!(
-            "{} goes over {}: listening on {}, not on {}.",
-            flag.source,
-            file.source,
-            quoted(&flag.value),
-            quoted(&file.value)
-        ));
+        report.warning(warning);
     }
     let setting = flag.or(file.as_ref()).cloned().unwrap_or_else(default);
     if let Some(source) = empty_flag {
@@ -56,6 +50,19 @@ pub(super) fn listen(
     report
         .checked(Some(setting), |address| checked_listen(address, &named_port))
         .unwrap_or_else(default)
+}
+
+/// What to say of an address that goes over another one.
+pub(super) fn hidden_address(over: &Sourced<String>, hidden: &Sourced<String>) -> Option<String> {
+    (over.value != hidden.value).then(|| {
+        format!(
+            "{} goes over {}: listening on {}, not on {}.",
+            over.source,
+            hidden.source,
+            quoted(&over.value),
+            quoted(&hidden.value)
+        )
+    })
 }
 
 /// Checks an address to listen on: host name, IPv4, IPv6 in brackets or nothing (every address), then a colon and a

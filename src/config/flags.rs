@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::address::hidden_address;
 use super::{LogFormat, Sourced};
 
 /// The flags that were given; `None`: not given. An empty text is kept: it goes over the file's value, as in the
@@ -52,6 +53,14 @@ pub struct Flags {
     pub allow_host: Vec<Sourced<String>>,
     /// `--no-telemetry`.
     pub no_telemetry: Option<Sourced<bool>>,
+    /// Variable `XRAY_ENDPOINT`; there is no flag, as in the official daemon.
+    pub endpoint: Option<Sourced<String>>,
+    /// Variable `XRAY_CONCURRENCY`, as written; there is no flag.
+    pub concurrency: Option<Sourced<i64>>,
+    /// Variable `XRAY_NO_VERIFY_SSL`; there is no flag.
+    pub no_verify_ssl: Option<Sourced<bool>>,
+    /// Variable `XRAY_LOG_ROTATION`; there is no flag.
+    pub log_rotation: Option<Sourced<bool>>,
     /// The arguments that nobody read, as they were.
     pub ignored: Vec<OsString>,
     /// What the user should know about the command line, to be logged at Warn.
@@ -59,20 +68,28 @@ pub struct Flags {
 }
 
 impl Flags {
-    /// What is given here, else there; of what may be repeated, both. An empty address counts as not given.
+    /// What is given here, else there; of what may be repeated, both. An empty address counts as not given, and one that
+    /// hides another is told: whoever sets a variable may not see the flags of an image's entry point.
     #[must_use]
     pub(crate) fn over(self, lower: Self) -> Self {
-        let address = |own: Option<Sourced<String>>, lower: Option<Sourced<String>>| match own {
-            Some(own) if own.value.is_empty() && lower.is_some() => lower,
-            own => own.or(lower),
+        let mut warnings = self.warnings;
+        let mut address = |own: Option<Sourced<String>>, lower: Option<Sourced<String>>| match (own, lower) {
+            (Some(own), Some(lower)) if own.value.is_empty() => Some(lower),
+            (Some(own), Some(lower)) => {
+                warnings.extend(hidden_address(&own, &lower));
+                Some(own)
+            }
+            (own, lower) => own.or(lower),
         };
+        let udp_address = address(self.udp_address, lower.udp_address);
+        let tcp_address = address(self.tcp_address, lower.tcp_address);
         Self {
             resource_arn: self.resource_arn.or(lower.resource_arn),
             local_mode: self.local_mode.or(lower.local_mode),
             buffer_memory_mb: self.buffer_memory_mb.or(lower.buffer_memory_mb),
             region: self.region.or(lower.region),
-            udp_address: address(self.udp_address, lower.udp_address),
-            tcp_address: address(self.tcp_address, lower.tcp_address),
+            udp_address,
+            tcp_address,
             role_arn: self.role_arn.or(lower.role_arn),
             config_file: self.config_file.or(lower.config_file),
             log_file: self.log_file.or(lower.log_file),
@@ -88,8 +105,12 @@ impl Flags {
             proxy_allow: [self.proxy_allow, lower.proxy_allow].concat(),
             allow_host: [self.allow_host, lower.allow_host].concat(),
             no_telemetry: self.no_telemetry.or(lower.no_telemetry),
+            endpoint: self.endpoint.or(lower.endpoint),
+            concurrency: self.concurrency.or(lower.concurrency),
+            no_verify_ssl: self.no_verify_ssl.or(lower.no_verify_ssl),
+            log_rotation: self.log_rotation.or(lower.log_rotation),
             ignored: self.ignored,
-            warnings: self.warnings,
+            warnings,
         }
     }
 

@@ -127,7 +127,7 @@ fn merge(
     files: &dyn Files,
     report: &mut Report,
 ) -> Config {
-    xray::warn_of_unchecked_certificates(file, report);
+    xray::warn_of_unchecked_certificates(flags, file, report);
     let udp = UdpConfig::of(flags, file, files, report);
     let tcp_address = address::listen("tcp", &flags.tcp_address, &file.tcp_address, files, report);
     Config {

@@ -53,7 +53,11 @@ impl LogConfig {
                 .map(|sourced| sourced.value)
                 .unwrap_or_default(),
             file: flag.or(path).filter(|path| path != Path::new("")),
-            rotation: file.log_rotation.as_ref().is_none_or(|sourced| sourced.value),
+            rotation: flags
+                .log_rotation
+                .as_ref()
+                .or(file.log_rotation.as_ref())
+                .is_none_or(|sourced| sourced.value),
         }
     }
 }

@@ -68,7 +68,7 @@ fn lines(flags: &Flags, file: &FileSettings, config: &Config) -> Vec<Line> {
             "Concurrency",
             xray.concurrency
                 .map_or("decided by the calls".to_owned(), |calls| calls.to_string()),
-            [None, from(&file.concurrency)],
+            [from(&flags.concurrency), from(&file.concurrency)],
         ),
         line(
             "region",
@@ -83,7 +83,7 @@ fn lines(flags: &Flags, file: &FileSettings, config: &Config) -> Vec<Line> {
         line(
             "Endpoint",
             text(&xray.endpoint, "that of the region"),
-            [None, from(&file.endpoint)],
+            [from(&flags.endpoint), from(&file.endpoint)],
         ),
         line(
             "role-arn",
@@ -103,7 +103,7 @@ fn lines(flags: &Flags, file: &FileSettings, config: &Config) -> Vec<Line> {
         line(
             "NoVerifySSL",
             xray.no_verify_ssl,
-            [None, from(&file.no_verify_ssl)],
+            [from(&flags.no_verify_ssl), from(&file.no_verify_ssl)],
         ),
         line(
             "connect-timeout",
@@ -147,7 +147,7 @@ fn lines(flags: &Flags, file: &FileSettings, config: &Config) -> Vec<Line> {
         line(
             "Logging.LogRotation",
             log.rotation,
-            [None, from(&file.log_rotation)],
+            [from(&flags.log_rotation), from(&file.log_rotation)],
         ),
         line(
             "no-telemetry",

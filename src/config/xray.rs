@@ -55,14 +55,16 @@ impl XRayConfig {
     pub(super) fn of(flags: &Flags, file: &FileSettings, report: &mut Report) -> Self {
         let proxy_address = over::text(&flags.proxy_address, &file.proxy_address);
         Self {
-            concurrency: concurrency(file.concurrency.as_ref(), report),
+            concurrency: concurrency(flags.concurrency.as_ref().or(file.concurrency.as_ref()), report),
             // Checked by `crate::aws`, with the regions from other sources.
             region: over::text(&flags.region, &file.region),
-            endpoint: report.checked(file.endpoint.clone(), |text| url::endpoint(text)),
+            endpoint: report.checked(flags.endpoint.clone().or(file.endpoint.clone()), |text| {
+                url::endpoint(text)
+            }),
             local_mode: over::switch(&flags.local_mode, &file.local_mode),
             resource_arn: over::text(&flags.resource_arn, &file.resource_arn).map(|sourced| sourced.value),
             role_arn: role_arn(over::text(&flags.role_arn, &file.role_arn), report),
-            no_verify_ssl: file.no_verify_ssl.as_ref().is_some_and(|sourced| sourced.value),
+            no_verify_ssl: over::switch(&flags.no_verify_ssl, &file.no_verify_ssl),
             proxy_address: report.checked(proxy_address, |text| url::proxy(text)),
             connect_timeout: timeout(
                 &flags.connect_timeout,
@@ -82,8 +84,9 @@ impl XRayConfig {
 }
 
 /// Warns of `NoVerifySSL`: before anything else, since it is worse than all else that can be set.
-pub(super) fn warn_of_unchecked_certificates(file: &FileSettings, report: &mut Report) {
-    if let Some(Sourced { value: true, source }) = &file.no_verify_ssl {
+pub(super) fn warn_of_unchecked_certificates(flags: &Flags, file: &FileSettings, report: &mut Report) {
+    let setting = flags.no_verify_ssl.as_ref().or(file.no_verify_ssl.as_ref());
+    if let Some(Sourced { value: true, source }) = setting {
         report.warning(format!(
             "{source}: TLS certificates are NOT checked, so anyone on the way can read the segments and answer for AWS. \
              For a private CA set AWS_CA_BUNDLE instead."

@@ -37,6 +37,7 @@ use crate::config::{Config, Environment};
 use crate::exporters::sender::Phase;
 use crate::exporters::xray::XRay;
 use crate::net::server::guard::Guard;
+use crate::net::server::limits::{Limits, open_files};
 
 /// A daemon that receives, and does not send yet.
 #[derive(Debug)]
@@ -44,6 +45,8 @@ pub struct Daemon {
     config: Config,
     environment: Environment,
     udp_address: SocketAddr,
+    /// What this process may use.
+    memory_bytes: u64,
     tcp: Option<TcpListener>,
     summary: Arc<Summary>,
     health: Arc<Health>,
@@ -79,6 +82,7 @@ impl Daemon {
         let Self {
             config,
             environment,
+            memory_bytes,
             udp_address,
             tcp,
             summary,
@@ -92,16 +96,18 @@ impl Daemon {
                 environment.get("KUBERNETES_SERVICE_HOST").is_some(),
             ),
             &config.tcp.proxy_allow,
+            api::limits::ingest(memory_bytes),
             Arc::clone(&summary),
             Arc::clone(&health),
         ));
+        let connections = connections(&config);
         let (stop_serving, serving_stopped) = oneshot::channel();
         let (phase, phases) = watch::channel(Phase::Running);
         let mut running = Running {
             receiving: &mut receiving,
             serving: Part::new(
                 stop_serving,
-                Box::pin(serve(tcp, Arc::clone(&app), serving_stopped)),
+                Box::pin(serve(tcp, Arc::clone(&app), connections, serving_stopped)),
             ),
             lane,
             sending: Sending {
@@ -149,14 +155,35 @@ impl Daemon {
     }
 }
 
+/// The bounds of the port's connections; few allowed files make few places, which is said.
+fn connections(config: &Config) -> Limits {
+    let open_files = open_files();
+    let limits = api::limits::connections(open_files);
+    let most = api::limits::CONNECTIONS.connections;
+    if let Some(files) = open_files
+        && limits.connections < most
+        && !config.tcp.closed
+    {
+        tracing::warn!(
+            files,
+            connections = limits.connections,
+            "This process may have {files} files open (RLIMIT_NOFILE), so the TCP port takes {} connections and not \
+             {most}.",
+            limits.connections
+        );
+    }
+    limits
+}
+
 /// Serves the TCP port until `stop` and all requests are over; for ever without one.
 async fn serve(
     listener: Option<TcpListener>,
     app: Arc<App<XRay>>,
+    limits: Limits,
     stop: oneshot::Receiver<()>,
 ) -> io::Result<()> {
     match listener {
-        Some(listener) => api::serve(listener, app, stop).await,
+        Some(listener) => api::serve(listener, app, limits, stop).await,
         None => {
             // An error is a stop too: the daemon is gone.
             let _: Result<(), oneshot::error::RecvError> = stop.await;

@@ -37,10 +37,8 @@ impl Daemon {
         tracing::info!(address = %udp_address, "Listening on UDP {udp_address}");
         advise_on_buffer(&socket, &config);
 
-        let budget = Budget::decide(
-            config.buffer.memory_mb,
-            budget::available_memory_bytes(&SystemFiles),
-        );
+        let memory_bytes = budget::available_memory_bytes(&SystemFiles);
+        let budget = Budget::decide(config.buffer.memory_mb, memory_bytes);
         let ledger = Arc::new(Ledger::default());
         let lane = lane(&config, budget, &ledger)?;
         let kernel_drops = KernelDrops::of_socket(&socket, &SystemFiles).map(Arc::new);
@@ -57,6 +55,13 @@ impl Daemon {
             "Using buffer memory limit of {} MB",
             budget.total_mb
         );
+        if let Some(warning) = budget.warning(memory_bytes) {
+            tracing::warn!(
+                limit_mb = memory_bytes / MB,
+                buffer_mb = budget.total_mb,
+                "{warning}"
+            );
+        }
         // After UDP, since a name is looked up for it perhaps, and datagrams come meanwhile.
         let tcp = tcp(&mut config.tcp)?;
         if let Some(address) = tcp.as_ref().and_then(|tcp| tcp.local_addr().ok()) {
@@ -72,6 +77,7 @@ impl Daemon {
             config,
             environment,
             udp_address,
+            memory_bytes,
             tcp,
             summary,
             health: Arc::default(),

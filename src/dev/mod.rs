@@ -10,11 +10,13 @@
 //! | `finished`, `lines`, `screen` | when a trace is finished, and how a terminal shows it |
 //! | `remarks` | what a terminal says beside traces |
 //! | `disk` | traces in a file |
+//! | `memory` | what the process really holds, for the bound on the store |
 //! | [`send`] | `xray send`: one segment to try with |
 
 pub(crate) mod disk;
 pub(crate) mod finished;
 pub(crate) mod lines;
+mod memory;
 pub(crate) mod page;
 pub(crate) mod remarks;
 pub mod run;

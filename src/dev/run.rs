@@ -19,6 +19,7 @@ use xray_service::service::Service;
 use xray_service::traces::Limits;
 
 use super::disk::{StoreFile, StoreFileError};
+use super::memory::{self, Idle};
 use super::screen::{self, Screen, View};
 use super::web::{self, Site};
 use crate::config::{Config, Environment, LogFormat, Sourced, TcpConfig, XRayConfig};
@@ -94,7 +95,7 @@ pub fn run(config: DevConfig, reopen_log: Option<Box<dyn Fn() + Send>>) -> Resul
 }
 
 async fn run_until(config: DevConfig, stopped: watch::Receiver<Stop>) -> Result<(), DevError> {
-    let now = SystemTime::now();
+    let (now, idle) = (SystemTime::now(), Idle::now());
     let mut service = Service::new(config.limits);
     service.tell_causes();
     service.set_sampling_rules(config.sampling_rules, now);
@@ -131,13 +132,14 @@ async fn run_until(config: DevConfig, stopped: watch::Receiver<Stop>) -> Result<
         tcp: tcp.to_string(),
         store_file: config.store.as_ref().map(|path| path.display().to_string()),
     };
-    let shared = Arc::new(Site::new(service, guard, about, daemon.metrics()));
+    let shared = Arc::new(Site::new(service, guard, about, daemon.metrics()).map_err(DevError::System)?);
     let mut screen = Screen::new(io::stdout()).map_err(DevError::System)?;
     screen.say(welcome(tcp, udp, format));
     let (stop_serving, serving_stopped) = oneshot::channel();
     let (stop_showing, showing_stopped) = oneshot::channel();
     let mut serving = tokio::spawn(web::serve(listener, Arc::clone(&shared), serving_stopped));
     let refused = tokio::spawn(note_refused(Arc::clone(&shared), shared.refused_datagrams()));
+    let weighing = tokio::spawn(memory::keep_inside(Arc::clone(&shared), idle));
     let view = View::of_process(config.tree, format, refusals);
     let showing = tokio::spawn(screen::show(Arc::clone(&shared), view, screen, showing_stopped));
     let saving = disk.map(|disk| {
@@ -157,6 +159,7 @@ async fn run_until(config: DevConfig, stopped: watch::Receiver<Stop>) -> Result<
     // Its last batches go to the port, which serves until the daemon is done.
     let result = daemon.run(stopped).await;
     refused.abort();
+    weighing.abort();
     drop(stop_showing);
     if let Ok(screen) = showing.await {
         finish_within(END, move || screen.finish());

@@ -1,4 +1,5 @@
-//! Flags of `xray dev` to its configuration. No configuration file and no variable is read.
+//! Flags of `xray dev`, over their variables, to its configuration. No configuration file is read, and no variable that is
+//! for AWS.
 
 use std::io;
 use std::path::Path;
@@ -29,13 +30,6 @@ impl Files for NoFiles {
     }
 }
 
-fn by_flag<T>(name: &str, value: T) -> Sourced<T> {
-    Sourced {
-        value,
-        source: format!("flag {name}"),
-    }
-}
-
 /// The configuration of a run. `files` has the sampling rules.
 ///
 /// # Errors
@@ -47,11 +41,10 @@ pub fn load(flags: &DevFlags, files: &dyn Files) -> Result<DevConfig, ConfigErro
         buffer_memory_mb: flags.buffer_memory_mb.clone(),
         log_level: flags.log_level.clone(),
         log_file: flags.log_file.clone(),
-        log_format: flags.log_format.map(|value| by_flag("--log-format", value)),
-        shutdown_timeout: flags
-            .shutdown_timeout
-            .map(|value| by_flag("--shutdown-timeout", value)),
+        log_format: flags.log_format.clone(),
+        shutdown_timeout: flags.shutdown_timeout.clone(),
         allow_host: flags.allow_host.clone(),
+        warnings: flags.warnings.clone(),
         ..Flags::default()
     };
     let mut problems = Vec::new();
@@ -97,7 +90,7 @@ pub fn load(flags: &DevFlags, files: &dyn Files) -> Result<DevConfig, ConfigErro
     };
     let mut sampling_rules = sampling_rules;
     if !sampling_rules.iter().any(SamplingRule::is_default) {
-        sampling_rules.push(match flags.sampling {
+        sampling_rules.push(match flags.sampling.unwrap_or_default() {
             Sampling::All => SamplingRule::default_of_all(),
             Sampling::Aws => SamplingRule::default_rule(),
         });
@@ -105,7 +98,7 @@ pub fn load(flags: &DevFlags, files: &dyn Files) -> Result<DevConfig, ConfigErro
     match daemon {
         Some(daemon) if problems.is_empty() => Ok(DevConfig {
             daemon,
-            tree: flags.tree,
+            tree: flags.tree.unwrap_or_default(),
             sampling_rules,
             store: flags.store.clone(),
             limits,
@@ -155,7 +148,7 @@ mod tests {
     #[test]
     fn every_request_is_sampled_unless_a_flag_or_a_file_says_otherwise() {
         let aws = DevFlags {
-            sampling: Sampling::Aws,
+            sampling: Some(Sampling::Aws),
             ..DevFlags::default()
         };
         let rules = |flags: &DevFlags, file: &'static str| {

@@ -229,7 +229,7 @@ impl Ledger {
         self.sent.fetch_add(n, Relaxed);
     }
 
-    /// The service named a document of an answered call as unprocessed, for this error code.
+    /// The service named a document of an answered call as unprocessed, for this error code, and it is not sent again.
     pub fn add_unprocessed(&self, code: Option<&str>) {
         let code = code_label(code);
         let mut codes = self.unprocessed.lock().unwrap_or_else(PoisonError::into_inner);
@@ -239,7 +239,7 @@ impl Ledger {
             .or_default() += 1;
     }
 
-    /// The documents that the service did not process, by its error code.
+    /// The documents that the service named as unprocessed and that are not sent again, by its error code.
     #[must_use]
     pub fn unprocessed_by_code(&self) -> BTreeMap<String, u64> {
         self.unprocessed
@@ -317,7 +317,7 @@ pub struct Snapshot {
     pub spooled: u64,
     /// Documents the service took.
     pub sent: u64,
-    /// Documents the service named as unprocessed.
+    /// Documents the service named as unprocessed and that are not sent again.
     pub unprocessed: u64,
     /// Documents in which bytes were replaced by U+FFFD.
     pub replaced_utf8: u64,

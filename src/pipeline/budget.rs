@@ -1,8 +1,10 @@
-//! How many bytes may wait in memory: `-m` when given, else 1 % of the memory this process may use.
+//! How many bytes may wait in memory: `-m` when given, else 1 % of the memory this process may use, at least 16 MB, but
+//! not more than a third of it.
 //!
 //! The official daemon takes 1 % of the *host's* memory, whatever the container's limit is. Here the control group's
 //! limit counts first (v2 `memory.max`, v1 `memory.limit_in_bytes`, the least along the path to the root), then the
-//! host's `MemTotal`.
+//! host's `MemTotal`. A process that goes beyond such a limit is killed, with all that waits in it, so what does not fit
+//! is said at the start.
 //!
 //! What is counted is the memory that batches hold. Beside it, while segments keep coming, memory of two of the largest
 //! bodies at most is kept for the next ones ([`crate::pipeline::batch`]).
@@ -15,8 +17,15 @@ use crate::pipeline::batch;
 /// Bytes of a MB as `-m` and `TotalBufferSizeMB` mean it.
 pub const MB: u64 = 1 << 20;
 
-/// The least that is chosen without being asked for.
+/// The least that is chosen without being asked for, where there is room for it.
 pub const MIN_DEFAULT_MB: u64 = 16;
+
+/// The least that works, and so the least that is ever chosen.
+const LEAST_MB: u64 = 3;
+
+/// The most that the process has needed beside what waits, in MB: the program and its threads, calls under way, bodies over
+/// TCP, and the kernel's buffers of its sockets, which the control group counts too.
+const OWN_MB: u64 = 35;
 
 /// What is assumed where the system tells no memory size at all: as if it had 1.6 GB.
 const UNKNOWN_MEMORY_BYTES: u64 = MIN_DEFAULT_MB * MB * 100;
@@ -63,10 +72,36 @@ impl Budget {
         }
     }
 
-    /// The budget asked for, or 1 % of `memory_bytes` but never less than [`MIN_DEFAULT_MB`].
+    /// The budget asked for, or 1 % of `memory_bytes` but not less than [`MIN_DEFAULT_MB`], and then not more than a
+    /// third of it, but 3 MB at least.
     #[must_use]
     pub fn decide(asked_mb: Option<u64>, memory_bytes: u64) -> Self {
-        Self::of_mb(asked_mb.unwrap_or_else(|| (memory_bytes / 100 / MB).max(MIN_DEFAULT_MB)))
+        let memory_mb = memory_bytes / MB;
+        let default_mb = (memory_mb / 100).max(MIN_DEFAULT_MB).min(memory_mb / 3);
+        Self::of_mb(asked_mb.unwrap_or(default_mb.max(LEAST_MB)))
+    }
+
+    /// What to say at the start when this and the process's own needs are more than the memory that it may use.
+    #[must_use]
+    pub fn warning(&self, memory_bytes: u64) -> Option<String> {
+        let (memory_mb, total_mb) = (memory_bytes / MB, self.total_mb);
+        let needed_mb = total_mb.saturating_add(OWN_MB);
+        if needed_mb <= memory_mb {
+            return None;
+        }
+        let advice = match memory_mb.saturating_sub(OWN_MB) {
+            fits_mb @ LEAST_MB.. => format!("Allow {needed_mb} MB, or write -m {fits_mb}."),
+            _ if total_mb > LEAST_MB => format!(
+                "Allow {needed_mb} MB, or {} MB with -m {LEAST_MB}.",
+                LEAST_MB + OWN_MB
+            ),
+            _ => format!("Allow {needed_mb} MB."),
+        };
+        Some(format!(
+            "This process may use {memory_mb} MB of memory, and may need {needed_mb} MB under load: {total_mb} MB for \
+             segments that wait (-m) and up to {OWN_MB} MB for itself. Beyond the limit the system kills it, and what \
+             waits is lost. {advice}"
+        ))
     }
 }
 
@@ -214,6 +249,65 @@ mod tests {
         assert_eq!(Budget::decide(None, 512 * MB).total_mb, 16);
         assert_eq!(Budget::decide(None, memory(&[])).total_mb, 16);
         assert_eq!(Budget::decide(Some(3), 24_600_000 * 1024).total_mb, 3);
+    }
+
+    #[test]
+    fn the_default_is_a_third_of_a_small_limit_and_never_less_than_three() {
+        for (limit_mb, default_mb) in [
+            (4096, 40),
+            (64, 16),
+            (48, 16),
+            (47, 15),
+            (32, 10),
+            (16, 5),
+            (8, 3),
+            (0, 3),
+        ] {
+            assert_eq!(
+                Budget::decide(None, limit_mb * MB).total_mb,
+                default_mb,
+                "{limit_mb} MB"
+            );
+        }
+        assert_eq!(
+            Budget::decide(Some(24), 24 * MB).total_mb,
+            24,
+            "what was asked for"
+        );
+    }
+
+    #[test]
+    fn a_limit_that_is_too_small_is_said_with_the_numbers_in_both_versions_of_control_groups() {
+        for (group, file) in [
+            ("0::/\n", "/sys/fs/cgroup/memory.max"),
+            ("4:memory:/\n", "/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+        ] {
+            let memory = memory(&[HOST, ("/proc/self/cgroup", group), (file, "25165824\n")]);
+            let warning = Budget::decide(Some(24), memory).warning(memory);
+            assert_eq!(
+                warning.as_deref(),
+                Some(
+                    "This process may use 24 MB of memory, and may need 59 MB under load: 24 MB for segments that wait \
+                     (-m) and up to 35 MB for itself. Beyond the limit the system kills it, and what waits is lost. Allow \
+                     59 MB, or 38 MB with -m 3."
+                )
+            );
+        }
+        let advice = |asked_mb, limit_mb: u64| {
+            let warning = Budget::decide(asked_mb, limit_mb * MB).warning(limit_mb * MB);
+            warning.map(|text| text.split_once(" lost. ").unwrap().1.to_owned())
+        };
+        assert_eq!(
+            advice(Some(40), 64).as_deref(),
+            Some("Allow 75 MB, or write -m 29.")
+        );
+        assert_eq!(advice(Some(3), 16).as_deref(), Some("Allow 38 MB."));
+        assert_eq!(
+            advice(None, 16).as_deref(),
+            Some("Allow 40 MB, or 38 MB with -m 3.")
+        );
+        assert_eq!(advice(None, 64), None);
+        assert_eq!(advice(Some(29), 64), None);
     }
 
     #[test]

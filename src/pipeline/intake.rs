@@ -38,4 +38,7 @@ pub trait Intake: Send + Sync + 'static {
 
     /// Whether a request body of `bytes` with documents can be taken without losing anything.
     fn room_for(&self, bytes: usize) -> Room;
+
+    /// The longest such body, in bytes, that can be taken when nothing else is there.
+    fn longest_bytes(&self) -> usize;
 }

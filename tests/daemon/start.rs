@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::path::Path;
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -220,6 +221,39 @@ async fn settings_come_from_variables_too_below_flags_and_above_the_file() {
     line(
         &lines,
         "XRAY_REGOIN is no setting of this daemon. Did you mean XRAY_REGION?",
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_no_flag_has_a_variable_too() {
+    let double = double().await;
+    let daemon = Setup::new(XRAY, "http://127.0.0.1:1")
+        .env("XRAY_ENDPOINT", &double.url())
+        .env("XRAY_BIND", "127.0.0.1:1")
+        .start();
+    daemon.send_segments(1);
+    assert_eq!(arrived(&double, 1).await.len(), 1);
+    let (_, lines) = daemon.stop();
+    // The harness gives it the address by a flag, as the entry point of an image does.
+    line(
+        &lines,
+        "flag -b goes over XRAY_BIND: listening on \"127.0.0.1:0\", not on \"127.0.0.1:1\".",
+    );
+}
+
+#[test]
+fn xray_dev_reads_the_variables_of_its_flags() {
+    let output = Command::new(XRAY)
+        .args(["dev", "--sampling", "aws"])
+        .env_clear()
+        .envs([("XRAY_MAX_TRACES", "0"), ("XRAY_SAMPLING", "all")])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.ends_with("[Error] XRAY_MAX_TRACES: 0 is not between 1 and 10000000.\n"),
+        "{said}"
     );
 }
 

@@ -81,11 +81,15 @@ fn bodies_of_calls_are_bounded_together_and_small_calls_pass_them() {
 #[test]
 fn events_for_more_readers_than_there_are_places_leave_room_for_the_daemon_itself() {
     let dev = Dev::start(&[]);
+    let request = format!(
+        "GET {} HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        dev.with_key("/-/events")
+    );
     let readers: Vec<TcpStream> = (0..300)
         .map(|_| {
             let mut stream = TcpStream::connect(dev.tcp).expect("a connection");
             stream
-                .write_all(b"GET /-/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                .write_all(request.as_bytes())
                 .expect("the request is taken");
             stream
         })

@@ -43,10 +43,11 @@ pub(crate) fn post(to: SocketAddr, path: &str, headers: &[(&str, &str)], body: &
 fn pages_of_other_sites_and_rebound_names_are_refused_for_page_and_api() {
     let dev = Dev::start(&[]);
     let own = format!("http://{}", dev.tcp);
+    let traces = dev.with_key("/-/traces");
     for (method, path) in [
         ("GET", "/"),
-        ("GET", "/-/traces"),
-        ("DELETE", "/-/traces"),
+        ("GET", &traces),
+        ("DELETE", &traces),
         ("POST", "/TraceSummaries"),
         ("POST", "/GetSamplingRules"),
     ] {
@@ -78,7 +79,74 @@ fn pages_of_other_sites_and_rebound_names_are_refused_for_page_and_api() {
         200,
         "a link to the page may be followed"
     );
-    assert_eq!(ask(dev.tcp, "GET", "/-/traces", &link, "").0, 403);
+    assert_eq!(ask(dev.tcp, "GET", &traces, &link, "").0, 403);
+}
+
+/// A page of somebody who answers for names on this network, under one that it has led here: to the browser all of this is
+/// of one origin, so that a GET has no Origin, and what is answered can be read.
+#[test]
+fn a_name_that_anyone_on_the_network_can_serve_reads_neither_page_nor_key_nor_traces() {
+    let dev = Dev::start(&["--allow-host", "xray.corp"]);
+    let traces = dev.with_key("/-/traces");
+    for host in [
+        "evil.local",
+        "evil.internal",
+        "evil",
+        "evil.home.arpa",
+        "evil.test",
+        "evil.svc",
+    ] {
+        for (method, path) in [
+            ("GET", "/"),
+            ("HEAD", "/"),
+            ("GET", "/assets/main.js"),
+            ("GET", "/-/traces"),
+            ("GET", &traces),
+            ("GET", &dev.with_key("/-/events")),
+            ("DELETE", &traces),
+        ] {
+            let (status, answer) = ask(dev.tcp, method, path, &[("Host", host)], "");
+            assert_eq!(status, 403, "{method} {path} {host}");
+            assert!(!answer.contains("xray-key"), "{answer}");
+        }
+        // It has an Origin with every POST, and an SDK in a container has none.
+        let origin = format!("http://{host}");
+        let body = r#"{"StartTime":1,"EndTime":2}"#;
+        let of_page = [("Host", host), ("Origin", &origin)];
+        assert_eq!(post(dev.tcp, "/TraceSummaries", &of_page, body).0, 403, "{host}");
+        assert_eq!(
+            post(dev.tcp, "/TraceSummaries", &[("Host", host)], body).0,
+            200,
+            "{host}"
+        );
+    }
+    for host in ["127.0.0.1", "[::1]", "localhost", "app.localhost", "xray.corp"] {
+        assert_eq!(
+            ask(dev.tcp, "GET", &traces, &[("Host", host)], "").0,
+            200,
+            "{host}"
+        );
+    }
+}
+
+#[test]
+fn what_tells_of_traces_asks_for_the_key_of_the_page_of_this_run() {
+    let (dev, other) = (Dev::start(&[]), Dev::start(&[]));
+    for (method, path) in [
+        ("GET", "/-/traces"),
+        ("GET", "/-/stats"),
+        ("GET", "/-/latency"),
+        ("GET", "/-/graph"),
+        ("GET", "/-/trace/1-581cf771-a006649127e371903a2de979"),
+        ("GET", "/-/events"),
+        ("DELETE", "/-/traces"),
+    ] {
+        for asked in [path.to_owned(), format!("{path}?key="), other.with_key(path)] {
+            let (status, answer) = ask(dev.tcp, method, &asked, &[], "");
+            assert_eq!(status, 403, "{method} {asked}");
+            assert!(answer.contains("\"PageKey\""), "{answer}");
+        }
+    }
 }
 
 #[test]
@@ -90,7 +158,7 @@ fn no_answer_lets_another_origin_read_it_and_the_page_has_a_strict_policy() {
         page.contains("content-security-policy: default-src 'none'; script-src 'self';"),
         "{page}"
     );
-    for path in ["/", "/-/stats"] {
+    for path in ["/", &dev.with_key("/-/stats")] {
         let (_, answer) = ask(dev.tcp, "GET", path, &[], "");
         assert!(
             !answer.to_lowercase().contains("access-control-allow"),
@@ -109,9 +177,9 @@ fn what_is_not_there_and_what_is_too_long_is_said_in_json() {
         answer.contains("x-amzn-errortype: UnknownOperationException"),
         "{answer}"
     );
-    let (status, answer) = ask(dev.tcp, "GET", "/-/trace/1-none", &[], "");
+    let (status, answer) = ask(dev.tcp, "GET", &dev.with_key("/-/trace/1-none"), &[], "");
     assert_eq!(status, 404, "{answer}");
-    let (status, answer) = ask(dev.tcp, "GET", "/-/traces?filter=ok+AND", &[], "");
+    let (status, answer) = ask(dev.tcp, "GET", &dev.with_key("/-/traces?filter=ok+AND"), &[], "");
     assert_eq!(status, 400);
     assert!(
         answer.ends_with(r#"{"message":"a keyword expected, found the end","position":6}"#),

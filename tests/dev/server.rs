@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
 use std::process::Command;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -17,6 +18,7 @@ pub(crate) struct Dev {
     /// Where page and API are.
     pub(crate) tcp: SocketAddr,
     pub(crate) process: Process,
+    key: OnceLock<String>,
 }
 
 impl Dev {
@@ -38,7 +40,12 @@ impl Dev {
         let tcp = process.wait_for("where the page is", |line| {
             address_in(line.split_once("Traces    http://")?.1)
         });
-        Self { udp, tcp, process }
+        Self {
+            udp,
+            tcp,
+            process,
+            key: OnceLock::new(),
+        }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -80,9 +87,20 @@ impl Dev {
         }
     }
 
-    /// The JSON at a path.
+    /// A path that the page asks, with the key that is in the page.
+    pub(crate) fn with_key(&self, path: &str) -> String {
+        let key = self.key.get_or_init(|| {
+            let page = xray_double::harness::web::get(self.tcp, "/", None).body;
+            let written = page.split_once("name=\"xray-key\" content=\"").expect("a key").1;
+            written.split('"').next().expect("its end").to_owned()
+        });
+        let sign = if path.contains('?') { '&' } else { '?' };
+        format!("{path}{sign}key={key}")
+    }
+
+    /// The JSON at a path that the page asks.
     pub(crate) fn get(&self, path: &str) -> Value {
-        let answer = xray_double::harness::web::get(self.tcp, path, None);
+        let answer = xray_double::harness::web::get(self.tcp, &self.with_key(path), None);
         assert_eq!(answer.status, 200, "{path}: {}", answer.body);
         serde_json::from_str(&answer.body).expect("JSON")
     }

@@ -12,6 +12,7 @@ export class Feeder {
   #host;
   #port;
   #url;
+  #key;
 
   /** `url` of the page, to see what has arrived; `udp` as "host:port". */
   constructor(url, udp) {
@@ -49,12 +50,21 @@ export class Feeder {
     }
   }
 
+  /** Where the page asks, with the key that is in it. */
+  async #asked(path) {
+    if (!this.#key) {
+      const page = await (await fetch(`${this.#url}/`)).text();
+      [, this.#key] = /<meta name="xray-key" content="([0-9a-f]+)">/.exec(page);
+    }
+    return `${this.#url}${path}?key=${this.#key}`;
+  }
+
   async stats() {
-    return (await fetch(`${this.#url}/-/stats`)).json();
+    return (await fetch(await this.#asked("/-/stats"))).json();
   }
 
   async clear() {
-    const answer = await fetch(`${this.#url}/-/traces`, { method: "DELETE" });
+    const answer = await fetch(await this.#asked("/-/traces"), { method: "DELETE" });
     if (!answer.ok) throw new Error(`the store is not cleared: ${answer.status}`);
   }
 

@@ -78,6 +78,24 @@ impl Start {
         self
     }
 
+    /// Where the process may have so many files open.
+    pub(crate) fn with_open_files(mut self, files: u32) -> Self {
+        let mut command = Command::new("/bin/sh");
+        command
+            .args(["-c", &format!("ulimit -n {files} && exec \"$0\" \"$@\"")])
+            .arg(self.command.get_program())
+            .args(self.command.get_args())
+            .current_dir(&self.directory)
+            .env_clear();
+        for (name, value) in self.command.get_envs() {
+            if let Some(value) = value {
+                command.env(name, value);
+            }
+        }
+        self.command = command;
+        self
+    }
+
     /// Starts and waits until it listens.
     pub(crate) fn start(mut self) -> Daemon {
         let process = Process::start("xray", &mut self.command);
@@ -115,6 +133,15 @@ impl Daemon {
                 .send_to(datagram.as_bytes(), self.udp)
                 .expect("a datagram that can be sent");
         }
+    }
+
+    /// The most memory that it has had at one time, in KiB.
+    pub(crate) fn peak_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))
+            .expect("a process that runs, on Linux");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let peak = peak.and_then(|peak| peak.trim().strip_suffix(" kB"));
+        peak.and_then(|peak| peak.parse().ok()).expect("a number")
     }
 
     /// Waits for a line that has `words`.

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use xray_double::double::{Double, DoubleConfig};
 use xray_double::faults::Fault;
 use xray_service::sampling::SamplingRule;
@@ -334,7 +335,7 @@ async fn an_endpoint_that_is_down_or_hangs_is_told_apart_in_time() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_error_of_x_ray_comes_back_as_it_is() {
+async fn an_error_of_x_ray_comes_back_as_it_is_and_a_redirect_of_somebody_else_does_not() {
     let (double, daemon) = pair().await;
     double.faults().times(1, Fault::throttled());
     let answer = post(daemon.tcp, "/GetSamplingRules", "{}").await;
@@ -346,8 +347,35 @@ async fn an_error_of_x_ray_comes_back_as_it_is() {
         .faults()
         .times(1, Fault::redirect(301, "http://127.0.0.1:1/Other"));
     let answer = post(daemon.tcp, "/GetSamplingRules", "{}").await;
-    // Not followed.
-    assert_eq!((answer.status, answer.header("location")), (301, None));
+    // Neither followed nor passed on.
+    assert_eq!(
+        (answer.status, answer.code().as_str(), answer.header("location")),
+        (502, "UpstreamUnreachable", None)
+    );
+    assert!(answer.body.contains("with status 301"), "{answer:?}");
+    assert_eq!(post(daemon.tcp, "/GetSamplingRules", "{}").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_of_protocol_upstream_is_no_answer() {
+    let upstream = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .await
+        .unwrap();
+    let daemon = Start::new(&format!("http://{}", upstream.local_addr().unwrap())).start_whole();
+    let switches = async {
+        let (mut stream, _) = upstream.accept().await.unwrap();
+        let mut request = [0; 4096];
+        assert!(stream.read(&mut request).await.unwrap() > 0);
+        let answer = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
+        stream.write_all(answer).await.unwrap();
+        stream
+    };
+    let (answer, _stream) = tokio::join!(post(daemon.tcp, "/GetSamplingRules", "{}"), switches);
+    assert_eq!(
+        (answer.status, answer.code().as_str()),
+        (502, "UpstreamUnreachable"),
+        "{answer:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

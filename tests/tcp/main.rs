@@ -6,6 +6,7 @@ mod client;
 mod daemon;
 mod forwarding;
 mod health;
+mod held;
 mod ingest;
 mod shutdown;
 mod telemetry;

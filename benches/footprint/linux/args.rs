@@ -69,6 +69,18 @@ fn command() -> Command {
                 "How long the endpoint is down in the outage scenarios [default: 60, quick: 6]",
             )
             .value_parser(value_parser!(u64)),
+            value(
+                "ill-seconds",
+                "N",
+                "How long each run of half-ill sends [default: 60, quick: 15]",
+            )
+            .value_parser(value_parser!(u64).range(1..)),
+            value(
+                "spool-files",
+                "N",
+                "Files of 50 KB in the spool of drain [default: 20000, quick: 2000]",
+            )
+            .value_parser(value_parser!(u64).range(1..)),
             flag("tls", "HTTPS with a private authority in place of HTTP"),
             value(
                 "daemon",
@@ -94,7 +106,7 @@ fn command() -> Command {
             list(
                 "scenario",
                 "NAME,...",
-                "Only these scenarios: outage, outage-small, burst-small, burst-large, slow, all",
+                "Only these scenarios: outage, outage-small, burst-small, burst-large, slow, half-ill, drain, all",
             )
             .value_parser(scenarios),
             flag("bench", "What cargo says to every benchmark").hide(true),
@@ -133,6 +145,9 @@ pub(crate) struct Options {
     pub(crate) max_bytes_per_s: u64,
     pub(crate) idle: Duration,
     pub(crate) outage: Duration,
+    pub(crate) ill: Duration,
+    /// Files in the spool that is drained.
+    pub(crate) spool_files: u64,
     pub(crate) starts: usize,
     pub(crate) tls: bool,
     /// `None`: what `cargo build --release` makes.
@@ -190,6 +205,8 @@ fn complete(matches: &ArgMatches) -> Result<Options> {
         max_bytes_per_s: one(matches, "max-mb-per-s").unwrap_or(200) * 1_000_000,
         idle: seconds("idle-seconds", 30, 3),
         outage: seconds("outage-seconds", 60, 6),
+        ill: seconds("ill-seconds", 60, 15),
+        spool_files: one(matches, "spool-files").unwrap_or(either(quick, 20_000, 2000)),
         starts: either(quick, 20, 5),
         tls: matches.get_flag("tls"),
         daemon: one(matches, "daemon"),

@@ -2,6 +2,8 @@
 
 use std::io::BufRead;
 use std::net::{SocketAddr, UdpSocket};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,7 +19,7 @@ const TICK: Duration = Duration::from_millis(1);
 const UNPACED_BURST: u64 = 64;
 
 /// What to send.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Load {
     /// Documents a second; 0 is as fast as possible.
     pub(crate) rate: u64,
@@ -26,6 +28,8 @@ pub(crate) struct Load {
     pub(crate) count: u64,
     /// ... or so long, whichever is first.
     pub(crate) time: Duration,
+    /// The number of the first document.
+    pub(crate) first_number: u64,
 }
 
 /// What was sent.
@@ -52,6 +56,7 @@ impl Generator {
             load.document_bytes.to_string(),
             load.count.to_string(),
             load.time.as_millis().to_string(),
+            load.first_number.to_string(),
         ];
         let mut helper = Helper::start(role::GENERATOR, &arguments)?;
         helper.hear()?;
@@ -60,6 +65,11 @@ impl Generator {
 
     pub(crate) fn start(&mut self) -> Result<()> {
         self.0.tell("go")
+    }
+
+    /// Ends a load with a rate before its time.
+    pub(crate) fn stop(&mut self) -> Result<()> {
+        self.0.tell("stop")
     }
 
     /// Blocks until all is sent.
@@ -74,7 +84,8 @@ impl Generator {
     }
 }
 
-/// `__generator ADDRESS RATE BYTES COUNT MILLISECONDS`: starts when a line comes on stdin.
+/// `__generator ADDRESS RATE BYTES COUNT MILLISECONDS FIRST`: starts when a line comes on stdin, and ends at the latest with
+/// the next one, if there is a rate.
 pub(crate) fn main(mut arguments: impl Iterator<Item = String>) -> Result<()> {
     let to: SocketAddr = role::argument(&mut arguments, "address")?;
     let load = Load {
@@ -82,11 +93,17 @@ pub(crate) fn main(mut arguments: impl Iterator<Item = String>) -> Result<()> {
         document_bytes: role::argument(&mut arguments, "bytes")?,
         count: role::argument(&mut arguments, "count")?,
         time: Duration::from_millis(role::argument(&mut arguments, "milliseconds")?),
+        first_number: role::argument(&mut arguments, "first")?,
     };
     let socket = UdpSocket::bind("127.0.0.1:0")?;
     socket.connect(to)?;
     say("ready=1");
     std::io::stdin().lock().read_line(&mut String::new())?;
+    // Ends with the process.
+    thread::spawn(|| {
+        let told = std::io::stdin().lock().read_line(&mut String::new());
+        STOPPED.store(told.is_ok_and(|bytes| bytes > 0), Relaxed);
+    });
     let sent = if load.rate == 0 {
         unpaced(&socket, load)
     } else {
@@ -99,16 +116,29 @@ pub(crate) fn main(mut arguments: impl Iterator<Item = String>) -> Result<()> {
     Ok(())
 }
 
+/// Whether the second line has come.
+static STOPPED: AtomicBool = AtomicBool::new(false);
+
 /// Numbers each document; one that the kernel refused is not sent, and its number is used again.
 struct Out<'a> {
     socket: &'a UdpSocket,
     segment: Segment,
+    first_number: u64,
     sent: u64,
 }
 
-impl Out<'_> {
+impl<'a> Out<'a> {
+    fn new(socket: &'a UdpSocket, load: Load) -> Self {
+        Self {
+            socket,
+            segment: Segment::new(load.document_bytes),
+            first_number: load.first_number,
+            sent: 0,
+        }
+    }
+
     fn send(&mut self) {
-        let number = u32::try_from(self.sent).unwrap_or(u32::MAX);
+        let number = u32::try_from(self.first_number + self.sent).unwrap_or(u32::MAX);
         if self.socket.send(self.segment.numbered(number)).is_ok() {
             self.sent += 1;
         }
@@ -116,11 +146,7 @@ impl Out<'_> {
 }
 
 fn unpaced(socket: &UdpSocket, load: Load) -> Sent {
-    let mut out = Out {
-        socket,
-        segment: Segment::new(load.document_bytes),
-        sent: 0,
-    };
+    let mut out = Out::new(socket, load);
     let start = Instant::now();
     while out.sent < load.count && start.elapsed() < load.time {
         for _ in 0..UNPACED_BURST.min(load.count - out.sent) {
@@ -135,16 +161,12 @@ fn unpaced(socket: &UdpSocket, load: Load) -> Sent {
 }
 
 fn paced(socket: &UdpSocket, load: Load) -> Sent {
-    let mut out = Out {
-        socket,
-        segment: Segment::new(load.document_bytes),
-        sent: 0,
-    };
+    let mut out = Out::new(socket, load);
     let ticks = u64::try_from(load.time.as_millis() / TICK.as_millis()).unwrap_or(u64::MAX);
     let mut lags: Vec<Duration> = Vec::with_capacity(usize::try_from(ticks).unwrap_or(0));
     let (mut tick, mut due) = (0, 0);
     let start = Instant::now();
-    while tick < ticks && due < load.count {
+    while tick < ticks && due < load.count && !STOPPED.load(Relaxed) {
         let at = start + Duration::from_millis(tick);
         let early = at.saturating_duration_since(Instant::now());
         if !early.is_zero() {

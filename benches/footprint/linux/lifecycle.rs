@@ -88,6 +88,7 @@ fn idle(bench: &Bench, options: &Options) -> Result<()> {
             document_bytes: 1024,
             count: PENDING,
             time: AT_ONCE,
+            ..Load::default()
         };
         let sent = measure::send(&running, load)?;
         arrived(bench, sent.sent, SETTLE)?;
@@ -143,6 +144,7 @@ fn end(bench: &Bench) -> Result<()> {
                 document_bytes: 1024,
                 count: pending,
                 time: AT_ONCE,
+                ..Load::default()
             };
             let sent = measure::send(&running, load)?;
             bench.sink().ask(role::UP)?;

@@ -85,6 +85,7 @@ fn cell(
         document_bytes: size,
         count: u64::from(u32::MAX),
         time: options.time,
+        ..Load::default()
     };
     let subjects = bench.subjects();
     let mut measured: Vec<Vec<Measured>> = vec![Vec::new(); subjects.len()];

@@ -65,6 +65,7 @@ pub(crate) fn start_warm(bench: &Bench, subject: Subject, more: &[&str]) -> Resu
         document_bytes: 1024,
         count: WARM_UP,
         time: Duration::from_secs(10),
+        ..Load::default()
     };
     send(&running, load)?;
     if arrived(bench, WARM_UP, QUIET)?.delivered < WARM_UP {

@@ -6,11 +6,14 @@ use std::process::ExitCode;
 
 mod args;
 mod control;
+mod drain;
 mod generator;
 mod http;
+mod ill;
 mod lifecycle;
 mod matrix;
 mod measure;
+mod metrics;
 mod play;
 mod process;
 mod role;
@@ -20,6 +23,8 @@ mod subject;
 mod table;
 mod tls;
 mod watch;
+
+use scenario::Scenario;
 
 /// Errors end the run with a message; none is handled.
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
@@ -54,7 +59,11 @@ fn run(options: &args::Options) -> Result<()> {
         }
     }
     for &scenario in &options.scenarios {
-        play::run(&bench, options, scenario)?;
+        match scenario {
+            Scenario::Played(play) => play::run(&bench, options, play)?,
+            Scenario::HalfIll => ill::run(&bench, options)?,
+            Scenario::Drain => drain::run(&bench, options)?,
+        }
     }
     Ok(())
 }

@@ -7,12 +7,13 @@ use super::args::Options;
 use super::generator::{Generator, Sent};
 use super::measure::{WARM_UP, arrived, start_warm};
 use super::role;
-use super::scenario::{AROUND, Scenario};
+use super::scenario::{AROUND, Play};
+use super::sink::Faults;
 use super::subject::{Bench, Running, Subject};
 use super::table::{Table, mib};
 use super::{Result, say};
 
-fn subjects(bench: &Bench, scenario: Scenario) -> Vec<Subject> {
+fn subjects(bench: &Bench, scenario: Play) -> Vec<Subject> {
     if scenario.is_burst() {
         bench.subjects()
     } else {
@@ -21,13 +22,16 @@ fn subjects(bench: &Bench, scenario: Scenario) -> Vec<Subject> {
 }
 
 /// Sends the load and lets happen what is to happen.
-fn play(bench: &Bench, running: &Running, scenario: Scenario, outage: Duration) -> Result<Sent> {
+fn play(bench: &Bench, running: &Running, scenario: Play, outage: Duration) -> Result<Sent> {
     let mut generator = Generator::prepare(running.udp, scenario.load(outage))?;
-    if scenario == Scenario::Slow {
-        bench.sink().ask(&format!("{} 1000", role::SLOW))?;
+    if scenario == Play::Slow {
+        bench.ill(Faults {
+            after: Duration::from_secs(1),
+            ..Faults::default()
+        })?;
     }
     generator.start()?;
-    if matches!(scenario, Scenario::Outage | Scenario::OutageSmall) {
+    if matches!(scenario, Play::Outage | Play::OutageSmall) {
         thread::sleep(AROUND);
         bench.sink().ask(role::DOWN)?;
         thread::sleep(outage);
@@ -36,7 +40,7 @@ fn play(bench: &Bench, running: &Running, scenario: Scenario, outage: Duration) 
     generator.finish()
 }
 
-pub(crate) fn run(bench: &Bench, options: &Options, scenario: Scenario) -> Result<()> {
+pub(crate) fn run(bench: &Bench, options: &Options, scenario: Play) -> Result<()> {
     say(&format!(
         "\n## {}: {}\n",
         scenario.name(),

@@ -79,6 +79,38 @@ fn number(status: &str, name: &str) -> Result<u64> {
     value.ok_or_else(|| format!("no {name} in /proc").into())
 }
 
+/// What the processors of the machine have done since it runs, in ticks of all of them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Machine {
+    busy: u64,
+    all: u64,
+}
+
+impl Machine {
+    pub(crate) fn now() -> Result<Self> {
+        let stat = fs::read_to_string("/proc/stat")?;
+        let line = stat.lines().next().unwrap_or_default();
+        let ticks: Vec<u64> = line
+            .split_whitespace()
+            .filter_map(|word| word.parse().ok())
+            .collect();
+        // user, nice, system, idle, waiting for disks, interrupts of two kinds, stolen; guests are among the first.
+        let &[user, nice, system, idle, waiting, hard, soft, stolen, ..] = ticks.as_slice() else {
+            return Err("/proc/stat does not say what the processors did".into());
+        };
+        let busy = user + nice + system + hard + soft + stolen;
+        Ok(Self {
+            busy,
+            all: busy + idle + waiting,
+        })
+    }
+
+    /// The share of the processors' time in which they were busy since `earlier`, 0 to 1.
+    pub(crate) fn busy_since(self, earlier: Self) -> f64 {
+        (self.busy - earlier.busy) as f64 / (self.all - earlier.all).max(1) as f64
+    }
+}
+
 /// Datagrams that the kernel dropped on the sockets of a local UDP port, because their buffers were full.
 pub(crate) fn kernel_drops(port: u16) -> Result<u64> {
     let mut drops = 0;

@@ -106,7 +106,10 @@ where
 /// The sink's commands; each is answered with its counts.
 pub(crate) const COUNT: &str = "count";
 pub(crate) const RESET: &str = "reset";
+/// With a number: documents from there on are counted apart as well.
+pub(crate) const APART: &str = "apart";
 pub(crate) const UP: &str = "up";
 pub(crate) const DOWN: &str = "down";
 pub(crate) const HOLD: &str = "hold";
-pub(crate) const SLOW: &str = "slow";
+/// With the words of [`super::sink::Faults::line`].
+pub(crate) const FAULTS: &str = "faults";

@@ -14,8 +14,20 @@ const QUIET_MOST: Duration = Duration::from_secs(60);
 const BURST_QUIET: Duration = Duration::from_secs(5);
 const LONG: Duration = Duration::from_secs(600);
 
+/// What `--scenario` names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scenario {
+    /// One endpoint, one row for each subject.
+    Played(Play),
+    /// Many endpoints that are ill in different ways.
+    HalfIll,
+    /// A full spool beside live traffic.
+    Drain,
+}
+
+/// What happens to one endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Play {
     Outage,
     OutageSmall,
     BurstSmall,
@@ -24,14 +36,26 @@ pub(crate) enum Scenario {
 }
 
 impl Scenario {
-    const ALL: [Self; 5] = [
-        Self::Outage,
-        Self::OutageSmall,
-        Self::BurstSmall,
-        Self::BurstLarge,
-        Self::Slow,
+    const ALL: [Self; 7] = [
+        Self::Played(Play::Outage),
+        Self::Played(Play::OutageSmall),
+        Self::Played(Play::BurstSmall),
+        Self::Played(Play::BurstLarge),
+        Self::Played(Play::Slow),
+        Self::HalfIll,
+        Self::Drain,
     ];
 
+    fn name(self) -> &'static str {
+        match self {
+            Self::Played(play) => play.name(),
+            Self::HalfIll => "half-ill",
+            Self::Drain => "drain",
+        }
+    }
+}
+
+impl Play {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Outage => "outage",
@@ -67,12 +91,14 @@ impl Scenario {
             document_bytes: 1024,
             count: u64::from(u32::MAX),
             time,
+            ..Load::default()
         };
         let burst = |count, document_bytes| Load {
             rate: 0,
             document_bytes,
             count,
             time: LONG,
+            ..Load::default()
         };
         match self {
             Self::Outage | Self::OutageSmall => paced(outage + 2 * AROUND),

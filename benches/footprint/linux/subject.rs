@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use super::args::Options;
 use super::process::{Process, kernel_drops};
 use super::role::{self, Helper};
+use super::sink::Faults;
 use super::{Result, tls};
 
 /// How long a process may take to bind.
@@ -74,17 +75,6 @@ pub(crate) struct End {
 
 impl Bench {
     pub(crate) fn new(options: &Options) -> Result<Self> {
-        let dir = tempfile::tempdir()?;
-        let ca_file = if options.tls {
-            Some(tls::create(dir.path())?)
-        } else {
-            None
-        };
-        let tls_dir = ca_file
-            .as_ref()
-            .map(|_| dir.path().to_string_lossy().into_owned());
-        let mut sink = Helper::start(role::SINK, tls_dir.as_slice())?;
-        let endpoint = SocketAddr::from((Ipv4Addr::LOCALHOST, sink.hear()?.get("port")?));
         let daemon = match &options.daemon {
             Some(binary) => binary.clone(),
             None => shipped()?,
@@ -94,15 +84,46 @@ impl Bench {
                 return Err(format!("there is no program at {}", binary.display()).into());
             }
         }
+        Self::with(
+            options.tls,
+            fs::canonicalize(daemon)?,
+            options.daemon_args.clone(),
+            options.other.as_ref().map(fs::canonicalize).transpose()?,
+        )
+    }
+
+    /// The same with a sink and a directory of its own, for a run beside others.
+    pub(crate) fn another(&self) -> Result<Self> {
+        Self::with(
+            self.ca_file.is_some(),
+            self.daemon.clone(),
+            self.daemon_args.clone(),
+            self.other.clone(),
+        )
+    }
+
+    fn with(tls: bool, daemon: PathBuf, daemon_args: Vec<String>, other: Option<PathBuf>) -> Result<Self> {
+        let dir = tempfile::tempdir()?;
+        let ca_file = tls.then(|| tls::create(dir.path())).transpose()?;
+        let tls_dir = ca_file
+            .as_ref()
+            .map(|_| dir.path().to_string_lossy().into_owned());
+        let mut sink = Helper::start(role::SINK, tls_dir.as_slice())?;
+        let endpoint = SocketAddr::from((Ipv4Addr::LOCALHOST, sink.hear()?.get("port")?));
         Ok(Self {
             dir,
             sink: RefCell::new(sink),
             endpoint,
             ca_file,
-            daemon: fs::canonicalize(daemon)?,
-            daemon_args: options.daemon_args.clone(),
-            other: options.other.as_ref().map(fs::canonicalize).transpose()?,
+            daemon,
+            daemon_args,
+            other,
         })
+    }
+
+    /// The sink's directory, its daemon's too: gone with this.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
     }
 
     /// The conditions of the run.
@@ -128,6 +149,12 @@ impl Bench {
 
     pub(crate) fn sink(&self) -> RefMut<'_, Helper> {
         self.sink.borrow_mut()
+    }
+
+    /// From now on the endpoint is ill in this way, until it is told [`role::UP`].
+    pub(crate) fn ill(&self, faults: Faults) -> Result<()> {
+        self.sink().ask(&format!("{} {}", role::FAULTS, faults.line()))?;
+        Ok(())
     }
 
     /// The documents that the sink has, each counted once.

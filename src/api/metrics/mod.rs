@@ -97,7 +97,7 @@ fn segments(page: &mut Page, observed: &Observed) {
     );
     page.counts(
         "xray_segments_unprocessed_total",
-        "Documents that X-Ray named as unprocessed, by its error code.",
+        "Documents that X-Ray named as unprocessed and that are not sent again, by its error code.",
         "error_code",
         observed
             .unprocessed

@@ -16,18 +16,42 @@ export class ApiError extends Error {
   }
 }
 
+// What only this page has: the server tells nothing to who does not. A server that was started anew has another one.
+let key = document.querySelector('meta[name="xray-key"]').content;
+
+async function send(path, options) {
+  try {
+    return await fetch(path, { cache: "no-store", ...options });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new ApiError("xray dev does not answer", 0);
+  }
+}
+
+/** Takes the key of the server that runs now. */
+async function renewKey(signal) {
+  const page = await send("/", { signal });
+  const found = page.ok && /<meta name="xray-key" content="([0-9a-f]+)">/.exec(await page.text());
+  if (found) key = found[1];
+}
+
+/** `path` as the server answers it. */
+export function withKey(path) {
+  return `${path}${path.includes("?") ? "&" : "?"}key=${key}`;
+}
+
 async function request(path, params, options = {}) {
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries(params)) {
     if (value !== null && value !== undefined && value !== "") query.set(name, value);
   }
   const text = query.toString();
-  let response;
-  try {
-    response = await fetch(text ? `${path}?${text}` : path, { cache: "no-store", ...options });
-  } catch (error) {
-    if (error.name === "AbortError") throw error;
-    throw new ApiError("xray dev does not answer", 0);
+  const asked = text ? `${path}?${text}` : path;
+  const used = key;
+  let response = await send(withKey(asked), options);
+  if (response.status === 403) {
+    await renewKey(options.signal);
+    if (key !== used) response = await send(withKey(asked), options);
   }
   if (response.ok) return response.status === 204 ? null : response.json();
   const body = await response.json().catch(() => ({}));
@@ -68,7 +92,7 @@ export function stats(signal) {
   return request("/-/stats", {}, { signal });
 }
 
-/** Where the event stream is; `trace` narrows it to one trace. */
+/** Where the event stream is, but for the key; `trace` narrows it to one trace. */
 export function eventsUrl({ filter, trace: id }) {
   const query = new URLSearchParams();
   if (filter) query.set("filter", filter);

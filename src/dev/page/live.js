@@ -3,6 +3,8 @@
 // Nothing is assumed about what happened while there was no connection: every (re)connection asks the view to read
 // its data again, so a restart of the daemon or a laptop that slept needs no further care.
 
+import { withKey } from "./api.js";
+
 const POLL_EVERY_MS = 2000;
 const RETRY_AFTER_MS = 5000;
 
@@ -51,7 +53,7 @@ export class Live {
   }
 
   #open() {
-    const source = new EventSource(this.#url);
+    const source = new EventSource(withKey(this.#url));
     this.#source = source;
     source.addEventListener("open", () => {
       this.#stopPolling();

@@ -23,16 +23,15 @@ pub(crate) const HEADERS: [(&str, &str); 4] = [
     ("cache-control", "no-cache"),
 ];
 
-const HTML: &str = "text/html; charset=utf-8";
+/// The type of [`INDEX`].
+pub(crate) const HTML: &str = "text/html; charset=utf-8";
+
 const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const IMAGE: &str = "image/svg+xml";
 
-/// The page itself, at `/`.
-const INDEX: Asset = Asset {
-    content_type: HTML,
-    body: include_bytes!("index.html"),
-};
+/// The page itself, at `/`, with `{{key}}` for the key of the run.
+pub(crate) const INDEX: &str = include_str!("index.html");
 
 macro_rules! assets {
     ($($content_type:ident $name:literal),* $(,)?) => {
@@ -89,12 +88,9 @@ assets! {
     SCRIPT "waterfall.js",
 }
 
-/// The file at a path of the port.
+/// The file at a path of the port; the page itself is none.
 #[must_use]
 pub(crate) fn asset(path: &str) -> Option<Asset> {
-    if path == "/" {
-        return Some(INDEX);
-    }
     let name = path.strip_prefix("/assets/")?;
     ASSETS
         .iter()
@@ -143,11 +139,11 @@ mod tests {
 
     #[test]
     fn the_page_names_no_address_of_another_machine() {
-        for (name, asset) in ASSETS.iter().chain([&("index.html", INDEX)]) {
-            if *name == "vendor/dagre.esm.js" || asset.content_type == IMAGE {
-                continue;
-            }
-            let text = std::str::from_utf8(asset.body).unwrap();
+        let files = ASSETS
+            .iter()
+            .filter(|(name, asset)| *name != "vendor/dagre.esm.js" && asset.content_type != IMAGE);
+        let texts = files.map(|(name, asset)| (*name, std::str::from_utf8(asset.body).unwrap()));
+        for (name, text) in texts.chain([("index.html", INDEX)]) {
             for attribute in [
                 "src=\"http",
                 "href=\"http",

@@ -6,20 +6,23 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use xray_service::work::Work;
 
 /// Where work of a kind is done.
 #[derive(Debug, Clone)]
 pub(super) struct Away {
     places: Arc<Semaphore>,
+    /// Hears of each piece of work when it is done.
+    done: watch::Sender<()>,
 }
 
 impl Away {
     /// So much of it at once.
-    pub(super) fn new(at_once: usize) -> Self {
+    pub(super) fn new(at_once: usize, done: watch::Sender<()>) -> Self {
         Self {
             places: Arc::new(Semaphore::new(at_once)),
+            done,
         }
     }
 
@@ -39,6 +42,7 @@ impl Away {
         });
         let done = working.await.ok();
         drop(asker);
+        self.done.send_replace(());
         done
     }
 }
@@ -52,7 +56,7 @@ mod tests {
 
     #[tokio::test]
     async fn work_ends_when_nobody_waits_for_it_any_more() {
-        let away = Away::new(1);
+        let away = Away::new(1, watch::Sender::new(()));
         let (ended, has_ended) = mpsc::channel();
         let endless = away.run(move |work| {
             while work.spend(0).is_ok() {
@@ -72,7 +76,7 @@ mod tests {
 
     #[tokio::test]
     async fn where_there_is_one_place_work_is_done_in_the_order_it_came() {
-        let away = Away::new(1);
+        let away = Away::new(1, watch::Sender::new(()));
         let (began, order) = mpsc::channel();
         let all: Vec<_> = (0..50)
             .map(|n| {

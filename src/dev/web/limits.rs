@@ -22,6 +22,10 @@ pub(super) const CONNECTIONS: Limits = Limits {
     streams: 64,
 };
 
+/// The files that the process needs beside them: the daemon's own, its calls to this very port, which are on both sides of a
+/// connection, the store's.
+pub(super) const OWN_FILES: usize = 48;
+
 /// The bounds of calls of the API. A call of PutTraceSegments carries 50 documents of 64 KiB, and their quotes are escaped
 /// once more in it: 3.3 MB and some 40 %. Eight at one time are more than the daemon here sends at once.
 pub(super) const CALLS: BodyLimits = BodyLimits {
@@ -33,6 +37,10 @@ pub(super) const CALLS: BodyLimits = BodyLimits {
 /// Questions that are answered at once: so many processors they may take.
 pub(super) const QUESTIONS_AT_ONCE: usize = 2;
 
-/// Calls of up to so many bytes do not wait for the room that large ones need: those for sampling are below 10 KB, and all
-/// connections together with this make 16 MiB. Longer ones are read away from the thread that receives them.
-pub(super) const SMALL_CALL_MAX_BYTES: usize = 64 << 10;
+/// Calls of up to so many bytes do not wait for the room that large ones need: those for sampling are below 10 KB. All
+/// connections together can have one. Longer ones are read away from the thread that receives them.
+pub(super) const SMALL_CALLS: BodyLimits = BodyLimits {
+    max_bytes: 64 << 10,
+    all_max_bytes: CONNECTIONS.connections * (64 << 10),
+    time: CALLS.time,
+};

@@ -13,12 +13,19 @@
 //! Only a link to the page itself may be followed from elsewhere, which shows its reader the page and tells the other
 //! site nothing.
 //!
+//! The page and what it asks are for a browser, and so a host that nobody on the local network could have either is asked
+//! for there ([`Guard::check_page`]), and a key from the page for what tells of traces ([`key`]). Calls of the API are for
+//! programs, under any name that a container may have; what keeps pages from these is that browsers send `Origin` with
+//! every POST.
+//!
 //! What it may be asked for at one time is in [`limits`].
 
 mod away;
+mod key;
 mod limits;
 mod routes;
 
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
@@ -31,11 +38,14 @@ use xray_service::service::put::{self, Checked};
 use xray_service::service::{Operation, Service, View};
 use xray_service::work::Work;
 
+use self::key::Key;
+use super::page;
 use crate::api::{self, metrics::Source};
 use crate::ledger::RefusedDatagrams;
 use crate::ledger::http::Ending;
 use crate::net::server::body::Reader;
 use crate::net::server::guard::Guard;
+use crate::net::server::limits::open_files;
 use crate::net::server::refusals::{Bounded, and_more};
 use crate::net::server::{self, Function, Watch};
 use away::Away;
@@ -45,11 +55,17 @@ pub(super) struct Site {
     service: Arc<Mutex<Service>>,
     changed: watch::Sender<()>,
     guard: Guard,
+    key: Key,
+    /// The page, with the key.
+    index: Bytes,
     about: About,
     metrics: Source,
     /// Reads calls of the API.
     calls: Reader,
+    /// Reads those that say that they are small.
+    small_calls: Reader,
     refused: Bounded,
+    worked: watch::Sender<()>,
     /// Where questions are answered.
     questions: Away,
     /// Where documents are read: one call at a time, so that they go into the store in the order they came.
@@ -58,23 +74,42 @@ pub(super) struct Site {
 
 impl Site {
     /// `metrics` are those of the daemon in this process; the port counts with it.
-    pub(super) fn new(service: Arc<Mutex<Service>>, guard: Guard, about: About, metrics: Source) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// When the system gives no random numbers.
+    pub(super) fn new(
+        service: Arc<Mutex<Service>>,
+        guard: Guard,
+        about: About,
+        metrics: Source,
+    ) -> io::Result<Self> {
+        let key = Key::new()?;
+        let worked = watch::Sender::new(());
+        Ok(Self {
             service,
             changed: watch::Sender::new(()),
             guard,
+            index: key.written_into(page::INDEX).into(),
+            key,
             about,
             metrics,
             calls: Reader::new(limits::CALLS),
+            small_calls: Reader::new(limits::SMALL_CALLS),
             refused: Bounded::default(),
-            questions: Away::new(limits::QUESTIONS_AT_ONCE),
-            documents: Away::new(1),
-        }
+            questions: Away::new(limits::QUESTIONS_AT_ONCE, worked.clone()),
+            documents: Away::new(1, worked.clone()),
+            worked,
+        })
     }
 
     /// Hears of each change of the store, and of each refusal and report.
     pub(super) fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
+    }
+
+    /// Hears of each question and each call with documents when it is answered.
+    pub(super) fn work(&self) -> watch::Receiver<()> {
+        self.worked.subscribe()
     }
 
     /// The service under its lock, which nobody holds over a wait.
@@ -148,6 +183,17 @@ impl Site {
         self.changed.send_replace(());
     }
 
+    /// Tells the store what the process holds because of it, as [`Traces::correct`]. Whether traces were let go.
+    ///
+    /// [`Traces::correct`]: xray_service::traces::Traces::correct
+    pub(super) fn correct_store(&self, held_bytes: usize, unsure_bytes: usize) -> bool {
+        let has_let_go = self.service().traces_mut().correct(held_bytes, unsure_bytes);
+        if has_let_go {
+            self.changed.send_replace(());
+        }
+        has_let_go
+    }
+
     /// Forgets every trace.
     fn clear(&self) {
         self.service().traces_mut().clear();
@@ -155,18 +201,20 @@ impl Site {
     }
 }
 
-/// Serves within [`limits::CONNECTIONS`] until `stop` fires or is dropped and what is being answered then is answered;
-/// dropping the future cuts the rest.
+/// Serves within [`limits::CONNECTIONS`], or as many connections as the process may have files open for, until `stop` fires
+/// or is dropped and what is being answered then is answered; dropping the future cuts the rest.
 pub(super) async fn serve(listener: TcpListener, shared: Arc<Site>, stop: oneshot::Receiver<()>) {
+    let limits = limits::CONNECTIONS.within(open_files(), limits::OWN_FILES);
     let watch = Counted {
         counted: api::Counted(Arc::clone(shared.metrics.ledger())),
         refused: Bounded::default(),
+        places: limits.connections,
     };
     let handler = Function(move |request| {
         let shared = Arc::clone(&shared);
         async move { Ok(routes::answer(&shared, request).await) }
     });
-    server::serve(listener, limits::CONNECTIONS, watch, stop, handler).await;
+    server::serve(listener, limits, watch, stop, handler).await;
 }
 
 /// Counts connections in the daemon's ledger, and says when there are too many: whoever sits before this terminal can do
@@ -174,6 +222,7 @@ pub(super) async fn serve(listener: TcpListener, shared: Arc<Site>, stop: onesho
 struct Counted {
     counted: api::Counted,
     refused: Bounded,
+    places: usize,
 }
 
 impl Watch for Counted {
@@ -190,9 +239,9 @@ impl Watch for Counted {
         if let Some(requests) = self.refused.add() {
             tracing::warn!(
                 requests,
-                connections = limits::CONNECTIONS.connections,
+                connections = self.places,
                 "Refused a connection on the TCP port: {} are in the middle of a request{}",
-                limits::CONNECTIONS.connections,
+                self.places,
                 and_more(requests)
             );
         }

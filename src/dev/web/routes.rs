@@ -7,19 +7,20 @@ use bytes::Bytes;
 use http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Body as _;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use xray_service::console::{self, News, Query, Wrong};
 use xray_service::service::{Operation, View};
 use xray_service::work::Work;
 
-use super::Site;
-use super::limits::{CALLS, SMALL_CALL_MAX_BYTES};
+use super::limits::SMALL_CALLS;
+use super::{Site, key};
 use crate::dev::page;
 use crate::ledger::http::Route;
 use crate::net::server::answer::{self, Answer, Body};
 use crate::net::server::body;
+use crate::net::server::connection::RequestBody;
 use crate::net::server::guard::Refusal;
 
 /// How long changes gather before the page hears of them: faster than anyone reads, and few enough to draw.
@@ -28,20 +29,33 @@ const GATHER: Duration = Duration::from_millis(100);
 /// Pieces of events that may wait for a browser that reads slowly; then it is the store that is asked less often.
 const PIECES: usize = 4;
 
-pub(super) async fn answer(shared: &Arc<Site>, request: Request<Incoming>) -> Answer {
+pub(super) async fn answer(shared: &Arc<Site>, request: Request<RequestBody>) -> Answer {
     let (head, body) = request.into_parts();
     let route = route(&head);
-    let answer = match shared.guard.check(&head) {
-        Err(refusal) if !(refusal == Refusal::CrossSite && is_link_to_page(&head)) => {
+    let answer = match checked(shared, route, &head) {
+        Err(refusal) => {
             shared.refused.say_refused(&head, refusal);
             body::discard(&head, body).await;
             error(StatusCode::FORBIDDEN, "Forbidden", &refusal.to_string())
         }
-        _ => answer_to(shared, route, &head, body).await,
+        Ok(()) => answer_to(shared, route, &head, body).await,
     };
     let counters = &shared.metrics.ledger().http;
     counters.add_request(route, answer.status().as_u16());
     answer
+}
+
+/// Whether a request with this head is let in.
+fn checked(shared: &Site, route: Route, head: &Parts) -> Result<(), Refusal> {
+    match shared.guard.check(head) {
+        Err(Refusal::CrossSite) if is_link_to_page(head) => {}
+        checked => checked?,
+    }
+    if route == Route::Page {
+        shared.guard.check_page(head)
+    } else {
+        Ok(())
+    }
 }
 
 /// What a request is for, as the metrics have it.
@@ -60,7 +74,7 @@ fn route(head: &Parts) -> Route {
             "/healthz" => Route::Healthz,
             "/readyz" => Route::Readyz,
             "/metrics" => Route::Metrics,
-            _ if path.starts_with("/-/") || page::asset(path).is_some() => Route::Page,
+            _ if path == "/" || path.starts_with("/-/") || page::asset(path).is_some() => Route::Page,
             _ => Route::Unknown,
         },
         Method::DELETE if path == "/-/traces" => Route::Page,
@@ -68,12 +82,18 @@ fn route(head: &Parts) -> Route {
     }
 }
 
-async fn answer_to(shared: &Arc<Site>, route: Route, head: &Parts, body: Incoming) -> Answer {
+async fn answer_to(shared: &Arc<Site>, route: Route, head: &Parts, body: RequestBody) -> Answer {
     let path = head.uri.path();
     match route {
         Route::Healthz => json(StatusCode::OK, &json!({"status": "ok"})),
         Route::Readyz => json(StatusCode::OK, &json!({"status": "ready"})),
         Route::Metrics => shared.metrics.answer(),
+        Route::Page if path == "/" => page_answer(page::HTML, shared.index.clone()),
+        Route::Page if path.starts_with("/-/") && !has_key(shared, head) => error(
+            StatusCode::FORBIDDEN,
+            "PageKey",
+            "This is for the page of xray dev, which has a key. Open / in a browser, or ask the X-Ray API.",
+        ),
         Route::Page if head.method == Method::DELETE => {
             shared.clear();
             let mut answer = Response::new(Body::from(Bytes::new()));
@@ -81,7 +101,7 @@ async fn answer_to(shared: &Arc<Site>, route: Route, head: &Parts, body: Incomin
             answer
         }
         Route::Page => match page::asset(path) {
-            Some(asset) => asset_answer(&asset),
+            Some(asset) => page_answer(asset.content_type, asset.body),
             None => asked(shared, head).await,
         },
         Route::Unknown | Route::ProxyAllow => {
@@ -111,16 +131,16 @@ fn is_link_to_page(head: &Parts) -> bool {
 }
 
 /// A call of the API.
-async fn called(shared: &Arc<Site>, head: &Parts, body: Incoming) -> Answer {
+async fn called(shared: &Arc<Site>, head: &Parts, body: RequestBody) -> Answer {
     let path = head.uri.path();
-    if (body.size_hint().upper()).is_some_and(|bytes| bytes <= SMALL_CALL_MAX_BYTES as u64) {
-        return match body::read(head, body, SMALL_CALL_MAX_BYTES, CALLS.time).await {
-            Ok(body) => api(shared, path, body).await,
-            Err(refusal) => refusal,
-        };
-    }
+    let small = |bytes| bytes <= SMALL_CALLS.max_bytes as u64;
+    let bodies = if body.size_hint().upper().is_some_and(small) {
+        &shared.small_calls
+    } else {
+        &shared.calls
+    };
     let busy = || answer::try_again("Busy", "Too many large calls are being received.");
-    match shared.calls.read(head, body, busy).await {
+    match bodies.read(head, body, busy).await {
         // Held until it is answered.
         Ok(body) => api(shared, path, body.bytes()).await,
         Err(refusal) => refusal,
@@ -135,7 +155,7 @@ async fn api(shared: &Arc<Site>, path: &str, body: Bytes) -> Answer {
         let now = SystemTime::now();
         let read = move |view: &View, work: &Work| view.read(operation, &body, now, work);
         shared.ask(read).await
-    } else if operation == Operation::PutTraceSegments || body.len() > SMALL_CALL_MAX_BYTES {
+    } else if operation == Operation::PutTraceSegments || body.len() > SMALL_CALLS.max_bytes {
         shared.take(operation, body).await
     } else {
         Some(shared.handle(path, &body))
@@ -232,8 +252,14 @@ fn events(shared: &Arc<Site>, query: &Query) -> Result<Answer, Wrong> {
     Ok(answer)
 }
 
-fn asset_answer(asset: &page::Asset) -> Answer {
-    let mut answer = answer::of_type(asset.content_type, asset.body);
+/// Whether it comes from the page of this run.
+fn has_key(shared: &Site, head: &Parts) -> bool {
+    let query = console::query(head.uri.query().unwrap_or_default());
+    shared.key.is(query.get(key::PARAMETER).map(String::as_str))
+}
+
+fn page_answer(content_type: &'static str, body: impl Into<Body>) -> Answer {
+    let mut answer = answer::of_type(content_type, body);
     for (name, value) in page::HEADERS {
         answer
             .headers_mut()

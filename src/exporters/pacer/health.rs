@@ -27,7 +27,9 @@ const ASSUMED_FAILURES: f64 = 90.0;
 /// The most failures that a success may cost: an endpoint of which one call in 32 succeeds is down, not half ill.
 const COST_MAX: f64 = 31.0;
 
-/// How long nothing must have succeeded beside that: a restart of one back end is shorter.
+/// How long nothing must have succeeded beside that: a restart of one back end is shorter. Where a success costs more than
+/// one failure, that many times as long: bad luck is likelier there, to be taken for down costs more, as a probe fails for
+/// chance too, and failing calls until then are no more than usual.
 const WHILE: Duration = Duration::from_millis(500);
 
 /// A batch may fail this many times as often as a success costs before its failures are its own.
@@ -49,6 +51,8 @@ pub(super) struct Health {
 struct Streak {
     since: Instant,
     failures: u32,
+    /// What a success cost when the last one came.
+    cost: f64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -79,6 +83,11 @@ impl Health {
             since: streak.since,
             failures: streak.failures,
         })
+    }
+
+    /// Whether the last call that ended has failed.
+    pub(super) fn is_failing(&self) -> bool {
+        self.streak.is_some()
     }
 
     /// The share of calls that fail, 0 to 1.
@@ -145,21 +154,24 @@ impl Health {
             return false;
         }
         // Before it counts: that nothing succeeds must not explain itself.
-        let explained = CHANCE_FACTOR * (self.cost_before_streak() + 1.0);
+        let cost_before_streak = self.cost_before_streak();
+        let explained = CHANCE_FACTOR * (cost_before_streak + 1.0);
+        let cost = self.cost();
         self.count(0.0, 1.0);
         let streak = self.streak.get_or_insert(Streak {
             since: started,
             failures: 0,
+            cost,
         });
         streak.failures = streak.failures.saturating_add(1);
         let unlikely = f64::from(streak.failures) >= explained;
-        let begins = self.probing.is_none() && unlikely && now >= streak.since + WHILE;
+        let begins =
+            self.probing.is_none() && unlikely && now >= streak.since + WHILE.mul_f64(streak.cost.max(1.0));
         if begins {
-            let cost = self.cost_before_streak();
             self.probing = Some(Probing {
                 began: now,
                 probes: 0,
-                probes_per_doubling: (cost + 1.0) as u32,
+                probes_per_doubling: per_doubling(streak.cost.max(cost_before_streak)),
                 next_at: now + back_off(0, jitter),
             });
         }
@@ -171,6 +183,11 @@ impl Health {
         (EXPLAINED_FACTOR * (self.cost() + 1.0)) as u32
     }
 
+    /// How often a batch may fail before its own back-off doubles; 1 and up.
+    pub(super) fn failures_per_doubling(&self) -> u32 {
+        per_doubling(self.cost())
+    }
+
     /// The next probe goes at once, and the back-off starts anew.
     pub(super) fn hurry(&mut self, now: Instant) {
         if let Some(probing) = &mut self.probing {
@@ -178,6 +195,11 @@ impl Health {
             probing.probes = 0;
         }
     }
+}
+
+/// As many calls as a success costs.
+fn per_doubling(cost: f64) -> u32 {
+    (cost + 1.0) as u32
 }
 
 #[cfg(test)]
@@ -200,6 +222,7 @@ mod tests {
             streak: Some(Streak {
                 since: now,
                 failures: streak,
+                cost: 1.0,
             }),
             ..seen(successes, failures + f64::from(streak))
         }

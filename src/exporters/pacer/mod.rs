@@ -6,11 +6,13 @@
 //! * **Whether anything succeeds** (`health`). How many failures a success costs is learned from every success. While
 //!   one comes now and then, failing calls are nothing but repeats: the rest goes on. Only when nothing has succeeded for
 //!   far longer than chance explains does the endpoint count as down; then single probes go out after a back-off.
-//! * **How many calls in flight carry the work** (the limit, here). It grows by one with each success while it is reached,
-//!   as in TCP's slow start and in Vector's adaptive concurrency; unlike there, a failure that has nothing to do with the
-//!   number of calls does not lower it: an endpoint of which half is ill needs twice the calls, not fewer. It shrinks when
-//!   answers become slow. A call that hangs does not count once a later one has succeeded, and gives way when the places
-//!   are used up.
+//! * **How many calls in flight carry the work** (the limit, here). It grows by one with each call that ends while it is
+//!   reached, as in TCP's slow start and in Vector's adaptive concurrency; unlike there, a failure that has nothing to do
+//!   with the number of calls does not lower it: an endpoint of which half is ill needs twice the calls, not fewer. So
+//!   failures count as well, as soon as a success after them shows that they are that share. It shrinks when answers
+//!   become slow, to where it began; when they are slow then too, that is what is usual from there on. A call that hangs
+//!   does not count once a later one has succeeded, and gives way when the places are used up or many hang. Should all of
+//!   them hang, one more goes from time to time.
 //! * **How many documents a second the service takes** (`quota`): after a throttle as in the adaptive mode of AWS's SDKs.
 //!   **How many calls** (`rate`), after an outage: from the rate before it.
 //!
@@ -51,6 +53,10 @@ const HANGING_MIN_AGE: Duration = Duration::from_secs(1);
 
 /// How many times the usual time of an answer a call must be out to count as hanging.
 const HANGING_FACTOR: u32 = 4;
+
+/// Most calls that hang and are waited for all the same: one is no reason to give it up, some at a time are no accident, and
+/// the segments in them wait.
+const HANGING_MAX: usize = 2 * INITIAL_CONCURRENCY;
 
 /// Slow: answers that take this many times as long as usual.
 const SLOW_FACTOR: f64 = 2.0;
@@ -110,7 +116,7 @@ pub enum Start {
     InPlaceOf(CallId),
     /// Not before then.
     At(Instant),
-    /// Not before one in flight has ended, or until then, when one in flight may count as hanging.
+    /// Not before one in flight has ended, or until then, when those in flight have been out for long.
     WhenOneEnds(Option<Instant>),
 }
 
@@ -120,6 +126,8 @@ pub struct Pacer {
     max: usize,
     /// In fractions, so that it can shrink by less than one.
     limit: f64,
+    /// Calls that failed since the last success, each while the limit was reached.
+    failed_at_limit: u32,
     in_flight: BTreeMap<CallId, InFlight>,
     next: u64,
     health: Health,
@@ -145,6 +153,7 @@ impl Pacer {
         Self {
             max,
             limit: INITIAL_CONCURRENCY.min(max) as f64,
+            failed_at_limit: 0,
             in_flight: BTreeMap::new(),
             next: 0,
             health: Health::default(),
@@ -177,6 +186,12 @@ impl Pacer {
         self.health.outage()
     }
 
+    /// Whether the last call that ended was answered.
+    #[must_use]
+    pub fn is_answered(&self) -> bool {
+        self.latest_success_started.is_some() && !self.health.is_failing()
+    }
+
     /// The share of calls that fail lately, 0 to 1.
     #[must_use]
     pub fn failing_share(&self) -> f64 {
@@ -203,9 +218,20 @@ impl Pacer {
         let hanging = self.hanging(now);
         let counted = self.in_flight.len() - hanging.count;
         if counted >= self.limit() {
-            return Start::WhenOneEnds(hanging.next_at);
+            // Should all of them hang, nothing will ever show it: one more goes when they have been out for so long.
+            let one_more_at = match self.in_flight.last_key_value() {
+                Some((_, latest)) if self.in_flight.len() < self.max => {
+                    Some(latest.started + self.hanging_age())
+                }
+                _ => None,
+            };
+            return match one_more_at {
+                Some(at) if at <= now => Start::Now,
+                _ => Start::WhenOneEnds([hanging.next_at, one_more_at].into_iter().flatten().min()),
+            };
         }
-        match (self.in_flight.len() < self.max, hanging.oldest) {
+        let has_place = self.in_flight.len() < self.max && hanging.count <= HANGING_MAX;
+        match (has_place, hanging.oldest) {
             (true, _) => Start::Now,
             (false, Some(oldest)) => Start::InPlaceOf(oldest),
             (false, None) => Start::WhenOneEnds(hanging.next_at),
@@ -260,12 +286,19 @@ impl Pacer {
             }
             Outcome::Failed { retry_after } => {
                 self.ask_to_wait(retry_after, now, jitter);
+                if was_in_flight >= self.limit() {
+                    self.failed_at_limit = self.failed_at_limit.saturating_add(1);
+                }
                 if self.health.is_doubtful() {
                     self.rate.hold(now);
                 }
                 if self.health.failed(started, now, jitter) {
                     self.rate.outage();
                     self.quota.outage();
+                }
+                if self.health.outage().is_some() {
+                    // Those are no share of anything.
+                    self.failed_at_limit = 0;
                 }
                 None
             }
@@ -282,13 +315,17 @@ impl Pacer {
             self.rate.recovers(now);
             self.quota.recovers(now);
         }
+        let failed_before = f64::from(std::mem::take(&mut self.failed_at_limit));
         // Only a limit that was reached is raised: otherwise nothing shows that more would be carried.
         if was_in_flight >= self.limit() {
-            if self.is_slow() {
-                let least = INITIAL_CONCURRENCY.min(self.max) as f64;
+            let least = INITIAL_CONCURRENCY.min(self.max) as f64;
+            if self.is_slow() && self.limit > least {
                 self.limit = (self.limit * SHRINKS_TO).max(least);
+            } else if self.is_slow() {
+                // So slow with so few calls: that is how it is, and not of our making.
+                self.usual_s = self.lately_s;
             } else {
-                self.limit = (self.limit + 1.0).min(self.max as f64);
+                self.limit = (self.limit + failed_before + 1.0).min(self.max as f64);
             }
         }
         ended
@@ -325,9 +362,14 @@ impl Pacer {
         self.hanging(now).next_at
     }
 
-    fn hanging(&self, now: Instant) -> Hanging {
+    /// The age at which a call may count as hanging.
+    fn hanging_age(&self) -> Duration {
         let usual = Duration::from_secs_f64(self.usual_s.unwrap_or_default());
-        let overtaken_age = HANGING_MIN_AGE.max(usual * HANGING_FACTOR);
+        HANGING_MIN_AGE.max(usual * HANGING_FACTOR)
+    }
+
+    fn hanging(&self, now: Instant) -> Hanging {
+        let overtaken_age = self.hanging_age();
         let mut hanging = Hanging::default();
         for (id, InFlight { started, .. }) in &self.in_flight {
             let is_overtaken = self
@@ -372,7 +414,8 @@ impl Pacer {
         let unexplained = attempts.saturating_sub(self.health.explained_failures());
         now + match unexplained {
             0 => BASE.mul_f64(jitter.clamp(0.0, 1.0) / 4.0).max(FLOOR),
-            _ => back_off(unexplained, jitter),
+            // As with probes: where a success costs many failures, so does a longer wait.
+            _ => back_off(unexplained.div_ceil(self.health.failures_per_doubling()), jitter),
         }
     }
 }

@@ -48,7 +48,7 @@ fn while_nothing_fails_eight_calls_may_be_in_flight() {
         assert_eq!(pacer.may_start(now), Start::Now);
         pacer.started(50, now, 0.5);
     }
-    assert_eq!(pacer.may_start(now), Start::WhenOneEnds(None));
+    assert_eq!(pacer.may_start(now), Start::WhenOneEnds(Some(now + S(1))));
 }
 
 #[test]
@@ -126,6 +126,29 @@ fn ten_failures_of_one_moment_are_no_outage() {
 }
 
 #[test]
+fn where_nine_of_ten_fail_nothing_must_succeed_for_some_seconds_to_be_an_outage() {
+    let (mut pacer, mut now) = settled();
+    for number in 0..3000 {
+        let outcome = if number % 10 == 0 {
+            Outcome::Answered
+        } else {
+            FAILED
+        };
+        assert_eq!(call(&mut pacer, now, MS(1), outcome), None);
+        now += MS(5);
+    }
+    let since = now - MS(45);
+    let seconds = loop {
+        assert_eq!(call(&mut pacer, now, MS(0), FAILED), None);
+        if pacer.outage().is_some() {
+            break (now - since).as_secs_f64();
+        }
+        now += MS(5);
+    };
+    assert!((4.0..4.6).contains(&seconds), "{seconds}");
+}
+
+#[test]
 fn during_an_outage_the_back_off_between_probes_doubles_up_to_ten_seconds() {
     let (mut pacer, now) = settled();
     let (_, mut now) = fail_until_down(&mut pacer, now);
@@ -189,8 +212,8 @@ fn a_call_that_hangs_does_not_count_and_gives_way_when_places_run_out() {
     let (mut pacer, now) = settled();
     let hanging: Vec<CallId> = (0..8).map(|_| pacer.started(50, now, 0.5)).collect();
     assert_eq!(
-        pacer.may_start(now + S(9)),
-        Start::WhenOneEnds(None),
+        pacer.may_start(now + MS(999)),
+        Start::WhenOneEnds(Some(now + S(1))),
         "nothing shows that they hang"
     );
     let mut pacer = Pacer { max: 9, ..pacer };
@@ -220,6 +243,62 @@ fn a_call_that_hangs_does_not_count_and_gives_way_when_places_run_out() {
         None,
         "it is over"
     );
+}
+
+#[test]
+fn calls_that_all_hang_do_not_keep_one_more_from_going_each_second() {
+    let (mut pacer, mut now) = settled();
+    for _ in 0..8 {
+        pacer.started(50, now, 0.5);
+    }
+    for in_flight in 9..=64 {
+        assert_eq!(pacer.may_start(now), Start::WhenOneEnds(Some(now + S(1))));
+        now += S(1);
+        assert_eq!(pacer.may_start(now), Start::Now);
+        pacer.started(50, now, 0.5);
+        assert_eq!(pacer.in_flight(), in_flight);
+    }
+    assert_eq!(
+        (pacer.may_start(now + S(9)), pacer.hangs(now + S(9))),
+        (Start::WhenOneEnds(None), None)
+    );
+    // Once one has been answered the ones before it hang.
+    let latest = *pacer.in_flight.last_key_value().unwrap().0;
+    assert_eq!(pacer.ended(latest, now + MS(10), Outcome::Answered, 0.5), None);
+    assert!(matches!(pacer.may_start(now + MS(10)), Start::InPlaceOf(_)));
+}
+
+#[test]
+fn the_limit_grows_with_failures_too_once_a_success_after_them_shows_that_they_are_a_share() {
+    let (mut pacer, now) = settled();
+    let calls: Vec<CallId> = (0..8).map(|_| pacer.started(50, now, 0.5)).collect();
+    for failing in &calls[..5] {
+        assert_eq!(pacer.ended(*failing, now + MS(50), FAILED, 0.5), None);
+        pacer.started(50, now + MS(50), 0.5);
+        assert_eq!(pacer.limit(), 8);
+    }
+    assert_eq!(pacer.ended(calls[5], now + MS(50), Outcome::Answered, 0.5), None);
+    assert_eq!(pacer.limit(), 14, "six calls have ended");
+    // The failures of an outage are no share.
+    let ids: Vec<CallId> = (0..14).map(|_| pacer.started(50, now + MS(50), 0.5)).collect();
+    for id in ids {
+        assert_eq!(pacer.ended(id, now + S(2), FAILED, 0.5), None);
+    }
+    assert!(pacer.outage().is_some());
+    assert!(call(&mut pacer, now + S(3), MS(1), Outcome::Answered).is_some());
+    assert!(pacer.limit() <= 15, "{}", pacer.limit());
+}
+
+#[test]
+fn where_more_than_sixteen_calls_hang_the_oldest_gives_way_although_there_are_places() {
+    let (mut pacer, now) = settled();
+    pacer.limit = 64.0;
+    let hanging: Vec<CallId> = (0..17).map(|_| pacer.started(50, now, 0.5)).collect();
+    let now = now + S(1);
+    assert_eq!(call(&mut pacer, now, MS(10), Outcome::Answered), None);
+    assert_eq!(pacer.may_start(now), Start::InPlaceOf(hanging[0]));
+    pacer.given_up(hanging[0], now, 0.5);
+    assert_eq!((pacer.in_flight(), pacer.may_start(now)), (16, Start::Now));
 }
 
 #[test]
@@ -276,6 +355,28 @@ fn answers_that_become_slow_shrink_a_limit_that_is_reached_but_not_below_where_i
         }
     }
     assert!((8..64).contains(&pacer.limit()), "{}", pacer.limit());
+}
+
+#[test]
+fn answers_that_are_slow_with_the_first_eight_calls_too_are_usual_and_the_limit_grows() {
+    let (mut pacer, mut now) = settled();
+    // Ten times as long as usual.
+    for answers in 1.. {
+        while pacer.may_start(now) == Start::Now {
+            pacer.started(50, now, 0.5);
+        }
+        let (oldest, started) = pacer
+            .in_flight
+            .first_key_value()
+            .map(|(id, call)| (*id, call.started))
+            .unwrap();
+        now = started + MS(100);
+        assert_eq!(pacer.ended(oldest, now, Outcome::Answered, 0.5), None);
+        if pacer.limit() == 64 {
+            assert!(answers < 100, "{answers}");
+            break;
+        }
+    }
 }
 
 #[test]
@@ -438,6 +539,22 @@ fn a_batch_is_held_back_shortly_as_long_as_the_endpoint_explains_its_failures() 
         [7, 8].map(|attempts| held_back(&pacer, attempts).as_millis()),
         [50, 400]
     );
+    // Where nine of ten fail, forty failures are chance, and a back-off doubles with ten more.
+    for call_number in 0..3000 {
+        let outcome = if call_number % 10 == 0 {
+            Outcome::Answered
+        } else {
+            FAILED
+        };
+        call(&mut pacer, now, MS(1), outcome);
+    }
+    let explained = pacer.health.explained_failures();
+    assert!((36..=40).contains(&explained), "{explained}");
+    let per_doubling = pacer.health.failures_per_doubling();
+    assert!((9..=10).contains(&per_doubling), "{per_doubling}");
+    let held_back = [0, 1, per_doubling, per_doubling + 1, 2 * per_doubling + 1]
+        .map(|more| held_back(&pacer, explained + more).as_millis());
+    assert_eq!(held_back, [50, 400, 400, 800, 1600]);
     let unprocessed = [1, 2, 3, 60].map(|times| (hold_back_unprocessed(now, times, 1.0) - now).as_millis());
     assert_eq!(unprocessed, [200, 400, 800, 10_000]);
 }

@@ -208,17 +208,21 @@ impl<X: Exporter> Sender<X> {
         self.put_back(&flight, now);
     }
 
-    /// Asks the spool for batches if there are any, and room for them beside the live traffic: while calls succeed, half of
-    /// the calls and half of the memory at most. So they go as fast as the endpoint and the disk bear.
+    /// Asks the spool for batches if there are any, and room for them beside the live traffic: half of the calls and half of
+    /// the memory, and while calls succeed those calls too that live traffic leaves. With one more that waits for its turn,
+    /// so that the limit is reached and grows: they go as fast as the endpoint and the disk bear.
     fn ask_spool(&self) {
         let Some(spool) = self.lane.spool() else { return };
         let may_ask = || {
             // During an outage nothing but a probe, when memory has none.
             let answers = self.pacer.outage().is_none()
                 || (self.calls.is_empty() && self.lane.waiting_documents() == 0 && spool.out() == 0);
+            let limit = self.pacer.limit();
+            let has_place = spool.out() < (limit / 2).max(1)
+                || (self.pacer.is_answered() && self.lane.batches() + spool.reading() <= limit);
             answers
                 && spool.ready() > spool.reading()
-                && spool.out() < (self.pacer.limit() / 2).max(1)
+                && has_place
                 && self.lane.has_room_beside(spool.reading())
         };
         while may_ask() && spool.ask() {}

@@ -45,9 +45,11 @@ pub(super) struct Share {
 }
 
 impl Share {
-    /// Of a hundred calls.
+    /// Of a hundred calls, to the nearest.
     pub(super) fn percent(&self) -> u64 {
-        (self.failed * 100).checked_div(self.calls).unwrap_or_default()
+        (self.failed * 100 + self.calls / 2)
+            .checked_div(self.calls)
+            .unwrap_or_default()
     }
 }
 

@@ -18,6 +18,12 @@
 //! | … given with `--allow-host` or `AllowHost` | taken | the operator says so |
 //! | … anything else | refused | it could be an attacker's |
 //! | without `Host` (HTTP/1.0) | taken | no browser leaves it out |
+//!
+//! Of browsers it is believed that they send the `Host` of the address they show, that they send `Origin` with every POST
+//! and DELETE, whether of the same origin or not, that they resolve `localhost` themselves, and that they let a page read
+//! answers of its own origin only. Names without a dot and those below `.local` and its like are trusted as far as that goes:
+//! somebody on the local network may answer for them and lead a page of theirs here, whose GET then has no `Origin`. So
+//! nothing that a GET tells under such a name may be a secret ([`Guard::check_page`]).
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -44,6 +50,8 @@ pub enum Refusal {
     Host,
     /// Its `Host` is none, or there are several.
     BadHost,
+    /// Its `Host` could be that of another page on the local network.
+    PageHost,
 }
 
 impl fmt::Display for Refusal {
@@ -59,6 +67,11 @@ impl fmt::Display for Refusal {
                  start the daemon with --allow-host NAME."
             }
             Self::BadHost => "The Host header is not one host with an optional port.",
+            Self::PageHost => {
+                "The page is shown under an IP address, localhost, or a name that --allow-host gives: whoever answers for \
+                 names on this network could serve a page under this one and lead it here (DNS rebinding). The X-Ray API \
+                 is there under this name too."
+            }
         })
     }
 }
@@ -120,6 +133,23 @@ impl Guard {
             // "none" is an address that a person typed.
             Ok(None | Some(b"none" | b"same-origin")) => Ok(()),
             _ => Err(Refusal::CrossSite),
+        }
+    }
+
+    /// Whether a request that [`Guard::check`] has let in may be for a page of this port: whether no page of anybody else
+    /// can have its host.
+    ///
+    /// # Errors
+    /// [`Refusal::PageHost`] when one could; [`Refusal::BadHost`] as there.
+    pub fn check_page(&self, head: &Parts) -> Result<(), Refusal> {
+        let host = one(&head.headers, &HOST).map_err(|()| Refusal::BadHost)?;
+        let host = host.map(|host| authority(host.as_bytes()).ok_or(Refusal::BadHost));
+        let host = host.transpose()?;
+        let mut hosts = host.iter().chain(head.uri.authority());
+        if hosts.all(|host| self.trust(host.host()) == Trust::Own) {
+            Ok(())
+        } else {
+            Err(Refusal::PageHost)
         }
     }
 
@@ -346,12 +376,48 @@ mod tests {
     }
 
     #[test]
+    fn a_page_is_shown_under_hosts_only_that_no_other_page_can_have() {
+        let guard = Guard::new(&["xray.corp".to_owned(), ".dev.corp".to_owned()], true);
+        for (host, shown) in [
+            ("127.0.0.1:2000", true),
+            ("10.0.0.7", true),
+            ("[::1]:2000", true),
+            ("localhost:2000", true),
+            ("xray.corp", true),
+            ("a.dev.corp:1", true),
+            ("xray", false),
+            ("evil.local:2000", false),
+            ("x.internal", false),
+            ("x.home.arpa", false),
+            ("x.test", false),
+            ("xray.default.svc", false),
+            ("xray.default", false),
+        ] {
+            let request = Request::get("/").header("host", host).body(()).unwrap();
+            let head = request.into_parts().0;
+            assert_eq!(guard.check(&head), Ok(()), "{host}");
+            let expected = if shown { Ok(()) } else { Err(Refusal::PageHost) };
+            assert_eq!(guard.check_page(&head), expected, "{host}");
+        }
+        for uri in ["http://evil.local/", "/"] {
+            let request = Request::get(uri).body(()).unwrap().into_parts().0;
+            let expected = if uri == "/" {
+                Ok(())
+            } else {
+                Err(Refusal::PageHost)
+            };
+            assert_eq!(guard.check_page(&request), expected);
+        }
+    }
+
+    #[test]
     fn each_refusal_says_what_is_refused_and_the_one_of_a_host_what_to_do() {
         let said = [
             Refusal::Origin,
             Refusal::CrossSite,
             Refusal::Host,
             Refusal::BadHost,
+            Refusal::PageHost,
         ]
         .map(|refusal| refusal.to_string());
         assert_eq!(
@@ -363,6 +429,9 @@ mod tests {
                  rebinding). Use an IP address, a name without a dot, or a name below .local, .internal or .svc; or \
                  start the daemon with --allow-host NAME.",
                 "The Host header is not one host with an optional port.",
+                "The page is shown under an IP address, localhost, or a name that --allow-host gives: whoever answers for \
+                 names on this network could serve a page under this one and lead it here (DNS rebinding). The X-Ray API \
+                 is there under this name too.",
             ]
         );
     }

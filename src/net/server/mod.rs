@@ -29,8 +29,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::{Request, StatusCode};
-use hyper::body::Incoming;
+use http::{Method, Request, StatusCode};
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
@@ -38,13 +37,18 @@ use tokio::task::JoinSet;
 use tower_service::Service;
 
 use self::answer::Answer;
+use self::connection::RequestBody;
 use self::limits::Limits;
-use self::places::{Place, Places};
+use self::places::{Peer, Place, Places};
 use crate::ledger::http::Ending;
 use crate::logs::Tally;
 
 /// The pause after an accept that failed for a reason of the system's (no descriptors left): it will not pass at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The code of the answer to who finds no place, and what it says.
+const TOO_MANY: &str = "TooManyConnections";
+const ALL_IN_USE: &str = "All connections of this port are in use.";
 
 /// Is told what becomes of connections.
 pub(crate) trait Watch: Send + Sync + 'static {
@@ -54,13 +58,13 @@ pub(crate) trait Watch: Send + Sync + 'static {
     /// One that had begun is over; `None`: its client closed it, or the port does.
     fn ended(&self, why: Option<Ending>);
 
-    /// One was not begun: all places were in the middle of a request. It was answered 503.
+    /// One was answered 503, since all places that it could have are in the middle of a request; it is closed.
     fn refused(&self);
 }
 
 /// What answers requests.
 pub(crate) trait Handler:
-    Service<Request<Incoming>, Response = Answer, Error = Infallible, Future: Send>
+    Service<Request<RequestBody>, Response = Answer, Error = Infallible, Future: Send>
     + Clone
     + Send
     + Sync
@@ -69,7 +73,7 @@ pub(crate) trait Handler:
 }
 
 impl<H> Handler for H where
-    H: Service<Request<Incoming>, Response = Answer, Error = Infallible, Future: Send>
+    H: Service<Request<RequestBody>, Response = Answer, Error = Infallible, Future: Send>
         + Clone
         + Send
         + Sync
@@ -81,9 +85,9 @@ impl<H> Handler for H where
 #[derive(Debug, Clone)]
 pub(crate) struct Function<F>(pub(crate) F);
 
-impl<F, A> Service<Request<Incoming>> for Function<F>
+impl<F, A> Service<Request<RequestBody>> for Function<F>
 where
-    F: Fn(Request<Incoming>) -> A,
+    F: Fn(Request<RequestBody>) -> A,
     A: Future<Output = Result<Answer, Infallible>>,
 {
     type Response = Answer;
@@ -94,7 +98,7 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Incoming>) -> A {
+    fn call(&mut self, request: Request<RequestBody>) -> A {
         (self.0)(request)
     }
 }
@@ -141,14 +145,18 @@ pub(crate) async fn serve<H: Handler>(
             Some(_) = connections.join_next(), if !connections.is_empty() => continue,
             accepted = listener.accept() => accepted,
         };
+        if connections.len() >= limits.connections {
+            // Those that were asked to go close now, and not when many more have come: files are limited too.
+            tokio::task::yield_now().await;
+        }
         match accepted {
-            Ok((stream, _)) if places.has_room(limits.connections) => {
+            Ok((stream, address)) if places.has_room(limits.connections) => {
                 let (watch, handler) = (Arc::clone(&watch), handler.clone());
                 connections.spawn(one(
                     stream,
                     limits,
                     watch,
-                    places.take(),
+                    places.take(Peer::of(address.ip())),
                     stopped.clone(),
                     handler,
                 ));
@@ -186,11 +194,18 @@ async fn one<H: Handler>(
     }
     watch.opened();
     let caller = Caller::of(&stream);
-    let answer = |mut request: Request<Incoming>| {
+    let answer = |mut request: Request<RequestBody>| {
         request.extensions_mut().insert(caller);
         let mut handler = handler.clone();
-        let place = &place;
+        let (place, watch) = (&place, &watch);
         async move {
+            let only_asks = matches!(*request.method(), Method::GET | Method::HEAD);
+            if !only_asks && !place.may_work(&limits) {
+                watch.refused();
+                let (head, body) = request.into_parts();
+                body::discard(&head, body).await;
+                return answer::last(answer::try_again(TOO_MANY, ALL_IN_USE));
+            }
             let Ok(()) = poll_fn(|cx| handler.poll_ready(cx)).await;
             let Ok(answer) = handler.call(request).await;
             if answer.body().is_stream() {
@@ -213,11 +228,7 @@ async fn one<H: Handler>(
 
 /// Says that there are too many, as far as the kernel takes it at once, and closes.
 fn refuse(stream: &TcpStream) {
-    let answer = answer::raw_error(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "TooManyConnections",
-        "All connections of this port are in use.",
-    );
+    let answer = answer::raw_error(StatusCode::SERVICE_UNAVAILABLE, TOO_MANY, ALL_IN_USE);
     // Who does not get it sees the connection closed, which says as much.
     let _: io::Result<usize> = stream.try_write(&answer);
 }

@@ -23,7 +23,7 @@ struct Slow {
     has_been_asked: bool,
 }
 
-impl Service<Request<Incoming>> for Slow {
+impl Service<Request<RequestBody>> for Slow {
     type Response = Answer;
     type Error = Infallible;
     type Future = Ready<Result<Answer, Infallible>>;
@@ -36,7 +36,7 @@ impl Service<Request<Incoming>> for Slow {
         Poll::Pending
     }
 
-    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
         assert!(self.has_been_asked, "called before it was ready");
         ready(Ok(Answer::new(Body::from(request.uri().path().to_owned()))))
     }

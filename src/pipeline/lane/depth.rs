@@ -118,6 +118,13 @@ mod tests {
         // 3 MiB less the eighth for the open batch is 2,752,512: a quarter more than this.
         assert_eq!(intake.room_for(2_202_010), Room::Free);
         assert_eq!(intake.room_for(2_202_011), Room::TooLong);
+        assert_eq!(intake.longest_bytes(), 2_202_010);
+        for mb in 4..20 {
+            let intake = Lane::<Strings>::new(Budget::of_mb(mb), Arc::default());
+            let longest = intake.longest_bytes();
+            assert_eq!(intake.room_for(longest), Room::Free, "{mb} MB");
+            assert_eq!(intake.room_for(longest + 1), Room::TooLong, "{mb} MB");
+        }
     }
 
     #[test]

@@ -148,8 +148,6 @@ impl<E: Encoding> Intake for Lane<E> {
     }
 
     fn room_for(&self, bytes: usize) -> Room {
-        // A sealed body may cost a quarter more than its length (`OpenBatch::seal`).
-        let cost = |bytes: usize| bytes.saturating_add(bytes / 4);
         if cost(bytes) > self.budget.sealed_bytes {
             return Room::TooLong;
         }
@@ -167,6 +165,17 @@ impl<E: Encoding> Intake for Lane<E> {
             Room::Full
         }
     }
+
+    fn longest_bytes(&self) -> usize {
+        // The last one whose cost, a quarter rounded down with it, is not more.
+        let above = self.budget.sealed_bytes.saturating_add(1);
+        above.saturating_mul(4).div_ceil(5) - 1
+    }
+}
+
+/// What a sealed body may cost, which is a quarter more than its length (`OpenBatch::seal`).
+fn cost(bytes: usize) -> usize {
+    bytes.saturating_add(bytes / 4)
 }
 
 /// What a lane holds.
@@ -333,6 +342,12 @@ impl<E: Encoding> Lane<E> {
     /// Lets every batch that is held back go at once.
     pub fn release(&self) {
         self.lock().queue.release();
+    }
+
+    /// Sealed batches, waiting or in flight.
+    #[must_use]
+    pub fn batches(&self) -> usize {
+        self.lock().queue.batches()
     }
 
     /// Documents that wait in sealed batches.

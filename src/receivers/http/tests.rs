@@ -25,7 +25,8 @@ fn a_document_too_large_for_a_datagram_goes_behind_those_that_came_before_it() {
     );
     let large = format!("\"{}\"", "x".repeat(70_000));
     let came = ["1".to_owned(), "2".to_owned(), large, "4".to_owned()];
-    ingest.take(&came);
+    let body = json!({"TraceSegmentDocuments": came}).to_string();
+    ingest.take(body.as_bytes(), 4);
     let now = Instant::now().into_std();
     intake.seal(now);
     let mut goes = Vec::new();
@@ -38,25 +39,56 @@ fn a_document_too_large_for_a_datagram_goes_behind_those_that_came_before_it() {
 }
 
 #[test]
-fn a_body_that_can_never_be_taken_is_refused_for_the_narrower_of_the_limits() {
-    let sealed_bytes = Budget::of_mb(3).sealed_bytes;
-    let max_bytes = 2 * sealed_bytes;
-    let ledger = Arc::new(Ledger::default());
-    let ingest = Ingest::new(
-        Arc::new(Lane::<Strings>::new(Budget::of_mb(3), Arc::clone(&ledger))),
-        ledger,
-        BodyLimits {
+fn what_the_intake_could_never_take_is_above_the_limit_of_a_body() {
+    let intake = Lane::<Strings>::new(Budget::of_mb(3), Arc::default());
+    for (max_bytes, narrower) in [(5 << 20, 2_202_010), (1 << 20, 1 << 20)] {
+        let limits = BodyLimits {
             max_bytes,
-            all_max_bytes: max_bytes,
+            all_max_bytes: 2 * max_bytes,
             time: std::time::Duration::from_secs(10),
-        },
+        };
+        assert_eq!(
+            within(&intake, limits),
+            BodyLimits {
+                max_bytes: narrower,
+                ..limits
+            }
+        );
+    }
+}
+
+/// The documents of a body, all at once.
+fn documents(body: &[u8]) -> Result<Vec<String>, Box<Answer>> {
+    let mut documents = Vec::new();
+    let count = read(body, &mut |document| documents.push(document.to_owned()))?;
+    assert_eq!(count, documents.len() as u64);
+    Ok(documents)
+}
+
+#[test]
+fn documents_are_read_as_far_as_the_first_that_is_too_much() {
+    let body = |documents: usize, end: &str| {
+        format!(
+            "{{\"TraceSegmentDocuments\":[{}{end}",
+            vec!["\"\""; documents].join(",")
+        )
+    };
+    let said = |body: String| {
+        let answer = documents(body.as_bytes()).unwrap_err();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let bytes = runtime.block_on(answer.into_body().collect()).unwrap().to_bytes();
+        let answer: Value = serde_json::from_slice(&bytes).unwrap();
+        answer["message"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(documents(body(50, "]}").as_bytes()).unwrap().len(), 50);
+    for end in ["]}", "", ",5]}", ",nonsense"] {
+        assert_eq!(said(body(51, end)), TOO_MANY, "{end}");
+    }
+    assert_eq!(
+        TOO_MANY,
+        format!("Exceeding maximum segment count: {MAX_DOCUMENTS}")
     );
-    let status = |bytes| ingest.refusal(bytes).map(|answer| answer.status());
-    assert_eq!(status(sealed_bytes / 2), None);
-    assert_eq!(status(sealed_bytes), Some(StatusCode::PAYLOAD_TOO_LARGE));
-    assert_eq!(status(max_bytes), Some(StatusCode::PAYLOAD_TOO_LARGE));
-    // The port says its own limit when the body is read.
-    assert_eq!(status(max_bytes + 1), None);
+    assert!(said(body(1, ",5]}")).contains("invalid type: integer `5`, expected a string"));
 }
 
 /// Pieces that come near to a request body.
@@ -108,13 +140,13 @@ proptest! {
     fn any_body_is_the_documents_in_it_or_refused_with_a_reason_in_one_line(body in body()) {
         match documents(&body) {
             Ok(documents) => {
-                prop_assert!(documents.len() <= MAX_DOCUMENTS);
+                prop_assert!(documents.len() as u64 <= MAX_DOCUMENTS);
                 prop_assert_eq!(Some(documents), reference(&body));
             }
             Err(answer) => {
                 // A name twice in one object is refused; other readers take the last.
                 let twice = body.windows(23).filter(|word| word == b"\"TraceSegmentDocuments\"").count() > 1;
-                let refused = reference(&body).is_none_or(|documents| documents.len() > MAX_DOCUMENTS);
+                let refused = reference(&body).is_none_or(|documents| documents.len() as u64 > MAX_DOCUMENTS);
                 prop_assert!(twice || refused);
                 prop_assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
                 let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use serde::de::{IgnoredAny, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 use xray_document::cause::cause;
@@ -18,16 +18,26 @@ use crate::traces::Incoming;
 pub const MAX_DOCUMENTS: usize = 50;
 
 /// Answers a call of `PutTraceSegments`: `take` gets each document, with its place in the call and in the order of the
-/// call, and says why it is not taken.
+/// call, and says why it is not taken. None is taken of a call that is refused as a whole.
+///
+/// The documents are read one by one, after all have been counted: fifty at once would leave the allocator with holes
+/// between what is kept of them.
 pub fn answer(body: &[u8], mut take: impl FnMut(usize, String) -> Result<(), Refusal>) -> Answer {
-    let documents = match parse_documents::<String>(body) {
-        Ok(documents) => documents,
-        Err(answer) => return answer,
+    if let Err(answer) = count::<Text>(body) {
+        return answer;
+    }
+    let (mut place, mut unprocessed) = (0, Vec::new());
+    let mut one = |document| {
+        if let Err(refusal) = take(place, document) {
+            unprocessed.push(entry(&refusal));
+        }
+        place += 1;
     };
-    let refused = |(position, document)| take(position, document).err();
-    let refused = documents.into_iter().enumerate().filter_map(refused);
-    let unprocessed: Vec<Value> = refused.map(|refusal| entry(&refusal)).collect();
-    Answer::ok(&json!({ "UnprocessedTraceSegments": unprocessed }))
+    let mut json = serde_json::Deserializer::from_slice(body);
+    match (EachDocument { take: &mut one }).deserialize(&mut json) {
+        Ok(()) => Answer::ok(&json!({ "UnprocessedTraceSegments": unprocessed })),
+        Err(error) => Answer::malformed(&error.to_string()),
+    }
 }
 
 /// A document that was read: what of it goes into traces, or why nothing does.
@@ -92,16 +102,19 @@ fn add_cause(refusal: &mut Refusal, document: &str) {
     }
 }
 
+/// The field of a call.
+const DOCUMENTS: &str = "TraceSegmentDocuments";
+
 #[derive(Deserialize)]
 struct PutTraceSegments<T> {
     #[serde(rename = "TraceSegmentDocuments", default = "Option::default")]
     documents: Option<Documents<T>>,
 }
 
-/// The documents of a call. Those beyond [`MAX_DOCUMENTS`] are counted, not kept: nobody reads them.
+/// How many documents a call has; each is a `T`.
 struct Documents<T> {
-    first: Vec<T>,
     count: usize,
+    each: PhantomData<T>,
 }
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Documents<T> {
@@ -115,21 +128,80 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Documents<T> {
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Documents<T>, A::Error> {
-                let (mut first, mut count) = (Vec::new(), 0);
-                while count < MAX_DOCUMENTS {
-                    let Some(document) = list.next_element()? else {
-                        return Ok(Documents { first, count });
-                    };
-                    first.push(document);
+                let mut count = 0;
+                // Those beyond the most are not looked at.
+                while count < MAX_DOCUMENTS && list.next_element::<T>()?.is_some() {
                     count += 1;
                 }
                 while list.next_element::<IgnoredAny>()?.is_some() {
                     count += 1;
                 }
-                Ok(Documents { first, count })
+                let each = PhantomData;
+                Ok(Documents { count, each })
             }
         }
         deserializer.deserialize_seq(Counting(PhantomData))
+    }
+}
+
+/// A string that is read and not kept.
+struct Text;
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reading;
+        impl Visitor<'_> for Reading {
+            type Value = Text;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_str<E>(self, _: &str) -> Result<Text, E> {
+                Ok(Text)
+            }
+        }
+        deserializer.deserialize_str(Reading)
+    }
+}
+
+/// Hands each document of a call on, one at a time: of a call, and of the list in it.
+struct EachDocument<'f> {
+    take: &'f mut dyn FnMut(String),
+}
+
+impl<'de> DeserializeSeed<'de> for EachDocument<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for EachDocument<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of documents")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut call: A) -> Result<(), A::Error> {
+        while let Some(field) = call.next_key::<String>()? {
+            if field == DOCUMENTS {
+                let take = &mut *self.take;
+                call.next_value_seed(EachDocument { take })?;
+            } else {
+                call.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        while let Some(document) = list.next_element()? {
+            (self.take)(document);
+        }
+        Ok(())
     }
 }
 
@@ -138,11 +210,11 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Documents<T> {
 /// # Errors
 /// The answer to a body that is not the model's JSON, or has more than [`MAX_DOCUMENTS`].
 pub fn count_documents(body: &[u8]) -> Result<usize, Answer> {
-    parse_documents::<IgnoredAny>(body).map(|documents| documents.len())
+    count::<IgnoredAny>(body)
 }
 
-/// The documents of a `PutTraceSegments` body, or the answer to a bad one.
-fn parse_documents<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<Vec<T>, Answer> {
+/// How many documents are in a body, each a `T`; or the answer to a bad one.
+fn count<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<usize, Answer> {
     let call: PutTraceSegments<T> =
         serde_json::from_slice(body).map_err(|error| Answer::malformed(&error.to_string()))?;
     let documents = call
@@ -153,7 +225,7 @@ fn parse_documents<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<Vec<T>, Ans
             "Exceeding maximum segment count: {MAX_DOCUMENTS}"
         )));
     }
-    Ok(documents.first)
+    Ok(documents.count)
 }
 
 /// One entry of `UnprocessedTraceSegments`; without `Id` when the document shows none.
@@ -175,9 +247,35 @@ mod tests {
             "{{\"TraceSegmentDocuments\":[{}\"\"]}}",
             "\"\",".repeat(1_000_000)
         );
-        let documents = serde_json::from_str::<PutTraceSegments<String>>(&body).unwrap();
-        let documents = documents.documents.unwrap();
-        assert_eq!((documents.first.len(), documents.count), (50, 1_000_001));
-        assert_eq!(count_documents(body.as_bytes()).unwrap_err().status, 400);
+        let answer = answer(body.as_bytes(), |_, _| unreachable!("it is refused as a whole"));
+        assert_eq!(answer.status, 400);
+        assert!(answer.body.contains("Exceeding maximum segment count: 50"));
+        assert_eq!(count_documents(body.as_bytes()).unwrap_err(), answer);
+    }
+
+    #[test]
+    fn nothing_of_a_broken_call_is_taken_and_what_nobody_knows_is_stepped_over() {
+        for body in [
+            r#"{"TraceSegmentDocuments":["a","b",5]}"#,
+            r#"{"TraceSegmentDocuments":["a","\ud800"]}"#,
+            r#"{"TraceSegmentDocuments":["a"],"TraceSegmentDocuments":["b"]}"#,
+            r#"{"TraceSegmentDocuments":["a"]} x"#,
+            r#"{"TraceSegmentDocuments":["a""#,
+            r#"["a"]"#,
+        ] {
+            let answer = answer(body.as_bytes(), |_, _| unreachable!("{body}"));
+            assert_eq!(answer.error_type, Some("SerializationException"), "{body}");
+        }
+        let invalid_utf8 = b"{\"TraceSegmentDocuments\":[\"a\",\"\xff\"]}";
+        let refused = answer(invalid_utf8, |_, _| unreachable!("no UTF-8"));
+        assert_eq!(refused.error_type, Some("SerializationException"));
+        let body = br#"{"Other":{"TraceSegmentDocuments":["x"]},"TraceSegmentDocuments":["a","\u00e9\n"],"More":[1]}"#;
+        let mut taken = Vec::new();
+        let all = answer(body, |place, document| {
+            taken.push((place, document));
+            Ok(())
+        });
+        assert_eq!(all.status, 200);
+        assert_eq!(taken, [(0, "a".to_owned()), (1, "é\n".to_owned())]);
     }
 }

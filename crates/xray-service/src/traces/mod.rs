@@ -237,7 +237,10 @@ pub struct Traces {
     reset_at: u64,
     revision: u64,
     next_key: u64,
+    /// What all documents are charged for.
     bytes: usize,
+    /// What they cost beyond that, or less, as was seen.
+    overhead: i64,
     text_bytes: usize,
     documents: usize,
     evicted: u64,
@@ -265,6 +268,7 @@ impl Traces {
             revision: 0,
             next_key: 0,
             bytes: 0,
+            overhead: 0,
             text_bytes: 0,
             documents: 0,
             evicted: 0,
@@ -396,7 +400,7 @@ impl Traces {
     }
 
     fn evict(&mut self) {
-        while self.traces.len() > self.limits.max_traces || self.bytes > self.limits.max_bytes {
+        while self.traces.len() > self.limits.max_traces || self.bytes() > self.limits.max_bytes {
             let Some((_, id)) = self.by_birth.pop_first() else {
                 break;
             };
@@ -410,6 +414,19 @@ impl Traces {
                 self.reset_at = self.reset_at.max(revision);
             }
         }
+    }
+
+    /// The process was seen to hold so much because of the traces, or up to `unsure_bytes` less. From now on what this is
+    /// beyond the charges counts too, but for an eighth of the limit, so that some room stays always; the oldest traces
+    /// go until the limit holds. Whether any did.
+    pub fn correct(&mut self, held_bytes: usize, unsure_bytes: usize) -> bool {
+        let signed = |bytes: usize| i64::try_from(bytes).unwrap_or(i64::MAX);
+        let most = signed(held_bytes) - signed(self.bytes);
+        let overhead = self.overhead.clamp(most - signed(unsure_bytes), most);
+        self.overhead = overhead.min(signed(self.limits.max_bytes / 8 * 7));
+        let before = self.evicted;
+        self.evict();
+        self.evicted > before
     }
 
     fn remove(&mut self, id: &str) {
@@ -563,7 +580,12 @@ impl Traces {
     /// What they cost in the budget: what the process holds because of them.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.bytes
+        let overhead = usize::try_from(self.overhead.unsigned_abs()).unwrap_or(usize::MAX);
+        if self.overhead < 0 {
+            self.bytes.saturating_sub(overhead)
+        } else {
+            self.bytes.saturating_add(overhead)
+        }
     }
 
     /// The text of all documents, in bytes.

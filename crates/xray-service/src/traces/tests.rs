@@ -75,6 +75,38 @@ fn bytes_are_bounded_and_one_trace_gets_a_quarter_of_them() {
 }
 
 #[test]
+fn what_the_process_was_seen_to_hold_counts_beside_the_charges() {
+    let cost = {
+        let mut traces = of_at_most(1);
+        put(&mut traces, 1, 1, 1.0, true);
+        traces.bytes()
+    };
+    let mut traces = Traces::new(Limits {
+        max_bytes: cost * 16,
+        max_traces: 100,
+    });
+    for trace in 1..=16 {
+        put(&mut traces, trace, 1, 1.0, true);
+    }
+    // Two traces' worth beyond the charges; while work is done, that may be the work's.
+    assert!(!traces.correct(cost * 18, cost * 2));
+    assert_eq!((traces.len(), traces.bytes()), (16, cost * 16));
+    assert!(traces.correct(cost * 18, cost));
+    assert_eq!((traces.len(), traces.bytes()), (15, cost * 16));
+    assert!(traces.correct(cost * 18, 0));
+    assert_eq!((traces.len(), traces.bytes()), (13, cost * 16));
+    // Less than was thought: there is room for more.
+    assert!(!traces.correct(cost * 10, 0));
+    for trace in 21..=23 {
+        put(&mut traces, trace, 1, 1.0, true);
+    }
+    assert_eq!((traces.len(), traces.bytes()), (16, cost * 13));
+    // Whatever is seen, an eighth is left for traces.
+    assert!(traces.correct(cost * 1_000, 0));
+    assert_eq!((traces.len(), traces.bytes()), (2, cost * 16));
+}
+
+#[test]
 fn a_complete_document_replaces_the_one_in_progress_and_not_the_reverse() {
     let mut traces = of_at_most(2);
     put(&mut traces, 1, 1, 5.0, false);

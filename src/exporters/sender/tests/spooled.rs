@@ -69,6 +69,11 @@ struct Bench {
 impl Bench {
     /// A sender over a spool in which so many batches of one document were found.
     async fn start(found: usize, latency: Duration, down: bool) -> Self {
+        Self::start_with(found, latency, down, None).await
+    }
+
+    /// The same with at most so many calls in flight.
+    async fn start_with(found: usize, latency: Duration, down: bool, concurrency: Option<usize>) -> Self {
         let at = || Moment {
             instant: now(),
             unix_ms: 1_795_227_595_034,
@@ -96,7 +101,12 @@ impl Bench {
         endpoint.0.lock().unwrap().latency = latency;
         endpoint.0.lock().unwrap().down = down;
         let (phase, phases) = watch::channel(Phase::Running);
-        let sender = Sender::new(endpoint.clone(), Arc::clone(&lane), Arc::clone(&ledger), None);
+        let sender = Sender::new(
+            endpoint.clone(),
+            Arc::clone(&lane),
+            Arc::clone(&ledger),
+            concurrency.and_then(NonZeroUsize::new),
+        );
         tokio::spawn(sender.run(phases));
         Self {
             endpoint,
@@ -129,11 +139,30 @@ async fn what_was_found_goes_out_without_any_traffic_as_fast_as_the_endpoint_and
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_takes_half_of_the_calls_at_most() {
-    let bench = Bench::start(100, Duration::from_secs(1), false).await;
-    bench.drained().await;
-    // Eight calls may be in flight, and nothing shows that more would be carried.
+async fn it_takes_half_of_the_calls_at_most_where_live_traffic_wants_them() {
+    let bench = Bench::start_with(100, Duration::from_secs(1), false, Some(8)).await;
+    // Too large to be joined, more than eight calls carry, and never half of the memory.
+    let document = vec![b'x'; 70_000];
+    for number in 0..400 {
+        for _ in 0..if number == 0 { 16 } else { 1 } {
+            bench.ledger.add_received(1);
+            bench.lane.add(std::iter::once(&document[..]), now());
+            bench.lane.seal(now());
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
     assert_eq!(bench.endpoint.0.lock().unwrap().most_spooled_in_flight, 4);
+    assert!(bench.ledger.snapshot().spooled < 100, "it drains beside");
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_takes_the_calls_that_live_traffic_leaves_and_so_learns_how_many_the_endpoint_bears() {
+    let bench = Bench::start(400, Duration::from_secs(1), false).await;
+    // With half of the first eight calls that would be 100 s.
+    let took = bench.drained().await;
+    assert!(took < Duration::from_secs(25), "{took:?}");
+    let most = bench.endpoint.0.lock().unwrap().most_spooled_in_flight;
+    assert!((33..=64).contains(&most), "{most}");
 }
 
 #[tokio::test(start_paused = true)]

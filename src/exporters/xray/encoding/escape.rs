@@ -179,6 +179,31 @@ mod tests {
         );
     }
 
+    /// The rooms that were asked for.
+    #[derive(Default)]
+    struct Rooms(Vec<usize>);
+
+    impl Output for Rooms {
+        fn append_with(&mut self, max_bytes: usize, write: impl FnOnce(&mut [u8]) -> usize) {
+            self.0.push(max_bytes);
+            write(&mut vec![0; max_bytes]);
+        }
+    }
+
+    #[test]
+    fn no_more_room_is_asked_for_than_a_piece_may_take() {
+        for (document, expected) in [
+            ("x".repeat(10), vec![1, 28, 1]),
+            ("\n".repeat(10), vec![1, 28, 60, 1]),
+            ("x".repeat(PIECE_BYTES + 1), vec![1, 1032, 10, 1]),
+            (String::new(), vec![1, 1]),
+        ] {
+            let mut rooms = Rooms::default();
+            escape(document.as_bytes(), &mut rooms);
+            assert_eq!(rooms.0, expected, "{document}");
+        }
+    }
+
     proptest! {
         #[test]
         fn any_text_is_escaped_as_serde_json_does_it(text in any::<String>(), times in 1_usize..40) {

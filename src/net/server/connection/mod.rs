@@ -1,25 +1,46 @@
 //! One connection: HTTP/1.1 by hyper, with a clock on each stage that a client could hold on to.
 
+mod ahead;
+mod request_body;
+
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{Request, StatusCode};
-use hyper::body::{Frame, Incoming, SizeHint};
+use http::{Method, Request, StatusCode};
+use hyper::body::{Body as _, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{Notify, watch};
 
+use self::ahead::Ahead;
+pub(crate) use self::request_body::{BodyError, RequestBody};
 use super::answer::{self, Answer, Body};
 use super::limits::Limits;
 use crate::ledger::http::Ending;
+use crate::logs::sanitize;
+
+/// How long nothing must have moved on a connection that waits for its client (the rest of a body, an answer that is not
+/// read) before it may be closed for another one. The pieces of a body that is being sent follow each other within a
+/// round trip.
+pub(crate) const STALLED: Duration = Duration::from_millis(200);
+
+/// How long an exchange must have lasted before it may be closed for another one while something moves now and then:
+/// nobody holds a place by sending a byte at a time. The calls that matter most are smaller than a packet.
+pub(crate) const SLOW: Duration = Duration::from_secs(1);
+
+/// How long one that is closed for another has to read why.
+const LEAVE: Duration = Duration::from_secs(1);
+
+/// The most of a wrong Content-Length that is shown, in characters.
+const LENGTH_MAX_CHARS: usize = 40;
 
 /// What a connection is at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +49,9 @@ pub(crate) enum Stage {
     Idle,
     /// The head of one has begun.
     Head,
-    /// The head is there; body, work and answer follow.
+    /// The head is there; the rest of the body is awaited.
+    Body,
+    /// The request is there; work and answer follow.
     Exchange,
     /// The answer is made and on its way.
     Answering,
@@ -49,7 +72,7 @@ impl Progress {
         let limit = match self.stage {
             Stage::Idle => limits.idle,
             Stage::Head => limits.head,
-            Stage::Exchange | Stage::Answering => limits.exchange,
+            Stage::Body | Stage::Exchange | Stage::Answering => limits.exchange,
             Stage::Streaming => return None,
         };
         Some(self.since + limit)
@@ -65,36 +88,40 @@ impl Progress {
         self.stage == Stage::Streaming
     }
 
-    fn may_go(self) -> bool {
-        self.is_without_request() || self.is_streaming()
-    }
-
     fn overdue(self) -> Ending {
         match self.stage {
             Stage::Idle => Ending::Idle,
             Stage::Head => Ending::HeadTimeout,
-            Stage::Exchange | Stage::Answering | Stage::Streaming => Ending::ExchangeTimeout,
+            Stage::Body | Stage::Exchange | Stage::Answering | Stage::Streaming => Ending::ExchangeTimeout,
         }
     }
 
     /// The stage after `event`; `None`: as before.
     fn after(self, event: Event, now: Instant) -> Option<Self> {
+        // The clock of the exchange runs from the end of the head.
+        let goes_on = |stage| {
+            Some(Self {
+                stage,
+                since: self.since,
+            })
+        };
         let stage = match (self.stage, event) {
             (Stage::Idle, Event::Bytes) => Stage::Head,
             // The next head may have come together with the last one's body.
-            (Stage::Idle | Stage::Head, Event::Request) => Stage::Exchange,
-            // The clock of the exchange goes on.
-            (Stage::Exchange, Event::Answer) => {
-                return Some(Self {
-                    stage: Stage::Answering,
-                    ..self
-                });
+            (Stage::Idle | Stage::Head | Stage::Answering, Event::Request { has_body }) => {
+                if has_body {
+                    Stage::Body
+                } else {
+                    Stage::Exchange
+                }
             }
-            (Stage::Exchange, Event::Stream) => Stage::Streaming,
+            (Stage::Body, Event::BodyEnd) => return goes_on(Stage::Exchange),
+            (Stage::Body | Stage::Exchange, Event::Answer) => return goes_on(Stage::Answering),
+            (Stage::Body | Stage::Exchange, Event::Stream) => Stage::Streaming,
             // What is left of it is limited like any answer.
             (Stage::Streaming, Event::StreamEnd) => Stage::Answering,
-            (Stage::Answering, Event::Flushed) => Stage::Idle,
-            (Stage::Answering, Event::Request) => Stage::Exchange,
+            (Stage::Answering, Event::Flushed { next_has_begun: true }) => Stage::Head,
+            (Stage::Answering, Event::Flushed { .. }) => Stage::Idle,
             _ => return None,
         };
         Some(Self { stage, since: now })
@@ -104,38 +131,102 @@ impl Progress {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Event {
     Bytes,
-    Request,
+    Request { has_body: bool },
+    BodyEnd,
     Answer,
     Stream,
     StreamEnd,
-    Flushed,
+    Flushed { next_has_begun: bool },
 }
 
 /// What the server knows of an open connection.
 #[derive(Debug)]
 pub(crate) struct Clocked {
-    progress: Mutex<Progress>,
+    state: Mutex<State>,
     evict: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    progress: Progress,
+    /// When bytes last went in one direction or the other.
+    moved: Instant,
+    /// The last request is one that only asks (GET, HEAD).
+    only_asks: bool,
+    ahead: Ahead,
+    gives_way: bool,
+    /// Its request is not worked on; only its sender is listened to, so that it reads why.
+    turned_away: bool,
 }
 
 impl Clocked {
     pub(crate) fn new(now: Instant) -> Self {
         Self {
-            progress: Mutex::new(Progress {
-                stage: Stage::Idle,
-                since: now,
+            state: Mutex::new(State {
+                progress: Progress {
+                    stage: Stage::Idle,
+                    since: now,
+                },
+                moved: now,
+                only_asks: false,
+                ahead: Ahead::default(),
+                gives_way: false,
+                turned_away: false,
             }),
             evict: Notify::new(),
         }
     }
 
     pub(crate) fn progress(&self) -> Progress {
-        *self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lock().progress
     }
 
-    /// Asks the connection to go, if it is still without a request, or streams, when it hears of it.
+    /// Since when its client has been waited for, when it has begun something (a body whose rest does not come, an answer
+    /// that is not read) and is late with it.
+    pub(crate) fn late_since(&self, now: Instant) -> Option<Instant> {
+        let state = self.lock();
+        state.is_late(now).then_some(state.moved)
+    }
+
+    /// Whether it is at a request that does more than ask.
+    pub(crate) fn is_at_work(&self) -> bool {
+        let state = self.lock();
+        let is_at_request = matches!(
+            state.progress.stage,
+            Stage::Body | Stage::Exchange | Stage::Answering
+        );
+        is_at_request && !state.only_asks && !state.turned_away
+    }
+
+    /// Its request is not worked on; it may be closed at any time.
+    pub(super) fn turn_away(&self) {
+        self.lock().turned_away = true;
+    }
+
+    /// Asks the connection to go, if it is still without a request, late, or streams, when it hears of it.
     pub(crate) fn evict(&self) {
         self.evict.notify_one();
+    }
+
+    /// Whether the rest of its body is not awaited any more.
+    fn gives_way(&self) -> bool {
+        self.lock().gives_way
+    }
+
+    /// What it does when it is asked to go.
+    fn asked_to_go(&self) -> Going {
+        let mut state = self.lock();
+        match state.progress.stage {
+            _ if state.turned_away => Going::AtOnce,
+            Stage::Idle | Stage::Head | Stage::Streaming => Going::AtOnce,
+            Stage::Body => {
+                state.gives_way = true;
+                Going::WithAnAnswer
+            }
+            // Its answer has waited for its client.
+            Stage::Answering if state.is_late(now()) => Going::AtOnce,
+            Stage::Exchange | Stage::Answering => Going::No,
+        }
     }
 
     #[cfg(test)]
@@ -144,23 +235,81 @@ impl Clocked {
         asked.await.is_ok()
     }
 
+    /// As if a request had come, with its body (`None`: the body is awaited).
     #[cfg(test)]
-    pub(crate) fn pretend_request(&self) {
-        self.note(Event::Request);
+    pub(crate) fn pretend_request(&self, method: &Method, has_body: bool) {
+        self.request(method, if has_body { Some(1) } else { Some(0) });
     }
 
     #[cfg(test)]
     pub(crate) fn pretend_stream(&self) {
-        self.note(Event::Request);
+        self.pretend_request(&Method::GET, false);
         self.note(Event::Stream);
     }
 
+    /// Bytes have come. Returns how many of them hyper is to have.
+    fn came(&self, bytes: &[u8]) -> usize {
+        let mut state = self.lock();
+        state.moved = now();
+        state.note(Event::Bytes);
+        state.ahead.came(bytes)
+    }
+
+    /// Bytes have gone.
+    fn went(&self) {
+        self.lock().moved = now();
+    }
+
+    /// A head has been made a request of.
+    fn request(&self, method: &Method, body_bytes: Option<u64>) {
+        let mut state = self.lock();
+        state.only_asks = matches!(*method, Method::GET | Method::HEAD);
+        state.ahead.request(body_bytes);
+        state.note(Event::Request {
+            has_body: body_bytes != Some(0),
+        });
+    }
+
+    /// The answer is out.
+    fn flushed(&self) {
+        let mut state = self.lock();
+        let next_has_begun = state.ahead.has_begun();
+        state.note(Event::Flushed { next_has_begun });
+    }
+
     fn note(&self, event: Event) {
-        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(next) = progress.after(event, now()) {
-            *progress = next;
+        self.lock().note(event);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn is_late(&self, now: Instant) -> bool {
+        let since = |then| now.saturating_duration_since(then);
+        let waits = matches!(self.progress.stage, Stage::Body | Stage::Answering);
+        self.turned_away || waits && (since(self.moved) >= STALLED || since(self.progress.since) >= SLOW)
+    }
+
+    fn note(&mut self, event: Event) {
+        if event == Event::BodyEnd {
+            self.ahead.chunks_ended();
+        }
+        if let Some(next) = self.progress.after(event, now()) {
+            self.progress = next;
         }
     }
+}
+
+/// What a connection does that is asked to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Going {
+    AtOnce,
+    WithAnAnswer,
+    /// It has come to be at something since.
+    No,
 }
 
 /// Serves requests until the client, a time limit, an eviction or `stop` ends it. `None`: the client closed it, or it was
@@ -174,12 +323,17 @@ pub(crate) async fn serve<S, H, F>(
 ) -> Option<Ending>
 where
     S: AsyncRead + AsyncWrite + Unpin,
-    H: Fn(Request<Incoming>) -> F,
+    H: Fn(Request<RequestBody>) -> F,
     F: Future<Output = Answer>,
 {
-    let service = service_fn(|request| {
-        shared.note(Event::Request);
-        let answering = handler(request);
+    let service = service_fn(|request: Request<Incoming>| {
+        let body_bytes = if request.body().is_end_stream() {
+            Some(0)
+        } else {
+            request.body().size_hint().exact()
+        };
+        shared.request(request.method(), body_bytes);
+        let answering = handler(request.map(|body| RequestBody::new(body, Arc::clone(&shared))));
         let shared = &shared;
         async move {
             let answer = answering.await;
@@ -209,38 +363,42 @@ where
     let mut timer = pin!(tokio::time::sleep(Duration::ZERO));
     let mut armed = None;
     let mut stopping = false;
+    // Once it is to give way: when it is closed whether it has read its answer or not.
+    let mut leaves_at = None;
     loop {
         let ended = poll_fn(|cx| {
             let was_streaming = shared.progress().is_streaming();
             if let Poll::Ready(result) = http.as_mut().poll(cx) {
                 // Only its reader can end a stream, and never does so politely.
                 let error = result.err().filter(|_| !was_streaming);
-                return Poll::Ready(error.map(|error| ending(&error)));
+                let ending = error.map(|error| ending(&error));
+                return Poll::Ready(leaves_at.map_or(ending, |_| Some(Ending::Evicted)));
             }
             let progress = shared.progress();
             if stopping && progress.is_streaming() {
                 return Poll::Ready(None);
             }
-            let Some(deadline) = progress.deadline(&limits) else {
+            let Some(deadline) = leaves_at.or_else(|| progress.deadline(&limits)) else {
                 return Poll::Pending;
             };
-            if armed != Some(progress) {
+            if armed != Some(deadline) {
                 timer.as_mut().reset(deadline.into());
-                armed = Some(progress);
+                armed = Some(deadline);
             }
             ready!(timer.as_mut().poll(cx));
-            Poll::Ready(Some(progress.overdue()))
+            Poll::Ready(Some(leaves_at.map_or(progress.overdue(), |_| Ending::Evicted)))
         });
         tokio::select! {
             biased;
             ending = ended => return ending,
-            () = shared.evict.notified() => {
-                if shared.progress().may_go() {
-                    return Some(Ending::Evicted);
-                }
-            }
+            () = shared.evict.notified() => match shared.asked_to_go() {
+                Going::AtOnce => return Some(Ending::Evicted),
+                Going::WithAnAnswer => leaves_at = Some(now() + LEAVE),
+                Going::No => {}
+            },
             _ = stop.wait_for(|stop| *stop), if !stopping => {
-                if shared.progress().may_go() {
+                let progress = shared.progress();
+                if progress.is_without_request() || progress.is_streaming() {
                     return None;
                 }
                 stopping = true;
@@ -319,8 +477,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
-        if buf.filled().len() > before {
-            self.shared.note(Event::Bytes);
+        let new = &buf.filled()[before..];
+        if !new.is_empty() {
+            let handed_on = self.shared.came(new);
+            buf.set_filled(before + handed_on);
         }
         Poll::Ready(Ok(()))
     }
@@ -332,39 +492,92 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
             && buf.starts_with(BARE_REFUSAL)
             && buf.ends_with(b"\r\n\r\n")
         {
-            let answer = if buf.starts_with(b"HTTP/1.1 431") {
-                answer::raw_error(
-                    StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-                    "RequestHeaderTooLarge",
-                    &format!(
-                        "The head of the request is longer than {} bytes or has over 100 headers.",
-                        self.head_max_bytes
-                    ),
-                )
-            } else {
-                answer::raw_error(
-                    StatusCode::BAD_REQUEST,
-                    "BadRequest",
-                    "This is not an HTTP/1.1 request. This port speaks plain HTTP, without TLS.",
-                )
-            };
+            let answer = refusal(
+                self.shared.lock().ahead.head(),
+                buf.starts_with(b"HTTP/1.1 431"),
+                self.head_max_bytes,
+            );
             // It is the first thing on a fresh connection or follows answers that are flushed, so there is room for it
             // whole; and it is the last, so what is written is all of it.
             let written = ready!(Pin::new(&mut self.stream).poll_write(cx, &answer))?;
             return Poll::Ready(Ok(if written == 0 { 0 } else { buf.len() }));
         }
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let written = ready!(Pin::new(&mut self.stream).poll_write(cx, buf))?;
+        self.shared.went();
+        Poll::Ready(Ok(written))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
-        self.shared.note(Event::Flushed);
+        self.shared.flushed();
         Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
+}
+
+/// What is said to this start of a connection, which is no request.
+fn refusal(head: &[u8], is_too_large: bool, head_max_bytes: usize) -> Vec<u8> {
+    if head.starts_with(b"PRI * HTTP/2") {
+        return answer::raw_error(
+            StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+            "HttpVersionNotSupported",
+            "This port speaks HTTP/1.1, and this connection began with HTTP/2. Set the client to HTTP/1.1; there is no \
+             gRPC here.",
+        );
+    }
+    if let Some(length) = wrong_length(head) {
+        return answer::raw_error(
+            StatusCode::BAD_REQUEST,
+            "InvalidContentLength",
+            &format!(
+                "The Content-Length \"{}\" is not one number of bytes that a body can have.",
+                sanitize(length, LENGTH_MAX_CHARS)
+            ),
+        );
+    }
+    if is_too_large {
+        return answer::raw_error(
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "RequestHeaderTooLarge",
+            &format!(
+                "The head of the request is longer than {head_max_bytes} bytes or has over 100 headers."
+            ),
+        );
+    }
+    answer::raw_error(
+        StatusCode::BAD_REQUEST,
+        "BadRequest",
+        "This is not an HTTP/1.1 request. This port speaks plain HTTP, without TLS.",
+    )
+}
+
+/// The Content-Length of a head that is no number, one that is too large for any body, or another one than before.
+fn wrong_length(head: &[u8]) -> Option<&[u8]> {
+    let mut before = None;
+    let lines = head.split(|byte| *byte == b'\n').skip(1);
+    for line in lines.take_while(|line| !line.trim_ascii().is_empty()) {
+        let Some(colon) = line.iter().position(|byte| *byte == b':') else {
+            continue;
+        };
+        let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+        if !name.eq_ignore_ascii_case(b"content-length") {
+            continue;
+        }
+        let digits = std::str::from_utf8(value)
+            .ok()
+            .filter(|value| !value.starts_with('+'));
+        match digits.and_then(|digits| digits.parse::<u64>().ok()) {
+            // The last two mean something else to hyper.
+            Some(length) if length < u64::MAX - 1 && before.is_none_or(|before| before == length) => {
+                before = Some(length);
+            }
+            _ => return Some(value),
+        }
+    }
+    None
 }
 
 #[cfg(test)]

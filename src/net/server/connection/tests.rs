@@ -45,7 +45,7 @@ impl Bench {
         let server = tokio::spawn({
             let (shared, served) = (Arc::clone(&shared), Arc::clone(&served));
             async move {
-                let handler = |request: Request<Incoming>| async {
+                let handler = |request: Request<RequestBody>| async {
                     let _body = request.into_body().collect().await;
                     tokio::time::sleep(work).await;
                     served.fetch_add(1, SeqCst);
@@ -191,6 +191,32 @@ async fn what_is_no_request_is_answered_with_json() {
             "431 Request Header Fields Too Large",
             "RequestHeaderTooLarge",
         ),
+        (
+            "POST / HTTP/1.1\r\ncontent-length: many\r\n\r\n",
+            "400 Bad Request",
+            "InvalidContentLength",
+        ),
+        (
+            "POST / HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n",
+            "400 Bad Request",
+            "InvalidContentLength",
+        ),
+        (
+            // One that can be told from no other is taken for what it is.
+            "POST / HTTP/1.1\r\ncontent-length: 18446744073709551614\r\n\r\n",
+            "400 Bad Request",
+            "InvalidContentLength",
+        ),
+        (
+            "POST / HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
+            "400 Bad Request",
+            "InvalidContentLength",
+        ),
+        (
+            "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\u{4}\0\0\0\0\0",
+            "505 HTTP Version Not Supported",
+            "HttpVersionNotSupported",
+        ),
     ] {
         let mut bench = Bench::start(100_000, AT_ONCE, 2);
         bench.client.write_all(request.as_bytes()).await.unwrap();
@@ -207,6 +233,122 @@ async fn what_is_no_request_is_answered_with_json() {
         assert_eq!(bench.served.load(SeqCst), 0);
         assert_eq!(bench.ending().await.0, Some(Ending::BadRequest));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_content_length_that_is_none_is_told_from_a_head_that_is_too_long() {
+    for (length, said) in [
+        (
+            "-1",
+            "The Content-Length \"-1\" is not one number of bytes that a body can have.",
+        ),
+        (
+            "+5",
+            "The Content-Length \"+5\" is not one number of bytes that a body can have.",
+        ),
+        (
+            "",
+            "The Content-Length \"\" is not one number of bytes that a body can have.",
+        ),
+    ] {
+        let mut bench = Bench::start(100_000, AT_ONCE, 2);
+        let request = format!("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\nhello");
+        bench.client.write_all(request.as_bytes()).await.unwrap();
+        let answer = bench.read_to_end().await;
+        let body: serde_json::Value = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
+        assert_eq!(body["message"], said);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_part_of_a_head_that_came_with_the_request_before_it_is_under_the_clock_of_heads() {
+    let get = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+    let chunked = b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n";
+    for whole in [get.as_slice(), REQUEST, chunked] {
+        let mut bench = Bench::start(1000, AT_ONCE, 2);
+        bench.client.write_all(&[whole, b"GET /"].concat()).await.unwrap();
+        bench.read_answer(2).await;
+        let (client, server, started) = (bench.client, bench.server, bench.started);
+        assert_eq!(server.await.unwrap(), Some(Ending::HeadTimeout));
+        assert_eq!(started.elapsed(), HEAD_TIMEOUT);
+        drop(client);
+    }
+    // While the one before it is worked on.
+    let work = Duration::from_secs(3);
+    let mut bench = Bench::start(1000, work, 2);
+    bench.client.write_all(get).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    bench.client.write_all(b"GET /").await.unwrap();
+    bench.read_answer(2).await;
+    assert_eq!(bench.server.await.unwrap(), Some(Ending::HeadTimeout));
+    assert_eq!(bench.started.elapsed(), work + HEAD_TIMEOUT);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_stage_of_a_body_lasts_until_its_last_byte() {
+    let mut bench = Bench::start(1000, Duration::from_secs(1), 2);
+    bench
+        .client
+        .write_all(&REQUEST[..REQUEST.len() - 1])
+        .await
+        .unwrap();
+    tokio::time::sleep(STALLED).await;
+    assert_eq!(bench.shared.progress().stage, Stage::Body);
+    assert!(bench.shared.late_since(now()).is_some() && bench.shared.is_at_work());
+    bench
+        .client
+        .write_all(&REQUEST[REQUEST.len() - 1..])
+        .await
+        .unwrap();
+    tokio::time::sleep(STALLED).await;
+    assert_eq!(bench.shared.progress().stage, Stage::Exchange);
+    assert!(bench.shared.late_since(now()).is_none() && bench.shared.is_at_work());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_byte_at_a_time_keeps_no_place_for_longer_than_a_second() {
+    let mut bench = Bench::start(1000, AT_ONCE, 2);
+    let head = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n";
+    bench.client.write_all(head).await.unwrap();
+    for tenth in 1..=9 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        bench.client.write_all(b"x").await.unwrap();
+        tokio::task::yield_now().await;
+        assert_eq!(bench.shared.late_since(now()), None, "{tenth}");
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(bench.shared.late_since(now()).is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_gives_way_while_its_body_is_awaited_ends_with_an_error_that_can_be_answered() {
+    let (mut client, stream) = tokio::io::duplex(1000);
+    let shared = Arc::new(Clocked::new(now()));
+    let (_stop, stopped) = watch::channel(false);
+    let started = TokioInstant::now();
+    let server = tokio::spawn({
+        let shared = Arc::clone(&shared);
+        async move {
+            let handler = |request: Request<RequestBody>| async {
+                match request.into_body().collect().await {
+                    Ok(_) => Response::new(Body::from("whole")),
+                    Err(error) => answer::last(Response::new(Body::from(error.to_string()))),
+                }
+            };
+            serve(stream, shared, LIMITS, stopped, handler).await
+        }
+    });
+    client.write_all(&REQUEST[..REQUEST.len() - 1]).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    shared.evict();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).await.unwrap();
+    assert!(
+        answer.ends_with("\r\n\r\nthe connection gave way to another one while its body was awaited"),
+        "{answer}"
+    );
+    assert_eq!(server.await.unwrap(), Some(Ending::Evicted));
+    assert_eq!(started.elapsed(), Duration::from_secs(1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -262,7 +404,7 @@ fn streaming(pieces: mpsc::Receiver<Bytes>) -> Bench {
         let shared = Arc::clone(&shared);
         let pieces = Mutex::new(Some(pieces));
         async move {
-            let handler = |request: Request<Incoming>| {
+            let handler = |request: Request<RequestBody>| {
                 let pieces = pieces.lock().unwrap().take();
                 async move {
                     let _body = request.into_body().collect().await;

@@ -1,17 +1,23 @@
-//! The endpoint: counts every document once, by its number, and can be slow, silent or down.
+//! The endpoint: counts every document once, by its number, and can be ill, silent or down.
+
+mod counts;
+mod faults;
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use socket2::{Domain, Socket, Type};
-use xray_double::sized::{DIGITS, MARK};
 
+use self::counts::Counts;
+pub(crate) use self::faults::Faults;
+use self::faults::{Fate, Judge};
 use super::http::Messages;
 use super::{Result, role, say, tls};
 
@@ -20,56 +26,28 @@ const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nCon
 const OTHER_ANSWER: &[u8] =
     b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
 
-/// How calls are answered.
+const FAILED: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nContent-Length: 12\r\n\r\nunavailable\n";
+const THROTTLED: &[u8] =
+    b"HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
+
+/// Whether calls are answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
-    AtOnce,
-    After(Duration),
+    /// As the judge says.
+    Up,
     /// Not until another mode is set.
     Held,
     /// Connections are closed and refused.
     Down,
 }
 
-#[derive(Debug, Default)]
-struct Counts {
-    seen: Vec<u64>,
-    distinct: u64,
-    duplicates: u64,
-    calls: u64,
-    connections: u64,
-}
-
-impl Counts {
-    /// Counts the documents of a body by their numbers; a number that comes again is a duplicate.
-    fn add(&mut self, body: &[u8]) {
-        self.calls += 1;
-        for at in memchr::memchr_iter(MARK, body) {
-            let digits = body
-                .get(at + 1..at + 1 + DIGITS)
-                .and_then(|digits| std::str::from_utf8(digits).ok());
-            let Some(number) = digits.and_then(|digits| usize::from_str_radix(digits, 16).ok()) else {
-                continue;
-            };
-            let (word, bit) = (number / 64, 1 << (number % 64));
-            if self.seen.len() <= word {
-                self.seen.resize(word + 1, 0);
-            }
-            if self.seen[word] & bit == 0 {
-                self.seen[word] |= bit;
-                self.distinct += 1;
-            } else {
-                self.duplicates += 1;
-            }
-        }
-    }
-}
-
 #[derive(Debug)]
 struct Shared {
     mode: Mutex<Mode>,
     mode_changed: Condvar,
+    judge: Mutex<Judge>,
     counts: Mutex<Counts>,
+    connections: AtomicU64,
     open: Mutex<HashMap<u64, TcpStream>>,
     tls: Option<Arc<ServerConfig>>,
 }
@@ -81,9 +59,11 @@ pub(crate) fn main(mut arguments: impl Iterator<Item = String>) -> Result<()> {
         .map(|dir| tls::server(&PathBuf::from(dir)))
         .transpose()?;
     let shared = Arc::new(Shared {
-        mode: Mutex::new(Mode::AtOnce),
+        mode: Mutex::new(Mode::Up),
         mode_changed: Condvar::new(),
+        judge: Mutex::new(Judge::new(Faults::default())),
         counts: Mutex::default(),
+        connections: AtomicU64::new(0),
         open: Mutex::default(),
         tls,
     });
@@ -100,14 +80,17 @@ pub(crate) fn main(mut arguments: impl Iterator<Item = String>) -> Result<()> {
         match words[..] {
             [role::COUNT] => {}
             [role::RESET] => *lock(&shared.counts) = Counts::default(),
+            [role::APART, from] => lock(&shared.counts).count_apart(from.parse()?),
             [role::UP] => {
+                *lock(&shared.judge) = Judge::new(Faults::default());
+                lock(&shared.counts).up();
+                shared.set(Mode::Up);
                 drop(holder.take());
                 if door.is_none() {
                     door = Some(listen(address, &shared)?);
                 }
-                shared.set(Mode::AtOnce);
             }
-            [role::SLOW, ms] => shared.set(Mode::After(Duration::from_millis(ms.parse()?))),
+            [role::FAULTS, ref words @ ..] => *lock(&shared.judge) = Judge::new(Faults::parse(words)?),
             [role::HOLD] => shared.set(Mode::Held),
             [role::DOWN] => {
                 shared.set(Mode::Down);
@@ -121,11 +104,7 @@ pub(crate) fn main(mut arguments: impl Iterator<Item = String>) -> Result<()> {
             }
             _ => return Err(format!("the sink does not know {line:?}").into()),
         }
-        let counts = lock(&shared.counts);
-        say(&format!(
-            "distinct={} duplicates={} calls={} connections={}",
-            counts.distinct, counts.duplicates, counts.calls, counts.connections
-        ));
+        say(&lock(&shared.counts).line());
     }
     Ok(())
 }
@@ -139,11 +118,6 @@ impl Shared {
     /// Waits as long as the mode says; false when the endpoint went down meanwhile.
     fn may_answer(&self) -> bool {
         let mut mode = lock(&self.mode);
-        if let Mode::After(wait) = *mode {
-            drop(mode);
-            thread::sleep(wait);
-            mode = lock(&self.mode);
-        }
         while *mode == Mode::Held {
             mode = self
                 .mode_changed
@@ -202,35 +176,46 @@ fn listen(address: SocketAddr, shared: &Arc<Shared>) -> Result<Door> {
 
 fn connection(stream: TcpStream, shared: &Shared) -> Result<()> {
     stream.set_nodelay(true)?;
-    let number = {
-        let mut counts = lock(&shared.counts);
-        counts.connections += 1;
-        counts.connections
-    };
+    let number = shared.connections.fetch_add(1, Relaxed) + 1;
     lock(&shared.open).insert(number, stream.try_clone()?);
     let result = match &shared.tls {
         Some(config) => {
             let tls = ServerConnection::new(Arc::clone(config))?;
-            serve(StreamOwned::new(tls, stream), shared)
+            serve(StreamOwned::new(tls, stream), number, shared)
         }
-        None => serve(stream, shared),
+        None => serve(stream, number, shared),
     };
     lock(&shared.open).remove(&number);
     result
 }
 
-fn serve(mut stream: impl Read + Write, shared: &Shared) -> Result<()> {
+fn serve(mut stream: impl Read + Write, number: u64, shared: &Shared) -> Result<()> {
     let mut messages = Messages::new();
     while let Some((head, body)) = messages.next(&mut stream)? {
         if !head.starts_with(b"POST /TraceSegments ") {
             stream.write_all(OTHER_ANSWER)?;
             continue;
         }
+        let (fate, after) = lock(&shared.judge).decide(number);
+        lock(&shared.counts).came(fate);
+        thread::sleep(after);
+        let answer = match fate {
+            Fate::Hangs => {
+                // Until the client has had enough of it.
+                while messages.next(&mut stream)?.is_some() {}
+                break;
+            }
+            Fate::Fails => FAILED,
+            Fate::Throttled => THROTTLED,
+            Fate::Taken => ANSWER,
+        };
         if !shared.may_answer() {
             break;
         }
-        lock(&shared.counts).add(body);
-        stream.write_all(ANSWER)?;
+        if fate == Fate::Taken {
+            lock(&shared.counts).take(body);
+        }
+        stream.write_all(answer)?;
         stream.flush()?;
     }
     Ok(())

@@ -1,0 +1,95 @@
+//! What came to the endpoint.
+
+use std::time::{Duration, Instant};
+
+use xray_double::sized::{DIGITS, MARK};
+
+use super::faults::Fate;
+
+/// How long the calls after the return of the endpoint are counted, from the first of them.
+const FIRST: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    seen: Vec<u64>,
+    distinct: u64,
+    /// Documents with this number and above are counted apart as well.
+    apart_from: Option<usize>,
+    distinct_apart: u64,
+    duplicates: u64,
+    calls: u64,
+    throttled: u64,
+    back: Back,
+    first_second: u64,
+}
+
+/// Whether calls are counted that come after an outage.
+#[derive(Debug, Clone, Copy, Default)]
+enum Back {
+    #[default]
+    No,
+    /// None has come yet.
+    Waits,
+    Since(Instant),
+}
+
+impl Counts {
+    /// From now on documents with this number and above are counted apart as well.
+    pub(super) fn count_apart(&mut self, from: usize) {
+        self.apart_from = Some(from);
+    }
+
+    /// The endpoint is up again.
+    pub(super) fn up(&mut self) {
+        self.back = Back::Waits;
+        self.first_second = 0;
+    }
+
+    /// A call has come, and what is to become of it is known.
+    pub(super) fn came(&mut self, fate: Fate) {
+        self.calls += 1;
+        self.throttled += u64::from(fate == Fate::Throttled);
+        if matches!(self.back, Back::Waits) {
+            self.back = Back::Since(Instant::now());
+        }
+        if matches!(self.back, Back::Since(first) if first.elapsed() < FIRST) {
+            self.first_second += 1;
+        }
+    }
+
+    /// Counts the documents of a body that is taken by their numbers; a number that comes again is a duplicate.
+    pub(super) fn take(&mut self, body: &[u8]) {
+        for at in memchr::memchr_iter(MARK, body) {
+            let digits = body
+                .get(at + 1..at + 1 + DIGITS)
+                .and_then(|digits| std::str::from_utf8(digits).ok());
+            let Some(number) = digits.and_then(|digits| usize::from_str_radix(digits, 16).ok()) else {
+                continue;
+            };
+            let (word, bit) = (number / 64, 1 << (number % 64));
+            if self.seen.len() <= word {
+                self.seen.resize(word + 1, 0);
+            }
+            if self.seen[word] & bit == 0 {
+                self.seen[word] |= bit;
+                self.distinct += 1;
+                self.distinct_apart += u64::from(self.apart_from.is_some_and(|from| number >= from));
+            } else {
+                self.duplicates += 1;
+            }
+        }
+    }
+
+    /// As pairs of a line.
+    pub(super) fn line(&self) -> String {
+        format!(
+            "distinct={} apart={} duplicates={} calls={} throttled={} first_second={}",
+            self.distinct,
+            self.distinct_apart,
+            self.duplicates,
+            self.calls,
+            self.throttled,
+            self.first_second
+        )
+    }
+}

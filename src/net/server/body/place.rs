@@ -1,0 +1,120 @@
+//! The memory of one body.
+//!
+//! Large ones have pages of their own, which go back to the system with the body: an allocator keeps what a burst of
+//! megabytes has touched. What is not written to has an address and no memory, so a body gets a place for all that may come
+//! at once, and nothing is copied as it grows.
+
+use memmap2::MmapMut;
+
+/// Up to so many bytes come from the allocator: most bodies.
+pub(super) const SMALL_BYTES: usize = 16 << 10;
+
+/// A place that fills.
+#[derive(Debug)]
+pub(super) struct Place {
+    memory: Memory,
+    filled: usize,
+}
+
+#[derive(Debug)]
+enum Memory {
+    Allocated(Vec<u8>),
+    Pages(MmapMut),
+}
+
+impl Place {
+    /// An empty one.
+    pub(super) fn new() -> Self {
+        Self {
+            memory: Memory::Allocated(Vec::new()),
+            filled: 0,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.filled
+    }
+
+    /// Adds `data`, of a body that will have `most_bytes` at the most.
+    pub(super) fn add(&mut self, data: &[u8], most_bytes: usize) {
+        let needed = self.filled + data.len();
+        self.grow(needed, most_bytes.max(needed));
+        match &mut self.memory {
+            Memory::Allocated(bytes) => bytes.extend_from_slice(data),
+            Memory::Pages(pages) => pages[self.filled..needed].copy_from_slice(data),
+        }
+        self.filled = needed;
+    }
+
+    /// Makes room for `needed` bytes, or for all.
+    fn grow(&mut self, needed: usize, most_bytes: usize) {
+        let capacity = match &self.memory {
+            Memory::Allocated(bytes) => bytes.capacity(),
+            Memory::Pages(pages) => pages.len(),
+        };
+        if needed <= capacity {
+            return;
+        }
+        let mapped = (needed > SMALL_BYTES).then(|| MmapMut::map_anon(most_bytes));
+        if let Some(Ok(mut pages)) = mapped {
+            pages[..self.filled].copy_from_slice(self.as_ref());
+            self.memory = Memory::Pages(pages);
+            return;
+        }
+        // Small, or the system has no mapping for it.
+        let room = if needed > SMALL_BYTES {
+            most_bytes
+        } else {
+            most_bytes.min(SMALL_BYTES)
+        };
+        let mut bytes = Vec::with_capacity(room);
+        bytes.extend_from_slice(self.as_ref());
+        self.memory = Memory::Allocated(bytes);
+    }
+}
+
+impl AsRef<[u8]> for Place {
+    fn as_ref(&self) -> &[u8] {
+        match &self.memory {
+            Memory::Allocated(bytes) => bytes,
+            Memory::Pages(pages) => &pages[..self.filled],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_has_what_was_added_and_becomes_pages_once() {
+        let mut place = Place::new();
+        let mut expected = Vec::new();
+        for round in 0..50_u8 {
+            let data = vec![round; 1000];
+            place.add(&data, 50_000);
+            expected.extend_from_slice(&data);
+            assert_eq!(place.as_ref(), expected);
+            assert_eq!(place.len(), expected.len());
+            let capacity = match &place.memory {
+                Memory::Allocated(bytes) => bytes.capacity(),
+                Memory::Pages(pages) => pages.len(),
+            };
+            let small = expected.len() <= SMALL_BYTES;
+            assert_eq!(capacity, if small { SMALL_BYTES } else { 50_000 });
+        }
+        // More than was said is taken as well.
+        place.add(&[9; 10], 50_000);
+        assert_eq!(place.len(), 50_010);
+    }
+
+    #[test]
+    fn a_small_body_takes_what_it_will_have() {
+        let mut place = Place::new();
+        place.add(b"{}", 2);
+        assert!(matches!(&place.memory, Memory::Allocated(bytes) if bytes.capacity() == 2));
+        let mut place = Place::new();
+        place.add(b"", 0);
+        assert_eq!(place.as_ref(), b"");
+    }
+}
