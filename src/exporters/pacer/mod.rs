@@ -220,8 +220,8 @@ impl Pacer {
         if counted >= self.limit() {
             // Should all of them hang, nothing will ever show it: one more goes when they have been out for so long.
             let one_more_at = match self.in_flight.last_key_value() {
-                Some((_, InFlight { started: latest, .. })) if self.in_flight.len() < self.max => {
-                    Some(*latest + self.hanging_age())
+                Some((_, latest)) if self.in_flight.len() < self.max => {
+                    Some(latest.started + self.hanging_age())
                 }
                 _ => None,
             };

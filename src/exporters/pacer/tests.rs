@@ -368,7 +368,7 @@ fn answers_that_are_slow_with_the_first_eight_calls_too_are_usual_and_the_limit_
         let (oldest, started) = pacer
             .in_flight
             .first_key_value()
-            .map(|(id, at)| (*id, *at))
+            .map(|(id, call)| (*id, call.started))
             .unwrap();
         now = started.started + MS(100);
         assert_eq!(pacer.ended(oldest, now, Outcome::Answered, 0.5), None);
