@@ -370,7 +370,7 @@ fn answers_that_are_slow_with_the_first_eight_calls_too_are_usual_and_the_limit_
             .first_key_value()
             .map(|(id, call)| (*id, call.started))
             .unwrap();
-        now = started.started + MS(100);
+        now = started + MS(100);
         assert_eq!(pacer.ended(oldest, now, Outcome::Answered, 0.5), None);
         if pacer.limit() == 64 {
             assert!(answers < 100, "{answers}");
