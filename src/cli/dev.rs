@@ -120,7 +120,7 @@ pub(super) fn dev_command() -> Command {
             ),
             path_value("store", "FILE").help("Keep traces in this file over restarts [default: in memory only]"),
             value("max-traces", "N", int_value).help("The most traces to keep, oldest out first [default: 10000]"),
-            value("max-store-mb", "MB", int_value).help("The most memory for traces, beyond what an idle process has [default: 256]"),
+            value("max-store-mb", "MB", int_value).help("The most memory for traces, beyond what an idle process has, 32 at least [default: 256]"),
             text_value("bind", "ADDRESS")
                 .short('b')
                 .help("UDP address for segments [default: 127.0.0.1:2000]"),

@@ -24,3 +24,6 @@ pub(crate) mod screen;
 pub mod send;
 pub mod settings;
 mod web;
+
+/// The key with which the daemon of this process signs its calls to this process.
+const DAEMON_KEY_ID: &str = "AKIDXRAYDEV";

@@ -18,6 +18,7 @@ use xray_service::sampling::SamplingRule;
 use xray_service::service::Service;
 use xray_service::traces::Limits;
 
+use super::DAEMON_KEY_ID;
 use super::disk::{StoreFile, StoreFileError};
 use super::memory::{self, Idle};
 use super::screen::{self, Screen, View};
@@ -244,7 +245,7 @@ fn daemon_config(config: Config, tcp: SocketAddr) -> Config {
 /// An environment in which the AWS SDK finds keys at once and nothing else.
 fn daemon_environment() -> Environment {
     let variables = [
-        ("AWS_ACCESS_KEY_ID", "AKIDXRAYDEV"),
+        ("AWS_ACCESS_KEY_ID", DAEMON_KEY_ID),
         ("AWS_SECRET_ACCESS_KEY", "not-a-secret"),
         ("AWS_REGION", REGION),
         ("AWS_EC2_METADATA_DISABLED", "true"),

@@ -18,8 +18,9 @@ const MAX_TRACES: i64 = 10_000_000;
 /// The most memory for traces that may be asked for, in MB: 1 TiB. Beyond it somebody wrote bytes.
 const MAX_STORE_MB: i64 = 1 << 20;
 
-/// The least memory for traces, in MB: one trace may have a quarter of it, and a document has up to 64 KiB.
-const MIN_STORE_MB: i64 = 4;
+/// The least memory for traces, in MB, that is held within a tenth. What the allocator keeps of the calls that filled the
+/// store, and what one large trace is, are megabytes: of 4 MB it held 16, of 16 MB between 13 and 17.
+const MIN_STORE_MB: i64 = 32;
 
 /// No configuration file counts.
 struct NoFiles;
@@ -181,6 +182,10 @@ mod tests {
     fn every_problem_is_told_with_its_flag() {
         let flags = DevFlags {
             max_traces: number(0),
+            max_store_mb: Some(Sourced {
+                value: 31,
+                source: "flag --max-store-mb".to_owned(),
+            }),
             sampling_rules: Some("rules.json".into()),
             udp_address: Some(Sourced {
                 value: "x".to_owned(),
@@ -192,10 +197,14 @@ mod tests {
         let problems = error.problems();
         assert!(problems[0].starts_with("flag -b: "), "{problems:?}");
         assert_eq!(problems[1], "flag --max-traces: 0 is not between 1 and 10000000.");
+        assert_eq!(
+            problems[2],
+            "flag --max-store-mb: 31 is not between 32 and 1048576."
+        );
         assert!(
-            problems[2].starts_with("--sampling-rules \"rules.json\": rule 1: missing field"),
+            problems[3].starts_with("--sampling-rules \"rules.json\": rule 1: missing field"),
             "{problems:?}"
         );
-        assert!(load(&flags, &NoFiles).unwrap_err().problems()[2].contains("rules.json"));
+        assert!(load(&flags, &NoFiles).unwrap_err().problems()[3].contains("rules.json"));
     }
 }

@@ -375,6 +375,7 @@ mod memory {
         });
     }
 
+    /// The least that may be set.
     #[test]
     fn a_small_store_costs_what_is_set() {
         grown("many calls", 32, |trace| calling(trace, 400));

@@ -233,6 +233,27 @@ fn what_is_refused_is_in_terminal_page_and_log_with_subsegment_field_and_charact
     assert!(logged.contains("at character 8"), "{logged}");
 }
 
+/// The log had only what came as a datagram: of the rest the answer told the client alone.
+#[test]
+fn what_is_refused_of_a_call_is_in_terminal_and_log_and_what_is_refused_of_datagrams_is_there_once() {
+    let dev = Dev::start(&[]);
+    let body = serde_json::json!({ "TraceSegmentDocuments": [NAMELESS] }).to_string();
+    let (status, answer) = crate::http::post(dev.tcp, "/TraceSegments", &[], &body);
+    assert_eq!(status, 200, "{answer}");
+    let said = said_after(dev, "Refused a document");
+    assert!(
+        said.contains(
+            "[Error] Refused a document of PutTraceSegments: id 70de5b6f19ff9a0a, error code InvalidName"
+        ) && said.contains("subsegment 1 of \"shop\": name \"SELECT ?\" has '?' at character 8"),
+        "{said}"
+    );
+
+    let dev = Dev::start(&[]);
+    dev.send(NAMELESS);
+    let said = said_after(dev, "Unprocessed segment");
+    assert!(!said.contains("Refused a document"), "{said}");
+}
+
 #[test]
 fn a_datagram_that_is_no_segment_is_in_terminal_page_and_log() {
     let directory = tempfile::tempdir().expect("a temporary directory");

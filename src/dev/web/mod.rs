@@ -35,7 +35,7 @@ use tokio::sync::{oneshot, watch};
 use xray_service::answer::Answer;
 use xray_service::console::About;
 use xray_service::service::put::{self, Checked};
-use xray_service::service::{Operation, Service, View};
+use xray_service::service::{Operation, Refusal, Service, View};
 use xray_service::work::Work;
 
 use self::key::Key;
@@ -43,6 +43,7 @@ use super::page;
 use crate::api::{self, metrics::Source};
 use crate::ledger::RefusedDatagrams;
 use crate::ledger::http::Ending;
+use crate::logs::sanitize;
 use crate::net::server::body::Reader;
 use crate::net::server::guard::Guard;
 use crate::net::server::limits::open_files;
@@ -65,12 +66,26 @@ pub(super) struct Site {
     /// Reads those that say that they are small.
     small_calls: Reader,
     refused: Bounded,
+    /// Documents of calls that are not of the daemon in this process, which says its own.
+    refused_documents: Bounded,
     worked: watch::Sender<()>,
     /// Where questions are answered.
     questions: Away,
     /// Where documents are read: one call at a time, so that they go into the store in the order they came.
     documents: Away,
 }
+
+/// Who makes a call with documents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sender {
+    /// The daemon in this process: it logs what is refused, with what it knows of the segment.
+    Daemon,
+    /// Anybody else.
+    Client,
+}
+
+/// The longest text of a refusal in a line of the log, in characters, as for those that the daemon logs.
+const SHOWN_MAX_CHARS: usize = 200;
 
 impl Site {
     /// `metrics` are those of the daemon in this process; the port counts with it.
@@ -96,6 +111,7 @@ impl Site {
             calls: Reader::new(limits::CALLS),
             small_calls: Reader::new(limits::SMALL_CALLS),
             refused: Bounded::default(),
+            refused_documents: Bounded::default(),
             questions: Away::new(limits::QUESTIONS_AT_ONCE, worked.clone()),
             documents: Away::new(1, worked.clone()),
             worked,
@@ -133,27 +149,54 @@ impl Site {
             .await
     }
 
-    /// Takes the documents of a call, or does what else a long call asks for, away from this thread; calls in the order
+    /// Takes the documents of a call of `sender`, or does what else a long call asks for, away from this thread; calls in the order
     /// they came. `None` when it has panicked, which has shown itself.
-    async fn take(self: &Arc<Self>, operation: Operation, body: Bytes) -> Option<Answer> {
+    async fn take(self: &Arc<Self>, operation: Operation, body: Bytes, sender: Sender) -> Option<Answer> {
         let shared = Arc::clone(self);
         let take = move |_: &Work| match operation {
-            Operation::PutTraceSegments => shared.put(&body),
+            Operation::PutTraceSegments => shared.put(&body, sender),
             _ => shared.handle(operation.path(), &body),
         };
         self.documents.run(take).await
     }
 
     /// Takes documents. The service is locked for each of them, while it is put into its trace.
-    fn put(&self, body: &[u8]) -> Answer {
+    fn put(&self, body: &[u8], sender: Sender) -> Answer {
         let now = SystemTime::now();
         let causes = self.service().tells_causes();
         let answer = put::answer(body, |_, document| {
             let checked = Checked::of(document, causes);
-            self.service().put(checked, now).map(drop)
+            let taken = self.service().put(checked, now).map(drop);
+            if sender == Sender::Client
+                && let Err(refusal) = &taken
+            {
+                self.say_refused(refusal);
+            }
+            taken
         });
         self.changed.send_replace(());
         answer
+    }
+
+    /// Says that a client's document was refused, of which the answer tells only the client.
+    fn say_refused(&self, refusal: &Refusal) {
+        let Some(documents) = self.refused_documents.add() else {
+            return;
+        };
+        let shown = |text: &str| sanitize(text, SHOWN_MAX_CHARS);
+        let id = shown(refusal.id.as_deref().unwrap_or("none"));
+        let (error_code, message) = (shown(&refusal.code), shown(&refusal.message));
+        let more = match documents {
+            1 => String::new(),
+            _ => format!(" (and {} more refused documents)", documents - 1),
+        };
+        tracing::error!(
+            documents,
+            id,
+            error_code,
+            error = message,
+            "Refused a document of PutTraceSegments: id {id}, error code {error_code}, message: {message}{more}"
+        );
     }
 
     /// Answers a call of the API and wakes those who watch.

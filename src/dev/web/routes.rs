@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
+use http::header::{AUTHORIZATION, CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Body as _;
@@ -15,8 +15,8 @@ use xray_service::service::{Operation, View};
 use xray_service::work::Work;
 
 use super::limits::SMALL_CALLS;
-use super::{Site, key};
-use crate::dev::page;
+use super::{Sender, Site, key};
+use crate::dev::{DAEMON_KEY_ID, page};
 use crate::ledger::http::Route;
 use crate::net::server::answer::{self, Answer, Body};
 use crate::net::server::body;
@@ -142,12 +142,20 @@ async fn called(shared: &Arc<Site>, head: &Parts, body: RequestBody) -> Answer {
     let busy = || answer::try_again("Busy", "Too many large calls are being received.");
     match bodies.read(head, body, busy).await {
         // Held until it is answered.
-        Ok(body) => api(shared, path, body.bytes()).await,
+        Ok(body) => api(shared, path, body.bytes(), sender(head)).await,
         Err(refusal) => refusal,
     }
 }
 
-async fn api(shared: &Arc<Site>, path: &str, body: Bytes) -> Answer {
+/// The daemon in this process signs with a key that nobody else has a reason to use. What depends on it is only who logs.
+fn sender(head: &Parts) -> Sender {
+    let authorization = head.headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);
+    let signed = format!("Credential={DAEMON_KEY_ID}/");
+    let is_daemon = authorization.is_some_and(|text| String::from_utf8_lossy(text).contains(&signed));
+    if is_daemon { Sender::Daemon } else { Sender::Client }
+}
+
+async fn api(shared: &Arc<Site>, path: &str, body: Bytes, sender: Sender) -> Answer {
     let Some(operation) = Operation::of("POST", path) else {
         return unknown(path);
     };
@@ -156,7 +164,7 @@ async fn api(shared: &Arc<Site>, path: &str, body: Bytes) -> Answer {
         let read = move |view: &View, work: &Work| view.read(operation, &body, now, work);
         shared.ask(read).await
     } else if operation == Operation::PutTraceSegments || body.len() > SMALL_CALLS.max_bytes {
-        shared.take(operation, body).await
+        shared.take(operation, body, sender).await
     } else {
         Some(shared.handle(path, &body))
     };

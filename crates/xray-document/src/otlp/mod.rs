@@ -7,8 +7,8 @@
 //! begin with `annotation.`, are annotations.
 //!
 //! A document becomes no more than some times its own length of text. What its spans share, the resource, is in the
-//! first of them of each trace; where they are of so many traces that even this is more than four times the
-//! document, the rest say that it is left out.
+//! first of them of each trace, and its attributes are annotations of each span that lists them; where all this is more
+//! than four times the document, the rest say that it is left out.
 
 pub mod message;
 mod stack;
@@ -26,7 +26,7 @@ use message::{AnyValue, KeyValue, Request, Span, any_value};
 /// some 1,500 with nothing but their ids.
 const MAX_SPANS: usize = 2_000;
 
-/// How much room copies of resources get, in lengths of the document.
+/// How much room copies of resources and of their attributes get, in lengths of the document.
 const RESOURCE_ROOM: usize = 4;
 
 /// The longest name that is made of an attribute, in characters: what a segment's name may have.
@@ -74,7 +74,7 @@ pub fn documents(document: &str) -> Option<Vec<(Outline, String)>> {
             let shown = named
                 .insert(span.trace_id.as_slice())
                 .then(|| resource.shown(&mut room));
-            found.extend(document_of(span, &resource.resource, shown));
+            found.extend(document_of(span, &resource.resource, shown, &mut room));
         }
     }
     Some(found)
@@ -100,11 +100,12 @@ impl Shared {
     }
 }
 
-/// `shown`: the resource as it is to be in this span's metadata, when it is.
+/// `shown`: the resource as it is to be in this span's metadata, when it is; `room`: for what is copied of it beyond that.
 fn document_of(
     span: &Span,
     resource: &Map<String, Value>,
     shown: Option<Value>,
+    room: &mut usize,
 ) -> Option<(Outline, String)> {
     if span.trace_id.len() != 16 || span.span_id.len() != 8 {
         return None;
@@ -174,7 +175,7 @@ fn document_of(
     if let Some(user) = text(&span_attributes, &["enduser.id", "user.id"]) {
         data.insert("user".into(), json!(user));
     }
-    let annotations = annotations(&span_attributes, resource);
+    let (annotations, left_out) = annotations(&span_attributes, resource, room);
     if !annotations.is_empty() {
         data.insert("annotations".into(), Value::Object(annotations));
     }
@@ -185,6 +186,11 @@ fn document_of(
     let mut metadata = json!({"span": span.name, "attributes": span_attributes});
     if let Some(resource) = shown {
         metadata["resource"] = resource;
+    }
+    if left_out > 0 {
+        metadata["annotations"] = json!(format!(
+            "left out: {left_out} of the resource, of which there are too many copies in one document"
+        ));
     }
     data.insert("metadata".into(), json!({ "otlp": metadata }));
     let outline = Outline {
@@ -278,27 +284,50 @@ fn marks(span: &Span, http: Option<&Value>, data: &mut Map<String, Value>) {
     data.insert(mark.into(), json!(true));
 }
 
-/// Text, numbers and Booleans only, as X-Ray has them; a key is looked for in the span, then in its resource.
-fn annotations(attributes: &Map<String, Value>, resource: &Map<String, Value>) -> Map<String, Value> {
+/// Text, numbers and Booleans only, as X-Ray has them; a key is looked for in the span, then in its resource, whose values
+/// are copied as long as there is `room`. How many were not is the second of what is returned.
+fn annotations(
+    attributes: &Map<String, Value>,
+    resource: &Map<String, Value>,
+    room: &mut usize,
+) -> (Map<String, Value>, usize) {
     let listed = match attributes.get("aws.xray.annotations") {
         Some(Value::Array(keys)) => keys.iter().filter_map(Value::as_str).collect(),
         Some(Value::String(key)) => vec![key.as_str()],
         _ => Vec::new(),
     };
-    let listed = listed.into_iter().filter_map(|key| {
-        let value = attributes.get(key).or_else(|| resource.get(key))?;
-        Some((key, value))
-    });
-    let prefixed = attributes
-        .iter()
-        .filter_map(|(key, value)| Some((key.strip_prefix("annotation.")?, value)));
-    listed
-        .chain(prefixed)
-        .filter(|(key, value)| {
-            !key.is_empty() && (value.is_string() || value.is_number() || value.is_boolean())
-        })
-        .map(|(key, value)| (key.to_owned(), value.clone()))
-        .collect()
+    let mut found = Map::new();
+    let mut left_out = 0;
+    for key in listed {
+        if found.contains_key(key) {
+            continue;
+        }
+        if let Some(value) = attributes.get(key) {
+            annotate(&mut found, key, value);
+        } else if let Some(value) = resource.get(key) {
+            // Six times as long in JSON at most: each copy is not written out to be measured.
+            let bytes = key.len() + value.as_str().map_or(0, str::len);
+            if bytes <= *room {
+                *room -= bytes;
+                annotate(&mut found, key, value);
+            } else {
+                left_out += 1;
+            }
+        }
+    }
+    for (key, value) in attributes {
+        if let Some(key) = key.strip_prefix("annotation.") {
+            annotate(&mut found, key, value);
+        }
+    }
+    (found, left_out)
+}
+
+/// Adds what can be an annotation.
+fn annotate(annotations: &mut Map<String, Value>, key: &str, value: &Value) {
+    if !key.is_empty() && (value.is_string() || value.is_number() || value.is_boolean()) {
+        annotations.insert(key.to_owned(), value.clone());
+    }
 }
 
 fn exceptions(span: &Span) -> Vec<Value> {
@@ -485,6 +514,58 @@ mod tests {
 
     fn text_attribute(key: &str, text: &str) -> KeyValue {
         attribute(key, any_value::Value::Text(text.to_owned()))
+    }
+
+    /// Each of 300 spans had its copy: 64 KB became 43 MB where the text is all escapes.
+    #[test]
+    fn a_document_of_64_kb_becomes_less_than_two_megabytes_whatever_of_its_resource_is_listed() {
+        let listed = any_value::Value::Array(ArrayValue {
+            values: vec![AnyValue {
+                value: Some(any_value::Value::Text("k".to_owned())),
+            }],
+        });
+        let span = |n: u8, m: u8| Span {
+            trace_id: vec![1; 16],
+            span_id: vec![1, 1, 1, 1, 1, 1, n, m],
+            attributes: vec![attribute("aws.xray.annotations", listed.clone())],
+            ..Span::default()
+        };
+        let of_value = |value: &str| {
+            let request = Request {
+                resource_spans: vec![ResourceSpans {
+                    resource: Some(Resource {
+                        attributes: vec![text_attribute("k", value)],
+                    }),
+                    scope_spans: vec![ScopeSpans {
+                        spans: (0..3).flat_map(|n| (0..100).map(move |m| span(n, m))).collect(),
+                    }],
+                }],
+            };
+            let document = format!("T1S{}", aws_smithy_types::base64::encode(request.encode_to_vec()));
+            documents(&document).unwrap()
+        };
+        for (text, whole) in [("x", 8), ("\u{1}", 3)] {
+            let found = of_value(&text.repeat(24_000));
+            assert_eq!(found.len(), 300);
+            let bytes = text_bytes(&found);
+            assert!(bytes < 2_000_000, "{bytes}");
+            let annotated = found
+                .iter()
+                .filter(|(_, text)| text.contains("\"annotations\":{\"k\":"));
+            assert_eq!(annotated.count(), whole);
+            assert!(
+                found[299].1.contains("left out: 1 of the resource"),
+                "{}",
+                found[299].1
+            );
+        }
+        // What real resources have is no matter.
+        let found = of_value("eu-west-1");
+        assert!(
+            found
+                .iter()
+                .all(|(_, text)| text.contains("{\"k\":\"eu-west-1\"}"))
+        );
     }
 
     #[test]

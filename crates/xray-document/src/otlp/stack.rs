@@ -136,8 +136,8 @@ fn frame_at(rest: &str) -> Frame {
         return Frame::new(path, line.trim().parse().ok(), without_arguments(label));
     }
     let Some((label, place)) = rest.strip_suffix(')').and_then(|rest| rest.rsplit_once('(')) else {
-        // /app/server.js:12:34
-        let (path, line) = node_place(rest);
+        // /app/server.js:12:34, also where it was awaited at the top of a module
+        let (path, line) = node_place(rest.strip_prefix("async ").unwrap_or(rest));
         return if line.is_some() {
             Frame::new(path, line, "")
         } else {
@@ -261,13 +261,14 @@ ValueError: no
     #[test]
     fn node() {
         let text = "Error: no\n    at pay (/app/pay.js:5:11)\n    at async Layer.handle [as handle_request] (/app/node_modules/x.js:95:5)\n\
-                    \x20   at file:///app/main.mjs:3:1\n    at new Promise (<anonymous>)";
+                    \x20   at async file:///app/main.mjs:3:1\n    at /app/x.js:9:2\n    at new Promise (<anonymous>)";
         assert_eq!(
             frames(text),
             [
                 json!({"path": "/app/pay.js", "line": 5, "label": "pay"}),
                 json!({"path": "/app/node_modules/x.js", "line": 95, "label": "async Layer.handle [as handle_request]"}),
                 json!({"path": "file:///app/main.mjs", "line": 3}),
+                json!({"path": "/app/x.js", "line": 9}),
                 json!({"path": "<anonymous>", "label": "new Promise"}),
             ]
         );

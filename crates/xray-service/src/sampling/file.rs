@@ -18,6 +18,13 @@ struct LocalRules {
     default: Value,
 }
 
+/// Whether it can only be meant as local rules: none of these keys is one of the API's.
+fn is_local(value: &Value) -> bool {
+    ["version", "rules", "default"]
+        .iter()
+        .any(|key| value.get(key).is_some())
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct LocalRule {
@@ -86,8 +93,8 @@ fn local_rules(value: Value) -> Result<Vec<SamplingRule>, String> {
 /// What is wrong, naming the rule by its place, counted from 1.
 pub fn rules_of_file(text: &str) -> Result<Vec<SamplingRule>, String> {
     let value: Value = serde_json::from_str(text).map_err(|error| format!("it is not JSON: {error}"))?;
-    if value.get("version").is_some() && value.get("default").is_some() {
-        return local_rules(value);
+    if is_local(&value) {
+        return local_rules(value).map_err(|reason| format!("local rules of an SDK: {reason}"));
     }
     let entries = match value {
         Value::Array(entries) => entries,
@@ -188,11 +195,25 @@ mod tests {
                 "default: FixedRate 7 is not between 0 and 1",
             ),
         ] {
-            assert_eq!(rules_of_file(&text).unwrap_err(), message);
+            let whole = format!("local rules of an SDK: {message}");
+            assert_eq!(rules_of_file(&text).unwrap_err(), whole);
+        }
+        for (text, missing) in [
+            (r#"{"version": 2, "rules": []}"#, "default"),
+            (
+                r#"{"rules": [], "default": {"fixed_target": 1, "rate": 0.1}}"#,
+                "version",
+            ),
+        ] {
+            let whole = format!("local rules of an SDK: missing field `{missing}`");
+            assert_eq!(rules_of_file(text).unwrap_err(), whole);
         }
         let without_rate = local(2, "host").replace(", \"rate\": 0.05", "");
         let error = rules_of_file(&without_rate).unwrap_err();
-        assert!(error.starts_with("rule 1: missing field `rate`"), "{error}");
+        assert!(
+            error.starts_with("local rules of an SDK: rule 1: missing field `rate`"),
+            "{error}"
+        );
     }
 
     #[test]
