@@ -100,7 +100,9 @@ fn exchange(input: &[u8]) -> Vec<Answer> {
 
 async fn talk(input: &[u8], forwarded: &Arc<AtomicUsize>) -> Vec<u8> {
     let app = app(forwarded);
-    let (mut client, stream) = tokio::io::duplex(1 << 16);
+    // Room for every answer to a longest input: where a client sends what is no HTTP before it has read what it asked for,
+    // hyper ends the connection with what waits for room unsent.
+    let (mut client, stream) = tokio::io::duplex(4 << 20);
     let asking = async {
         // The answer may come before all is sent.
         let _: std::io::Result<()> = client.write_all(input).await;
