@@ -21,6 +21,7 @@ use xray::dev;
 use xray::dev::run::DevConfig;
 use xray::dev::send::{self, SendConfig};
 use xray::logs;
+use xray::pipeline::budget::{self, Budget};
 
 /// For the many small allocations of a call; the bodies of batches have memory of their own.
 #[global_allocator]
@@ -68,8 +69,10 @@ fn refuse(error: &ConfigError, flags: &Flags) -> ExitCode {
 /// Shows the settings on stdout; what is odd or wrong with them on stderr.
 fn print_config(flags: Flags) -> ExitCode {
     let environment = Environment::of_process();
-    let shown = cli::with_environment(flags, &environment)
-        .and_then(|flags| config::load_with_sources(&flags, &environment, &SystemFiles));
+    let shown = cli::with_environment(flags, &environment).and_then(|flags| {
+        let default = Budget::decide(None, budget::available_memory_bytes(&SystemFiles));
+        config::load_with_sources(&flags, &environment, &SystemFiles, default.total_mb)
+    });
     match shown {
         Ok((config, table)) => {
             let warnings = config

@@ -29,7 +29,7 @@ pub fn load(flags: &Flags, env: &Environment, files: &dyn Files) -> Result<Confi
 }
 
 /// As [`load`], with a table of the settings: of each its value, without passwords, and the place it comes from. A line
-/// for each, in words for people.
+/// for each, in words for people. `default_memory_mb` is the buffer memory of a run that is given none.
 ///
 /// # Errors
 /// As [`load`].
@@ -37,9 +37,10 @@ pub fn load_with_sources(
     flags: &Flags,
     env: &Environment,
     files: &dyn Files,
+    default_memory_mb: u64,
 ) -> Result<(Config, String), ConfigError> {
     let (config, file) = read(flags, env, files)?;
-    let table = shown::table(flags, &file, &config);
+    let table = shown::table(flags, &file, &config, env, default_memory_mb);
     Ok((config, table))
 }
 

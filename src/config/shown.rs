@@ -6,10 +6,16 @@ use std::time::Duration;
 
 use super::file::FileSettings;
 use super::text::bare;
-use super::{Config, Flags, LogFormat, LogLevel, Sourced, log, url};
+use super::{Config, Environment, Flags, LogFormat, LogLevel, Sourced, log, url};
 
 /// The source of what nobody set.
 const DEFAULT: &str = "default";
+
+/// The AWS SDKs' variables of a region, in the order in which they count.
+const REGION_VARIABLES: [&str; 2] = ["AWS_REGION", "AWS_DEFAULT_REGION"];
+
+/// The AWS SDKs' variables of an endpoint, in the order in which they count.
+const ENDPOINT_VARIABLES: [&str; 2] = ["AWS_ENDPOINT_URL_XRAY", "AWS_ENDPOINT_URL"];
 
 /// A line of the table.
 struct Line {
@@ -19,8 +25,17 @@ struct Line {
 }
 
 /// The table of `config`, which `flags` and `file` made, without passwords. Ends in a newline.
-pub(super) fn table(flags: &Flags, file: &FileSettings, config: &Config) -> String {
-    let lines = lines(flags, file, config);
+///
+/// Region and endpoint may come from the AWS SDKs' variables, `env`; `default_memory_mb` is the buffer memory of a run
+/// that is given none.
+pub(super) fn table(
+    flags: &Flags,
+    file: &FileSettings,
+    config: &Config,
+    env: &Environment,
+    default_memory_mb: u64,
+) -> String {
+    let lines = lines(flags, file, config, env, default_memory_mb);
     let name_width = lines.iter().map(|line| line.name.len()).max().unwrap_or_default();
     let value_width = lines
         .iter()
@@ -35,7 +50,13 @@ pub(super) fn table(flags: &Flags, file: &FileSettings, config: &Config) -> Stri
     table
 }
 
-fn lines(flags: &Flags, file: &FileSettings, config: &Config) -> Vec<Line> {
+fn lines(
+    flags: &Flags,
+    file: &FileSettings,
+    config: &Config,
+    env: &Environment,
+    default_memory_mb: u64,
+) -> Vec<Line> {
     let (xray, tcp, log) = (&config.xray, &config.tcp, &config.log);
     let spool = config.spool.as_ref();
     let proxy = xray.proxy_address.as_ref();
@@ -58,10 +79,7 @@ fn lines(flags: &Flags, file: &FileSettings, config: &Config) -> Vec<Line> {
         list("allow-host", &tcp.allow_host, &flags.allow_host, &file.allow_host),
         line(
             "buffer-memory",
-            config
-                .buffer
-                .memory_mb
-                .map_or("decided at the start".to_owned(), |mb| format!("{mb} MB")),
+            format!("{} MB", config.buffer.memory_mb.unwrap_or(default_memory_mb)),
             [from(&flags.buffer_memory_mb), from(&file.buffer_memory_mb)],
         ),
         line(
@@ -70,20 +88,26 @@ fn lines(flags: &Flags, file: &FileSettings, config: &Config) -> Vec<Line> {
                 .map_or("decided by the calls".to_owned(), |calls| calls.to_string()),
             [from(&flags.concurrency), from(&file.concurrency)],
         ),
-        line(
+        sdk_line(
             "region",
-            text(&xray.region, "looked for at the start"),
+            &xray.region,
             [from(&flags.region), from(&file.region)],
+            env,
+            &REGION_VARIABLES,
+            "looked for at the start",
         ),
         line(
             "local-mode",
             xray.local_mode,
             [from(&flags.local_mode), from(&file.local_mode)],
         ),
-        line(
+        sdk_line(
             "Endpoint",
-            text(&xray.endpoint, "that of the region"),
+            &xray.endpoint,
             [from(&flags.endpoint), from(&file.endpoint)],
+            env,
+            endpoint_variables(env),
+            "that of the region",
         ),
         line(
             "role-arn",
@@ -169,6 +193,35 @@ fn line(name: &'static str, value: impl ToString, sources: [Option<&String>; 2])
         name,
         value: bare(&value.to_string()),
         source: source.map_or(DEFAULT.to_owned(), |source| bare(source)),
+    }
+}
+
+/// A setting over which stand flags and file, and below which the AWS SDKs' `variables` do; `none` without any of them.
+fn sdk_line(
+    name: &'static str,
+    setting: &Option<Sourced<String>>,
+    sources: [Option<&String>; 2],
+    env: &Environment,
+    variables: &[&str],
+    none: &str,
+) -> Line {
+    let of_variable = || {
+        variables.iter().find_map(|variable| {
+            let value = env.get(variable)?.trim();
+            (!value.is_empty()).then(|| (url::without_password(value), (*variable).to_owned()))
+        })
+    };
+    match (setting, of_variable()) {
+        (None, Some((value, source))) => line(name, value, [Some(&source), None]),
+        _ => line(name, text(setting, none), sources),
+    }
+}
+
+/// Where the SDKs look for an endpoint, unless they are told not to.
+fn endpoint_variables(env: &Environment) -> &'static [&'static str] {
+    match env.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") {
+        Some(ignored) if ignored.trim().eq_ignore_ascii_case("true") => &[],
+        _ => &ENDPOINT_VARIABLES,
     }
 }
 

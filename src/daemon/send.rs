@@ -39,16 +39,16 @@ pub(super) async fn send(
     let client = XRay::connect(&config.xray, environment, &region.region)
         .await
         .map_err(StartError::Aws)?;
-    for warning in client.warnings() {
-        tracing::warn!("{warning}");
-    }
     let endpoint = client.endpoint_description();
+    for warning in client.warnings() {
+        tracing::warn!(endpoint, "{warning}");
+    }
     tracing::info!(endpoint, "Using endpoint: {endpoint}");
     if !config.tcp.closed {
         tracing::info!(endpoint, "HTTP Proxy server using X-Ray Endpoint : {endpoint}");
     }
     if let Some(proxy) = client.proxy_description() {
-        tracing::info!(proxy, "Using proxy: {proxy}");
+        tracing::info!(proxy = proxy.url, source = proxy.source, "Using proxy: {proxy}");
     }
     health.set_region(&region.region);
     app.set_upstream(client.clone());

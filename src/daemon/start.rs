@@ -11,6 +11,7 @@ use super::running::{Part, Receiving};
 use super::{Daemon, StartError};
 use crate::api::summary::Summary;
 use crate::config::{Config, Environment, LogLevel, SystemFiles, TcpConfig};
+use crate::exporters::xray::XRay;
 use crate::exporters::xray::encoding::Segments;
 use crate::ledger::Ledger;
 use crate::net::listen;
@@ -25,13 +26,15 @@ impl Daemon {
     /// Binds the socket and starts to receive. From here on no datagram is lost to a slow start.
     ///
     /// # Errors
-    /// [`StartError::Bind`], [`StartError::Spool`], [`StartError::Thread`] and [`StartError::System`].
+    /// [`StartError::Aws`], [`StartError::Bind`], [`StartError::Spool`], [`StartError::Thread`] and [`StartError::System`].
     pub fn bind(mut config: Config, environment: Environment) -> Result<Self, StartError> {
         let version = env!("CARGO_PKG_VERSION");
         tracing::info!(version, "Initializing AWS X-Ray daemon {version}");
         for warning in &config.warnings {
             tracing::warn!("{warning}");
         }
+        // Before it takes segments that it could only lose.
+        XRay::check_files(&environment).map_err(StartError::Aws)?;
         let socket = udp::bind(&config.udp.address).map_err(StartError::Bind)?;
         let udp_address = socket.local_addr().map_err(StartError::System)?;
         tracing::info!(address = %udp_address, "Listening on UDP {udp_address}");

@@ -47,6 +47,8 @@ fn as_a_bundle_of_certificates_they_end_the_start_with_a_reason() {
         assert_eq!(code, Some(1), "{kind}");
         let error = line(&lines, "AWS_CA_BUNDLE: cannot use the CA certificates of ");
         assert!(error.contains(&path) && error.contains(said), "{error}");
+        // What came meanwhile would be lost.
+        assert!(!has(&lines, &["Listening on UDP"]), "{lines:?}");
     }
 }
 

@@ -128,6 +128,25 @@ fn what_is_sent_in_clear_unchecked_or_through_a_proxy_is_said_once_and_without_a
 }
 
 #[test]
+fn in_json_the_proxy_its_source_and_an_endpoint_in_clear_are_fields() {
+    let daemon = Setup::new(XRAY, "http://192.0.2.1:9")
+        .args(&["-p", "http://me:secret@127.0.0.1:9", "--log-format", "json"])
+        .start();
+    daemon.process.wait_for("its credentials", |line| {
+        line.contains("Using credentials from").then_some(())
+    });
+    let (_, lines) = daemon.stop();
+    let fields = |words: &str| -> serde_json::Value {
+        let found = lines.iter().find(|line| line.contains(words));
+        serde_json::from_str(found.unwrap_or_else(|| panic!("{words}: {lines:?}"))).unwrap()
+    };
+    let proxy = fields("Using proxy: ");
+    assert_eq!(proxy["proxy"], "http://***@127.0.0.1:9");
+    assert_eq!(proxy["source"], "flag -p");
+    assert_eq!(fields("plain http:// endpoint")["endpoint"], "http://192.0.2.1:9");
+}
+
+#[test]
 fn the_line_that_a_copied_compose_file_makes_starts_and_says_what_it_ignored() {
     let setup = Setup::new(XRAY, "http://127.0.0.1:9").args(&["xray -o -b xray-daemon:2000"]);
     let daemon = setup.start();
@@ -290,6 +309,9 @@ fn the_settings_are_printed_with_their_sources_and_without_passwords() {
         let shown = shown(name);
         assert!(shown[1] == value && shown[2].ends_with(source), "{shown:?}");
     };
+    let megabytes = shown("buffer-memory")[1].strip_suffix(" MB").unwrap();
+    assert!(megabytes.parse::<u64>().unwrap() >= 3, "{megabytes}");
+    assert_eq!(shown("buffer-memory")[2], "default");
     ends("local-mode", "true", "lab.yaml line 2 (LocalMode)");
     ends("Concurrency", "4", "lab.yaml line 4 (Concurrency)");
     ends(
@@ -315,6 +337,29 @@ fn the_settings_are_printed_with_their_sources_and_without_passwords() {
     for flag in flags {
         shown(flag);
     }
+}
+
+#[test]
+fn region_and_endpoint_are_printed_where_the_sdks_variables_give_them() {
+    let output = Setup::bare(XRAY)
+        .args(&["--print-config"])
+        .env("AWS_REGION", " ")
+        .env("AWS_DEFAULT_REGION", "eu-west-3")
+        .env("AWS_ENDPOINT_URL", "http://me:secret@127.0.0.1:9")
+        .command()
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let table = String::from_utf8(output.stdout).unwrap();
+    let shown = |name: &str| -> Vec<&str> {
+        let line = table.lines().find(|line| line.split(' ').next() == Some(name));
+        line.unwrap().split_whitespace().collect()
+    };
+    assert_eq!(shown("region"), ["region", "eu-west-3", "AWS_DEFAULT_REGION"]);
+    assert_eq!(
+        shown("Endpoint"),
+        ["Endpoint", "http://***@127.0.0.1:9", "AWS_ENDPOINT_URL"]
+    );
 }
 
 #[test]

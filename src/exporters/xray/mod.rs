@@ -42,7 +42,7 @@ use crate::exporters::error::PutError;
 use crate::ledger::outcome::ErrorClass;
 use crate::net::client::SettingError;
 use crate::net::client::pooled::PooledClient;
-use crate::net::client::proxy::ProxyRules;
+use crate::net::client::proxy::{ProxyInForce, ProxyRules};
 use crate::net::client::tls::{Tls, Trust};
 
 /// X-Ray as this run sees it. Cheap to clone; all clones share connections and credentials.
@@ -57,7 +57,7 @@ struct Connected {
     endpoint: Endpoint,
     credentials: CachedCredentials,
     warnings: Vec<String>,
-    proxy: Option<String>,
+    proxy: Option<ProxyInForce>,
     attempt_timeout: Duration,
     /// The client under `xray`, for requests of our own.
     client: PooledClient,
@@ -84,6 +84,14 @@ impl XRay {
             ..Limits::default()
         };
         Self::connect_within(config, environment, region, limits).await
+    }
+
+    /// Reads what [`XRay::connect`] would refuse for good, while nothing has been received yet: `AWS_CA_BUNDLE`.
+    ///
+    /// # Errors
+    /// [`SettingError::CaBundle`].
+    pub fn check_files(environment: &Environment) -> Result<(), SettingError> {
+        Trust::from_environment(environment).map(drop)
     }
 
     /// As [`XRay::connect`], with other limits.
@@ -191,8 +199,8 @@ impl XRay {
 
     /// The proxy on the way there, if any, and which setting named it; without a password.
     #[must_use]
-    pub fn proxy_description(&self) -> Option<&str> {
-        self.shared.proxy.as_deref()
+    pub fn proxy_description(&self) -> Option<&ProxyInForce> {
+        self.shared.proxy.as_ref()
     }
 
     /// Sends `body`, a finished `{"TraceSegmentDocuments":[...]}`, once.

@@ -319,7 +319,7 @@ async fn plain_http_to_another_machine_is_warned_of_and_the_proxy_is_named() {
         ]
     );
     assert_eq!(
-        xray.proxy_description(),
+        xray.proxy_description().map(ToString::to_string).as_deref(),
         Some("http://***@127.0.0.1:1 (from cfg.yaml line 3 (ProxyAddress))")
     );
     for endpoint in ["https://192.0.2.1", "http://localhost:1", "http://[::1]:1"] {

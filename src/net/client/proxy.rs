@@ -39,6 +39,21 @@ struct Exception {
     port: Option<u16>,
 }
 
+/// The proxy on a way, for the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProxyInForce {
+    /// Its URL, without a password.
+    pub url: String,
+    /// The setting that named it: `flag -p`, `HTTPS_PROXY`, ...
+    pub source: String,
+}
+
+impl fmt::Display for ProxyInForce {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (from {})", self.url, self.source)
+    }
+}
+
 impl ProxyRules {
     /// The rules for the X-Ray endpoint.
     ///
@@ -93,7 +108,7 @@ impl ProxyRules {
     }
 
     /// The proxy for connections to the URL `endpoint`, if any, and where it is set, for the log: without a password.
-    pub(crate) fn description(&self, endpoint: &str) -> Option<String> {
+    pub(crate) fn description(&self, endpoint: &str) -> Option<ProxyInForce> {
         let endpoint: Uri = endpoint.parse().ok()?;
         self.intercept(&endpoint)?;
         let [source_for_http, source_for_https] = &self.sources;
@@ -101,7 +116,10 @@ impl ProxyRules {
             Some("https") => (&self.for_https, source_for_https),
             _ => (&self.for_http, source_for_http),
         };
-        Some(format!("{} (from {source})", url::without_password(proxy)))
+        Some(ProxyInForce {
+            url: url::without_password(proxy),
+            source: source.to_string(),
+        })
     }
 
     /// The same rules for where credentials come from: loopback endpoints there are agents of this machine.
@@ -276,7 +294,11 @@ mod tests {
             ("http_proxy", "lower:2"),
             ("NO_PROXY", "example.org"),
         ]);
-        let described = |endpoint: &str| of_environment.description(endpoint);
+        let described = |endpoint: &str| {
+            of_environment
+                .description(endpoint)
+                .map(|proxy| proxy.to_string())
+        };
         assert_eq!(
             described("https://example.com/base"),
             Some("http://***@upper:3 (from HTTPS_PROXY)".into())
@@ -290,7 +312,9 @@ mod tests {
         let of_flag =
             ProxyRules::for_xray(Some(&proxy_address("me:secret@flag:1")), &environment(&[])).unwrap();
         assert_eq!(
-            of_flag.description("http://127.0.0.1:1"),
+            of_flag
+                .description("http://127.0.0.1:1")
+                .map(|proxy| proxy.to_string()),
             Some("http://***@flag:1 (from flag -p)".into())
         );
         assert_eq!(rules(&[]).description("https://example.com"), None);
