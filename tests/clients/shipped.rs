@@ -163,7 +163,10 @@ fn the_image_has_the_paths_users_and_homes_that_people_start_it_with() {
         })
         .collect();
     assert_eq!(homes, [("0", "/root"), ("10001", "/home/xray")]);
-    assert_eq!(of_last_stage("Dockerfile", "ENV"), ["HOME=/home/xray"]);
+    assert_eq!(
+        of_last_stage("Dockerfile", "ENV"),
+        ["HOME=/home/xray", "MIMALLOC_PURGE_DELAY=0"]
+    );
     assert!(root.path().join("home/xray").is_dir());
     let spool = root.path().join("var/spool/xray");
     assert!(spool.is_dir());
