@@ -91,6 +91,7 @@ impl Health {
     }
 
     /// The share of calls that fail, 0 to 1.
+    #[cfg(test)]
     pub(super) fn failing_share(&self) -> f64 {
         match self.successes + self.failures {
             0.0 => 0.0,

@@ -193,8 +193,8 @@ impl Pacer {
     }
 
     /// The share of calls that fail lately, 0 to 1.
-    #[must_use]
-    pub fn failing_share(&self) -> f64 {
+    #[cfg(test)]
+    fn failing_share(&self) -> f64 {
         self.health.failing_share()
     }
 
@@ -307,7 +307,6 @@ impl Pacer {
 
     fn succeeded(&mut self, started: Instant, now: Instant, was_in_flight: usize) -> Option<Outage> {
         self.given_up = 0;
-        self.rate.answered();
         self.latest_success_started = self.latest_success_started.max(Some(started));
         self.rate.let_go();
         let ended = self.health.succeeded(started);

@@ -144,11 +144,6 @@ impl Rate {
         }
     }
 
-    /// A call was answered.
-    pub(super) fn answered(&mut self) {
-        self.is_known = true;
-    }
-
     /// Nothing has succeeded for some calls: repeats must not make them more than usual.
     pub(super) fn hold(&mut self, now: Instant) {
         if self.bound.is_none() && !self.hurried {
@@ -164,6 +159,7 @@ impl Rate {
 
     /// Something has succeeded.
     pub(super) fn let_go(&mut self) {
+        self.is_known = true;
         if matches!(
             self.bound,
             Some(Bound {

@@ -98,20 +98,18 @@ impl Queue {
     /// The oldest batch that may be sent at `now`; it counts as in flight from here on, until its ticket comes back through
     /// [`Queue::settle`], [`Queue::put_back`] or [`Queue::replace`], or all are abandoned.
     pub fn take(&mut self, now: Instant) -> Next {
-        let mut earliest: Option<Instant> = None;
-        for index in 0..self.waiting.len() {
-            match self.waiting[index].not_before {
-                Some(at) if at > now => earliest = Some(earliest.map_or(at, |other| other.min(at))),
-                _ => {
-                    let Some(batch) = self.waiting.remove(index) else {
-                        break;
-                    };
-                    self.count_out(&batch);
-                    return Next::Ready(self.fly(batch));
-                }
-            }
+        let oldest = self.oldest_ready(now);
+        if let Some(batch) = oldest.and_then(|place| self.waiting.remove(place)) {
+            self.count_out(&batch);
+            return Next::Ready(self.fly(batch));
         }
+        let earliest = self.waiting.iter().filter_map(|batch| batch.not_before).min();
         earliest.map_or(Next::Empty, Next::NotBefore)
+    }
+
+    /// The place of the oldest batch that may be sent at `now`.
+    fn oldest_ready(&self, now: Instant) -> Option<usize> {
+        self.waiting.iter().position(|batch| may_go(batch, now))
     }
 
     /// Makes one batch of the oldest that may be sent at `now` and those right behind it, as far as they are small: what
@@ -123,14 +121,14 @@ impl Queue {
         max_body_bytes: usize,
         most_documents: Option<usize>,
     ) {
-        let may_go = |batch: &&Batch| batch.not_before.is_none_or(|at| at <= now);
-        let Some(start) = self.waiting.iter().position(|batch| may_go(&batch)) else {
+        let Some(start) = self.oldest_ready(now) else {
             return;
         };
         if most_documents.is_some_and(|most| self.waiting[start].documents >= most) {
             return;
         }
-        let count = join::joinable::<E>(self.waiting.range(start..).take_while(may_go), max_body_bytes);
+        let ready = self.waiting.range(start..).take_while(|batch| may_go(batch, now));
+        let count = join::joinable::<E>(ready, max_body_bytes);
         if count < 2 {
             return;
         }
@@ -148,8 +146,7 @@ impl Queue {
     /// Makes two of the oldest batch that may be sent at `now`, if it has more than `most_documents`: so many, and the rest
     /// right behind them.
     pub fn split_next<E: Encoding>(&mut self, now: Instant, most_documents: usize) -> Evicted {
-        let may_go = |batch: &Batch| batch.not_before.is_none_or(|at| at <= now);
-        let Some(place) = self.waiting.iter().position(may_go) else {
+        let Some(place) = self.oldest_ready(now) else {
             return Evicted::default();
         };
         let Some(parts) = self.waiting[place].split_at::<E>(most_documents) else {
@@ -349,6 +346,11 @@ impl Queue {
         }
         evicted
     }
+}
+
+/// Whether a batch is not held back any more at `now`.
+fn may_go(batch: &Batch, now: Instant) -> bool {
+    batch.not_before.is_none_or(|at| at <= now)
 }
 
 #[cfg(test)]
