@@ -20,6 +20,7 @@ pub mod calls;
 pub mod histogram;
 pub mod http;
 pub mod outcome;
+pub mod signal;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
