@@ -9,6 +9,7 @@ pub mod encoding;
 pub mod join;
 pub mod kind;
 pub mod origin;
+pub mod requests;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -21,6 +22,8 @@ use self::buffer::{Buffer, Pool};
 use self::encoding::Encoding;
 use self::kind::Kind;
 use self::origin::Origin;
+use crate::ledger::amounts::Amounts;
+use crate::ledger::signal::Content;
 
 /// How long a document may wait for neighbours: a second, less what timers and the receiver's pause may add.
 pub const MAX_AGE: Duration = Duration::from_millis(990);
@@ -94,6 +97,18 @@ impl Batch {
             joins: true,
             cost_bytes: held_bytes + size_of::<Self>(),
         }
+    }
+
+    /// What it carries, and how many.
+    #[must_use]
+    pub fn amount(&self) -> (Content, u64) {
+        (self.kind.content(), self.documents as u64)
+    }
+
+    /// The same as an amount.
+    #[must_use]
+    pub fn amount_alone(&self) -> Amounts {
+        Amounts::from_iter([self.amount()])
     }
 
     /// What it costs in the budget: the memory that it holds.

@@ -44,11 +44,14 @@ impl<E: Encoding> Lane<E> {
     /// How much is held, and where.
     #[must_use]
     pub fn depth(&self) -> Depth {
+        let (open_items, open_bytes) = self.lock_requests().map_or((0, 0), |requests| {
+            (requests.items().map(|(_, items)| items).sum(), requests.bytes())
+        });
         let state = self.lock();
         Depth {
             open: Amount {
-                documents: state.open.documents(),
-                bytes: state.open.bytes(),
+                documents: state.open.documents() + open_items,
+                bytes: state.open.bytes() + open_bytes,
             },
             waiting: Amount {
                 documents: state.queue.waiting_documents(),

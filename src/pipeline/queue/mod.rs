@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use crate::ledger::amounts::Amounts;
 use crate::pipeline::batch::Batch;
 use crate::pipeline::batch::encoding::Encoding;
 use crate::pipeline::batch::join;
@@ -152,15 +153,15 @@ impl Queue {
         let Some(place) = self.oldest_ready(now) else {
             return Evicted::default();
         };
-        let Some(parts) = self.waiting[place].split_at::<E>(most_documents) else {
-            return Evicted::default();
-        };
-        if let Some(whole) = self.waiting.remove(place) {
-            self.count_out(&whole);
-        }
-        for part in parts.into_iter().rev() {
-            self.count_in(&part);
-            self.waiting.insert(place, part);
+        // More than once for requests only, which are halved.
+        while let Some(parts) = self.waiting[place].split_at::<E>(most_documents) {
+            if let Some(whole) = self.waiting.remove(place) {
+                self.count_out(&whole);
+            }
+            for part in parts.into_iter().rev() {
+                self.count_in(&part);
+                self.waiting.insert(place, part);
+            }
         }
         self.evict()
     }
@@ -297,6 +298,13 @@ impl Queue {
     #[must_use]
     pub fn oldest(&self) -> Option<Instant> {
         self.waiting.front().map(|batch| batch.opened_at)
+    }
+
+    /// What the batches carry that wait or are being sent, counted anew.
+    #[must_use]
+    pub fn amounts(&self) -> Amounts {
+        let all = self.waiting.iter().chain(self.in_flight.values());
+        all.map(Batch::amount).collect()
     }
 
     /// Documents that wait.
