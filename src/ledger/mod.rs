@@ -22,6 +22,7 @@ pub mod destination;
 pub mod histogram;
 pub mod http;
 pub mod outcome;
+pub mod receipts;
 pub mod signal;
 
 use std::collections::BTreeMap;

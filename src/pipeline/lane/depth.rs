@@ -44,14 +44,12 @@ impl<E: Encoding> Lane<E> {
     /// How much is held, and where.
     #[must_use]
     pub fn depth(&self) -> Depth {
-        let (open_items, open_bytes) = self.lock_requests().map_or((0, 0), |requests| {
-            (requests.items().map(|(_, items)| items).sum(), requests.bytes())
-        });
+        let others = self.held_in_others();
         let state = self.lock();
         Depth {
             open: Amount {
-                documents: state.open.documents() + open_items,
-                bytes: state.open.bytes() + open_bytes,
+                documents: state.open.documents() + others.items(),
+                bytes: state.open.bytes() + others.bytes,
             },
             waiting: Amount {
                 documents: state.queue.waiting_documents(),

@@ -5,22 +5,21 @@
 //! without one it is counted here, and said in the log at most once a second.
 
 pub mod depth;
+mod others;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use tokio::sync::Notify;
 
+use self::others::{HeldOpen, Others};
 use crate::ledger::amounts::Amounts;
 use crate::ledger::destination::Destination;
 use crate::ledger::signal::Content;
 use crate::ledger::{DropReason, Ledger};
 use crate::logs::Tally;
 use crate::pipeline::batch::encoding::Encoding;
-use crate::pipeline::batch::kind::Kind;
-use crate::pipeline::batch::requests::{self, OpenRequests};
-use crate::pipeline::batch::{Batch, MAX_AGE, OpenBatch};
+use crate::pipeline::batch::{Batch, OpenBatch};
 use crate::pipeline::budget::Budget;
 use crate::pipeline::intake::{Intake, Room};
 use crate::pipeline::queue::{Evicted, Next, Queue, Ticket};
@@ -41,9 +40,8 @@ pub struct Lane<E> {
     ledger: Arc<Ledger>,
     spool: Option<Spool<E>>,
     destination: Destination,
-    /// Where requests are put together; not under the lock above, for whose holder that takes too long. `None` in a lane
-    /// that takes none.
-    requests: Option<Mutex<OpenRequests>>,
+    /// `None` in a lane that takes nothing but segments.
+    others: Option<Mutex<Others<E>>>,
     /// The lane that each sealed batch of segments goes into as well.
     follower: Option<Arc<Self>>,
 }
@@ -134,21 +132,17 @@ impl<E: Encoding> Intake for Lane<E> {
 
     /// `None` while no batch is open and nothing is left to be said.
     fn next_tick(&self) -> Option<Instant> {
-        let requests_at = self.lock_requests().and_then(|requests| requests.opened_at());
+        let others_at = self.lock_others().and_then(|others| others.deadline());
         let state = self.lock();
-        [
-            state.open.deadline(),
-            state.spilled.due(),
-            requests_at.map(|at| at + MAX_AGE),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        [state.open.deadline(), state.spilled.due(), others_at]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     fn tick(&self, now: Instant) {
-        let requests = self.lock_requests().map(|mut requests| requests.seal_if_due(now));
-        self.push_all(requests.unwrap_or_default(), now);
+        let others = self.lock_others().map(|mut others| others.seal_if_due(now));
+        self.push_all(others.unwrap_or_default(), now);
         let (handed_on, sealed, evicted, said) = {
             let mut state = self.lock();
             let batch = state.open.seal_if_due(now);
@@ -166,8 +160,8 @@ impl<E: Encoding> Intake for Lane<E> {
     }
 
     fn seal(&self, now: Instant) {
-        let requests = self.lock_requests().map(|mut requests| requests.seal());
-        self.push_all(requests.unwrap_or_default(), now);
+        let others = self.lock_others().map(|mut others| others.seal());
+        self.push_all(others.unwrap_or_default(), now);
         let (handed_on, evicted) = {
             let mut state = self.lock();
             let batch = state.open.seal();
@@ -186,12 +180,11 @@ impl<E: Encoding> Intake for Lane<E> {
         if cost(bytes) > self.budget.sealed_bytes {
             return Room::TooLong;
         }
-        let open_requests_bytes = self.lock_requests().map_or(0, |requests| requests.bytes());
+        let others_bytes = self.held_in_others().bytes;
         let fits = {
             let state = self.lock();
             // What is open now will be sealed too.
-            cost(state.open.bytes() + open_requests_bytes + bytes) + state.queue.bytes()
-                <= self.budget.sealed_bytes
+            cost(state.open.bytes() + others_bytes + bytes) + state.queue.bytes() <= self.budget.sealed_bytes
         };
         // Whole batches are pushed out: as much as is sealed, and up to one more.
         let pushed_out = cost(bytes.saturating_add(2 * self.budget.open_batch_bytes));
@@ -245,7 +238,7 @@ impl<E: Encoding> Lane<E> {
             ledger,
             spool,
             destination: Destination::XRay,
-            requests: None,
+            others: None,
             follower: None,
         }
     }
@@ -256,12 +249,12 @@ impl<E: Encoding> Lane<E> {
         Self { destination, ..self }
     }
 
-    /// The same, which takes OTLP requests too.
+    /// The same, which takes OTLP requests too, and documents that were made of them.
     #[must_use]
-    pub fn with_requests(self) -> Self {
-        let open = OpenRequests::new(self.budget.open_batch_bytes);
+    pub fn with_others(self) -> Self {
+        let others = Others::new(self.budget.open_batch_bytes);
         Self {
-            requests: Some(Mutex::new(open)),
+            others: Some(Mutex::new(others)),
             ..self
         }
     }
@@ -286,59 +279,6 @@ impl<E: Encoding> Lane<E> {
     #[must_use]
     pub fn ledger(&self) -> &Arc<Ledger> {
         &self.ledger
-    }
-
-    /// Takes an OTLP request of `kind` with `items` items, 1 and up. Those in protobuf are put together to batches; those in
-    /// JSON, and those that are longer than a batch, go in their own.
-    pub fn add_requests(&self, kind: Kind, body: &Bytes, items: u64, now: Instant) {
-        self.ledger.add_accepted(kind.content(), items);
-        let items = usize::try_from(items).unwrap_or(usize::MAX);
-        let closed = self.lock_requests().and_then(|mut requests| {
-            let fits = kind.concatenates() && body.len() <= requests.bound_bytes();
-            let closed = fits.then(|| requests.push(kind, body, items, now)).flatten();
-            Some(closed.ok_or_else(|| requests.bound_bytes()))
-        });
-        match closed {
-            Some(Ok(closed)) => self.push_all(closed, now),
-            alone => {
-                let bound_bytes = alone.and_then(Result::err).unwrap_or(self.budget.open_batch_bytes);
-                let batches = requests::batches_of::<E>(kind, body.clone(), items, bound_bytes, now);
-                self.push_all(batches, now);
-            }
-        }
-        self.opened.notify_one();
-    }
-
-    /// Sealed batches, behind all others.
-    fn push_all(&self, batches: impl IntoIterator<Item = Batch>, now: Instant) {
-        let mut batches = batches.into_iter().peekable();
-        if batches.peek().is_none() {
-            return;
-        }
-        let mut evicted = Evicted::default();
-        {
-            let mut state = self.lock();
-            for batch in batches {
-                evicted.0.append(&mut state.queue.push(batch).0);
-            }
-        }
-        self.spill(evicted, now);
-        self.sealed.notify_one();
-    }
-
-    /// What the follower is given of a batch that was sealed; `None` without one.
-    fn copy_for_follower(&self, batch: &Batch) -> Option<Batch> {
-        self.follower.as_ref().map(|_| batch.clone())
-    }
-
-    /// Gives the follower its copies. Not under the lock: neither lane's lock is held while another one's is taken.
-    fn hand_on(&self, batches: impl IntoIterator<Item = Batch>, now: Instant) {
-        let Some(follower) = &self.follower else { return };
-        let counted = batches.into_iter().inspect(|batch| {
-            let (content, count) = batch.amount();
-            follower.ledger.add_accepted(content, count);
-        });
-        follower.push_all(counted, now);
     }
 
     /// The spool, if there is one.
@@ -406,18 +346,14 @@ impl<E: Encoding> Lane<E> {
         let Some(spool) = &self.spool else {
             return Duration::ZERO;
         };
-        let (open_requests, open_items, open_bytes) = self.lock_requests().map_or((0, 0, 0), |requests| {
-            let open = requests.items().filter(|(_, items)| *items > 0);
-            let (count, items) = open.fold((0, 0), |(count, sum), (_, items)| (count + 1, sum + items));
-            (count, items, requests.bytes())
-        });
+        let others = self.held_in_others();
         let (batches, documents, bytes) = {
             let state = self.lock();
             let (queue, open) = (&state.queue, &state.open);
             (
-                queue.batches() + 1 + open_requests,
-                open.documents() + queue.waiting_documents() + queue.in_flight_documents() + open_items,
-                open.bytes() + queue.bytes() + open_bytes,
+                queue.batches() + 1 + others.batches,
+                open.documents() + queue.waiting_documents() + queue.in_flight_documents() + others.items(),
+                open.bytes() + queue.bytes() + others.bytes,
             )
         };
         spool.time_to_keep(batches, documents, bytes)
@@ -428,22 +364,18 @@ impl<E: Encoding> Lane<E> {
     /// the budget has just pushed out is in neither place.)
     #[must_use]
     pub fn pending_documents(&self) -> u64 {
-        let requests = self.lock_requests();
-        let open_items = requests.map_or(0, |requests| requests.items().map(|(_, items)| items).sum::<usize>());
+        let others = self.held_in_others().items();
         let state = self.lock();
         let held =
             state.open.documents() + state.queue.waiting_documents() + state.queue.in_flight_documents();
         let on_the_way = self.spool().map_or(0, Spool::pending_documents);
-        (held + open_items + on_the_way) as u64
+        (held + others + on_the_way) as u64
     }
 
     /// The same by what they are: documents, and items of requests. Looks at every batch.
     #[must_use]
     pub fn pending_amounts(&self) -> Amounts {
-        let open: Amounts = self.lock_requests().map_or_else(Amounts::default, |requests| {
-            let open = requests.items();
-            open.map(|(kind, items)| (kind.content(), items as u64)).collect()
-        });
+        let open = self.held_in_others().amounts;
         let state = self.lock();
         let mut pending = state.queue.amounts().plus(open);
         pending.add(Content::Segments, state.open.documents() as u64);
@@ -467,12 +399,12 @@ impl<E: Encoding> Lane<E> {
     /// calls change nothing any more.
     #[must_use = "these batches must be counted or kept elsewhere"]
     pub fn abandon(&self) -> Vec<Batch> {
-        let requests = self.lock_requests().map(|mut requests| requests.seal());
+        let others = self.lock_others().map(|mut others| others.seal());
         let mut state = self.lock();
         state.abandoned = true;
         let mut batches = state.queue.abandon();
         batches.extend(state.open.seal());
-        batches.extend(requests.unwrap_or_default());
+        batches.extend(others.unwrap_or_default());
         batches
     }
 
@@ -489,8 +421,8 @@ impl<E: Encoding> Lane<E> {
     /// Keeps the bodies of batches to come within `max_bytes`, as far as single documents let it; `None`: within the budget's
     /// bound only. Those that are sealed stay as they are.
     pub fn bound_bodies(&self, max_bytes: Option<usize>) {
-        if let Some(mut requests) = self.lock_requests() {
-            requests.bound(max_bytes);
+        if let Some(mut others) = self.lock_others() {
+            others.bound(max_bytes);
         }
         self.lock().open.bound(max_bytes);
     }
@@ -515,9 +447,9 @@ impl<E: Encoding> Lane<E> {
     /// When the oldest document that waits came; those in flight are not looked at.
     #[must_use]
     pub fn oldest(&self) -> Option<Instant> {
-        let requests = self.lock_requests().and_then(|requests| requests.opened_at());
+        let others = self.lock_others().and_then(|others| others.opened_at());
         let state = self.lock();
-        [requests, state.open.opened_at(), state.queue.oldest()]
+        [others, state.open.opened_at(), state.queue.oldest()]
             .into_iter()
             .flatten()
             .min()
@@ -586,10 +518,15 @@ impl<E: Encoding> Lane<E> {
         }
     }
 
-    /// `None` in a lane that takes no requests.
-    fn lock_requests(&self) -> Option<MutexGuard<'_, OpenRequests>> {
-        let requests = self.requests.as_ref()?;
-        Some(requests.lock().unwrap_or_else(PoisonError::into_inner))
+    /// `None` in a lane that takes nothing but segments.
+    fn lock_others(&self) -> Option<MutexGuard<'_, Others<E>>> {
+        let others = self.others.as_ref()?;
+        Some(others.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn held_in_others(&self) -> HeldOpen {
+        self.lock_others()
+            .map_or_else(HeldOpen::default, |others| others.held())
     }
 
     fn lock(&self) -> MutexGuard<'_, State<E>> {
@@ -742,7 +679,7 @@ mod tests {
         assert_eq!(log.take(), [spilled(1)]);
         intake.tick(now + Duration::from_secs(1));
         assert_eq!(log.take(), [spilled(320)]);
-        intake.lose(4000, DropReason::BufferFull, now + Duration::from_secs(1));
+        intake.lose(segments(4000), DropReason::BufferFull, now + Duration::from_secs(1));
         intake.seal(now + Duration::from_secs(1));
         assert_eq!(log.take(), [spilled(4000)]);
         assert_eq!(intake.ledger.snapshot().dropped(DropReason::BufferFull), 4321);
