@@ -20,6 +20,7 @@ pub mod calls;
 pub mod histogram;
 pub mod http;
 pub mod outcome;
+pub mod signal;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -77,11 +78,18 @@ pub enum DropReason {
     SpoolSlow,
     /// The file that it waited in was damaged, or removed by somebody.
     SpoolDamaged,
+    /// It can't be said in the destination's language: a segment that is no span, a span that is no segment. Another
+    /// destination may have taken it.
+    NotConvertible,
+    /// A segment in progress, for a destination that knows only what has ended: its final form follows.
+    InProgress,
+    /// A span that was not sampled, for a destination that counts on being given sampled ones only.
+    Unsampled,
 }
 
 impl DropReason {
     /// Every reason, in the order of their counters.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::BufferFull,
         Self::Refused,
         Self::Shutdown,
@@ -89,7 +97,13 @@ impl DropReason {
         Self::SpoolFailed,
         Self::SpoolSlow,
         Self::SpoolDamaged,
+        Self::NotConvertible,
+        Self::InProgress,
+        Self::Unsampled,
     ];
+
+    /// How many of them, the first, there are where nothing is converted.
+    pub const UNCONVERTED: usize = 7;
 
     const fn index(self) -> usize {
         self as usize
@@ -106,6 +120,9 @@ impl DropReason {
             Self::SpoolFailed => "spool_failed",
             Self::SpoolSlow => "spool_slow",
             Self::SpoolDamaged => "spool_damaged",
+            Self::NotConvertible => "not_convertible",
+            Self::InProgress => "in_progress",
+            Self::Unsampled => "unsampled",
         }
     }
 }
@@ -453,7 +470,7 @@ mod tests {
         let counts = ledger.snapshot();
         assert_eq!(
             DropReason::ALL.map(|reason| counts.dropped(reason)),
-            [1, 2, 3, 4, 5, 6, 7]
+            [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
         );
         assert_eq!(RejectReason::ALL.map(|reason| counts.rejected(reason)), [1, 2, 3]);
         assert_eq!(
@@ -466,6 +483,9 @@ mod tests {
                 "spool_failed",
                 "spool_slow",
                 "spool_damaged",
+                "not_convertible",
+                "in_progress",
+                "unsampled",
             ]
         );
         assert_eq!(

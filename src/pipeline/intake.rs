@@ -2,6 +2,10 @@
 
 use std::time::Instant;
 
+use bytes::Bytes;
+
+use crate::ledger::signal::{Receiver, Signal};
+
 /// Whether there is room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Room {
@@ -41,4 +45,57 @@ pub trait Intake: Send + Sync + 'static {
 
     /// The longest such body, in bytes, that can be taken when nothing else is there.
     fn longest_bytes(&self) -> usize;
+}
+
+/// How the body of an OTLP export request is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Form {
+    /// Protobuf: one request after the other is one request with the content of both.
+    Protobuf,
+    /// JSON: an object, which goes on by itself.
+    Json,
+}
+
+/// A whole OTLP export request, decompressed, whose shape a receiver has checked down to its items and not further.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// What it carries.
+    pub signal: Signal,
+    /// How it is written.
+    pub form: Form,
+    /// By which way it came.
+    pub receiver: Receiver,
+    /// The request, byte for byte. Whoever keeps it pays for it: the receiver's own share of memory ends with the call.
+    pub body: Bytes,
+    /// The spans, data points or log records in it; never 0.
+    pub items: u64,
+}
+
+/// What of a request was not taken and never will be, so that its sender must not send it again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotTaken {
+    /// So many of its items, at least 1.
+    pub items: u64,
+    /// Why, for the sender's log: bounded, and without anything that was in the request.
+    pub why: String,
+}
+
+/// Where the OTLP receiver puts whole requests. It counts what it takes; the receiver counts nothing but requests.
+///
+/// No call waits: all are made where other requests are served.
+pub trait Requests: Send + Sync + 'static {
+    /// Whether anything is done with this signal. It does not change while the process runs.
+    fn wants(&self, signal: Signal) -> bool;
+
+    /// Whether a request of `bytes` can be taken without losing anything: [`Room::Full`] only when no destination of this
+    /// signal has room, [`Room::TooLong`] when none ever will.
+    fn room_for(&self, signal: Signal, bytes: usize) -> Room;
+
+    /// Takes a request of a signal that is wanted. There is room, or was when [`Requests::room_for`] was asked; a
+    /// destination that has none by now drops its oldest. Returns what was not taken of it for good.
+    fn add(&self, request: Request, now: Instant) -> Option<NotTaken>;
+
+    /// Counts a request that was refused for what it is, and not for want of room: one received and one rejected of this
+    /// signal, since what cannot be read has no number of items.
+    fn add_refused(&self, signal: Signal, receiver: Receiver);
 }

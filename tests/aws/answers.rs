@@ -38,7 +38,8 @@ async fn put_trace_segments_own_answers_are_successes() {
             answer,
             Answer {
                 unprocessed: Vec::new(),
-                request_id: Some("1-2-3".to_owned())
+                request_id: Some("1-2-3".to_owned()),
+                ..Answer::default()
             },
             "{body}"
         );

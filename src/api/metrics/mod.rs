@@ -93,7 +93,10 @@ fn segments(page: &mut Page, observed: &Observed) {
         "xray_segments_dropped_total",
         "Accepted documents that were lost, by reason.",
         "reason",
-        DropReason::ALL.map(|reason| (reason.label(), counts.dropped(reason))),
+        DropReason::ALL
+            .into_iter()
+            .take(DropReason::UNCONVERTED)
+            .map(|reason| (reason.label(), counts.dropped(reason))),
     );
     page.counts(
         "xray_segments_unprocessed_total",

@@ -15,6 +15,7 @@ use crate::exporters::Exporter;
 use crate::exporters::answer::Answer;
 use crate::exporters::error::PutError;
 use crate::exporters::xray::encoding::Segments;
+use crate::pipeline::batch;
 
 /// After so long a call ends without an answer.
 const TIME_OUT: Duration = Duration::from_secs(15);
@@ -126,7 +127,7 @@ impl Endpoint {
 impl Exporter for Endpoint {
     type Encoding = Segments;
 
-    async fn put(&self, body: Bytes) -> Result<Answer, PutError> {
+    async fn put(&self, _: batch::kind::Kind, body: Bytes) -> Result<Answer, PutError> {
         let documents = documents::of_body(&body);
         let call = Call::begin(self, &documents, body.len());
         tokio::time::sleep(call.decision.after).await;

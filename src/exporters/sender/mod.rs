@@ -230,11 +230,11 @@ impl<X: Exporter> Sender<X> {
 
     fn start(&mut self, flight: Flight, at: Instant) {
         let exporter = self.exporter.clone();
-        let body = flight.body.clone();
+        let (kind, body) = (flight.kind, flight.body.clone());
         self.ledger
             .call_started(flight.documents, flight.attempts > 0 || flight.redeliveries > 0);
         let call = self.pacer.started(flight.documents, at, fastrand::f64());
-        let abort = self.calls.spawn(async move { exporter.put(body).await });
+        let abort = self.calls.spawn(async move { exporter.put(kind, body).await });
         let task = abort.id();
         let started = Started {
             flight,

@@ -44,6 +44,7 @@ use crate::net::client::SettingError;
 use crate::net::client::pooled::PooledClient;
 use crate::net::client::proxy::{ProxyInForce, ProxyRules};
 use crate::net::client::tls::{Tls, Trust};
+use crate::pipeline::batch::kind::Kind;
 
 /// X-Ray as this run sees it. Cheap to clone; all clones share connections and credentials.
 #[derive(Debug, Clone)]
@@ -268,7 +269,7 @@ async fn trust(environment: &Environment) -> Result<Trust, SettingError> {
 impl Exporter for XRay {
     type Encoding = Segments;
 
-    async fn put(&self, body: Bytes) -> Result<Answer, PutError> {
+    async fn put(&self, _: Kind, body: Bytes) -> Result<Answer, PutError> {
         self.put_trace_segments(body).await
     }
 }

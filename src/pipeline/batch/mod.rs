@@ -7,6 +7,7 @@ mod body;
 mod buffer;
 pub mod encoding;
 pub mod join;
+pub mod kind;
 pub mod origin;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -18,6 +19,7 @@ use bytes::Bytes;
 
 use self::buffer::{Buffer, Pool};
 use self::encoding::Encoding;
+use self::kind::Kind;
 use self::origin::Origin;
 
 /// How long a document may wait for neighbours: a second, less what timers and the receiver's pause may add.
@@ -37,9 +39,11 @@ const FIRST_CAPACITY_BYTES: usize = 4 << 10;
 /// A sealed batch: a finished request body and what the sender needs to know of it.
 #[derive(Debug, Clone)]
 pub struct Batch {
-    /// As its encoding writes it.
+    /// What the body is made of.
+    pub kind: Kind,
+    /// As its encoding writes it, or requests as they came.
     pub body: Bytes,
-    /// How many documents it carries, 1 to [`Encoding::MAX_DOCUMENTS`].
+    /// How many documents or, in requests, items it carries: 1 and up, to [`Encoding::MAX_DOCUMENTS`] for documents.
     pub documents: usize,
     /// When its first document came.
     pub opened_at: Instant,
@@ -66,9 +70,19 @@ impl Batch {
         Self::new(body.into(), held_bytes, documents, opened_at)
     }
 
+    /// The same of requests of `kind` with `items` items.
+    #[must_use]
+    pub fn of_requests(kind: Kind, body: Vec<u8>, items: usize, opened_at: Instant) -> Self {
+        Self {
+            kind,
+            ..Self::of_body(body, items, opened_at)
+        }
+    }
+
     /// The same, of a body that holds `held_bytes` of memory.
     fn new(body: Bytes, held_bytes: usize, documents: usize, opened_at: Instant) -> Self {
         Self {
+            kind: Kind::Segments,
             body,
             documents,
             opened_at,

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use crate::pipeline::batch::Batch;
 use crate::pipeline::batch::encoding::Encoding;
 use crate::pipeline::batch::join;
+use crate::pipeline::batch::kind::Kind;
 use crate::pipeline::batch::origin::Origin;
 
 /// Batches that wait, oldest first, and those that are being sent.
@@ -47,6 +48,8 @@ pub struct Ticket(u64);
 pub struct Flight {
     /// Every end of the call goes by it.
     pub ticket: Ticket,
+    /// What the body is made of.
+    pub kind: Kind,
     /// The body to be sent, shared with the batch.
     pub body: Bytes,
     /// How many documents it carries, 1 and up.
@@ -167,6 +170,7 @@ impl Queue {
         self.next_ticket = Ticket(ticket.0 + 1);
         let flight = Flight {
             ticket,
+            kind: batch.kind,
             body: batch.body.clone(),
             documents: batch.documents,
             opened_at: batch.opened_at,

@@ -13,6 +13,7 @@ use crate::exporters::error::PutError;
 use crate::exporters::xray::encoding::Segments;
 use crate::ledger::outcome::ErrorClass;
 use crate::pipeline::batch::encoding::Encoding as _;
+use crate::pipeline::batch::kind::Kind;
 
 /// What it does with a call that is too much.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,7 +129,7 @@ impl Way {
 impl Exporter for Way {
     type Encoding = Segments;
 
-    async fn put(&self, body: Bytes) -> Result<Answer, PutError> {
+    async fn put(&self, _: Kind, body: Bytes) -> Result<Answer, PutError> {
         let (segments, result, after) = {
             let mut account = self.account();
             // No comma is inside of a document here.

@@ -204,6 +204,7 @@ async fn segments_that_the_service_throttles_inside_of_an_answer_wait_and_slow_t
         let answer = Answer {
             unprocessed,
             request_id: None,
+            ..Answer::default()
         };
         (Duration::from_millis(20), Ok(answer))
     });

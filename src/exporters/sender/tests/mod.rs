@@ -19,6 +19,7 @@ use crate::ledger::{DropReason, Snapshot};
 use crate::logs::testing::LogLines;
 use crate::pipeline::batch::Batch;
 use crate::pipeline::batch::encoding::Encoding as _;
+use crate::pipeline::batch::kind::Kind;
 use crate::pipeline::budget::Budget;
 use crate::pipeline::intake::Intake as _;
 
@@ -42,7 +43,7 @@ struct Seen {
 impl Exporter for Endpoint {
     type Encoding = Segments;
 
-    async fn put(&self, body: Bytes) -> Result<Answer, PutError> {
+    async fn put(&self, _: Kind, body: Bytes) -> Result<Answer, PutError> {
         let body = String::from_utf8(body.to_vec()).unwrap();
         let call = {
             let mut seen = self.seen.lock().unwrap();
@@ -124,6 +125,7 @@ fn ok() -> Result<Answer, PutError> {
     Ok(Answer {
         unprocessed: Vec::new(),
         request_id: None,
+        ..Answer::default()
     })
 }
 
@@ -304,6 +306,7 @@ async fn unprocessed_segments_do_not_count_as_sent() {
     let answer = Answer {
         unprocessed: vec![left("a", "InvalidName"), left("b", "ParseError")],
         request_id: None,
+        ..Answer::default()
     };
     let bench = Bench::start(None, move |_, _| (AT_ONCE, Ok(answer.clone())));
     bench.add(1);
@@ -336,6 +339,7 @@ async fn a_segment_that_the_service_could_not_process_through_no_fault_of_its_ow
             Ok(Answer {
                 unprocessed,
                 request_id: None,
+                ..Answer::default()
             }),
         )
     });
@@ -361,6 +365,7 @@ async fn a_segment_over_which_the_service_fails_for_a_minute_is_given_up() {
             Ok(Answer {
                 unprocessed: vec![left("b", "InternalFailure")],
                 request_id: None,
+                ..Answer::default()
             }),
         )
     });

@@ -149,6 +149,7 @@ async fn of_segments_that_share_an_unprocessed_id_none_counts_as_sent_and_each_g
             let answer = Answer {
                 unprocessed,
                 request_id: None,
+                ..Answer::default()
             };
             (AT_ONCE, Ok(answer))
         }

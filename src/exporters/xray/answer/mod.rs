@@ -104,6 +104,7 @@ impl Raw {
                 Some(unprocessed) => Ok(Answer {
                     unprocessed,
                     request_id: self.request_id.as_deref().map(taken),
+                    ..Answer::default()
                 }),
                 None => Err(self.error(ErrorClass::NotAnAnswer, None, self.not_an_answer())),
             },
