@@ -30,6 +30,7 @@ pub mod metrics;
 mod routes;
 mod sampling;
 pub mod summary;
+mod totals;
 #[cfg(test)]
 mod tests;
 

@@ -88,12 +88,7 @@ impl Bench {
     ) -> Self {
         let ledger = Arc::new(Ledger::default());
         let lane = Arc::new(Lane::new(Budget::of_mb(mb), Arc::clone(&ledger)));
-        let summary = Arc::new(Summary {
-            ledger: Arc::clone(&ledger),
-            lane: Arc::clone(&lane),
-            kernel_drops: None,
-            lost_in_fragments: None,
-        });
+        let summary = Arc::new(Summary::of_lane(Arc::clone(&lane)));
         let health = Arc::new(Health::default());
         let proxy_allow: Vec<String> = proxy_allow.iter().map(|path| (*path).to_owned()).collect();
         Self {

@@ -89,7 +89,7 @@ impl Daemon {
             health,
             mut receiving,
         } = self;
-        let Summary { ledger, lane, .. } = &*summary;
+        let fanout = &*summary.fanout;
         let app = Arc::new(App::new(
             Guard::new(
                 &config.tcp.allow_host,
@@ -109,15 +109,14 @@ impl Daemon {
                 stop_serving,
                 Box::pin(serve(tcp, Arc::clone(&app), connections, serving_stopped)),
             ),
-            lane,
+            fanout,
             sending: Sending {
                 phase,
                 ended: Box::pin(send::send(
                     &config,
                     &environment,
-                    lane,
-                    ledger,
-                    phases,
+                    fanout,
+                    &phases,
                     &app,
                     &health,
                 )),
@@ -143,12 +142,14 @@ impl Daemon {
             () = told_to_end_now(&mut stop) => Ok(()),
         };
         receiving.read_the_rest().await;
-        if let Some(spool) = lane.spool() {
+        for spool in fanout.lanes().all().filter_map(|lane| lane.spool()) {
             spool.close_account();
         }
         minutes.abort();
 
-        remainder::settle(lane, ledger, config.shutdown_timeout).await;
+        for lane in fanout.lanes().all() {
+            remainder::settle(lane, config.shutdown_timeout).await;
+        }
         let totals = summary.totals();
         summary::say_finished(&totals);
         result.map(|()| totals)

@@ -10,17 +10,23 @@ use tokio::sync::oneshot;
 use super::running::{Part, Receiving};
 use super::{Daemon, StartError};
 use crate::api::summary::Summary;
-use crate::config::{Config, Environment, LogLevel, SystemFiles, TcpConfig};
+use crate::config::otlp::Routes;
+use crate::config::{Config, Environment, LogLevel, OtlpConfig, Sourced, SystemFiles, TcpConfig};
+use crate::exporters::bodies::Bodies;
 use crate::exporters::xray::XRay;
-use crate::exporters::xray::encoding::Segments;
 use crate::ledger::Ledger;
+use crate::ledger::destination::Destination;
 use crate::net::listen;
 use crate::pipeline::budget::{self, Budget, MB};
+use crate::pipeline::fanout::{Fanout, Lanes};
 use crate::pipeline::lane::Lane;
 use crate::pipeline::spool::Spool;
 use crate::receivers::udp::fragments::LostInFragments;
 use crate::receivers::udp::kernel::KernelDrops;
 use crate::receivers::udp::{self, Receiver};
+
+/// The directory in that of the spool where what goes to OTLP waits.
+const OTLP_SPOOL: &str = "otlp";
 
 impl Daemon {
     /// Binds the socket and starts to receive. From here on no datagram is lost to a slow start.
@@ -42,14 +48,13 @@ impl Daemon {
 
         let memory_bytes = budget::available_memory_bytes(&SystemFiles);
         let budget = Budget::decide(config.buffer.memory_mb, memory_bytes);
-        let ledger = Arc::new(Ledger::default());
-        let lane = lane(&config, budget, &ledger)?;
+        let fanout = Arc::new(fanout(&config, budget)?);
         let kernel_drops = KernelDrops::of_socket(&socket, &SystemFiles).map(Arc::new);
         let lost_in_fragments = LostInFragments::from_now(&SystemFiles);
         let receiver = Receiver::new(
             socket,
-            Arc::clone(&lane),
-            Arc::clone(&ledger),
+            Arc::clone(&fanout),
+            Arc::clone(fanout.ledger()),
             kernel_drops.clone(),
         );
         let receiving = receive(receiver).map_err(|error| StartError::Thread("receives", error))?;
@@ -71,8 +76,7 @@ impl Daemon {
             tracing::info!(address = %address, "Starting proxy http server on {address}");
         }
         let summary = Arc::new(Summary {
-            ledger,
-            lane,
+            fanout,
             kernel_drops,
             lost_in_fragments,
         });
@@ -123,7 +127,7 @@ fn advise_on_buffer(socket: &UdpSocket, config: &Config) {
 }
 
 /// Receives on a thread of its own.
-fn receive(receiver: Receiver<Lane<Segments>>) -> io::Result<Receiving> {
+fn receive(receiver: Receiver<Fanout<Bodies>>) -> io::Result<Receiving> {
     let (stop, stopped) = oneshot::channel();
     let (tell_ended, ended) = oneshot::channel();
     thread::Builder::new()
@@ -140,22 +144,78 @@ fn receive(receiver: Receiver<Lane<Segments>>) -> io::Result<Receiving> {
     Ok(Part::new(stop, ended))
 }
 
-/// The lane and, if there is to be one, its spool with a thread of its own.
-fn lane(config: &Config, budget: Budget, ledger: &Arc<Ledger>) -> Result<Arc<Lane<Segments>>, StartError> {
+/// The lanes, one for each destination that anything goes to.
+fn fanout(config: &Config, budget: Budget) -> Result<Fanout<Bodies>, StartError> {
+    let routes = config
+        .otlp
+        .as_ref()
+        .map_or(Routes::WITHOUT_OTLP, OtlpConfig::routes);
+    let start = |destination, follower: Option<&Arc<Lane<Bodies>>>| {
+        let lanes = if routes.to_xray() && routes.to_otlp() { 2 } else { 1 };
+        let made = Made {
+            destination,
+            follower: follower.cloned(),
+            takes_others: routes != Routes::WITHOUT_OTLP,
+        };
+        lane(config, budget.share(lanes), lanes as u64, made)
+    };
+    let lanes = match (routes.to_xray(), routes.to_otlp()) {
+        (true, true) => {
+            let otlp = start(Destination::Otlp, None)?;
+            let is_followed = routes.segments.xray && routes.segments.otlp;
+            let xray = start(Destination::XRay, Some(&otlp).filter(|_| is_followed))?;
+            Lanes::Two { xray, otlp }
+        }
+        (false, true) => Lanes::One(start(Destination::Otlp, None)?),
+        // Segments go somewhere.
+        _ => Lanes::One(start(Destination::XRay, None)?),
+    };
+    Ok(Fanout::new(lanes, routes))
+}
+
+/// What a lane is made for.
+struct Made {
+    destination: Destination,
+    follower: Option<Arc<Lane<Bodies>>>,
+    /// It takes more than the segments of receivers.
+    takes_others: bool,
+}
+
+impl Made {
+    fn of(self, lane: Lane<Bodies>) -> Arc<Lane<Bodies>> {
+        let lane = lane.to(self.destination);
+        let lane = if self.takes_others { lane.with_others() } else { lane };
+        Arc::new(match self.follower {
+            Some(follower) => lane.followed_by(follower),
+            None => lane,
+        })
+    }
+}
+
+/// A lane and, if there is to be one, its spool with a thread of its own: one of `lanes`, which share the spool's size.
+fn lane(config: &Config, budget: Budget, lanes: u64, made: Made) -> Result<Arc<Lane<Bodies>>, StartError> {
+    let ledger = Arc::new(Ledger::default());
     let Some(settings) = &config.spool else {
-        return Ok(Arc::new(Lane::new(budget, Arc::clone(ledger))));
+        return Ok(made.of(Lane::new(budget, ledger)));
     };
     let budget = budget.with_spool();
+    let directory = match made.destination {
+        Destination::XRay => settings.directory.clone(),
+        Destination::Otlp => Sourced {
+            value: settings.directory.value.join(OTLP_SPOOL),
+            source: settings.directory.source.clone(),
+        },
+    };
     let (spool, mut worker) = Spool::new(
-        &settings.directory.value,
-        settings.size_mb * MB,
+        &directory.value,
+        settings.size_mb * MB / lanes,
         budget.to_spool_bytes,
-        Arc::clone(ledger),
+        Arc::clone(&ledger),
     );
     worker
         .claim()
-        .map_err(|error| StartError::Spool(settings.directory.clone(), error))?;
-    let lane = Arc::new(Lane::with_spool(budget, Arc::clone(ledger), Some(spool)));
+        .map_err(|error| StartError::Spool(directory, error))?;
+    let lane = made.of(Lane::with_spool(budget, ledger, Some(spool)));
     thread::Builder::new()
         .name("xray-spool".to_owned())
         .spawn({

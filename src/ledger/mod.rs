@@ -165,6 +165,7 @@ pub struct Ledger {
     unprocessed: Mutex<BTreeMap<(Content, String), u64>>,
     replaced_utf8: AtomicU64,
     rejected: [AtomicU64; RejectReason::ALL.len()],
+    rejected_over_tcp: [AtomicU64; RejectReason::ALL.len()],
     active: AtomicBool,
     activity: Notify,
     first: Notify,
@@ -271,6 +272,18 @@ impl Ledger {
         self.rejected[reason.index()].fetch_add(1, Relaxed);
     }
 
+    /// A document over TCP was refused.
+    pub fn add_rejected_over_tcp(&self, reason: RejectReason) {
+        self.rejected_over_tcp[reason.index()].fetch_add(1, Relaxed);
+        self.add_rejected(reason);
+    }
+
+    /// Documents over TCP that were refused for `reason`, which are among all that were.
+    #[must_use]
+    pub fn rejected_over_tcp(&self, reason: RejectReason) -> u64 {
+        self.rejected_over_tcp[reason.index()].load(Relaxed)
+    }
+
     /// `n` refused datagrams were told, `example` being about one of them, which begins with `beginning`.
     pub fn tell_refused(&self, n: u64, example: &str, beginning: &str) {
         self.refused.send_modify(|refused| {
@@ -362,9 +375,14 @@ impl Ledger {
         self.lock_calls().started(segments, again);
     }
 
-    /// A started call is over.
+    /// A started call of `PutTraceSegments` is over.
     pub fn call_ended(&self, ended: Ended<'_>) {
-        self.lock_calls().ended(ended);
+        self.call_ended_of(Operation::Segments, ended);
+    }
+
+    /// A started call of this operation is over.
+    pub fn call_ended_of(&self, operation: Operation, ended: Ended<'_>) {
+        self.lock_calls().ended(operation, ended);
     }
 
     /// A started call is over, and nobody knows how: it panicked.

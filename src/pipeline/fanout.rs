@@ -83,7 +83,7 @@ impl<E: Encoding> Fanout<E> {
     /// Of a lane that takes segments and nothing else.
     #[must_use]
     pub fn of_segments(lane: Arc<Lane<E>>) -> Self {
-        Self::new(Lanes::One(lane), Routes::default())
+        Self::new(Lanes::One(lane), Routes::WITHOUT_OTLP)
     }
 
     /// The lanes.
@@ -102,6 +102,25 @@ impl<E: Encoding> Fanout<E> {
     #[must_use]
     pub fn receipts(&self) -> &Receipts {
         &self.receipts
+    }
+
+    /// What goes to a destination, by these routes.
+    #[must_use]
+    pub fn contents_to(&self, destination: Destination) -> Vec<Content> {
+        let goes = |targets: Targets| match destination {
+            Destination::XRay => targets.xray,
+            Destination::Otlp => targets.otlp,
+        };
+        let makes_segments = self.routes.spans.xray && self.makes_segments(destination);
+        Content::ALL
+            .into_iter()
+            .filter(|content| match content {
+                Content::Segments => goes(self.routes.segments) || makes_segments,
+                Content::Traces => goes(self.routes.spans),
+                Content::Metrics => goes(self.routes.metrics),
+                Content::Logs => goes(self.routes.logs),
+            })
+            .collect()
     }
 
     /// The account that receivers of segments count in.
@@ -150,7 +169,7 @@ impl<E: Encoding> Fanout<E> {
 
     /// Makes documents of the spans in `request` and puts them into `lane`. Returns what is no document.
     fn add_as_segments(&self, lane: &Lane<E>, request: &Request, now: Instant) -> Option<NotTaken> {
-        let protobuf;
+        let protobuf: Vec<u8>;
         let body = match request.form {
             Form::Protobuf => &request.body[..],
             Form::Json => match json::to_protobuf(&request.body) {

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::ledger::Ledger;
+use crate::ledger::amounts::Amounts;
 use crate::ledger::calls::{Ended, Failure};
 use crate::ledger::http::Route;
 
@@ -32,12 +33,12 @@ fn observed() -> Observed {
             }),
         });
     }
-    Observed {
-        totals: Totals {
-            counts: ledger.snapshot(),
-            pending: ledger.snapshot().pending(),
-            kernel_dropped: Some(3),
-            lost_in_fragments: Some(4),
+    let lane = LaneObserved {
+        destination: Destination::XRay,
+        contents: vec![Content::Segments],
+        totals: LaneTotals {
+            counts: Content::ALL.map(|content| ledger.snapshot_of(content)),
+            pending: Amounts::from_iter([(Content::Segments, ledger.snapshot().pending())]),
         },
         unprocessed: ledger.unprocessed_by_code(),
         depth: Depth {
@@ -45,6 +46,17 @@ fn observed() -> Observed {
             ..Depth::default()
         },
         calls: ledger.calls(),
+    };
+    Observed {
+        totals: Totals {
+            counts: ledger.snapshot(),
+            pending: ledger.snapshot().pending(),
+            kernel_dropped: Some(3),
+            lost_in_fragments: Some(4),
+            bridge: None,
+        },
+        lanes: vec![lane],
+        bridge: None,
         http: ledger.http.snapshot(),
         is_ready: true,
         started_at: UNIX_EPOCH + Duration::from_millis(1_600_000_000_250),

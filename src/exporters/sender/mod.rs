@@ -27,7 +27,7 @@ use crate::exporters::answer::{Answer, Unprocessed};
 use crate::exporters::error::PutError;
 use crate::exporters::pacer::{CallId, DEFAULT_MAX_CONCURRENCY, Outcome, Pacer, Start};
 use crate::ledger::Ledger;
-use crate::ledger::calls::{Ended, Failure};
+use crate::ledger::calls::{Ended, Failure, Operation};
 use crate::ledger::outcome::ErrorClass;
 use crate::logs::{LineBudget, Reminder};
 use crate::pipeline::lane::Lane;
@@ -189,7 +189,7 @@ impl<X: Exporter> Sender<X> {
         };
         abort.abort();
         let message = "given up without an answer, which usually comes sooner";
-        self.ledger.call_ended(Ended {
+        self.ledger.call_ended_of(self.operation(&flight), Ended {
             at: now,
             duration: now.saturating_duration_since(at),
             body_bytes: flight.body.len(),
@@ -200,12 +200,19 @@ impl<X: Exporter> Sender<X> {
             }),
         });
         tracing::debug!(
+            destination = self.destination(),
             segments = flight.documents,
             error = message,
-            "Sending segment batch failed with: {message}"
+            "Sending segment batch{} failed with: {message}",
+            self.to_other()
         );
         self.pacer.given_up(call, now, fastrand::f64());
         self.put_back(&flight, now);
+    }
+
+    /// What a call with this batch is counted as.
+    fn operation(&self, flight: &Flight) -> Operation {
+        Operation::of(self.lane.destination(), flight.kind.content())
     }
 
     /// Asks the spool for batches if there are any, and room for them beside the live traffic: half of the calls and half of
@@ -264,8 +271,16 @@ impl<X: Exporter> Sender<X> {
             Ok(result) => result,
             Err(error) => return self.lost(call, &flight, started, &error),
         };
+        if let Ok(answer) = &result
+            && answer.not_called
+        {
+            // It says nothing of the endpoint.
+            self.ledger.call_lost();
+            self.pacer.not_made(call);
+            return self.account_for(&flight, started, answer);
+        }
         let at = now();
-        self.ledger.call_ended(Ended {
+        self.ledger.call_ended_of(self.operation(&flight), Ended {
             at,
             duration: at.saturating_duration_since(started),
             body_bytes: flight.body.len(),
@@ -301,6 +316,7 @@ impl<X: Exporter> Sender<X> {
         let now = now();
         self.ledger.call_lost();
         tracing::error!(
+            destination = self.destination(),
             segments = flight.documents,
             error = %error,
             "A call ended in a way that it should not: {error}"
@@ -323,7 +339,12 @@ impl<X: Exporter> Sender<X> {
         let row = self.trouble.failed(started, now);
         match row {
             Some(row) => self.say_failing(&row, now, message),
-            None => tracing::debug!(error = message, "Sending segment batch failed with: {message}"),
+            None => tracing::debug!(
+                destination = self.destination(),
+                error = message,
+                "Sending segment batch{} failed with: {message}",
+                self.to_other()
+            ),
         }
         self.say_share(now, Some(message));
     }

@@ -31,12 +31,12 @@ use bytes::Bytes;
 use http::HeaderValue;
 use tokio::time::{Instant, timeout_at};
 
-use self::encoding::Segments;
 use self::request::{FinishedBody, RequestForm};
 use crate::aws::credentials::{CachedCredentials, CredentialsSource};
 use crate::aws::{Endpoint, Limits, endpoint};
 use crate::config::{Environment, XRayConfig};
 use crate::exporters::Exporter;
+use crate::exporters::bodies::Bodies;
 use crate::exporters::answer::Answer;
 use crate::exporters::error::PutError;
 use crate::ledger::outcome::ErrorClass;
@@ -267,7 +267,7 @@ async fn trust(environment: &Environment) -> Result<Trust, SettingError> {
 }
 
 impl Exporter for XRay {
-    type Encoding = Segments;
+    type Encoding = Bodies;
 
     async fn put(&self, _: Kind, body: Bytes) -> Result<Answer, PutError> {
         self.put_trace_segments(body).await

@@ -94,7 +94,7 @@ impl<I: Intake> Ingest<I> {
         // to be kept beside it.
         let taken = read(body, &mut |document| {
             if document.is_empty() {
-                self.ledger.add_rejected(RejectReason::MissingSegment);
+                self.ledger.add_rejected_over_tcp(RejectReason::MissingSegment);
                 // As the service names what is no segment: without an id.
                 unprocessed.push(json!({
                     "ErrorCode": "ParseError",
