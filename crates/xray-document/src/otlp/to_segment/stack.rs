@@ -10,24 +10,24 @@ const MAX_FRAMES: usize = 100;
 
 /// One exception of a text: the one that was recorded, or one that caused it.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(super) struct Thrown {
+pub(in crate::otlp) struct Thrown {
     /// Of a cause: what stands after `Caused by:`.
-    pub(super) cause: Option<String>,
-    pub(super) frames: Vec<Frame>,
+    pub(in crate::otlp) cause: Option<String>,
+    pub(in crate::otlp) frames: Vec<Frame>,
     /// Frames that were left out.
-    pub(super) truncated: usize,
+    pub(in crate::otlp) truncated: usize,
 }
 
 /// One call.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Frame {
+pub(in crate::otlp) struct Frame {
     path: Option<String>,
     line: Option<u64>,
     label: Option<String>,
 }
 
 impl Frame {
-    pub(super) fn json(&self) -> Value {
+    pub(in crate::otlp) fn json(&self) -> Value {
         let mut frame = serde_json::Map::new();
         if let Some(path) = &self.path {
             frame.insert("path".into(), json!(path));
@@ -53,7 +53,7 @@ impl Frame {
 
 /// The exceptions of a text; the first is the one that was recorded. Of a text that no language prints, every line but
 /// the first is a frame's label.
-pub(super) fn thrown(text: &str) -> Vec<Thrown> {
+pub(in crate::otlp) fn thrown(text: &str) -> Vec<Thrown> {
     let mut all = vec![Thrown::default()];
     let mut is_python = false;
     let mut before = "";

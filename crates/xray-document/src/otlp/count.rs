@@ -1,0 +1,175 @@
+//! How much is in a request, counted without decoding it, and the most that is taken.
+
+use super::wire::{Fields, Malformed};
+
+/// What a request is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Signal {
+    /// `ExportTraceServiceRequest`; its items are spans.
+    Traces,
+    /// `ExportMetricsServiceRequest`; its items are data points.
+    Metrics,
+    /// `ExportLogsServiceRequest`; its items are log records.
+    Logs,
+}
+
+impl Signal {
+    /// The fields that lead from a request to its items, a level each: resources, scopes, items. Data points are two levels
+    /// further down than spans: in metrics, in one of five forms.
+    pub(super) const fn levels(self) -> &'static [&'static [u32]] {
+        match self {
+            Self::Traces | Self::Logs => &[&[1], &[2], &[2]],
+            Self::Metrics => &[&[1], &[2], &[2], &[5, 7, 9, 10, 11], &[1]],
+        }
+    }
+}
+
+/// The most spans of a request that is decoded: what X-Ray's own OTLP endpoint takes.
+pub const MAX_SPANS: u64 = 10_000;
+
+/// The most resources and scopes together. An empty one is two bytes, and a hundred when it is decoded; nobody has more of
+/// them than spans.
+pub const MAX_GROUPS: u64 = 10_000;
+
+/// The longest span, resource or scope that is decoded, in bytes: five times what X-Ray's OTLP endpoint takes, and
+/// sixteen times what a segment may have. An empty attribute of two bytes takes up fifty, decoded.
+pub const MAX_MESSAGE_BYTES: usize = 1 << 20;
+
+/// The most messages inside each other in one span, by the limit of the decoder.
+pub const MAX_LEVELS: usize = 100;
+
+/// How much is in a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Count {
+    /// `ResourceSpans`, `ResourceMetrics` or `ResourceLogs`.
+    pub resources: u64,
+    /// The groups of one scope in them.
+    pub scopes: u64,
+    /// Spans, data points or log records.
+    pub items: u64,
+}
+
+/// A request that has more than is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TooMuch {
+    /// More than [`MAX_SPANS`].
+    #[error("{0} spans in one request; {MAX_SPANS} are the most")]
+    Spans(u64),
+    /// More than [`MAX_GROUPS`].
+    #[error("{0} resources and scopes in one request; {MAX_GROUPS} are the most")]
+    Groups(u64),
+}
+
+impl Count {
+    /// Whether a request for traces of this size may be decoded.
+    ///
+    /// # Errors
+    /// What there is too much of.
+    pub const fn within_limits(self) -> Result<(), TooMuch> {
+        let groups = self.resources + self.scopes;
+        if groups > MAX_GROUPS {
+            Err(TooMuch::Groups(groups))
+        } else if self.items > MAX_SPANS {
+            Err(TooMuch::Spans(self.items))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// Counts what is in a request in protobuf. The work is one step a message above the items; nothing is copied.
+///
+/// # Errors
+/// The request, a resource or a scope (of metrics, also a metric) is no protobuf. What is in a span or a record is not
+/// looked at.
+pub fn count(signal: Signal, request: &[u8]) -> Result<Count, Malformed> {
+    let mut counts = [0; 5];
+    walk(signal.levels(), request, &mut counts)?;
+    Ok(Count {
+        resources: counts[0],
+        scopes: counts[1],
+        items: counts[signal.levels().len() - 1],
+    })
+}
+
+/// As deep as there are levels.
+fn walk(levels: &[&[u32]], message: &[u8], counts: &mut [u64]) -> Result<(), Malformed> {
+    let (Some((numbers, below)), Some((count, counts))) = (levels.split_first(), counts.split_first_mut())
+    else {
+        return Ok(());
+    };
+    for field in Fields::of(message) {
+        let field = field?;
+        if let Some(content) = field.content.filter(|_| numbers.contains(&field.number)) {
+            *count += 1;
+            walk(below, content, counts)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::wire::append;
+    use super::*;
+
+    fn message(fields: &[(u32, &[u8])]) -> Vec<u8> {
+        let mut message = Vec::new();
+        for (number, content) in fields {
+            append(*number, content, &mut message);
+        }
+        message
+    }
+
+    #[test]
+    fn spans_and_records_are_counted_below_every_scope_of_every_resource() {
+        let scope = message(&[(1, b""), (2, b"span"), (2, b""), (3, b"url")]);
+        let resource = message(&[(1, b""), (2, &scope), (2, &scope), (2, b"")]);
+        let request = message(&[(1, &resource), (1, b""), (1, &resource), (9, b"unknown")]);
+        for signal in [Signal::Traces, Signal::Logs] {
+            assert_eq!(
+                count(signal, &request),
+                Ok(Count {
+                    resources: 3,
+                    scopes: 6,
+                    items: 8
+                })
+            );
+        }
+        assert_eq!(count(Signal::Traces, b""), Ok(Count::default()));
+        assert!(count(Signal::Traces, b"{}").is_err());
+    }
+
+    #[test]
+    fn of_metrics_the_data_points_are_counted_in_every_form() {
+        let points = message(&[(1, b""), (1, b""), (2, b"")]);
+        let metrics: Vec<Vec<u8>> = [5, 7, 9, 10, 11]
+            .iter()
+            .map(|form| message(&[(1, b"name"), (*form, &points)]))
+            .collect();
+        let metrics: Vec<(u32, &[u8])> = metrics.iter().map(|metric| (2, metric.as_slice())).collect();
+        let request = message(&[(1, &message(&[(2, &message(&metrics))]))]);
+        assert_eq!(
+            count(Signal::Metrics, &request),
+            Ok(Count {
+                resources: 1,
+                scopes: 1,
+                items: 10
+            })
+        );
+    }
+
+    #[test]
+    fn a_million_empty_resources_are_too_many_and_so_are_ten_thousand_and_one_spans() {
+        let million = [1 << 3 | 2, 0].repeat(1_000_000);
+        let counted = count(Signal::Traces, &million).unwrap();
+        assert_eq!(counted.within_limits(), Err(TooMuch::Groups(1_000_000)));
+        let spans = |spans: usize| {
+            let scope = [2 << 3 | 2, 0].repeat(spans);
+            let request = message(&[(1, &message(&[(2, &scope)]))]);
+            count(Signal::Traces, &request).unwrap().within_limits()
+        };
+        assert_eq!(spans(10_000), Ok(()));
+        assert_eq!(spans(10_001), Err(TooMuch::Spans(10_001)));
+    }
+}
