@@ -33,6 +33,5 @@ pub mod summary;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use routes::Counted;
 pub use routes::{App, serve};
 pub use sampling::Upstream;
