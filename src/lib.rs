@@ -41,6 +41,6 @@ pub mod fuzzing {
         let shared = Arc::new(Clocked::new(now));
         let (_stop, stopped) = watch::channel(false);
         let answer = |request| app.answer(request);
-        let _ending = connection::serve(stream, shared, CONNECTIONS, stopped, answer).await;
+        let _ending = connection::http1(stream, shared, CONNECTIONS, stopped, answer).await;
     }
 }

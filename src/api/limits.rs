@@ -64,6 +64,8 @@ pub const CONNECTIONS: Limits = Limits {
     connections: MAX_CONNECTIONS,
     // Every answer is whole.
     streams: 0,
+    // SDKs ask for samples over HTTP/1.1.
+    http2: None,
 };
 
 /// The bounds of the port's connections in a process that may have `open_files` open. Each may be at a call that is passed

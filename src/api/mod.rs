@@ -34,6 +34,5 @@ mod totals;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use routes::Counted;
 pub use routes::{App, serve};
 pub use sampling::Upstream;

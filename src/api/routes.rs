@@ -17,14 +17,14 @@ use crate::api::summary::Summary;
 use crate::exporters::bodies::Bodies;
 use crate::exporters::error::PutError;
 use crate::ledger::Ledger;
-use crate::ledger::http::{Ending, Route};
+use crate::ledger::http::Route;
 use crate::net::server::answer::{self, Answer};
 use crate::net::server::body::{self, Reader};
 use crate::net::server::connection::RequestBody;
 use crate::net::server::guard::Guard;
 use crate::net::server::limits::{BodyLimits, Limits};
 use crate::net::server::refusals::{Bounded, and_more};
-use crate::net::server::{self, Function, Watch};
+use crate::net::server::{self, Counted, Function};
 use crate::pipeline::fanout::Fanout;
 use crate::receivers::http::Ingest;
 
@@ -112,7 +112,7 @@ impl<U: Upstream> App<U> {
             Route::Healthz | Route::Readyz | Route::Metrics => {
                 ("GET", matches!(head.method, Method::GET | Method::HEAD))
             }
-            Route::Page | Route::Api | Route::Unknown => ("", true),
+            Route::Page | Route::Api | Route::Otlp(_) | Route::Unknown => ("", true),
             _ => ("POST", head.method == Method::POST),
         };
         if !is_allowed {
@@ -142,8 +142,8 @@ impl<U: Upstream> App<U> {
             Route::Healthz => self.admin.healthz(),
             Route::Readyz => self.admin.readyz(self.upstream.get(), head),
             Route::Metrics => self.admin.metrics(),
-            // The first two are there in `xray dev` only.
-            Route::Page | Route::Api | Route::Unknown => {
+            // The first two are there in `xray dev` only, OTLP has ports of its own.
+            Route::Page | Route::Api | Route::Otlp(_) | Route::Unknown => {
                 self.refused.say_refused(
                     head,
                     "this path is not forwarded; --proxy-allow PATH allows one more",
@@ -218,26 +218,6 @@ pub async fn serve<U: Upstream>(
     });
     server::serve(listener, limits, watch, stop, handler).await;
     Ok(())
-}
-
-/// Counts connections in the ledger.
-pub(crate) struct Counted(pub(crate) Arc<Ledger>);
-
-impl Watch for Counted {
-    fn opened(&self) {
-        self.0.http.add_connection();
-    }
-
-    fn ended(&self, why: Option<Ending>) {
-        self.0.http.remove_connection();
-        if let Some(ending) = why {
-            self.0.http.add_ending(ending);
-        }
-    }
-
-    fn refused(&self) {
-        self.0.http.add_ending(Ending::TooMany);
-    }
 }
 
 #[cfg(test)]

@@ -28,21 +28,20 @@ const COUNTING_MAX: Duration = Duration::from_millis(250);
 /// A source of documents: it runs until it is told to end.
 #[derive(Debug)]
 pub(super) struct Part<F> {
-    stop: Option<oneshot::Sender<()>>,
+    stop: Vec<oneshot::Sender<()>>,
     ended: F,
 }
 
 impl<F> Part<F> {
-    pub(super) fn new(stop: oneshot::Sender<()>, ended: F) -> Self {
-        Self {
-            stop: Some(stop),
-            ended,
-        }
+    pub(super) fn new(stop: Vec<oneshot::Sender<()>>, ended: F) -> Self {
+        Self { stop, ended }
     }
 
     /// Tells it to end. One that has ended already needs no signal.
     fn stop(&mut self) {
-        let _: Option<Result<(), ()>> = self.stop.take().map(|stop| stop.send(()));
+        for stop in self.stop.drain(..) {
+            let _: Result<(), ()> = stop.send(());
+        }
     }
 }
 
@@ -59,7 +58,7 @@ impl Receiving {
     }
 }
 
-/// The TCP port.
+/// The TCP port, and those for OTLP.
 pub(super) type Serving<'d> = Part<Pin<Box<dyn Future<Output = io::Result<()>> + Send + 'd>>>;
 
 /// The sending side: it ends by itself when the start failed, else when it is told to drain and all is sent.

@@ -75,6 +75,7 @@ impl Daemon {
         if let Some(address) = tcp.as_ref().and_then(|tcp| tcp.local_addr().ok()) {
             tracing::info!(address = %address, "Starting proxy http server on {address}");
         }
+        let otlp = otlp(&config)?;
         let summary = Arc::new(Summary {
             fanout,
             kernel_drops,
@@ -86,6 +87,7 @@ impl Daemon {
             udp_address,
             memory_bytes,
             tcp,
+            otlp,
             summary,
             health: Arc::default(),
             receiving,
@@ -108,6 +110,20 @@ fn tcp(config: &mut TcpConfig) -> Result<Option<TcpListener>, StartError> {
         }
         Err(error) => Err(StartError::Bind(error)),
     }
+}
+
+/// The ports for OTLP.
+fn otlp(config: &Config) -> Result<Vec<TcpListener>, StartError> {
+    let addresses = config.otlp.iter().flat_map(|otlp| &otlp.listen);
+    let mut listeners = Vec::new();
+    for address in addresses {
+        let listener = listen::tcp(address).map_err(StartError::Bind)?;
+        if let Ok(address) = listener.local_addr() {
+            tracing::info!(address = %address, "Listening for OTLP over HTTP and gRPC on {address}");
+        }
+        listeners.push(listener);
+    }
+    Ok(listeners)
 }
 
 /// Says what would make the kernel's buffer larger, if it is smaller than it should be.
@@ -141,7 +157,7 @@ fn receive(receiver: Receiver<Fanout<Bodies>>) -> io::Result<Receiving> {
             // Nobody listens any more when the daemon was told to end at once.
             drop(tell_ended.send(result));
         })?;
-    Ok(Part::new(stop, ended))
+    Ok(Part::new(vec![stop], ended))
 }
 
 /// The lanes, one for each destination that anything goes to.

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
+use super::signal::Signal;
+
 /// What a request is for; the label in metrics, so that clients can't make up new ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Route {
@@ -26,6 +28,8 @@ pub enum Route {
     Page,
     /// Any other call of the API that `xray dev` answers.
     Api,
+    /// OTLP of this signal, over HTTP or gRPC; of the latter with the status that HTTP would have had.
+    Otlp(Signal),
     /// Any other path.
     Unknown,
 }
@@ -45,6 +49,9 @@ impl Route {
             Self::Metrics => "metrics",
             Self::Page => "page",
             Self::Api => "api",
+            Self::Otlp(Signal::Traces) => "otlp_traces",
+            Self::Otlp(Signal::Metrics) => "otlp_metrics",
+            Self::Otlp(Signal::Logs) => "otlp_logs",
             Self::Unknown => "unknown",
         }
     }
@@ -53,7 +60,7 @@ impl Route {
 /// Why a connection ended that was not simply closed by its client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Ending {
-    /// What came was no HTTP/1 request, or its head was too long.
+    /// What came was no HTTP request, or its head was too long.
     BadRequest,
     /// A request's head did not arrive in time.
     HeadTimeout,
@@ -67,11 +74,13 @@ pub enum Ending {
     TooMany,
     /// The network or the client broke it off in the middle.
     BrokenOff,
+    /// Its client took back too many requests before they were answered.
+    TakenBack,
 }
 
 impl Ending {
     /// Every ending.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::BadRequest,
         Self::HeadTimeout,
         Self::ExchangeTimeout,
@@ -79,6 +88,7 @@ impl Ending {
         Self::Evicted,
         Self::TooMany,
         Self::BrokenOff,
+        Self::TakenBack,
     ];
 
     const fn index(self) -> usize {
@@ -96,6 +106,7 @@ impl Ending {
             Self::Evicted => "evicted",
             Self::TooMany => "too_many",
             Self::BrokenOff => "broken_off",
+            Self::TakenBack => "taken_back",
         }
     }
 }
@@ -167,7 +178,7 @@ mod tests {
         let counts = http.snapshot();
         assert_eq!(
             Ending::ALL.map(|ending| counts.ended(ending)),
-            [1, 2, 3, 4, 5, 6, 7]
+            [1, 2, 3, 4, 5, 6, 7, 8]
         );
         assert_eq!(
             Ending::ALL.map(Ending::label),
@@ -179,6 +190,7 @@ mod tests {
                 "evicted",
                 "too_many",
                 "broken_off",
+                "taken_back",
             ]
         );
     }
@@ -194,6 +206,9 @@ mod tests {
             (Route::Healthz, "healthz"),
             (Route::Readyz, "readyz"),
             (Route::Metrics, "metrics"),
+            (Route::Otlp(Signal::Traces), "otlp_traces"),
+            (Route::Otlp(Signal::Metrics), "otlp_metrics"),
+            (Route::Otlp(Signal::Logs), "otlp_logs"),
             (Route::Unknown, "unknown"),
         ];
         for (route, label) in labels {

@@ -20,6 +20,8 @@ pub(super) const CONNECTIONS: Limits = Limits {
     // One for each tab that shows the page. Not more than a quarter of all places: each of them holds on to its own for as
     // long as it is open, and a page whose stream is closed asks for it again.
     streams: 64,
+    // Browsers speak it over TLS only.
+    http2: None,
 };
 
 /// The files that the process needs beside them: the daemon's own, its calls to this very port, which are on both sides of a

@@ -40,7 +40,7 @@ use xray_service::work::Work;
 
 use self::key::Key;
 use super::page;
-use crate::api::{self, metrics::Source};
+use crate::api::metrics::Source;
 use crate::ledger::RefusedDatagrams;
 use crate::ledger::http::Ending;
 use crate::logs::sanitize;
@@ -249,7 +249,7 @@ impl Site {
 pub(super) async fn serve(listener: TcpListener, shared: Arc<Site>, stop: oneshot::Receiver<()>) {
     let limits = limits::CONNECTIONS.within(open_files(), limits::OWN_FILES);
     let watch = Counted {
-        counted: api::Counted(Arc::clone(shared.metrics.ledger())),
+        counted: server::Counted(Arc::clone(shared.metrics.ledger())),
         refused: Bounded::default(),
         places: limits.connections,
     };
@@ -263,7 +263,7 @@ pub(super) async fn serve(listener: TcpListener, shared: Arc<Site>, stop: onesho
 /// Counts connections in the daemon's ledger, and says when there are too many: whoever sits before this terminal can do
 /// something about it.
 struct Counted {
-    counted: api::Counted,
+    counted: server::Counted,
     refused: Bounded,
     places: usize,
 }

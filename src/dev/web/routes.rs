@@ -104,7 +104,7 @@ async fn answer_to(shared: &Arc<Site>, route: Route, head: &Parts, body: Request
             Some(asset) => page_answer(asset.content_type, asset.body),
             None => asked(shared, head).await,
         },
-        Route::Unknown | Route::ProxyAllow => {
+        Route::Unknown | Route::ProxyAllow | Route::Otlp(_) => {
             body::discard(head, body).await;
             unknown(path)
         }

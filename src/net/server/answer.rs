@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use hyper::body::{Frame, SizeHint};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -22,6 +22,13 @@ pub(crate) enum Body {
     Whole(Bytes),
     /// As pieces come; ends when the sender is dropped. The sender's other end is gone when the client is.
     Stream(mpsc::Receiver<Bytes>),
+    /// In one piece, with trailers after it: gRPC says in those how a call ended. HTTP/2 only.
+    Trailed {
+        /// The piece; empty once it is on its way.
+        data: Bytes,
+        /// `None` once they are on their way.
+        trailers: Option<Box<HeaderMap>>,
+    },
 }
 
 impl Body {
@@ -51,6 +58,12 @@ impl hyper::body::Body for Body {
             Self::Stream(pieces) => pieces
                 .poll_recv(cx)
                 .map(|piece| piece.map(|piece| Ok(Frame::data(piece)))),
+            Self::Trailed { data, .. } if !data.is_empty() => {
+                Poll::Ready(Some(Ok(Frame::data(std::mem::take(data)))))
+            }
+            Self::Trailed { trailers, .. } => {
+                Poll::Ready(trailers.take().map(|trailers| Ok(Frame::trailers(*trailers))))
+            }
         }
     }
 
@@ -61,7 +74,8 @@ impl hyper::body::Body for Body {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Self::Stream(_) => SizeHint::default(),
+            // Calls of gRPC announce no length.
+            Self::Stream(_) | Self::Trailed { .. } => SizeHint::default(),
         }
     }
 }

@@ -113,17 +113,7 @@ impl Guard {
     /// Why not.
     pub fn check(&self, head: &Parts) -> Result<(), Refusal> {
         let headers = &head.headers;
-        let host = one(headers, &HOST).map_err(|()| Refusal::BadHost)?;
-        let host = host.map(|host| authority(host.as_bytes()).ok_or(Refusal::BadHost));
-        let host = host.transpose()?;
-        // An absolute URI goes over Host (RFC 9112); both must be good, so that neither can hide the other.
-        for authority in host.iter().chain(head.uri.authority()) {
-            match self.trust(authority.host()) {
-                Trust::None => return Err(Refusal::Host),
-                Trust::LikeService if !self.in_kubernetes => return Err(Refusal::Host),
-                _ => {}
-            }
-        }
+        let host = self.check_host(head)?;
         match one(headers, &ORIGIN) {
             Ok(None) => {}
             Ok(Some(origin)) if host.as_ref().is_some_and(|host| self.is_own(origin, host)) => {}
@@ -134,6 +124,26 @@ impl Guard {
             Ok(None | Some(b"none" | b"same-origin")) => Ok(()),
             _ => Err(Refusal::CrossSite),
         }
+    }
+
+    /// Whether a request with this head is for a host that no page of an attacker can have; returns its `Host`. It is all that
+    /// is asked of pages whose origin is named.
+    ///
+    /// # Errors
+    /// [`Refusal::Host`] or [`Refusal::BadHost`].
+    pub fn check_host(&self, head: &Parts) -> Result<Option<Authority>, Refusal> {
+        let host = one(&head.headers, &HOST).map_err(|()| Refusal::BadHost)?;
+        let host = host.map(|host| authority(host.as_bytes()).ok_or(Refusal::BadHost));
+        let host = host.transpose()?;
+        // An absolute URI goes over Host (RFC 9112), and HTTP/2 has no other; both must be good, so that neither can hide the other.
+        for authority in host.iter().chain(head.uri.authority()) {
+            match self.trust(authority.host()) {
+                Trust::None => return Err(Refusal::Host),
+                Trust::LikeService if !self.in_kubernetes => return Err(Refusal::Host),
+                _ => {}
+            }
+        }
+        Ok(host)
     }
 
     /// Whether a request that [`Guard::check`] has let in may be for a page of this port: whether no page of anybody else

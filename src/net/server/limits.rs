@@ -28,6 +28,18 @@ pub struct Limits {
     /// none: there a client that has sent all it will (a half-closed connection) still gets its answer, while with
     /// streams that is how its leaving is noticed.
     pub streams: usize,
+    /// What a connection that speaks HTTP/2 may do; `None`: the port takes HTTP/1.1 only.
+    pub http2: Option<Http2>,
+}
+
+/// The bounds of one connection that speaks HTTP/2. Its requests are under the clocks of [`Limits`] too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Http2 {
+    /// The most requests at one time; a client with more waits with them.
+    pub streams: u32,
+    /// The most requests that may be taken back before they are answered, over the life of the connection; with one more it
+    /// is closed. Each costs the work that it was not waited for.
+    pub taken_back: u32,
 }
 
 impl Limits {
@@ -84,6 +96,7 @@ mod tests {
         exchange: Duration::from_secs(1),
         connections: 256,
         streams: 64,
+        http2: None,
     };
 
     #[test]

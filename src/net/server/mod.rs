@@ -1,4 +1,4 @@
-//! One HTTP/1.1 front for every port of this daemon: it is given a listener, [`Limits`], who is told what happens
+//! One HTTP front, of HTTP/1.1 and where a port wants it HTTP/2, for every port of this daemon: it is given a listener, [`Limits`], who is told what happens
 //! (`Watch`) and what answers, a tower service. It knows no route.
 //!
 //! | part | its one job |
@@ -9,6 +9,7 @@
 //! | `body` | bodies of requests, read within bounds; bodies of answers, whole or streaming |
 //! | `answer` | answers in JSON, and errors as SDKs of AWS read them |
 //! | [`guard`] | keeps browsers out |
+//! | [`origins`] | lets pages in whose origins are named |
 //! | `refusals` | bounded log lines about who was refused |
 //!
 //! What answers has the shape of a tower service, [`tower_service::Service`], so that a stack that brings its own (gRPC)
@@ -19,6 +20,7 @@ pub(crate) mod body;
 pub(crate) mod connection;
 pub mod guard;
 pub mod limits;
+pub mod origins;
 mod places;
 pub(crate) mod refusals;
 
@@ -40,6 +42,7 @@ use self::answer::Answer;
 use self::connection::RequestBody;
 use self::limits::Limits;
 use self::places::{Peer, Place, Places};
+use crate::ledger::Ledger;
 use crate::ledger::http::Ending;
 use crate::logs::Tally;
 
@@ -62,9 +65,29 @@ pub(crate) trait Watch: Send + Sync + 'static {
     fn refused(&self);
 }
 
+/// Counts connections in the ledger.
+pub(crate) struct Counted(pub(crate) Arc<Ledger>);
+
+impl Watch for Counted {
+    fn opened(&self) {
+        self.0.http.add_connection();
+    }
+
+    fn ended(&self, why: Option<Ending>) {
+        self.0.http.remove_connection();
+        if let Some(ending) = why {
+            self.0.http.add_ending(ending);
+        }
+    }
+
+    fn refused(&self) {
+        self.0.http.add_ending(Ending::TooMany);
+    }
+}
+
 /// What answers requests.
 pub(crate) trait Handler:
-    Service<Request<RequestBody>, Response = Answer, Error = Infallible, Future: Send>
+    Service<Request<RequestBody>, Response = Answer, Error = Infallible, Future: Send + 'static>
     + Clone
     + Send
     + Sync
@@ -73,7 +96,7 @@ pub(crate) trait Handler:
 }
 
 impl<H> Handler for H where
-    H: Service<Request<RequestBody>, Response = Answer, Error = Infallible, Future: Send>
+    H: Service<Request<RequestBody>, Response = Answer, Error = Infallible, Future: Send + 'static>
         + Clone
         + Send
         + Sync
@@ -194,10 +217,11 @@ async fn one<H: Handler>(
     }
     watch.opened();
     let caller = Caller::of(&stream);
+    let place = Arc::new(place);
     let answer = |mut request: Request<RequestBody>| {
         request.extensions_mut().insert(caller);
         let mut handler = handler.clone();
-        let (place, watch) = (&place, &watch);
+        let (place, watch) = (Arc::clone(&place), Arc::clone(&watch));
         async move {
             let only_asks = matches!(*request.method(), Method::GET | Method::HEAD);
             if !only_asks && !place.may_work(&limits) {
@@ -214,7 +238,7 @@ async fn one<H: Handler>(
             answer
         }
     };
-    let ending = connection::serve(stream, place.shared(), limits, stop, answer).await;
+    let ending = connection::first::serve(stream, place.shared(), limits, stop, answer).await;
     watch.ended(ending);
     if let Some(ending) = ending {
         tracing::debug!(

@@ -202,6 +202,7 @@ mod tests {
         exchange: Duration::from_secs(20),
         connections: 64,
         streams: 0,
+        http2: None,
     };
 
     fn peer(last: u8) -> Peer {

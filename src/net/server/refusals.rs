@@ -36,7 +36,13 @@ impl Bounded {
         let Some(requests) = self.add() else {
             return;
         };
-        let (raw_path, raw_host) = (head.uri.path(), head.headers.get(HOST).map(HeaderValue::as_bytes));
+        let raw_path = head.uri.path();
+        // HTTP/2 has it in the URI.
+        let authority = head
+            .uri
+            .authority()
+            .map(|authority| authority.as_str().as_bytes());
+        let raw_host = head.headers.get(HOST).map(HeaderValue::as_bytes).or(authority);
         let path = plain(raw_path.as_bytes(), "/", SHOWN_MAX_CHARS);
         let method = plain(head.method.as_str().as_bytes(), "", SHOWN_METHOD_MAX_CHARS);
         let host = raw_host.map_or_else(|| "none".to_owned(), |host| plain(host, ":[]", SHOWN_MAX_CHARS));

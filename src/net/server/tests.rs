@@ -15,6 +15,7 @@ const LIMITS: Limits = Limits {
     exchange: Duration::from_secs(10),
     connections: 2,
     streams: 0,
+    http2: None,
 };
 
 /// Not ready when it is asked for the first time.

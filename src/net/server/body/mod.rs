@@ -1,5 +1,6 @@
 //! Bodies of requests, read within limits of size, time and memory.
 
+pub(crate) mod decode;
 mod place;
 mod room;
 
@@ -7,13 +8,14 @@ use std::ops::Deref;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::StatusCode;
 use http::header::{CONTENT_ENCODING, EXPECT};
 use http::request::Parts;
+use http::{StatusCode, Version};
 use http_body_util::BodyExt as _;
 use hyper::body::Body as _;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use self::decode::{AsItIs, Decode, Undecodable};
 use self::place::{Place, SMALL_BYTES};
 use self::room::{NoRoom, Room, Share};
 use super::answer::{self, Answer};
@@ -30,6 +32,10 @@ const DISCARD_MAX_BYTES: usize = 64 << 20;
 /// The steps in which a body takes room.
 const STEP_BYTES: usize = 64 << 10;
 
+/// After so many bytes, read or made of what was read, others on this thread have their turn: a packet can become a
+/// thousand times its length.
+const TURN_BYTES: usize = 256 << 10;
+
 /// Reads bodies of one kind, which have a bound in memory together.
 #[derive(Debug)]
 pub(crate) struct Reader {
@@ -45,7 +51,8 @@ pub(crate) struct Held<'r> {
 }
 
 impl Held<'_> {
-    /// The same bytes, to be used only as long as this is there.
+    /// The same bytes. Whoever has them for longer than this is there accounts for them: they take no more memory than
+    /// they are long, or a page more.
     pub(crate) fn bytes(&self) -> Bytes {
         self.bytes.clone()
     }
@@ -60,11 +67,27 @@ impl Deref for Held<'_> {
 }
 
 /// Why a body is not read to its end.
-enum Unread {
-    TooLong,
+#[derive(Debug)]
+pub(crate) enum Unread {
+    /// It is longer than this many bytes.
+    TooLong(usize),
+    /// There was no room in time, or another body needed it more.
     NoRoom,
-    Late,
+    /// It was not there within this time.
+    Late(Duration),
+    /// It is not what its head says that it is.
+    Undecodable(&'static str),
+    /// No more of it comes.
     Body(BodyError),
+}
+
+impl From<Undecodable> for Unread {
+    fn from(why: Undecodable) -> Self {
+        match why {
+            Undecodable::TooLong(max_bytes) => Self::TooLong(max_bytes),
+            Undecodable::Malformed(why) => Self::Undecodable(why),
+        }
+    }
 }
 
 impl Reader {
@@ -75,18 +98,21 @@ impl Reader {
         }
     }
 
-    /// Reads `body` whole. It takes room as it comes, not as it is announced.
+    /// The most bytes of a body, decoded.
+    pub(crate) fn max_bytes(&self) -> usize {
+        self.limits.max_bytes
+    }
+
+    /// Reads `body` whole, of a kind that comes as it is. It takes room as it comes, not as it is announced.
     ///
     /// # Errors
     /// The answer to give instead; `busy` when there was no room in time, or another body needed it more.
-    #[expect(clippy::disallowed_methods, reason = "a body has a deadline")]
     pub(crate) async fn read(
         &self,
         head: &Parts,
-        mut body: RequestBody,
+        body: RequestBody,
         busy: impl FnOnce() -> Answer,
     ) -> Result<Held<'_>, Answer> {
-        let BodyLimits { max_bytes, time, .. } = self.limits;
         if let Some(encoding) = head.headers.get(CONTENT_ENCODING)
             && encoding.as_bytes() != b"identity"
         {
@@ -97,92 +123,172 @@ impl Reader {
                 "Bodies are taken without Content-Encoding only.",
             ));
         }
+        self.read_decoded(head, body, AsItIs).await.map_err(|why| match why {
+            Unread::TooLong(max_bytes) => too_long(max_bytes),
+            Unread::NoRoom => answer::last(busy()),
+            Unread::Late(time) => {
+                let message = format!("The body was not there within {} s.", time.as_secs());
+                answer::last(answer::error(
+                    StatusCode::REQUEST_TIMEOUT,
+                    "RequestTimeout",
+                    &message,
+                ))
+            }
+            Unread::Body(BodyError::GaveWay) => answer::last(answer::try_again(
+                "TooManyConnections",
+                "All connections of this port are in use, and the rest of this body has not come for longest.",
+            )),
+            Unread::Undecodable(_) | Unread::Body(BodyError::Broken(_)) => answer::last(answer::error(
+                StatusCode::BAD_REQUEST,
+                "IncompleteBody",
+                "The body ended early or is not in its announced form.",
+            )),
+        })
+    }
+
+    /// Reads `body` whole and decoded. It takes room as it comes, not as it is announced, for what it becomes and for what
+    /// decoding needs, before anything is written.
+    ///
+    /// # Errors
+    /// Why not; its sender has then been listened to ([`discard`]) as far as that helps.
+    #[expect(clippy::disallowed_methods, reason = "a body has a deadline")]
+    pub(crate) async fn read_decoded(
+        &self,
+        head: &Parts,
+        mut body: RequestBody,
+        decode: impl Decode,
+    ) -> Result<Held<'_>, Unread> {
+        let BodyLimits { max_bytes, time, .. } = self.limits;
         // Announced: not even begun with.
-        if body.size_hint().lower() > max_bytes as u64 {
+        if body.size_hint().lower() > (max_bytes + decode.frame_bytes()) as u64 {
             discard(head, body).await;
-            return Err(too_long(max_bytes));
+            return Err(Unread::TooLong(max_bytes));
         }
         let share = self.room.share();
-        let place = match whole(&mut body, &share, max_bytes, Instant::now() + time).await {
-            Ok(place) => place,
-            Err(why) => {
-                drop(share);
-                return Err(match why {
-                    Unread::TooLong => {
-                        discard(head, body).await;
-                        too_long(max_bytes)
-                    }
-                    Unread::NoRoom => {
-                        discard(head, body).await;
-                        answer::last(busy())
-                    }
-                    Unread::Late => {
-                        let message = format!("The body was not there within {} s.", time.as_secs());
-                        answer::last(answer::error(
-                            StatusCode::REQUEST_TIMEOUT,
-                            "RequestTimeout",
-                            &message,
-                        ))
-                    }
-                    Unread::Body(BodyError::GaveWay) => answer::last(answer::try_again(
-                        "TooManyConnections",
-                        "All connections of this port are in use, and the rest of this body has not come for longest.",
-                    )),
-                    Unread::Body(BodyError::Broken(_)) => answer::last(answer::error(
-                        StatusCode::BAD_REQUEST,
-                        "IncompleteBody",
-                        "The body ended early or is not in its announced form.",
-                    )),
-                });
-            }
+        let mut kept = Kept {
+            share: &share,
+            limits: self.limits,
+            deadline: Instant::now() + time,
+            place: Place::new(),
+            room_bytes: 0,
         };
-        share.is_whole();
-        Ok(Held {
-            bytes: Bytes::from_owner(place),
-            _share: share,
-        })
+        match whole(&mut body, decode, &mut kept).await {
+            Ok(()) => {
+                let mut place = kept.place;
+                place.fit();
+                share.is_whole();
+                Ok(Held {
+                    bytes: Bytes::from_owner(place),
+                    _share: share,
+                })
+            }
+            Err(why) => {
+                drop(kept);
+                drop(share);
+                if matches!(why, Unread::TooLong(_) | Unread::NoRoom | Unread::Undecodable(_)) {
+                    discard(head, body).await;
+                }
+                Err(why)
+            }
+        }
     }
 }
 
-/// Reads `body` to its end, in one piece.
+/// What is kept of a body that is being read.
+struct Kept<'s, 'r> {
+    share: &'s Share<'r>,
+    limits: BodyLimits,
+    deadline: Instant,
+    /// In one piece.
+    place: Place,
+    /// How much room it has: for the place, and for decoding.
+    room_bytes: usize,
+}
+
+impl Kept<'_, '_> {
+    /// Has room for `bytes` in all from here on.
+    async fn reserve(&mut self, bytes: usize) -> Result<(), Unread> {
+        if bytes > self.room_bytes {
+            self.share
+                .grow(bytes - self.room_bytes, self.deadline)
+                .await
+                .map_err(|NoRoom| Unread::NoRoom)?;
+            self.room_bytes = bytes;
+        }
+        Ok(())
+    }
+
+    /// Adds `piece`, beside `own_bytes` that decoding needs, of a body that will have `announced` bytes, if that is known.
+    async fn add(&mut self, piece: &[u8], own_bytes: usize, announced: Option<usize>) -> Result<(), Unread> {
+        let max_bytes = self.limits.max_bytes;
+        let needed = self.place.len() + piece.len();
+        if needed > max_bytes {
+            return Err(Unread::TooLong(max_bytes));
+        }
+        let most_bytes = announced.unwrap_or(max_bytes).min(max_bytes);
+        if own_bytes + needed > self.room_bytes {
+            let step = if self.place.len() == 0 {
+                SMALL_BYTES
+            } else {
+                STEP_BYTES
+            };
+            let wanted = (self.place.len() + step).min(most_bytes).max(needed);
+            self.reserve(own_bytes + wanted).await?;
+        }
+        // Without a length it gets twice as much each time, so that little is copied and little is held in vain.
+        let place_bytes = announced.unwrap_or(2 * needed).min(max_bytes);
+        self.place.add(piece, place_bytes);
+        Ok(())
+    }
+}
+
+/// Reads `body` to its end.
 async fn whole(
     body: &mut RequestBody,
-    share: &Share<'_>,
-    max_bytes: usize,
-    deadline: Instant,
-) -> Result<Place, Unread> {
-    let announced = usize::try_from(body.size_hint().upper().unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
-    let most_bytes = announced.min(max_bytes);
-    let (mut place, mut room_bytes) = (Place::new(), 0);
+    mut decode: impl Decode,
+    kept: &mut Kept<'_, '_>,
+) -> Result<(), Unread> {
+    let own_bytes = decode.own_bytes();
+    let raw_max_bytes = kept.limits.max_bytes + decode.frame_bytes();
+    let announced = body.size_hint().exact().filter(|_| decode.keeps_length());
+    let announced = announced.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+    let (mut raw_bytes, mut turn_bytes) = (0, 0);
     loop {
         let frame = tokio::select! {
             biased;
-            () = share.is_to_give_up() => return Err(Unread::NoRoom),
-            frame = timeout_at(deadline, body.frame()) => frame,
+            () = kept.share.is_to_give_up() => return Err(Unread::NoRoom),
+            frame = timeout_at(kept.deadline, body.frame()) => frame,
         };
-        let Some(frame) = frame.map_err(|_| Unread::Late)? else {
-            return Ok(place);
+        let Some(frame) = frame.map_err(|_| Unread::Late(kept.limits.time))? else {
+            break;
         };
         // Trailers are nothing to us.
         let Ok(data) = frame.map_err(Unread::Body)?.into_data() else {
             continue;
         };
-        share.is_fed();
-        let needed = place.len() + data.len();
-        if needed > max_bytes {
-            return Err(Unread::TooLong);
+        kept.share.is_fed();
+        raw_bytes += data.len();
+        // Also when it becomes nothing, however long it is.
+        if raw_bytes > raw_max_bytes {
+            return Err(Unread::TooLong(kept.limits.max_bytes));
         }
-        if needed > room_bytes {
-            let step = if room_bytes == 0 { SMALL_BYTES } else { STEP_BYTES };
-            let wanted = (room_bytes + step).min(most_bytes).max(needed);
-            share
-                .grow(wanted - room_bytes, deadline)
-                .await
-                .map_err(|NoRoom| Unread::NoRoom)?;
-            room_bytes = wanted;
+        if !data.is_empty() {
+            kept.reserve(own_bytes).await?;
         }
-        place.add(&data, most_bytes);
+        let mut data = &data[..];
+        while !data.is_empty() {
+            let (taken, piece) = decode.decode(data)?;
+            turn_bytes += taken + piece.len();
+            data = &data[taken..];
+            kept.add(piece, own_bytes, announced).await?;
+            if turn_bytes >= TURN_BYTES {
+                turn_bytes = 0;
+                tokio::task::yield_now().await;
+            }
+        }
     }
+    let rest = decode.end()?;
+    kept.add(rest, own_bytes, announced).await
 }
 
 fn too_long(max_bytes: usize) -> Answer {
@@ -196,8 +302,8 @@ fn too_long(max_bytes: usize) -> Answer {
 
 /// Listens to a body that nobody wants, so that its sender gets to read the answer.
 pub(crate) async fn discard(head: &Parts, mut body: RequestBody) {
-    // Who asked first waits for our word, and reads the answer in its place.
-    if body.is_end_stream() || head.headers.contains_key(EXPECT) {
+    // Who asked first waits for our word, and reads the answer in its place; and of HTTP/2 only the one stream ends.
+    if body.is_end_stream() || head.headers.contains_key(EXPECT) || head.version == Version::HTTP_2 {
         return;
     }
     let discarding = async {

@@ -1,8 +1,9 @@
 //! The memory of one body.
 //!
 //! Large ones have pages of their own, which go back to the system with the body: an allocator keeps what a burst of
-//! megabytes has touched. What is not written to has an address and no memory, so a body gets a place for all that may come
-//! at once, and nothing is copied as it grows.
+//! megabytes has touched. What is not written to has an address and no memory, so a body whose length is known gets a place
+//! for all of it at once, and nothing is copied as it grows. One without gets twice as much each time that it needs more:
+//! with pages for the longest there could be, a system with huge pages gave 2 MiB to a body of 20 KiB.
 
 use memmap2::MmapMut;
 
@@ -44,6 +45,13 @@ impl Place {
             Memory::Pages(pages) => pages[self.filled..needed].copy_from_slice(data),
         }
         self.filled = needed;
+    }
+
+    /// Gives back what it has and does not need: nothing is added any more.
+    pub(super) fn fit(&mut self) {
+        if let Memory::Allocated(bytes) = &mut self.memory {
+            bytes.shrink_to_fit();
+        }
     }
 
     /// Makes room for `needed` bytes, or for all.
@@ -106,6 +114,15 @@ mod tests {
         // More than was said is taken as well.
         place.add(&[9; 10], 50_000);
         assert_eq!(place.len(), 50_010);
+    }
+
+    #[test]
+    fn a_small_body_of_unknown_length_keeps_no_more_than_it_has() {
+        let mut place = Place::new();
+        place.add(b"{}", 50_000);
+        place.fit();
+        assert!(matches!(&place.memory, Memory::Allocated(bytes) if bytes.capacity() == 2));
+        assert_eq!(place.as_ref(), b"{}");
     }
 
     #[test]

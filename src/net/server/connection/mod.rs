@@ -1,7 +1,11 @@
-//! One connection: HTTP/1.1 by hyper, with a clock on each stage that a client could hold on to.
+//! One connection: HTTP/1.1 by hyper, with a clock on each stage that a client could hold on to; or HTTP/2, where the port
+//! takes it.
 
 mod ahead;
+pub(crate) mod first;
+mod http2;
 mod request_body;
+mod streams;
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -14,7 +18,6 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
 use hyper::body::{Body as _, Frame, Incoming, SizeHint};
-use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -22,6 +25,7 @@ use tokio::sync::{Notify, watch};
 
 use self::ahead::Ahead;
 pub(crate) use self::request_body::{BodyError, RequestBody};
+use self::streams::Streams;
 use super::answer::{self, Answer, Body};
 use super::limits::Limits;
 use crate::ledger::http::Ending;
@@ -154,6 +158,8 @@ struct State {
     /// The last request is one that only asks (GET, HEAD).
     only_asks: bool,
     ahead: Ahead,
+    /// What it is at when it speaks HTTP/2; then `progress` and `only_asks` follow from it.
+    streams: Option<Streams>,
     gives_way: bool,
     /// Its request is not worked on; only its sender is listened to, so that it reads why.
     turned_away: bool,
@@ -170,6 +176,7 @@ impl Clocked {
                 moved: now,
                 only_asks: false,
                 ahead: Ahead::default(),
+                streams: None,
                 gives_way: false,
                 turned_away: false,
             }),
@@ -198,9 +205,27 @@ impl Clocked {
         is_at_request && !state.only_asks && !state.turned_away
     }
 
-    /// Its request is not worked on; it may be closed at any time.
+    /// Its request is not worked on; it may be closed at any time, unless it has others.
     pub(super) fn turn_away(&self) {
-        self.lock().turned_away = true;
+        let mut state = self.lock();
+        state.turned_away = state.streams.is_none();
+    }
+
+    /// It speaks HTTP/2.
+    fn becomes_http2(&self) {
+        self.lock().streams = Some(Streams::new(now()));
+        self.streams(|_, _| {});
+    }
+
+    /// Looks at the requests of a connection that speaks HTTP/2, or changes them.
+    fn streams<T>(&self, change: impl FnOnce(&mut Streams, Instant) -> T) -> T {
+        let now = now();
+        let mut state = self.lock();
+        let streams = state.streams.get_or_insert_with(|| Streams::new(now));
+        let result = change(streams, now);
+        let (progress, only_asks) = (streams.progress(), streams.only_ask());
+        (state.progress, state.only_asks) = (progress, only_asks);
+        result
     }
 
     /// Asks the connection to go, if it is still without a request, late, or streams, when it hears of it.
@@ -219,6 +244,11 @@ impl Clocked {
         match state.progress.stage {
             _ if state.turned_away => Going::AtOnce,
             Stage::Idle | Stage::Head | Stage::Streaming => Going::AtOnce,
+            // All of its requests wait for their client.
+            Stage::Body | Stage::Answering if state.streams.is_some() && state.is_late(now()) => {
+                Going::AtOnce
+            }
+            Stage::Body if state.streams.is_some() => Going::No,
             Stage::Body => {
                 state.gives_way = true;
                 Going::WithAnAnswer
@@ -255,8 +285,8 @@ impl Clocked {
         state.ahead.came(bytes)
     }
 
-    /// Bytes have gone.
-    fn went(&self) {
+    /// Bytes have gone, or come where it is not known what they mean.
+    fn moved(&self) {
         self.lock().moved = now();
     }
 
@@ -312,9 +342,9 @@ enum Going {
     No,
 }
 
-/// Serves requests until the client, a time limit, an eviction or `stop` ends it. `None`: the client closed it, or it was
-/// not at anything when `stop` came.
-pub(crate) async fn serve<S, H, F>(
+/// Serves requests of HTTP/1.1 until the client, a time limit, an eviction or `stop` ends it. `None`: the client closed it,
+/// or it was not at anything when `stop` came.
+pub(crate) async fn http1<S, H, F>(
     stream: S,
     shared: Arc<Clocked>,
     limits: Limits,
@@ -352,7 +382,7 @@ where
         head_max_bytes: limits.head_max_bytes,
     };
     let mut http = pin!(
-        http1::Builder::new()
+        hyper::server::conn::http1::Builder::new()
             // The clock below also tells a slow head from a connection that is merely kept.
             .header_read_timeout(None)
             .max_buf_size(limits.head_max_bytes)
@@ -503,7 +533,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
             return Poll::Ready(Ok(if written == 0 { 0 } else { buf.len() }));
         }
         let written = ready!(Pin::new(&mut self.stream).poll_write(cx, buf))?;
-        self.shared.went();
+        self.shared.moved();
         Poll::Ready(Ok(written))
     }
 

@@ -26,11 +26,33 @@ pub(crate) enum BodyError {
 pub(crate) struct RequestBody {
     incoming: Incoming,
     shared: Arc<Clocked>,
+    /// Which of several requests it belongs to, on a connection that can have them.
+    stream: Option<u64>,
 }
 
 impl RequestBody {
     pub(super) fn new(incoming: Incoming, shared: Arc<Clocked>) -> Self {
-        Self { incoming, shared }
+        Self {
+            incoming,
+            shared,
+            stream: None,
+        }
+    }
+
+    pub(super) fn of_stream(incoming: Incoming, shared: Arc<Clocked>, stream: u64) -> Self {
+        Self {
+            incoming,
+            shared,
+            stream: Some(stream),
+        }
+    }
+
+    /// It is whole, or nobody waits for the rest of it.
+    fn ended(&self) {
+        match self.stream {
+            None => self.shared.note(Event::BodyEnd),
+            Some(stream) => self.shared.streams(|streams, _| streams.body_ended(stream)),
+        }
     }
 }
 
@@ -47,7 +69,7 @@ impl Body for RequestBody {
         }
         let frame = ready!(Pin::new(&mut self.incoming).poll_frame(cx));
         if frame.is_none() || self.incoming.is_end_stream() {
-            self.shared.note(Event::BodyEnd);
+            self.ended();
         }
         Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Broken)))
     }
@@ -64,6 +86,6 @@ impl Body for RequestBody {
 impl Drop for RequestBody {
     /// Nobody waits for the rest of it.
     fn drop(&mut self) {
-        self.shared.note(Event::BodyEnd);
+        self.ended();
     }
 }

@@ -21,6 +21,7 @@ const LIMITS: Limits = Limits {
     exchange: EXCHANGE_TIMEOUT,
     connections: 1,
     streams: 0,
+    http2: None,
 };
 
 const REQUEST: &[u8] = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\nhi";
@@ -51,7 +52,7 @@ impl Bench {
                     served.fetch_add(1, SeqCst);
                     Response::new(Body::from(vec![b'a'; answer_bytes]))
                 };
-                serve(stream, shared, LIMITS, stopped, handler).await
+                http1(stream, shared, LIMITS, stopped, handler).await
             }
         });
         Self {
