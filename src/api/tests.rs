@@ -116,7 +116,7 @@ impl Bench {
         let shared = Arc::new(connection::Clocked::new(tokio::time::Instant::now().into_std()));
         let (_stop, stopped) = watch::channel(false);
         let app = Arc::clone(&self.app);
-        let serving = connection::serve(stream, shared, limits::CONNECTIONS, stopped, |request| {
+        let serving = connection::http1(stream, shared, limits::CONNECTIONS, stopped, |request| {
             app.answer(request)
         });
         let asking = async {
@@ -419,7 +419,7 @@ async fn a_body_that_does_not_come_is_answered_408() {
             client.read_to_string(&mut answer).await.unwrap();
             answer
         };
-        let serving = connection::serve(stream, shared, limits::CONNECTIONS, stopped, |request| {
+        let serving = connection::http1(stream, shared, limits::CONNECTIONS, stopped, |request| {
             app.answer(request)
         });
         let serving = async move {

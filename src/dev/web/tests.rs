@@ -211,7 +211,7 @@ async fn a_reader_that_leaves_frees_its_place_at_once() {
     while port.shared.metrics.ledger().http.snapshot().open_connections > 0 {
         tokio::task::yield_now().await;
     }
-    assert_eq!(Ending::ALL.map(|ending| port.ended(ending)), [0; 7]);
+    assert_eq!(Ending::ALL.map(|ending| port.ended(ending)), [0; 8]);
 }
 
 #[tokio::test]
@@ -385,7 +385,7 @@ fn connection(shared: &Arc<Site>) -> DuplexStream {
     tokio::spawn(async move {
         let own = Arc::new(connection::Clocked::new(tokio::time::Instant::now().into_std()));
         let (_stop, stopped) = watch::channel(false);
-        connection::serve(stream, own, limits::CONNECTIONS, stopped, |request| {
+        connection::http1(stream, own, limits::CONNECTIONS, stopped, |request| {
             routes::answer(&shared, request)
         })
         .await

@@ -336,7 +336,7 @@ async fn who_gives_way_while_its_body_is_awaited_ends_with_an_error_that_can_be_
                     Err(error) => answer::last(Response::new(Body::from(error.to_string()))),
                 }
             };
-            serve(stream, shared, LIMITS, stopped, handler).await
+            http1(stream, shared, LIMITS, stopped, handler).await
         }
     });
     client.write_all(&REQUEST[..REQUEST.len() - 1]).await.unwrap();
@@ -413,7 +413,7 @@ fn streaming(pieces: mpsc::Receiver<Bytes>) -> Bench {
                 }
             };
             let limits = Limits { streams: 1, ..LIMITS };
-            serve(stream, shared, limits, stopped, handler).await
+            http1(stream, shared, limits, stopped, handler).await
         }
     });
     Bench {

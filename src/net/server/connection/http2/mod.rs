@@ -246,3 +246,6 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Moving<S> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests;
