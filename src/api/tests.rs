@@ -14,7 +14,7 @@ use super::*;
 use crate::api::health::Health;
 use crate::api::summary::Summary;
 use crate::exporters::error::PutError;
-use crate::exporters::xray::encoding::Segments;
+use crate::exporters::bodies::Bodies;
 use crate::ledger::http::Route;
 use crate::ledger::outcome::ErrorClass;
 use crate::ledger::{Ledger, RejectReason};
@@ -49,7 +49,7 @@ impl Upstream for Fake {
 struct Bench {
     app: Arc<App<Fake>>,
     fake: Fake,
-    lane: Arc<Lane<Segments>>,
+    lane: Arc<Lane<Bodies>>,
     ledger: Arc<Ledger>,
     health: Arc<Health>,
 }

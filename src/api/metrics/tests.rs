@@ -163,8 +163,8 @@ fn what_is_not_known_is_left_out_and_not_0() {
     let mut observed = observed();
     observed.totals.kernel_dropped = None;
     observed.totals.lost_in_fragments = None;
-    observed.depth.spool = None;
-    observed.calls = Calls::default();
+    observed.lanes[0].depth.spool = None;
+    observed.lanes[0].calls = Calls::default();
     let page = render(&observed);
     let families = families(&page);
     for name in [

@@ -14,7 +14,7 @@ use super::{moment, wire};
 use crate::exporters::Exporter;
 use crate::exporters::answer::Answer;
 use crate::exporters::error::PutError;
-use crate::exporters::xray::encoding::Segments;
+use crate::exporters::bodies::Bodies;
 use crate::pipeline::batch;
 
 /// After so long a call ends without an answer.
@@ -125,7 +125,7 @@ impl Endpoint {
 }
 
 impl Exporter for Endpoint {
-    type Encoding = Segments;
+    type Encoding = Bodies;
 
     async fn put(&self, _: batch::kind::Kind, body: Bytes) -> Result<Answer, PutError> {
         let documents = documents::of_body(&body);

@@ -74,7 +74,7 @@ pub(crate) fn check_halves<E: Encoding>(texts: &[Vec<u8>]) {
     let batch = open.seal().unwrap();
     let whole = E::documents(&batch.body).unwrap();
     assert_eq!(whole.len(), texts.len());
-    let [first, second] = Batch::halves::<E>(&batch.body, now).unwrap();
+    let [first, second] = Batch::halves::<E>(batch.kind, &batch.body, now).unwrap();
     assert_eq!(first.documents, texts.len() / 2);
     assert_eq!(first.documents + second.documents, texts.len());
     let mut joined = E::documents(&first.body).unwrap();

@@ -790,7 +790,7 @@ mod tests {
         };
         seal(&intake, 3, 1, now);
         let whole = take();
-        let halves = || Batch::halves::<Strings>(&whole.body, now).unwrap();
+        let halves = || Batch::halves::<Strings>(whole.kind, &whole.body, now).unwrap();
         assert!(intake.replace(whole.ticket, halves(), now));
         assert!(!intake.replace(whole.ticket, halves(), now));
         assert_eq!(intake.waiting_documents(), 3);

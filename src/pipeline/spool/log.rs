@@ -338,6 +338,10 @@ mod tests {
 
     const USING: &str = "[Info] Using spool /spool, at most 10 MB";
 
+    fn segments(count: u64) -> Amounts {
+        Amounts::from_iter([(Content::Segments, count)])
+    }
+
     #[test]
     fn of_an_empty_directory_nothing_is_said_but_that_it_is_used() {
         let (lines, now) = (LogLines::collect(), Instant::now());
@@ -353,7 +357,7 @@ mod tests {
         let mut log = log();
         let found = Found {
             files: 3,
-            documents: 70,
+            documents: segments(70),
             evicted: vec![name(1, 4), name(2, 5)],
             damaged: vec![name(3, 6)],
             foreign: 2,
@@ -406,7 +410,7 @@ mod tests {
             let mut log = log();
             log.holds(1, now);
             drop(lines.take());
-            log.taken_over(&io::ErrorKind::WouldBlock.into(), documents);
+            log.taken_over(&io::ErrorKind::WouldBlock.into(), segments(documents));
             log.holds(0, now);
             let said = lines.take();
             assert_eq!(said.len(), expected, "{said:#?}");
@@ -448,13 +452,13 @@ mod tests {
             )
         };
         for documents in [1, 20, 300] {
-            log.full(documents, now);
+            log.full(segments(documents), now);
         }
         assert_eq!(lines.take(), [line(1)]);
         assert_eq!(log.due(), Some(now + S(1)));
         log.speak(now + S(1));
         assert_eq!((lines.take(), log.due()), (vec![line(320)], None));
-        log.full(4, now + S(1));
+        log.full(segments(4), now + S(1));
         log.flush(now + S(1));
         assert_eq!(lines.take(), [line(4)]);
     }

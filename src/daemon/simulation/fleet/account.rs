@@ -10,7 +10,7 @@ use crate::daemon::simulation::moment;
 use crate::exporters::Exporter;
 use crate::exporters::answer::{Answer, Unprocessed};
 use crate::exporters::error::PutError;
-use crate::exporters::xray::encoding::Segments;
+use crate::exporters::bodies::Bodies;
 use crate::ledger::outcome::ErrorClass;
 use crate::pipeline::batch::encoding::Encoding as _;
 use crate::pipeline::batch::kind::Kind;
@@ -127,7 +127,7 @@ impl Way {
 }
 
 impl Exporter for Way {
-    type Encoding = Segments;
+    type Encoding = Bodies;
 
     async fn put(&self, _: Kind, body: Bytes) -> Result<Answer, PutError> {
         let (segments, result, after) = {
@@ -151,7 +151,7 @@ impl Exporter for Way {
         let taken = result?;
         let mut answer = Answer::default();
         if taken < segments {
-            let left = Segments::describe(&body).into_iter().skip(taken as usize);
+            let left = Bodies::describe(&body).into_iter().skip(taken as usize);
             answer.unprocessed.extend(left.map(|document| Unprocessed {
                 id: document.id,
                 error_code: Some("ThrottledException".to_owned()),

@@ -180,10 +180,10 @@ async fn a_success_does_not_lift_what_a_throttle_asks_for() {
     }
     let calls = bench.ledger.calls();
     let throttles = calls.outcome(
-        crate::ledger::calls::Operation::Segments,
+        Operation::Segments,
         Some(ErrorClass::Throttled),
     );
-    let taken = calls.outcome(crate::ledger::calls::Operation::Segments, None);
+    let taken = calls.outcome(Operation::Segments, None);
     assert!(taken >= 60 * 40 * 8 / 10, "{taken}");
     assert!(4 * throttles < taken, "{throttles} beside {taken}");
     bench.sender.abort();
