@@ -162,7 +162,10 @@ impl Reply {
     }
 
     fn written(&self) -> Written {
-        let content_type = self.header(&CONTENT_TYPE).unwrap_or_default().to_ascii_lowercase();
+        let content_type = self
+            .header(&CONTENT_TYPE)
+            .unwrap_or_default()
+            .to_ascii_lowercase();
         let kind = content_type.split(';').next().unwrap_or_default().trim();
         match kind {
             "application/x-protobuf" | "application/protobuf" => Written::Protobuf,
@@ -362,7 +365,9 @@ mod tests {
             (504, ServerError, false),
             (505, Refused, true),
         ] {
-            let error = reply(code, PROTOBUF, status("words")).meaning(Signal::Traces).unwrap_err();
+            let error = reply(code, PROTOBUF, status("words"))
+                .meaning(Signal::Traces)
+                .unwrap_err();
             assert_eq!((error.class, error.whole), (class, whole), "{code}");
             assert_eq!(error.status, Some(code));
             assert_eq!(error.is_too_long(), code == 413);
@@ -372,16 +377,32 @@ mod tests {
     #[test]
     fn the_words_of_a_failure_are_its_message_or_the_beginning_of_its_body() {
         for (content_type, body, message) in [
-            (PROTOBUF, status("missing\x1b key"), r"status 400: missing\x1b key"),
-            (JSON, br#"{"code":3,"message":"bad id"}"#.to_vec(), "status 400: bad id"),
+            (
+                PROTOBUF,
+                status("missing\x1b key"),
+                r"status 400: missing\x1b key",
+            ),
+            (
+                JSON,
+                br#"{"code":3,"message":"bad id"}"#.to_vec(),
+                "status 400: bad id",
+            ),
             (JSON, b"{\"error\":1}".to_vec(), "status 400: {\"error\":1}"),
-            ("text/plain", b"invalid\r\nbody".to_vec(), "status 400: invalid body"),
+            (
+                "text/plain",
+                b"invalid\r\nbody".to_vec(),
+                "status 400: invalid body",
+            ),
             ("", Vec::new(), "status 400"),
         ] {
-            let error = reply(400, content_type, body).meaning(Signal::Traces).unwrap_err();
+            let error = reply(400, content_type, body)
+                .meaning(Signal::Traces)
+                .unwrap_err();
             assert_eq!((error.class, &*error.message), (ErrorClass::Refused, message));
         }
-        let long = reply(400, "", "x".repeat(10_000)).meaning(Signal::Traces).unwrap_err();
+        let long = reply(400, "", "x".repeat(10_000))
+            .meaning(Signal::Traces)
+            .unwrap_err();
         assert!(long.message.len() < 160, "{}", long.message);
     }
 

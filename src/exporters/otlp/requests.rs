@@ -83,7 +83,13 @@ mod tests {
 
     #[test]
     fn no_half_is_without_items() {
-        let body = [resource(&[]), resource(&[b"a", b"b"]), resource(&[]), resource(&[])].concat();
+        let body = [
+            resource(&[]),
+            resource(&[b"a", b"b"]),
+            resource(&[]),
+            resource(&[]),
+        ]
+        .concat();
         let [first, second] = halves(Signal::Traces, Form::Protobuf, &body).unwrap();
         assert_eq!((first.items, second.items), (1, 1));
         let empty = [resource(&[]), resource(&[])].concat();
@@ -96,7 +102,10 @@ mod tests {
         let [first, second] = halves(Signal::Logs, Form::Json, body).unwrap();
         assert_eq!((first.items, second.items), (1, 1));
         let json: serde_json::Value = serde_json::from_slice(&second.body).unwrap();
-        assert_eq!(json["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0]["body"], 2);
+        assert_eq!(
+            json["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0]["body"],
+            2
+        );
         assert_eq!(items(Signal::Logs, Form::Json, body), Some(2));
         assert_eq!(items(Signal::Logs, Form::Json, b"{"), None);
         assert_eq!(items(Signal::Logs, Form::Protobuf, body), None);

@@ -1,6 +1,5 @@
 //! A body of segment documents as one request with their spans, made in the call: what is kept and spooled is the body.
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
 use xray_document::otlp::to_span::{Context, Converted, Names, spans_of};
@@ -15,7 +14,7 @@ pub(super) struct AsSpans {
     /// One request with all spans; empty when there are none.
     pub(super) request: Vec<u8>,
     /// The documents that have no spans for this destination, by reason.
-    pub(super) left_out: BTreeMap<DropReason, u64>,
+    pub(super) left_out: Vec<(DropReason, u64)>,
     /// The places of those that cannot be converted, and why.
     pub(super) unconvertible: Vec<(usize, String)>,
 }
@@ -27,18 +26,24 @@ impl AsSpans {
             return Vec::new();
         }
         let described = Segments::describe(body);
-        let of_place = |(place, reason): &'_ (usize, String)| {
-            let unknown = || Description {
-                id: None,
-                shown: "unknown".to_owned(),
-            };
-            let description = described.get(*place).cloned().unwrap_or_else(unknown);
-            (description, *place, reason.len())
+        let unknown = || Description {
+            id: None,
+            shown: "unknown".to_owned(),
         };
         self.unconvertible
             .iter()
-            .map(|one| (of_place(one).0, one.1.as_str()))
+            .map(|(place, reason)| {
+                let description = described.get(*place).cloned();
+                (description.unwrap_or_else(unknown), reason.as_str())
+            })
             .collect()
+    }
+
+    fn leave_out(&mut self, reason: DropReason) {
+        match self.left_out.iter_mut().find(|(left, _)| *left == reason) {
+            Some((_, count)) => *count += 1,
+            None => self.left_out.push((reason, 1)),
+        }
     }
 }
 
@@ -53,8 +58,8 @@ pub(super) fn as_spans(
 ) -> Option<AsSpans> {
     let documents = Segments::documents(body)?;
     let mut spans = AsSpans::default();
-    for (place, document) in documents.into_iter().enumerate() {
-        let mut left_out = |reason| *spans.left_out.entry(reason).or_default() += 1;
+    // From the end: a segment, which tells its name, comes after those of its subsegments that are sent on their own.
+    for (place, document) in documents.into_iter().enumerate().rev() {
         let text = serde_json::from_slice::<String>(document);
         let converted = match &text {
             Ok(text) => {
@@ -74,10 +79,10 @@ pub(super) fn as_spans(
                     spans.request.extend_from_slice(&of_document.request);
                 }
             }
-            Ok(Converted::InProgress) => left_out(DropReason::InProgress),
-            Ok(Converted::Unsampled) => left_out(DropReason::Unsampled),
+            Ok(Converted::InProgress) => spans.leave_out(DropReason::InProgress),
+            Ok(Converted::Unsampled) => spans.leave_out(DropReason::Unsampled),
             Err(reason) => {
-                left_out(DropReason::NotConvertible);
+                spans.leave_out(DropReason::NotConvertible);
                 spans.unconvertible.push((place, reason));
             }
         }

@@ -118,7 +118,11 @@ impl XRay {
             region: Region::new(region.to_owned()),
             role_arn: config.role_arn.as_ref().map(|role| role.value.clone()),
             // Web identity tokens and SSO sessions go to STS and SSO: NoVerifySSL is not for them.
-            client: PooledClient::new(proxies.sparing_loopback(), Tls::new(trust), limits.connect_timeout),
+            client: PooledClient::new(
+                proxies.sparing_loopback(),
+                Tls::new(trust),
+                limits.connect_timeout,
+            ),
             limits: limits.clone(),
         };
         let loader = source.loader().await;

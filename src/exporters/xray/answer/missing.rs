@@ -8,8 +8,8 @@ use aws_smithy_runtime_api::client::result::SdkError;
 
 use crate::aws::credentials::CredentialsFailure;
 use crate::exporters::error::PutError;
-use crate::ledger::outcome::ErrorClass;
 use crate::exporters::transport::{cause, class_of_transport, timed_out, without_body};
+use crate::ledger::outcome::ErrorClass;
 use crate::net::client::connector::ConnectError;
 use crate::net::client::error::find_cause;
 

@@ -60,7 +60,8 @@ impl ClientAuth {
             .map_err(|error| unusable(key, error.to_string()))?;
         // The parser's own words could quote the file.
         let private_key = PrivateKeyDer::from_pem_slice(&pem).map_err(|_| {
-            let reason = "it has no private key in PEM form, without a pass phrase (-----BEGIN PRIVATE KEY-----)";
+            let reason =
+                "it has no private key in PEM form, without a pass phrase (-----BEGIN PRIVATE KEY-----)";
             unusable(key, reason.to_owned())
         })?;
         let auth = Self {
@@ -130,14 +131,27 @@ mod tests {
 
         let error = error_of(&identity(&directory, "text", &key));
         assert!(error.starts_with("CERTIFICATE: cannot use "), "{error}");
-        assert!(error.ends_with("it has no certificate in PEM form (-----BEGIN CERTIFICATE-----)"), "{error}");
+        assert!(
+            error.ends_with("it has no certificate in PEM form (-----BEGIN CERTIFICATE-----)"),
+            "{error}"
+        );
         let error = error_of(&identity(&directory, &certificate, "s3cret"));
-        assert!(error.starts_with("KEY: cannot use ") && !error.contains("s3cret"), "{error}");
-        let error = error_of(&identity(&directory, &certificate, &others.signing_key.serialize_pem()));
+        assert!(
+            error.starts_with("KEY: cannot use ") && !error.contains("s3cret"),
+            "{error}"
+        );
+        let error = error_of(&identity(
+            &directory,
+            &certificate,
+            &others.signing_key.serialize_pem(),
+        ));
         assert!(error.starts_with("KEY: cannot use "), "{error}");
         let mut missing = identity(&directory, &certificate, &key);
         missing.key.value = PathBuf::from("/nowhere/k.pem");
         let error = error_of(&missing);
-        assert!(error.starts_with("KEY: cannot use \"/nowhere/k.pem\": "), "{error}");
+        assert!(
+            error.starts_with("KEY: cannot use \"/nowhere/k.pem\": "),
+            "{error}"
+        );
     }
 }

@@ -27,8 +27,8 @@ use tokio::sync::OnceCell;
 
 pub(crate) use self::client_auth::ClientAuth;
 use super::error::SettingError;
-use crate::config::{Environment, Sourced};
 use crate::config::files::Kind;
+use crate::config::{Environment, Sourced};
 use crate::logs::sanitize_lines;
 
 /// The certificates of every authority that browsers know take a fifth of one.
