@@ -450,6 +450,7 @@ fn the_settings_are_printed_with_the_names_of_headers_and_without_their_values()
                 "lab.yaml line 9 (OTLP.Headers)"
             ],
             ["OTLP.Compression", "none", "lab.yaml line 11 (OTLP.Compression)"],
+            ["OTLP.ServiceName", "shop", "lab.yaml line 12 (OTLP.ServiceName)"],
             ["OTEL_EXPORTER_OTLP_TIMEOUT", "15 s", "default"],
             ["OTEL_EXPORTER_OTLP_CERTIFICATE", "none", "default"],
             ["OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "none", "default"],
