@@ -10,6 +10,7 @@ use crate::api::health::Health;
 use crate::aws;
 use crate::config::{Config, Environment};
 use crate::exporters::bodies::Bodies;
+use crate::exporters::otlp::Otlp;
 use crate::exporters::sender::{Phase, Sender};
 use crate::exporters::xray::XRay;
 use crate::exporters::xray::telemetry::{self, Telemetry};
@@ -108,15 +109,37 @@ async fn send_to_xray(
     Ok(())
 }
 
-/// Sends to the OTLP endpoint.
+/// Says where OTLP goes, and sends.
 async fn send_to_otlp(
     config: &Config,
     environment: &Environment,
     lane: &Arc<Lane<Bodies>>,
     phases: watch::Receiver<Phase>,
 ) -> Result<(), StartError> {
-    let _ = (config, environment, lane, phases);
-    std::future::pending().await
+    let Some(endpoint) = config.otlp.as_ref().and_then(|otlp| otlp.endpoint.as_ref()) else {
+        // The configuration lets nothing go to an endpoint that there is not.
+        return Ok(());
+    };
+    let client = Otlp::connect(endpoint, &config.xray, environment)
+        .await
+        .map_err(StartError::Aws)?;
+    let endpoint = client.endpoint_description();
+    for warning in client.warnings() {
+        tracing::warn!(endpoint, "{warning}");
+    }
+    tracing::info!(endpoint, "Using OTLP endpoint: {endpoint}");
+    if let Some(proxy) = client.proxy_description() {
+        tracing::info!(
+            proxy = proxy.url,
+            source = proxy.source,
+            "Using proxy for OTLP: {proxy}"
+        );
+    }
+    let ledger = Arc::clone(lane.ledger());
+    Sender::new(client, Arc::clone(lane), ledger, config.xray.concurrency)
+        .run(phases)
+        .await;
+    Ok(())
 }
 
 /// Looks for credentials, and says what came of it; when there are none, again when somebody's search has found some.

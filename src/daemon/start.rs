@@ -13,6 +13,7 @@ use crate::api::summary::Summary;
 use crate::config::otlp::Routes;
 use crate::config::{Config, Environment, LogLevel, OtlpConfig, Sourced, SystemFiles, TcpConfig};
 use crate::exporters::bodies::Bodies;
+use crate::exporters::otlp::Otlp;
 use crate::exporters::xray::XRay;
 use crate::ledger::Ledger;
 use crate::ledger::destination::Destination;
@@ -41,6 +42,10 @@ impl Daemon {
         }
         // Before it takes segments that it could only lose.
         XRay::check_files(&environment).map_err(StartError::Aws)?;
+        if let Some(endpoint) = config.otlp.as_ref().and_then(|otlp| otlp.endpoint.as_ref()) {
+            Otlp::check_files(endpoint, &environment).map_err(StartError::Aws)?;
+        }
+        say_routes(&config);
         let socket = udp::bind(&config.udp.address).map_err(StartError::Bind)?;
         let udp_address = socket.local_addr().map_err(StartError::System)?;
         tracing::info!(address = %udp_address, "Listening on UDP {udp_address}");
@@ -109,6 +114,17 @@ fn tcp(config: &mut TcpConfig) -> Result<Option<TcpListener>, StartError> {
             Ok(None)
         }
         Err(error) => Err(StartError::Bind(error)),
+    }
+}
+
+/// Says where what comes in goes, where that is not X-Ray alone as ever.
+fn say_routes(config: &Config) {
+    let Some(otlp) = &config.otlp else { return };
+    let endpoint = otlp.endpoint.as_ref().map(|endpoint| endpoint.base.value.as_str());
+    let routes = otlp.routes();
+    if routes != Routes::WITHOUT_OTLP {
+        let routes = routes.in_words(endpoint.unwrap_or_default());
+        tracing::info!(routes, "Routes: {routes}");
     }
 }
 

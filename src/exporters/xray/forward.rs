@@ -20,6 +20,7 @@ use tokio::time::{Instant, timeout_at};
 use super::answer::{self, Raw};
 use super::{Connected, XRay};
 use crate::exporters::error::PutError;
+use crate::exporters::transport;
 use crate::ledger::outcome::ErrorClass;
 use crate::net::client::error::told;
 
@@ -45,17 +46,17 @@ impl XRay {
         let call = async {
             let response = self.shared.client.send(request).await;
             let (head, body) = response
-                .map_err(|error| answer::without_head(&error))?
+                .map_err(|error| transport::without_head(&error))?
                 .into_parts();
             let body = body
                 .collect()
                 .await
-                .map_err(|error| answer::without_body(head.status.as_u16(), error.as_ref()))?;
+                .map_err(|error| transport::without_body(head.status.as_u16(), error.as_ref()))?;
             Ok(Response::from_parts(head, body.to_bytes()))
         };
         let response = timeout_at(deadline, call)
             .await
-            .unwrap_or_else(|_| Err(answer::timed_out(limit)))?;
+            .unwrap_or_else(|_| Err(transport::timed_out(limit)))?;
         if !response.status().is_success()
             && let Err(error) = Raw::of_http(&response).meaning()
             && answer::says_bad_key(&error)

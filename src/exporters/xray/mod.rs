@@ -39,6 +39,7 @@ use crate::exporters::Exporter;
 use crate::exporters::bodies::Bodies;
 use crate::exporters::answer::Answer;
 use crate::exporters::error::PutError;
+use crate::exporters::transport;
 use crate::ledger::outcome::ErrorClass;
 use crate::net::client::SettingError;
 use crate::net::client::pooled::PooledClient;
@@ -117,7 +118,11 @@ impl XRay {
             region: Region::new(region.to_owned()),
             role_arn: config.role_arn.as_ref().map(|role| role.value.clone()),
             // Web identity tokens and SSO sessions go to STS and SSO: NoVerifySSL is not for them.
-            client: PooledClient::new(proxies.for_credentials(), Tls::new(trust), limits.connect_timeout),
+            client: PooledClient::new(
+                proxies.sparing_loopback(),
+                Tls::new(trust),
+                limits.connect_timeout,
+            ),
             limits: limits.clone(),
         };
         let loader = source.loader().await;
@@ -230,7 +235,7 @@ impl XRay {
             Ok((Err(error), None)) => Err(answer::without_answer(&error, limit)),
             // The interceptor sees every answer that the SDK takes for a success.
             Ok((Ok(_), None)) => Err(PutError::new(ErrorClass::Other, "the SDK lost the answer")),
-            Err(_) => Err(answer::timed_out(limit)),
+            Err(_) => Err(transport::timed_out(limit)),
         };
         if let Err(error) = &result
             && answer::says_bad_key(error)
