@@ -24,14 +24,14 @@ pub(super) fn listed(attributes: Attributes) -> Vec<KeyValue> {
 }
 
 /// A text.
-pub(super) fn text(text: impl Into<String>) -> any_value::Value {
+pub(super) fn of_text(text: impl Into<String>) -> any_value::Value {
     any_value::Value::Text(text.into())
 }
 
 /// A list of texts.
 pub(super) fn texts<T: Into<String>>(texts: impl IntoIterator<Item = T>) -> any_value::Value {
     let values = texts.into_iter().map(|one| AnyValue {
-        value: Some(text(one)),
+        value: Some(of_text(one)),
     });
     any_value::Value::Array(ArrayValue {
         values: values.collect(),
@@ -50,8 +50,8 @@ pub(super) fn flat(value: Value) -> any_value::Value {
     match value {
         Value::Bool(flag) => any_value::Value::Bool(flag),
         Value::Number(whole) => number(&whole),
-        Value::String(plain) if !looks_like_json(&plain) => text(plain),
-        other => text(other.to_string()),
+        Value::String(plain) if !looks_like_json(&plain) => of_text(plain),
+        other => of_text(other.to_string()),
     }
 }
 
@@ -121,7 +121,7 @@ fn any_of(value: Value) -> AnyValue {
         Value::Null => None,
         Value::Bool(flag) => Some(any_value::Value::Bool(flag)),
         Value::Number(whole) => Some(number(&whole)),
-        Value::String(plain) => Some(text(plain)),
+        Value::String(plain) => Some(of_text(plain)),
         Value::Array(values) => Some(any_value::Value::Array(ArrayValue {
             values: values.into_iter().map(any_of).collect(),
         })),
@@ -149,6 +149,35 @@ fn special(fields: &Map<String, Value>) -> Option<any_value::Value> {
         ("doubleValue", "Infinity") => Some(any_value::Value::Double(f64::INFINITY)),
         ("doubleValue", "-Infinity") => Some(any_value::Value::Double(f64::NEG_INFINITY)),
         _ => None,
+    }
+}
+
+/// The first text with something in it under one of these keys.
+pub(super) fn text<'a>(attributes: &'a Map<String, Value>, keys: &[&str]) -> Option<&'a str> {
+    let mut found = keys.iter().filter_map(|key| attributes.get(*key)?.as_str());
+    found.find(|text| !text.is_empty())
+}
+
+/// The first whole number under one of these keys, also one in a text.
+pub(super) fn whole(attributes: &Map<String, Value>, keys: &[&str]) -> Option<i64> {
+    keys.iter().find_map(|key| match attributes.get(*key)? {
+        Value::Number(number) => number.as_i64(),
+        Value::String(text) => text.parse().ok(),
+        _ => None,
+    })
+}
+
+/// Adds a field that there is something for.
+pub(super) fn add<T: Into<Value>>(object: &mut Map<String, Value>, field: &str, value: Option<T>) {
+    if let Some(value) = value {
+        object.insert(field.to_owned(), value.into());
+    }
+}
+
+/// Adds an object that there is something in.
+pub(super) fn add_object(object: &mut Map<String, Value>, field: &str, inner: Map<String, Value>) {
+    if !inner.is_empty() {
+        object.insert(field.to_owned(), Value::Object(inner));
     }
 }
 
@@ -180,8 +209,8 @@ mod tests {
             };
             assert_eq!(unflat(json_of(&[attribute])["k"].clone()), value);
         }
-        assert_eq!(flat(json!([1])), text("[1]"));
-        assert_eq!(flat(json!("[1]")), text("\"[1]\""));
+        assert_eq!(flat(json!([1])), of_text("[1]"));
+        assert_eq!(flat(json!("[1]")), of_text("\"[1]\""));
     }
 
     #[test]

@@ -12,6 +12,7 @@
 //! | [`message`] | the messages of a request for traces |
 //! | `attributes` | attributes, and JSON in them |
 //! | `keys`, `tables` | what both conversions go by: keys, and fields as attributes |
+//! | `resource` | what a resource tells of segments |
 //! | `stack` | frames out of the text of a language |
 //! | `wire` | protobuf without a schema |
 //!
@@ -25,6 +26,7 @@ pub mod count;
 pub mod json;
 mod keys;
 pub mod message;
+mod resource;
 pub mod shown;
 pub mod split;
 mod stack;

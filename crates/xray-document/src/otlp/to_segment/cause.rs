@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::entity::Made;
-use super::{add, text};
+use crate::otlp::attributes::{add, text};
 use crate::otlp::attributes::{json_of, unflat};
 use crate::otlp::keys::EXCEPTION;
 use crate::otlp::message::{Event, STATUS_ERROR, Span};

@@ -2,10 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{
-    Beside, Segment, add, add_object, annotations, aws, cause, fields, http, metadata, names, shed, text,
-};
+use super::{Beside, Segment, annotations, aws, cause, fields, http, metadata, names, shed};
 use crate::otlp::attributes::json_of;
+use crate::otlp::attributes::{add, add_object, text};
 use crate::otlp::message::{Link, Span, flags, kind};
 use crate::otlp::tables::{FORM, FORM_FIELD, WRAPS};
 use crate::outline::Outline;
@@ -42,7 +41,7 @@ pub(super) fn document(span: &Span, beside: Beside<'_>) -> Result<Segment, Strin
     let mut entity = Map::new();
     entity.insert(
         "name".to_owned(),
-        json!(names::of(span, &attributes, own, is_call)),
+        json!(names::of(span, &attributes, own, is_call, is_from_segment)),
     );
     if is_call {
         let namespace = if names::is_aws(&attributes) {
@@ -137,7 +136,7 @@ fn fill(span: &Span, attributes: &Map<String, Value>, made: Made, entity: &mut M
     }
     add_object(entity, "http", http);
     if !made.is_segment {
-        let mut call = aws::of_call(attributes);
+        let mut call = aws::of_call(attributes, made.is_from_segment);
         if let Some(Value::Object(shared)) = entity.remove("aws") {
             call.extend(shared);
         }

@@ -47,9 +47,9 @@ pub(super) fn restore(attributes: &Map<String, Value>, made: Made, entity: &mut 
         if let Some(namespace) = key.strip_prefix(METADATA) {
             put(entity, &["metadata"], namespace, json_text(value));
         } else if key == "aws.xray.sampling_rule" {
-            put(entity, &["aws", "xray"], "sampling_rule_name", value.clone());
+            put_absent(entity, &["aws", "xray"], "sampling_rule_name", value.clone());
         } else if key == "aws.xray.x_forwarded_for" {
-            put(entity, &["http", "request"], "x_forwarded_for", value.clone());
+            put_absent(entity, &["http", "request"], "x_forwarded_for", value.clone());
         } else if let Some((path, field)) = nested(name) {
             if made.is_from_segment {
                 put(entity, path, field, unflat(value.clone()));
@@ -61,7 +61,10 @@ pub(super) fn restore(attributes: &Map<String, Value>, made: Made, entity: &mut 
             && (name != "namespace" || !entity.contains_key("namespace"))
         {
             let is_reference = name == "cause" && attributes.contains_key("aws.xray.cause.id");
-            if !is_reference {
+            if is_reference {
+                // Node's form of an id.
+                put(entity, &["cause"], "exceptions", Value::Array(Vec::new()));
+            } else {
                 entity.insert(name.to_owned(), restored(entity.get(name), unflat(value.clone())));
             }
         }
@@ -104,6 +107,19 @@ fn nested(name: &str) -> Option<(&'static [&'static str], &str)> {
 }
 
 fn put(entity: &mut Map<String, Value>, path: &[&str], field: &str, value: Value) {
+    if let Some(object) = object_at(entity, path) {
+        object.insert(field.to_owned(), value);
+    }
+}
+
+/// As [`put`], unless something with a key of its own is there: those come first by their keys.
+fn put_absent(entity: &mut Map<String, Value>, path: &[&str], field: &str, value: Value) {
+    if let Some(object) = object_at(entity, path) {
+        object.entry(field.to_owned()).or_insert(value);
+    }
+}
+
+fn object_at<'e>(entity: &'e mut Map<String, Value>, path: &[&str]) -> Option<&'e mut Map<String, Value>> {
     let mut object = entity;
     for part in path {
         let inner = object
@@ -112,10 +128,9 @@ fn put(entity: &mut Map<String, Value>, path: &[&str], field: &str, value: Value
         if !inner.is_object() {
             *inner = Value::Object(Map::new());
         }
-        let Value::Object(inner) = inner else { return };
-        object = inner;
+        object = inner.as_object_mut()?;
     }
-    object.insert(field.to_owned(), value);
+    Some(object)
 }
 
 /// The JSON parser's bound of 128 levels bounds the recursion.

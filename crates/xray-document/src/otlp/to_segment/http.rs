@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{add, add_object, text, whole};
+use crate::otlp::attributes::{add, add_object, text, whole};
 use crate::otlp::message::{STATUS_ERROR, Span};
 
 /// `http`; empty when there is nothing of it.

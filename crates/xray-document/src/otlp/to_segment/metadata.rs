@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::entity::Times;
 use super::{OfResource, OfScope, Sharing};
-use crate::otlp::attributes::json_of;
+use crate::otlp::attributes::{add_object, json_of};
 use crate::otlp::keys::{ANNOTATIONS, is_known};
 use crate::otlp::message::{Event, Link, Resource, Scope, Span};
 use crate::otlp::tables::{FORM, FORM_FIELD, KINDS};
@@ -169,7 +169,7 @@ fn event(event: &Event) -> Value {
         "time_unix_nano".to_owned(),
         json!(event.time_unix_nano.to_string()),
     );
-    super::add_object(&mut json, "attributes", json_of(&event.attributes));
+    add_object(&mut json, "attributes", json_of(&event.attributes));
     Value::Object(json)
 }
 
@@ -183,7 +183,7 @@ fn link(link: &Link) -> Value {
     if !link.trace_state.is_empty() {
         json.insert("trace_state".to_owned(), json!(link.trace_state));
     }
-    super::add_object(&mut json, "attributes", json_of(&link.attributes));
+    add_object(&mut json, "attributes", json_of(&link.attributes));
     Value::Object(json)
 }
 
@@ -199,7 +199,7 @@ pub(super) fn scope(scope: &Scope, schema_url: &str) -> Value {
             json.insert(field.to_owned(), json!(text));
         }
     }
-    super::add_object(&mut json, "attributes", json_of(&scope.attributes));
+    add_object(&mut json, "attributes", json_of(&scope.attributes));
     if json.is_empty() {
         Value::Null
     } else {

@@ -10,7 +10,7 @@
 //! | `entity` | what a span is: segment, subsegment, or both; and its text |
 //! | `names` | the names of services and calls |
 //! | `http` | `http`, and what went wrong |
-//! | `aws` | `aws` of a call, `sql`, `aws` and `origin` of a segment |
+//! | `aws` | `aws` of a call, `sql` |
 //! | `cause` | exceptions |
 //! | `annotations` | annotations |
 //! | `fields` | attributes of [`super::to_span`] as the fields that they were |
@@ -223,12 +223,12 @@ impl OfResource {
     fn new(resource: &Resource, schema_url: String) -> Self {
         let attributes = json_of(&resource.attributes);
         let more = metadata::resource_more(resource, schema_url);
-        let fields = aws::of_resource(&attributes);
+        let fields = super::resource::fields(&attributes);
         let length = |value: &Map<String, Value>| Value::Object(value.clone()).to_string().len();
         Self {
-            bytes: length(&attributes) + more.to_string().len(),
+            bytes: length(&attributes) + more.as_object().map_or(0, length),
             fields_bytes: length(&fields),
-            is_told: more.is_null() && attributes.keys().all(|key| aws::is_told(key)),
+            is_told: more.is_null() && attributes.keys().all(|key| super::resource::is_told(key)),
             attributes,
             more,
             fields,
@@ -275,34 +275,5 @@ impl Sharing {
             self.room -= bytes;
         }
         fits
-    }
-}
-
-/// The first text with something in it under one of these keys.
-fn text<'a>(attributes: &'a Map<String, Value>, keys: &[&str]) -> Option<&'a str> {
-    let mut found = keys.iter().filter_map(|key| attributes.get(*key)?.as_str());
-    found.find(|text| !text.is_empty())
-}
-
-/// The first whole number under one of these keys, also one in a text.
-fn whole(attributes: &Map<String, Value>, keys: &[&str]) -> Option<i64> {
-    keys.iter().find_map(|key| match attributes.get(*key)? {
-        Value::Number(number) => number.as_i64(),
-        Value::String(text) => text.parse().ok(),
-        _ => None,
-    })
-}
-
-/// Adds a field that there is something for.
-fn add<T: Into<Value>>(object: &mut Map<String, Value>, field: &str, value: Option<T>) {
-    if let Some(value) = value {
-        object.insert(field.to_owned(), value.into());
-    }
-}
-
-/// Adds an object that there is something in.
-fn add_object(object: &mut Map<String, Value>, field: &str, inner: Map<String, Value>) {
-    if !inner.is_empty() {
-        object.insert(field.to_owned(), Value::Object(inner));
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::text;
+use crate::otlp::attributes::text;
 use crate::otlp::message::Span;
 use crate::segment::{MAX_NAME_CHARS, fits_name};
 
@@ -36,7 +36,16 @@ pub(super) fn is_aws(attributes: &Map<String, Value>) -> bool {
 }
 
 /// The name of a span's entity: of the service for a segment, of what is called for a call, else its own.
-pub(super) fn of(span: &Span, attributes: &Map<String, Value>, service: &str, is_call: bool) -> String {
+pub(super) fn of(
+    span: &Span,
+    attributes: &Map<String, Value>,
+    service: &str,
+    is_call: bool,
+    is_from_segment: bool,
+) -> String {
+    if is_call && is_from_segment {
+        return cleaned(text(attributes, &["rpc.service", "peer.service"]).unwrap_or(&span.name));
+    }
     if is_call {
         return cleaned(called(attributes).unwrap_or(&span.name));
     }

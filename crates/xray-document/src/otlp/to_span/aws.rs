@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::http::Parts;
 use super::rest::{copy_text, leftovers, move_text, take_object};
-use crate::otlp::attributes::{Attributes, text, texts};
+use crate::otlp::attributes::{Attributes, of_text, texts};
 use crate::otlp::message::any_value;
 
 /// Of a call to a service of AWS: which one, and what of it. Returns the operation, of which the span has its name.
@@ -14,9 +14,9 @@ pub(super) fn service(
     attributes: &mut Attributes,
 ) -> Option<String> {
     for key in ["rpc.system", "rpc.system.name"] {
-        attributes.insert(key.to_owned(), text("aws-api"));
+        attributes.insert(key.to_owned(), of_text("aws-api"));
     }
-    attributes.insert("rpc.service".to_owned(), text(name));
+    attributes.insert("rpc.service".to_owned(), of_text(name));
     let aws = entity.get_mut("aws")?.as_object_mut()?;
     move_text(aws, "operation", attributes, "rpc.method");
     match attributes.get("rpc.method") {
@@ -76,19 +76,19 @@ pub(super) fn sql(entity: &mut Map<String, Value>, attributes: &mut Attributes) 
     };
     move_text(&mut sql, "sanitized_query", attributes, "db.query.text");
     if let Some(system) = sql.get("database_type").and_then(Value::as_str) {
-        attributes.insert("db.system.name".to_owned(), text(system_name(system)));
+        attributes.insert("db.system.name".to_owned(), of_text(system_name(system)));
     }
     let url = ["url", "connection_string"]
         .iter()
         .find_map(|field| sql.get(*field)?.as_str());
     if let Some(parts) = url.and_then(|url| Parts::of(url.strip_prefix("jdbc:").unwrap_or(url))) {
-        attributes.insert("server.address".to_owned(), text(parts.host));
+        attributes.insert("server.address".to_owned(), of_text(parts.host));
         if let Some(port) = parts.port {
             attributes.insert("server.port".to_owned(), any_value::Value::Int(port.into()));
         }
         let database = parts.path.trim_start_matches('/').split(['/', ';']).next();
         if let Some(database) = database.filter(|database| !database.is_empty()) {
-            attributes.insert("db.namespace".to_owned(), text(database));
+            attributes.insert("db.namespace".to_owned(), of_text(database));
         }
     }
     leftovers(&["sql"], sql, attributes);

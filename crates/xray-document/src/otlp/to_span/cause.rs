@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::rest::{leftovers, take_object};
-use crate::otlp::attributes::{Attributes, flat, listed, text};
+use crate::otlp::attributes::{Attributes, flat, listed, of_text};
 use crate::otlp::keys::EXCEPTION;
 use crate::otlp::message::{Event, any_value};
 use crate::otlp::stack;
@@ -61,7 +61,9 @@ pub(super) fn take(
         return Caused::default();
     };
     let mut caused = Caused::default();
-    if let Some(Value::Array(exceptions)) = cause.remove("exceptions") {
+    if cause.get("exceptions").is_some_and(Value::is_array)
+        && let Some(Value::Array(exceptions)) = cause.remove("exceptions")
+    {
         caused.events = exceptions
             .into_iter()
             .map(|exception| event(exception, end))
@@ -73,7 +75,7 @@ pub(super) fn take(
         .and_then(Value::as_str)
         .filter(|_| caused.events.is_empty());
     if let Some(id) = reference {
-        attributes.insert("aws.xray.cause".to_owned(), text(id));
+        attributes.insert("aws.xray.cause".to_owned(), of_text(id));
         caused.message = messages.get(id).cloned();
     } else {
         caused.message = caused.events.iter().find_map(message);
@@ -110,19 +112,19 @@ fn event(exception: Value, end: u64) -> Event {
                 if stack::frames(&text_of) == *frames {
                     exception.remove("stack");
                 }
-                attributes.insert("exception.stacktrace".to_owned(), text(text_of));
+                attributes.insert("exception.stacktrace".to_owned(), of_text(text_of));
             }
             for (name, value) in [("type", kind), ("message", message)] {
                 if let Some(value) = value {
                     exception.remove(name);
-                    attributes.insert(format!("exception.{name}"), text(value));
+                    attributes.insert(format!("exception.{name}"), of_text(value));
                 }
             }
             let fields = exception.into_iter().filter(|(_, value)| !value.is_null());
             attributes.extend(fields.map(|(name, value)| (format!("{EXCEPTION}{name}"), flat(value))));
         }
         other => {
-            attributes.insert("aws.xray.exception".to_owned(), text(other.to_string()));
+            attributes.insert("aws.xray.exception".to_owned(), of_text(other.to_string()));
         }
     }
     Event {

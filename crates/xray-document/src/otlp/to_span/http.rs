@@ -3,8 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::rest::{leftovers, move_text, take_object};
-use crate::fields::number;
-use crate::otlp::attributes::{Attributes, text};
+use crate::otlp::attributes::{Attributes, of_text};
 use crate::otlp::message::any_value;
 
 /// Takes `http`.
@@ -50,8 +49,14 @@ pub(super) fn take(entity: &mut Map<String, Value>, is_server: bool, attributes:
 
 /// A whole number that is not negative, also one in a string; −1 stands for a length that is not known.
 fn move_whole(from: &mut Map<String, Value>, field: &str, attributes: &mut Attributes, key: &str) {
-    let found =
-        number(from.get(field)).filter(|number| number.fract() == 0.0 && (0.0..9e15).contains(number));
+    let found = match from.get(field) {
+        Some(Value::Number(number)) => number
+            .as_f64()
+            .filter(|number| number.fract() == 0.0 && *number < 9e15),
+        Some(Value::String(digits)) => digits.parse::<u32>().ok().map(f64::from),
+        _ => None,
+    };
+    let found = found.filter(|number| *number >= 0.0);
     if let Some(found) = found {
         from.remove(field);
         attributes.insert(key.to_owned(), any_value::Value::Int(found as i64));
@@ -106,18 +111,18 @@ impl<'a> Parts<'a> {
 
     fn attributes(&self) -> Vec<(&'static str, any_value::Value)> {
         let mut found = vec![
-            ("url.scheme", text(self.scheme)),
-            ("server.address", text(self.host)),
+            ("url.scheme", of_text(self.scheme)),
+            ("server.address", of_text(self.host)),
             (
                 "url.path",
-                text(if self.path.is_empty() { "/" } else { self.path }),
+                of_text(if self.path.is_empty() { "/" } else { self.path }),
             ),
         ];
         if let Some(port) = self.port {
             found.push(("server.port", any_value::Value::Int(port.into())));
         }
         if let Some(query) = self.query {
-            found.push(("url.query", text(query)));
+            found.push(("url.query", of_text(query)));
         }
         found
     }

@@ -29,7 +29,7 @@ use serde_json::{Map, Value};
 
 pub use names::Names;
 
-use super::attributes::{Attributes, listed, text};
+use super::attributes::{Attributes, listed, of_text};
 use super::count::{self, MAX_SPANS, Signal};
 use super::keys::FROM_SEGMENT;
 use super::message::{
@@ -291,7 +291,7 @@ impl Making {
                 }
             }
             Some(Called::Remote) => {
-                attributes.insert("peer.service".to_owned(), text(name));
+                attributes.insert("peer.service".to_owned(), of_text(name));
             }
             None => {}
         }

@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use super::rest::{copy_text, leftovers, move_text, take_object};
+use super::rest::{copy_text, leftovers, take_object};
 use super::scope_of;
-use crate::otlp::attributes::{Attributes, text, texts};
+use crate::otlp::attributes::{Attributes, json_of, listed, of_text, texts};
 use crate::otlp::message::{Scope, any_value};
 use crate::otlp::tables::{EC2, ECS, EKS, PLATFORMS, SERVICE};
 
@@ -19,121 +19,137 @@ pub(super) fn take(
     let mut resource = Attributes::new();
     resource.insert(
         "service.name".to_owned(),
-        text(service.unwrap_or("unknown_service")),
+        of_text(service.unwrap_or("unknown_service")),
     );
     if is_subsegment {
         return resource;
     }
-    if let Some(mut service) = take_object(entity, "service") {
+    if let Some(service) = object(entity, "service") {
         for (field, key) in SERVICE {
-            move_text(&mut service, field, &mut resource, key);
+            copy_text(service, field, &mut resource, key);
         }
-        leftovers(&["service"], service, attributes);
     }
     let origin = entity.get("origin").and_then(Value::as_str);
     let platform = PLATFORMS.iter().find(|(known, _)| Some(*known) == origin);
     let mut is_aws = origin.is_some_and(|origin| origin.starts_with("AWS::"));
     if let Some((_, platform)) = platform {
-        resource.insert("cloud.platform".to_owned(), text(*platform));
+        resource.insert("cloud.platform".to_owned(), of_text(*platform));
     }
-    if let Some(mut aws) = take_object(entity, "aws") {
+    if let Some(aws) = object(entity, "aws") {
         is_aws |= ["ec2", "ecs", "eks", "elastic_beanstalk"]
             .iter()
             .any(|part| aws.contains_key(*part));
-        parts(&mut aws, &mut resource, attributes);
-        leftovers(&["aws"], aws, attributes);
+        parts(aws, &mut resource, attributes);
     }
     if is_aws {
-        resource.insert("cloud.provider".to_owned(), text("aws"));
+        resource.insert("cloud.provider".to_owned(), of_text("aws"));
+    }
+    // What the resource does not tell, or tells in other words, stays beside it.
+    let told = crate::otlp::resource::fields(&json_of(&listed(resource.clone())));
+    for field in ["service", "aws"] {
+        if let Some(left) = take_object(entity, field) {
+            untold(&[field], left, object(&told, field), attributes);
+        }
     }
     resource
 }
 
-fn parts(aws: &mut Map<String, Value>, resource: &mut Attributes, attributes: &mut Attributes) {
-    move_text(aws, "account_id", resource, "cloud.account.id");
+fn object<'e>(entity: &'e Map<String, Value>, field: &str) -> Option<&'e Map<String, Value>> {
+    entity.get(field)?.as_object()
+}
+
+/// Makes attributes of the span of what is in an object and not the same in the other one.
+fn untold(
+    path: &[&str],
+    mut left: Map<String, Value>,
+    told: Option<&Map<String, Value>>,
+    attributes: &mut Attributes,
+) {
+    let same = |field: &str, value: &Value| told.and_then(|told| told.get(field)) == Some(value);
+    left.retain(|field, value| !same(field, value));
+    if let [root] = path {
+        for part in ["ecs", "ec2", "eks", "elastic_beanstalk", "xray"] {
+            if *root == "aws"
+                && let Some(inner) = take_object(&mut left, part)
+            {
+                untold(
+                    &[root, part],
+                    inner,
+                    told.and_then(|told| object(told, part)),
+                    attributes,
+                );
+            }
+        }
+    }
+    if path == ["aws", "xray"] {
+        let rule = left
+            .get("sampling_rule_name")
+            .and_then(Value::as_str)
+            .map(of_text);
+        if rule.is_some() && rule.as_ref() == attributes.get("aws.xray.sampling_rule") {
+            left.remove("sampling_rule_name");
+        }
+    }
+    leftovers(path, left, attributes);
+}
+
+fn parts(aws: &Map<String, Value>, resource: &mut Attributes, attributes: &mut Attributes) {
+    copy_text(aws, "account_id", resource, "cloud.account.id");
     for (part, fields) in [("ecs", ECS), ("ec2", EC2), ("eks", EKS)] {
-        let Some(mut object) = take_object(aws, part) else {
+        let Some(object) = object(aws, part) else {
             continue;
         };
         for (field, key) in fields {
-            move_text(&mut object, field, resource, key);
+            copy_text(object, field, resource, key);
         }
-        match part {
-            // Node's word for the type; it comes back by its own key.
-            "ec2" => drop(copy_text(&object, "instance_size", resource, "host.type")),
-            "ecs" => launch_type(&mut object, resource),
-            _ => {}
+        if part == "ec2" {
+            // Node's word for the type.
+            copy_text(object, "instance_size", resource, "host.type");
         }
-        leftovers(&["aws", part], object, attributes);
+        if let Some(launch_type) = object.get("launch_type").and_then(Value::as_str) {
+            resource.insert(
+                "aws.ecs.launchtype".to_owned(),
+                of_text(launch_type.to_ascii_lowercase()),
+            );
+        }
     }
-    if let Some(mut beanstalk) = take_object(aws, "elastic_beanstalk") {
-        // Node's word for the name; it comes back by its own key.
-        copy_text(&beanstalk, "environment", resource, "service.namespace");
-        move_text(&mut beanstalk, "environment_name", resource, "service.namespace");
-        move_text(&mut beanstalk, "version_label", resource, "service.version");
+    if let Some(beanstalk) = object(aws, "elastic_beanstalk") {
+        copy_text(beanstalk, "environment_name", resource, "service.namespace");
+        // Node's word for the name.
+        copy_text(beanstalk, "environment", resource, "service.namespace");
+        copy_text(beanstalk, "version_label", resource, "service.version");
         if let Some(Value::Number(deployment)) = beanstalk.get("deployment_id") {
-            resource.insert("service.instance.id".to_owned(), text(deployment.to_string()));
-            beanstalk.remove("deployment_id");
+            resource.insert("service.instance.id".to_owned(), of_text(deployment.to_string()));
         }
-        leftovers(&["aws", "elastic_beanstalk"], beanstalk, attributes);
     }
     log_groups(aws, resource);
-    if let Some(mut sdk) = take_object(aws, "xray") {
-        move_text(&mut sdk, "sdk", resource, "telemetry.sdk.name");
-        move_text(&mut sdk, "sdk_version", resource, "telemetry.sdk.version");
+    if let Some(sdk) = object(aws, "xray") {
+        copy_text(sdk, "sdk", resource, "telemetry.sdk.name");
+        copy_text(sdk, "sdk_version", resource, "telemetry.sdk.version");
         if let Some(any_value::Value::Text(name)) = resource.get("telemetry.sdk.name")
             && let Some(language) = language(name)
         {
-            resource.insert("telemetry.sdk.language".to_owned(), text(language));
+            resource.insert("telemetry.sdk.language".to_owned(), of_text(language));
         }
-        move_text(
-            &mut sdk,
-            "sampling_rule_name",
-            attributes,
-            "aws.xray.sampling_rule",
-        );
-        // Node's word for it; it comes back by its own key.
-        copy_text(&sdk, "rule_name", attributes, "aws.xray.sampling_rule");
-        leftovers(&["aws", "xray"], sdk, attributes);
+        copy_text(sdk, "sampling_rule_name", attributes, "aws.xray.sampling_rule");
+        // Node's word for it.
+        copy_text(sdk, "rule_name", attributes, "aws.xray.sampling_rule");
     }
 }
 
-fn launch_type(ecs: &mut Map<String, Value>, resource: &mut Attributes) {
-    if let Some(launch_type) = ecs.get("launch_type").and_then(Value::as_str) {
-        let lower = launch_type.to_ascii_lowercase();
-        // Comes back in capitals.
-        let is_upper = lower.to_ascii_uppercase() == launch_type;
-        resource.insert("aws.ecs.launchtype".to_owned(), text(lower));
-        if is_upper {
-            ecs.remove("launch_type");
+fn log_groups(aws: &Map<String, Value>, resource: &mut Attributes) {
+    let groups = crate::fields::array(aws.get("cloudwatch_logs"));
+    for (field, key) in [
+        ("log_group", "aws.log.group.names"),
+        ("arn", "aws.log.group.arns"),
+    ] {
+        let found: Vec<&str> = groups
+            .iter()
+            .filter_map(|group| group.get(field)?.as_str())
+            .collect();
+        if !found.is_empty() {
+            resource.insert(key.to_owned(), texts(found));
         }
-    }
-}
-
-/// Taken when every entry has a name and nothing but what has an attribute.
-fn log_groups(aws: &mut Map<String, Value>, resource: &mut Attributes) {
-    let Some(groups) = aws.get("cloudwatch_logs").and_then(Value::as_array) else {
-        return;
-    };
-    let field = |group: &Value, field: &str| group.get(field)?.as_str().map(str::to_owned);
-    let names: Vec<String> = groups
-        .iter()
-        .filter_map(|group| field(group, "log_group"))
-        .collect();
-    let arns: Vec<String> = groups.iter().filter_map(|group| field(group, "arn")).collect();
-    let fields: usize = groups
-        .iter()
-        .map(|group| group.as_object().map_or(0, Map::len))
-        .sum();
-    if !names.is_empty() {
-        resource.insert("aws.log.group.names".to_owned(), texts(names.iter().cloned()));
-    }
-    if !arns.is_empty() {
-        resource.insert("aws.log.group.arns".to_owned(), texts(arns.iter().cloned()));
-    }
-    let is_even = names.len() == groups.len() && (arns.is_empty() || arns.len() == names.len());
-    if is_even && fields == names.len() + arns.len() {
-        aws.remove("cloudwatch_logs");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::otlp::attributes::{Attributes, flat, text, texts};
+use crate::otlp::attributes::{Attributes, flat, of_text, texts};
 use crate::otlp::keys::{ANNOTATION, ANNOTATIONS, METADATA, MORE, XRAY, is_known, is_plain_field};
 use crate::otlp::message::any_value;
 
@@ -19,34 +19,27 @@ pub(super) fn take_object(from: &mut Map<String, Value>, field: &str) -> Option<
 
 /// Moves a text with something in it to an attribute. It stays where it is when the attribute has another value already.
 pub(super) fn move_text(from: &mut Map<String, Value>, field: &str, attributes: &mut Attributes, key: &str) {
-    if let Some(found) = copy_text(from, field, attributes, key)
-        && found == Copied::Whole
-    {
+    if copy_text(from, field, attributes, key) {
         from.remove(field);
     }
 }
 
-/// Whether an attribute has the value of the field.
-#[derive(PartialEq, Eq)]
-pub(super) enum Copied {
-    Whole,
-    Differs,
-}
-
-/// Copies a text with something in it to an attribute that has no value yet.
+/// Copies a text with something in it to an attribute that has no value yet; returns whether the attribute has that value.
 pub(super) fn copy_text(
     from: &Map<String, Value>,
     field: &str,
     attributes: &mut Attributes,
     key: &str,
-) -> Option<Copied> {
-    let found = from.get(field)?.as_str().filter(|found| !found.is_empty())?;
-    let value = attributes.entry(key.to_owned()).or_insert_with(|| text(found));
-    Some(if *value == text(found) {
-        Copied::Whole
-    } else {
-        Copied::Differs
-    })
+) -> bool {
+    let Some(found) = from
+        .get(field)
+        .and_then(Value::as_str)
+        .filter(|found| !found.is_empty())
+    else {
+        return false;
+    };
+    let value = attributes.entry(key.to_owned()).or_insert_with(|| of_text(found));
+    *value == of_text(found)
 }
 
 /// Makes attributes of all that is left of an entity: its annotations, its metadata, and every other field under its own
@@ -58,7 +51,7 @@ pub(super) fn take(mut entity: Map<String, Value>, attributes: &mut Attributes) 
     if let Some(metadata) = take_object(&mut entity, "metadata") {
         let metadata = metadata.into_iter();
         attributes.extend(
-            metadata.map(|(namespace, value)| (format!("{METADATA}{namespace}"), text(value.to_string()))),
+            metadata.map(|(namespace, value)| (format!("{METADATA}{namespace}"), of_text(value.to_string()))),
         );
     }
     leftovers(&[], entity, attributes);
@@ -71,7 +64,7 @@ fn annotations(annotations: Map<String, Value>, attributes: &mut Attributes) {
         let is_scalar = value.is_string() || value.is_number() || value.is_boolean();
         if is_scalar && !key.is_empty() && !is_known(&key) {
             let value = match value {
-                Value::String(plain) => text(plain),
+                Value::String(plain) => of_text(plain),
                 other => flat(other),
             };
             attributes.insert(key.clone(), value);
@@ -121,5 +114,5 @@ fn more(path: &[&str], name: String, value: Value, attributes: &mut Attributes) 
         object = inner;
     }
     object.insert(name, value);
-    attributes.insert(MORE.to_owned(), text(Value::Object(all).to_string()));
+    attributes.insert(MORE.to_owned(), of_text(Value::Object(all).to_string()));
 }

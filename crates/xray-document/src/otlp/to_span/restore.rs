@@ -1,10 +1,12 @@
 //! Documents that [`crate::otlp::to_segment`] has made of spans: `metadata.otlp` says what the spans were, and the
 //! fields of the segment tell what is not said there.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
-use super::{Attributes, kind};
-use crate::otlp::attributes::{listed, of_json};
+use super::kind;
+use crate::otlp::attributes::of_json;
 use crate::otlp::message::{EntityRef, Event, KeyValue, Link, Resource, Scope, Span, Status};
 use crate::otlp::tables::{FORM, FORM_FIELD, KINDS, WRAPS};
 
@@ -64,26 +66,15 @@ impl Ours {
                 .unwrap_or(kind::INTERNAL);
         }
         if let Some(Value::Object(attributes)) = ours.remove("attributes") {
-            let mut found: Attributes = Attributes::new();
-            let mut empty = Vec::new();
+            let mut found = of_json(attributes);
             if !is_whole {
-                found.extend(
-                    std::mem::take(&mut span.attributes)
-                        .into_iter()
-                        .filter_map(|attribute| Some((attribute.key, attribute.value?.value?))),
-                );
+                // What has been left out may be in the fields.
+                let told: BTreeSet<&str> = found.iter().map(|attribute| attribute.key.as_str()).collect();
+                span.attributes
+                    .retain(|attribute| !told.contains(attribute.key.as_str()));
+                found.append(&mut span.attributes);
             }
-            for attribute in of_json(attributes) {
-                match attribute.value.and_then(|value| value.value) {
-                    Some(value) => drop(found.insert(attribute.key, value)),
-                    None => empty.push(KeyValue {
-                        key: attribute.key,
-                        value: Some(super::AnyValue::default()),
-                    }),
-                }
-            }
-            span.attributes = listed(found);
-            span.attributes.extend(empty);
+            span.attributes = found;
         } else if is_whole {
             span.attributes.clear();
         }
