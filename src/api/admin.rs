@@ -41,7 +41,9 @@ impl Admin {
 
     #[expect(clippy::disallowed_methods, reason = "readiness is a matter of now")]
     pub(super) fn readyz<U: Upstream>(&self, upstream: Option<&Arc<U>>, head: &Parts) -> Answer {
-        let unmet = self.health.unmet_of(&calls_of(&self.summary.fanout), Instant::now());
+        let unmet = self
+            .health
+            .unmet_of(&calls_of(&self.summary.fanout), Instant::now());
         if unmet.is_empty() {
             return answer::json(StatusCode::OK, &json!({"status": "ready"}));
         }

@@ -87,7 +87,9 @@ impl Health {
         });
         let of_lanes = calls.iter().flat_map(|(destination, calls)| match destination {
             Destination::XRay => self.unmet_by_xray(calls, now),
-            Destination::Otlp => failing("otlp_calls", " to OTLP", calls, now).into_iter().collect(),
+            Destination::Otlp => failing("otlp_calls", " to OTLP", calls, now)
+                .into_iter()
+                .collect(),
         });
         udp.into_iter().chain(of_lanes).collect()
     }
@@ -199,7 +201,8 @@ mod tests {
             health.unmet_of(&of_both()[1..], later),
             [Unmet {
                 check: "otlp_calls",
-                reason: "all 3 calls to OTLP of the last 30 s failed, the last one with: status 500".to_owned()
+                reason: "all 3 calls to OTLP of the last 30 s failed, the last one with: status 500"
+                    .to_owned()
             }]
         );
         let checks = health.unmet_of(&of_both(), later);

@@ -50,6 +50,8 @@ pub struct App<U> {
     proxy_allow: Vec<String>,
     // Known when region and endpoint are; the port is open before.
     upstream: OnceLock<Arc<U>>,
+    /// Anything goes to X-Ray, so there will be an upstream.
+    has_xray: bool,
     ledger: Arc<Ledger>,
     /// Reads calls that are forwarded.
     calls: Reader,
@@ -74,6 +76,7 @@ impl<U: Upstream> App<U> {
             guard,
             proxy_allow: proxy_allow.to_vec(),
             upstream: OnceLock::new(),
+            has_xray: summary.fanout.routes().to_xray(),
             ledger: Arc::clone(summary.ledger()),
             calls: Reader::new(limits::FORWARD),
             ingest: Ingest::new(Arc::clone(&summary.fanout), Arc::clone(summary.ledger()), ingest),
@@ -131,6 +134,10 @@ impl<U: Upstream> App<U> {
                         "InvalidRequestException",
                         "Forwarded paths take no query.",
                     );
+                }
+                if !self.has_xray {
+                    body::discard(head, body).await;
+                    return sampling::nowhere();
                 }
                 let upstream = self.upstream.get().map(Arc::as_ref);
                 sampling::forward(upstream, &self.calls, head, body, |error| {

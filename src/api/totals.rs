@@ -185,10 +185,7 @@ fn write_dropped(counts: &Snapshot, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 }
 
 /// ` (a 1, b 2)`, without those that are 0; nothing when all are.
-fn reasons<'c>(
-    f: &mut fmt::Formatter<'_>,
-    counts: impl IntoIterator<Item = (&'c str, u64)>,
-) -> fmt::Result {
+fn reasons<'c>(f: &mut fmt::Formatter<'_>, counts: impl IntoIterator<Item = (&'c str, u64)>) -> fmt::Result {
     let shown: Vec<String> = counts
         .into_iter()
         .filter(|(_, count)| *count > 0)
@@ -232,7 +229,9 @@ mod tests {
             |ledger| {
                 ledger.of(Content::Segments).add_recovered(5);
                 ledger.of(Content::Segments).add_sent(95);
-                ledger.of(Content::Segments).add_dropped(DropReason::InProgress, 5);
+                ledger
+                    .of(Content::Segments)
+                    .add_dropped(DropReason::InProgress, 5);
                 ledger.of(Content::Traces).add_sent(40);
                 ledger.add_unprocessed_of(Content::Traces, Some("PartialSuccess"), 2);
             },

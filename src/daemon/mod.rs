@@ -68,7 +68,10 @@ impl Daemon {
     /// The addresses that OTLP is taken on.
     #[must_use]
     pub fn otlp_addresses(&self) -> Vec<SocketAddr> {
-        self.otlp.iter().filter_map(|otlp| otlp.local_addr().ok()).collect()
+        self.otlp
+            .iter()
+            .filter_map(|otlp| otlp.local_addr().ok())
+            .collect()
     }
 
     /// The address that datagrams are received on.
@@ -130,14 +133,7 @@ impl Daemon {
             fanout,
             sending: Sending {
                 phase,
-                ended: Box::pin(send::send(
-                    &config,
-                    &environment,
-                    fanout,
-                    &phases,
-                    &app,
-                    &health,
-                )),
+                ended: Box::pin(send::send(&config, &environment, fanout, &phases, &app, &health)),
             },
             health: &health,
             shutdown_timeout: config.shutdown_timeout,
@@ -181,7 +177,10 @@ fn take_otlp(
     summary: &Arc<Summary>,
     memory_bytes: u64,
     is_container: bool,
-) -> (Vec<oneshot::Sender<()>>, impl Future<Output = io::Result<()>> + Send) {
+) -> (
+    Vec<oneshot::Sender<()>>,
+    impl Future<Output = io::Result<()>> + Send,
+) {
     let allow_origin = config.otlp.as_ref().map(|otlp| otlp.allow_origin.clone());
     let otlp = Arc::new(Otlp::new(
         Arc::clone(&summary.fanout),

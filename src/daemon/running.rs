@@ -159,7 +159,11 @@ async fn served(serving: impl Future<Output = io::Result<()>>, limit: Duration) 
 /// How much of the shutdown timeout is kept for writing to the spool what can't be sent: a quarter, or more when there is
 /// much to write for this disk, up to a half.
 fn spool_reserve(fanout: &Fanout<Bodies>, shutdown_timeout: Duration) -> Duration {
-    let spooling: Vec<_> = fanout.lanes().all().filter(|lane| lane.spool().is_some()).collect();
+    let spooling: Vec<_> = fanout
+        .lanes()
+        .all()
+        .filter(|lane| lane.spool().is_some())
+        .collect();
     if spooling.is_empty() {
         return Duration::ZERO;
     }

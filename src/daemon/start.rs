@@ -120,7 +120,10 @@ fn tcp(config: &mut TcpConfig) -> Result<Option<TcpListener>, StartError> {
 /// Says where what comes in goes, where that is not X-Ray alone as ever.
 fn say_routes(config: &Config) {
     let Some(otlp) = &config.otlp else { return };
-    let endpoint = otlp.endpoint.as_ref().map(|endpoint| endpoint.base.value.as_str());
+    let endpoint = otlp
+        .endpoint
+        .as_ref()
+        .map(|endpoint| endpoint.base.value.as_str());
     let routes = otlp.routes();
     if routes != Routes::WITHOUT_OTLP {
         let routes = routes.in_words(endpoint.unwrap_or_default());
@@ -183,7 +186,11 @@ fn fanout(config: &Config, budget: Budget) -> Result<Fanout<Bodies>, StartError>
         .as_ref()
         .map_or(Routes::WITHOUT_OTLP, OtlpConfig::routes);
     let start = |destination, follower: Option<&Arc<Lane<Bodies>>>| {
-        let lanes = if routes.to_xray() && routes.to_otlp() { 2 } else { 1 };
+        let lanes = if routes.to_xray() && routes.to_otlp() {
+            2
+        } else {
+            1
+        };
         let made = Made {
             destination,
             follower: follower.cloned(),
@@ -216,7 +223,11 @@ struct Made {
 impl Made {
     fn of(self, lane: Lane<Bodies>) -> Arc<Lane<Bodies>> {
         let lane = lane.to(self.destination);
-        let lane = if self.takes_others { lane.with_others() } else { lane };
+        let lane = if self.takes_others {
+            lane.with_others()
+        } else {
+            lane
+        };
         Arc::new(match self.follower {
             Some(follower) => lane.followed_by(follower),
             None => lane,

@@ -114,7 +114,13 @@ mod tests {
         );
         assert_eq!(amounts.plus(amounts).total(), 18);
         let of = |content| Amounts::from_iter([(content, 1)]).items();
-        assert_eq!(Content::ALL.map(of), ["segments", "spans", "data points", "log records"]);
-        assert_eq!((amounts.items(), Amounts::default().items()), ("items", "segments"));
+        assert_eq!(
+            Content::ALL.map(of),
+            ["segments", "spans", "data points", "log records"]
+        );
+        assert_eq!(
+            (amounts.items(), Amounts::default().items()),
+            ("items", "segments")
+        );
     }
 }

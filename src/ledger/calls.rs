@@ -355,10 +355,13 @@ mod tests {
         let mut calls = Calls::default();
         for second in 0..3 {
             calls.started(50, second > 0);
-            calls.ended(Operation::Segments, ended(
-                start + Duration::from_secs(second),
-                failure(ErrorClass::ServerError, Some(500)),
-            ));
+            calls.ended(
+                Operation::Segments,
+                ended(
+                    start + Duration::from_secs(second),
+                    failure(ErrorClass::ServerError, Some(500)),
+                ),
+            );
         }
         let failing = calls.failing.clone().unwrap();
         assert_eq!((failing.since, failing.calls), (start, 3));
@@ -381,9 +384,15 @@ mod tests {
     fn a_refusal_of_the_body_ends_a_run_of_failures_since_the_service_is_there() {
         let start = Instant::now();
         let mut calls = Calls::default();
-        calls.ended(Operation::Segments, ended(start, failure(ErrorClass::ServerError, Some(500))));
+        calls.ended(
+            Operation::Segments,
+            ended(start, failure(ErrorClass::ServerError, Some(500))),
+        );
         assert_eq!(calls.failing.as_ref().map(|failing| failing.calls), Some(1));
-        calls.ended(Operation::Segments, ended(start, failure(ErrorClass::Refused, Some(400))));
+        calls.ended(
+            Operation::Segments,
+            ended(start, failure(ErrorClass::Refused, Some(400))),
+        );
         assert_eq!((calls.failing, calls.last_success), (None, None));
     }
 

@@ -409,7 +409,8 @@ impl Ledger {
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let all = Content::ALL.map(|content| self.snapshot_of(content));
-        all.into_iter().fold(Snapshot::default(), |sum, one| sum.plus(&one))
+        all.into_iter()
+            .fold(Snapshot::default(), |sum, one| sum.plus(&one))
     }
 
     /// The counts of `content` alone. What receivers of segments count is among the segments.

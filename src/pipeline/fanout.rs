@@ -204,7 +204,9 @@ impl<E: Encoding> Fanout<E> {
             .of(Content::Traces)
             .add_dropped(DropReason::NotConvertible, spans);
         let budget = self.refused.lock();
-        let allowed = budget.unwrap_or_else(std::sync::PoisonError::into_inner).allow(now);
+        let allowed = budget
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .allow(now);
         if let Some(left_out) = allowed {
             tracing::warn!(
                 spans,

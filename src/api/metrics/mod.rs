@@ -199,15 +199,15 @@ fn receipts(page: &mut Page, observed: &Observed) {
             }
         }
     }
-    page.family(
-        REJECTED,
-        "counter",
-        "What came in and is no segment, by reason.",
-    );
+    page.family(REJECTED, "counter", "What came in and is no segment, by reason.");
     match &observed.bridge {
         None => {
             for reason in RejectReason::ALL {
-                page.sample(REJECTED, &[("reason", reason.label())], float(counts.rejected(reason)));
+                page.sample(
+                    REJECTED,
+                    &[("reason", reason.label())],
+                    float(counts.rejected(reason)),
+                );
             }
         }
         Some(bridge) => {
@@ -240,10 +240,12 @@ fn segments(page: &mut Page, observed: &Observed) {
         "Accepted documents that were lost, by reason.",
         by_content.iter().flat_map(|(labels, lane, content)| {
             let counts = of(lane, *content);
-            observed
-                .drop_reasons()
-                .iter()
-                .map(move |reason| (with(labels, ("reason", reason.label())), float(counts.dropped(*reason))))
+            observed.drop_reasons().iter().map(move |reason| {
+                (
+                    with(labels, ("reason", reason.label())),
+                    float(counts.dropped(*reason)),
+                )
+            })
         }),
     );
     page.each(
@@ -315,8 +317,7 @@ fn buffer(page: &mut Page, observed: &Observed) {
     let by_state = |amount: fn(Amount) -> usize| {
         observed.lanes.iter().flat_map(move |lane| {
             let labels = observed.labels(lane);
-            states(&lane.depth)
-                .map(|(state, held)| (with(&labels, ("state", state)), amount(held) as f64))
+            states(&lane.depth).map(|(state, held)| (with(&labels, ("state", state)), amount(held) as f64))
         })
     };
     page.each(
@@ -372,7 +373,9 @@ fn spool(page: &mut Page, observed: &Observed) {
         ),
     ];
     for (name, help, value) in value {
-        let samples = spools.iter().map(|(labels, depth)| (labels.clone(), value(depth)));
+        let samples = spools
+            .iter()
+            .map(|(labels, depth)| (labels.clone(), value(depth)));
         page.each(name, "gauge", help, samples);
     }
 }
@@ -383,7 +386,10 @@ fn operations<'l>(observed: &Observed, lane: &LaneObserved) -> Vec<(Vec<Label<'l
         (_, Destination::XRay) => Operation::XRAY.to_vec(),
         (_, Destination::Otlp) => Vec::new(),
     };
-    let sends = lane.contents.iter().map(|content| Operation::of(lane.destination, *content));
+    let sends = lane
+        .contents
+        .iter()
+        .map(|content| Operation::of(lane.destination, *content));
     operations.extend(sends.filter(|operation| matches!(operation, Operation::Export(_))));
     operations
         .into_iter()
@@ -477,7 +483,8 @@ fn calls(page: &mut Page, observed: &Observed) {
         "xray_seconds_since_last_success",
         "gauge",
         "How long ago PutTraceSegments last succeeded.",
-        ages.iter().map(|(labels, age)| (labels.clone(), age.as_secs_f64())),
+        ages.iter()
+            .map(|(labels, age)| (labels.clone(), age.as_secs_f64())),
     );
 }
 

@@ -63,7 +63,10 @@ impl Source {
         render(&Observed {
             totals: self.summary.totals(),
             lanes: lanes.collect(),
-            bridge: self.summary.is_bridge().then(|| BridgeObserved::of(&self.summary)),
+            bridge: self
+                .summary
+                .is_bridge()
+                .then(|| BridgeObserved::of(&self.summary)),
             http: ledger.http.snapshot(),
             is_ready: self.health.unmet_of(&calls_of(fanout), now).is_empty(),
             started_at: self.started_at,

@@ -13,8 +13,8 @@ use super::trace::Trace;
 use super::{moment, wire};
 use crate::exporters::Exporter;
 use crate::exporters::answer::Answer;
-use crate::exporters::error::PutError;
 use crate::exporters::bodies::Bodies;
+use crate::exporters::error::PutError;
 use crate::pipeline::batch;
 
 /// After so long a call ends without an answer.

@@ -33,7 +33,8 @@ impl<X: Exporter> Sender<X> {
 
     /// Puts the halves of a batch in its place, to be sent not before `not_before`; false for a single document.
     pub(super) fn halve(&self, flight: &Flight, not_before: Option<Instant>, now: Instant) -> bool {
-        let Some(mut halves) = Batch::halves::<X::Encoding>(flight.kind, &flight.body, flight.opened_at) else {
+        let Some(mut halves) = Batch::halves::<X::Encoding>(flight.kind, &flight.body, flight.opened_at)
+        else {
             return false;
         };
         for half in &mut halves {

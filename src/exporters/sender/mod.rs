@@ -189,16 +189,19 @@ impl<X: Exporter> Sender<X> {
         };
         abort.abort();
         let message = "given up without an answer, which usually comes sooner";
-        self.ledger.call_ended_of(self.operation(&flight), Ended {
-            at: now,
-            duration: now.saturating_duration_since(at),
-            body_bytes: flight.body.len(),
-            failure: Some(Failure {
-                class: ErrorClass::Timeout,
-                status: None,
-                message,
-            }),
-        });
+        self.ledger.call_ended_of(
+            self.operation(&flight),
+            Ended {
+                at: now,
+                duration: now.saturating_duration_since(at),
+                body_bytes: flight.body.len(),
+                failure: Some(Failure {
+                    class: ErrorClass::Timeout,
+                    status: None,
+                    message,
+                }),
+            },
+        );
         tracing::debug!(
             destination = self.destination(),
             segments = flight.documents,
@@ -280,16 +283,19 @@ impl<X: Exporter> Sender<X> {
             return self.account_for(&flight, started, answer);
         }
         let at = now();
-        self.ledger.call_ended_of(self.operation(&flight), Ended {
-            at,
-            duration: at.saturating_duration_since(started),
-            body_bytes: flight.body.len(),
-            failure: result.as_ref().err().map(|error| Failure {
-                class: error.class,
-                status: error.status,
-                message: &error.message,
-            }),
-        });
+        self.ledger.call_ended_of(
+            self.operation(&flight),
+            Ended {
+                at,
+                duration: at.saturating_duration_since(started),
+                body_bytes: flight.body.len(),
+                failure: result.as_ref().err().map(|error| Failure {
+                    class: error.class,
+                    status: error.status,
+                    message: &error.message,
+                }),
+            },
+        );
         // The outage that it may end is the pacer's; what the log calls one begins with the first failure.
         let _ = self
             .pacer

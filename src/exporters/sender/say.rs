@@ -67,7 +67,11 @@ impl<X: Exporter> Sender<X> {
         }
         if left_out > 0 {
             let reasons = reasons(&settled.left_out);
-            tracing::debug!(destination, left_out, "{left_out} {items} do not go{to}: {reasons}");
+            tracing::debug!(
+                destination,
+                left_out,
+                "{left_out} {items} do not go{to}: {reasons}"
+            );
         }
         if let Some(unnamed) = &answer.unnamed
             && let Some(left_out) = self.unprocessed_lines.allow(now())

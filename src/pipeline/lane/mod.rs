@@ -679,7 +679,11 @@ mod tests {
         assert_eq!(log.take(), [spilled(1)]);
         intake.tick(now + Duration::from_secs(1));
         assert_eq!(log.take(), [spilled(320)]);
-        intake.lose(segments(4000), DropReason::BufferFull, now + Duration::from_secs(1));
+        intake.lose(
+            segments(4000),
+            DropReason::BufferFull,
+            now + Duration::from_secs(1),
+        );
         intake.seal(now + Duration::from_secs(1));
         assert_eq!(log.take(), [spilled(4000)]);
         assert_eq!(intake.ledger.snapshot().dropped(DropReason::BufferFull), 4321);

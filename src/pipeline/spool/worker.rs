@@ -264,7 +264,9 @@ impl<D: Disk, E: Encoding> Worker<D, E> {
         self.shared.out.fetch_sub(1, AcqRel);
         if self.store().and_then(|store| store.give_back(file)).is_some() {
             let (content, count) = batch.amount();
-            self.account_for(batch.amount_alone(), |ledger| ledger.of(content).add_spooled(count));
+            self.account_for(batch.amount_alone(), |ledger| {
+                ledger.of(content).add_spooled(count)
+            });
             return;
         }
         batch.origin = None;

@@ -11,8 +11,8 @@ use tokio::sync::watch;
 
 use self::account::{Account, Second, Throttle, Way};
 use super::{moment, variable};
-use crate::exporters::sender::{Phase, Sender};
 use crate::exporters::bodies::Bodies;
+use crate::exporters::sender::{Phase, Sender};
 use crate::ledger::Ledger;
 use crate::pipeline::budget::Budget;
 use crate::pipeline::intake::Intake as _;

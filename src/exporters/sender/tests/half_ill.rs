@@ -179,10 +179,7 @@ async fn a_success_does_not_lift_what_a_throttle_asks_for() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let calls = bench.ledger.calls();
-    let throttles = calls.outcome(
-        Operation::Segments,
-        Some(ErrorClass::Throttled),
-    );
+    let throttles = calls.outcome(Operation::Segments, Some(ErrorClass::Throttled));
     let taken = calls.outcome(Operation::Segments, None);
     assert!(taken >= 60 * 40 * 8 / 10, "{taken}");
     assert!(4 * throttles < taken, "{throttles} beside {taken}");

@@ -200,7 +200,10 @@ fn files_of_one_age_and_sequence_each_come_back() {
             disk.plant(&FileName::of(id, 1, 0, body).to_string(), body);
         }
         let (mut store, found) = open(&disk, MB);
-        assert_eq!((found.files, found.documents.total(), found.evicted.len()), (3, 3, 0));
+        assert_eq!(
+            (found.files, found.documents.total(), found.evicted.len()),
+            (3, 3, 0)
+        );
         assert_eq!(store.index().bytes(), 3 * BLOCK_BYTES);
         // So do those that are written after them.
         stored(&mut store, vec![batch(4, 1, 0, at)], at);
