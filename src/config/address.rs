@@ -12,7 +12,7 @@ const DEFAULT: &str = "127.0.0.1:2000";
 const OTLP_EXAMPLE: &str = "127.0.0.1:4318";
 
 /// The source of an address that nobody asked for.
-pub(super) const DEFAULT_SOURCE: &str = "default";
+pub(crate) const DEFAULT_SOURCE: &str = "default";
 
 /// The longest host name, in characters (RFC 1035).
 const MAX_NAME: usize = 253;

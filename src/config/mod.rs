@@ -31,6 +31,7 @@ pub(crate) mod user;
 mod xray;
 mod yaml;
 
+pub(crate) use address::DEFAULT_SOURCE;
 pub use buffer::BufferConfig;
 pub use environment::Environment;
 pub use files::{Files, SystemFiles};

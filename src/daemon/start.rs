@@ -11,7 +11,9 @@ use super::running::{Part, Receiving};
 use super::{Daemon, StartError};
 use crate::api::summary::Summary;
 use crate::config::otlp::Routes;
-use crate::config::{Config, Environment, LogLevel, OtlpConfig, Sourced, SystemFiles, TcpConfig};
+use crate::config::{
+    Config, DEFAULT_SOURCE, Environment, LogLevel, OtlpConfig, Sourced, SystemFiles, TcpConfig,
+};
 use crate::exporters::bodies::Bodies;
 use crate::exporters::otlp::Otlp;
 use crate::exporters::xray::XRay;
@@ -131,12 +133,19 @@ fn say_routes(config: &Config) {
     }
 }
 
-/// The ports for OTLP.
+/// The ports for OTLP, without those that can't be had where nobody asked for them.
 fn otlp(config: &Config) -> Result<Vec<TcpListener>, StartError> {
     let addresses = config.otlp.iter().flat_map(|otlp| &otlp.listen);
     let mut listeners = Vec::new();
     for address in addresses {
-        let listener = listen::tcp(address).map_err(StartError::Bind)?;
+        let listener = match listen::tcp(address) {
+            Ok(listener) => listener,
+            Err(error) if address.source == DEFAULT_SOURCE => {
+                tracing::warn!(error = %error, "{error}. Nothing asked for that address: going on without it");
+                continue;
+            }
+            Err(error) => return Err(StartError::Bind(error)),
+        };
         if let Ok(address) = listener.local_addr() {
             tracing::info!(address = %address, "Listening for OTLP over HTTP and gRPC on {address}");
         }
