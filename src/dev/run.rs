@@ -315,7 +315,7 @@ fn welcome(tcp: SocketAddr, udp: SocketAddr, otlp: &[SocketAddr], format: LogFor
          \x20 Traces    http://{tcp}/\n\
          \x20 Segments  UDP {udp} ({sdks})\n\
          {otlp}\
-         \x20 API       aws xray get-trace-summaries --endpoint-url http://{tcp} …\n\
+         \x20 API       aws xray get-trace-summaries --endpoint-url http://{tcp} --region us-east-1 --no-sign-request …\n\
          \x20 Try       {send}\n\n"
     )
 }
@@ -330,6 +330,10 @@ mod tests {
         let text = welcome(at("127.0.0.1:2000"), at("127.0.0.1:2000"), &[], LogFormat::Text);
         assert!(text.contains("http://127.0.0.1:2000/\n") && text.contains("Try       xray send\n"));
         assert!(!text.contains("OTLP"));
+        // On a machine that never heard of AWS, its command line stops at a missing region, then at missing credentials.
+        assert!(
+            text.contains("--endpoint-url http://127.0.0.1:2000 --region us-east-1 --no-sign-request …\n")
+        );
         let text = welcome(
             at("0.0.0.0:3000"),
             at("[::1]:4000"),

@@ -11,6 +11,7 @@ mod deploy;
 mod endpoint;
 mod forwarded;
 mod operators;
+mod otlp;
 mod packages;
 #[cfg(target_os = "linux")]
 mod refused;
