@@ -10,6 +10,10 @@
 //! | [`count`] | how much is in a request in protobuf, and the most that is taken |
 //! | [`split`] | a request in protobuf as its two halves |
 //! | [`message`] | the messages of a request for traces |
+//! | `attributes` | attributes, and JSON in them |
+//! | `keys`, `tables` | what both conversions go by: keys, and fields as attributes |
+//! | `resource` | what a resource tells of segments |
+//! | `stack` | frames out of the text of a language |
 //! | `wire` | protobuf without a schema |
 //!
 //! An export request is one repeated field, so the bytes of two requests one after the other are one request with what is
@@ -17,11 +21,16 @@
 //!
 //! What becomes what is on the page `docs/otlp-mapping.md`.
 
+mod attributes;
 pub mod count;
 pub mod json;
+mod keys;
 pub mod message;
+mod resource;
 pub mod shown;
 pub mod split;
+mod stack;
+mod tables;
 pub mod to_segment;
 pub mod to_span;
 mod wire;

@@ -1,6 +1,48 @@
-//! A segment document as spans.
+//! A segment document as spans: one for the segment or subsegment that it is, and one for each subsegment in it.
+//!
+//! Every field is taken out of the document as it finds its place. What is left at the end goes to the attributes under
+//! its own name (`aws.xray.…`): so nothing is lost, whoever invented it.
+//!
+//! | file | its one job |
+//! |---|---|
+//! | this one | documents, and what each span is: ids, times, kind, status |
+//! | `http` | `http` |
+//! | `aws` | `aws` of a subsegment, and `sql` |
+//! | `resource` | `aws`, `service` and `origin` of a segment |
+//! | `cause` | `cause` |
+//! | `rest` | annotations, metadata, and what nobody maps |
+//! | `restore` | documents that [`super::to_segment`] has made |
+//! | `names` | the segment's name for a subsegment that does not say it |
 
-use crate::otlp::count::MAX_SPANS;
+mod aws;
+mod cause;
+mod http;
+mod names;
+mod resource;
+mod rest;
+mod restore;
+#[cfg(test)]
+mod tests;
+
+use prost::Message as _;
+use serde_json::{Map, Value};
+
+pub use names::Names;
+
+use super::attributes::{Attributes, listed, of_text};
+use super::count::{self, MAX_SPANS, Signal};
+use super::keys::FROM_SEGMENT;
+use super::message::{
+    AnyValue, KeyValue, Link, Request, Resource, ResourceSpans, STATUS_ERROR, Scope, ScopeSpans, Span,
+    Status, any_value, flags, kind,
+};
+use crate::clock;
+use crate::fields::number;
+use crate::nesting;
+use crate::segment::{is_hex, is_trace_id};
+
+/// The longest document that is read: sixteen times what X-Ray takes. Read, a byte takes up ten.
+pub const MAX_BYTES: usize = 1 << 20;
 
 /// What is not in the document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -38,25 +80,399 @@ pub enum Unconvertible {
     /// Longer than [`MAX_BYTES`].
     #[error("{0} bytes; {MAX_BYTES} are the most")]
     TooLong(usize),
-    /// Objects and lists are inside each other in more levels than [`crate::nesting::MAX_LEVELS`].
-    #[error("objects and lists are {0} deep inside each other; {max} are the most", max = crate::nesting::MAX_LEVELS)]
+    /// Objects and lists are inside each other in more levels than [`nesting::MAX_LEVELS`].
+    #[error("objects and lists are {0} deep inside each other; {max} are the most", max = nesting::MAX_LEVELS)]
     TooDeep(usize),
-    /// More subsegments than a request may have spans.
+    /// More subsegments than a request may have spans ([`MAX_SPANS`]).
     #[error("more than {MAX_SPANS} subsegments")]
     TooMany,
-    /// No JSON, no object, a field that every span needs is missing or of the wrong form, or no OTLP request after `T1S`.
+    /// No JSON, no object, no OTLP request after `T1S`, or a field that every span needs is missing or of the wrong form.
     #[error("{0}")]
     Wrong(String),
 }
-
-/// The longest document that is read: sixteen times what X-Ray takes. Read, a byte takes up ten.
-pub const MAX_BYTES: usize = 1 << 20;
 
 /// The spans of a segment document, or of the OTLP request in one (`T1S…`).
 ///
 /// # Errors
 /// It has no spans; X-Ray may take it all the same.
 pub fn spans_of(document: &str, context: &Context<'_>) -> Result<Converted, Unconvertible> {
-    let _ = (document, context);
-    Err(Unconvertible::Wrong("being written".to_owned()))
+    if document.len() > MAX_BYTES {
+        return Err(Unconvertible::TooLong(document.len()));
+    }
+    if let Some(base64) = document.strip_prefix("T1S") {
+        return sampled(base64);
+    }
+    if document.starts_with("T1U") {
+        return Ok(Converted::Unsampled);
+    }
+    let levels = nesting::levels(document);
+    if levels > nesting::MAX_LEVELS {
+        return Err(Unconvertible::TooDeep(levels));
+    }
+    let entity = match serde_json::from_str(document) {
+        Ok(Value::Object(entity)) => entity,
+        Ok(_) => return Err(wrong("the document is not a JSON object")),
+        Err(_) => return Err(wrong("the document is not JSON")),
+    };
+    if is_absent(entity.get("end_time")) {
+        return Ok(Converted::InProgress);
+    }
+    segment(entity, context)
+}
+
+fn wrong(what: impl Into<String>) -> Unconvertible {
+    Unconvertible::Wrong(what.into())
+}
+
+fn sampled(base64: &str) -> Result<Converted, Unconvertible> {
+    let request =
+        aws_smithy_types::base64::decode(base64).map_err(|_| wrong("what follows T1S is not base64"))?;
+    let counted = count::count(Signal::Traces, &request)
+        .map_err(|error| wrong(format!("what follows T1S is not an OTLP request: {error}")))?;
+    if counted.items == 0 {
+        return Err(wrong("what follows T1S is an OTLP request without spans"));
+    }
+    Ok(Converted::Spans(Spans {
+        request,
+        spans: counted.items,
+        segment_name: None,
+    }))
+}
+
+fn segment(mut entity: Map<String, Value>, context: &Context<'_>) -> Result<Converted, Unconvertible> {
+    let trace_id = trace_id(entity.remove("trace_id").as_ref())?;
+    let is_subsegment = entity.get("type").and_then(Value::as_str) == Some("subsegment");
+    let unwrapped = restore::unwrap(&mut entity);
+    let name = name_of(&entity)?;
+    let segment_name = (!is_subsegment).then(|| name.clone());
+    let service = segment_name.as_deref().or(context.service_name);
+    let mut attributes = Attributes::new();
+    let mut resource = resource::take(&mut entity, service, is_subsegment, &mut attributes);
+    let mut scope = resource::scope(&resource);
+    let mut resource_schema_url = String::new();
+    let mut scope_schema_url = String::new();
+    let ours = match unwrapped {
+        Some(call) => {
+            // The segment was made for the call in it, and what it tells of the service is in the call's resource.
+            attributes.clear();
+            entity = call;
+            restore::take(&mut entity)
+        }
+        None => restore::take(&mut entity),
+    };
+    let mut resource = Resource {
+        attributes: listed(std::mem::take(&mut resource)),
+        ..Resource::default()
+    };
+    if let Some(ours) = &ours {
+        ours.resource(&mut resource, &mut resource_schema_url);
+        ours.scope(&mut scope, &mut scope_schema_url);
+    }
+    let mut making = Making {
+        trace_id,
+        messages: cause::messages(&entity),
+        spans: Vec::new(),
+    };
+    let parent = parent_id(&mut entity)?;
+    let is_segment = !is_subsegment;
+    making.entity(entity, Place::Outermost { parent, is_segment }, attributes, ours)?;
+    let spans = making.spans.len() as u64;
+    let request = Request {
+        resource_spans: vec![ResourceSpans {
+            resource: Some(resource),
+            scope_spans: vec![ScopeSpans {
+                scope: Some(scope),
+                spans: making.spans,
+                schema_url: scope_schema_url,
+            }],
+            schema_url: resource_schema_url,
+        }],
+    };
+    Ok(Converted::Spans(Spans {
+        request: request.encode_to_vec(),
+        spans,
+        segment_name,
+    }))
+}
+
+/// A scope, of spans made of a segment.
+fn scope_of(name: &str, version: &str) -> Scope {
+    Scope {
+        name: name.to_owned(),
+        version: version.to_owned(),
+        attributes: vec![KeyValue {
+            key: FROM_SEGMENT.to_owned(),
+            value: Some(AnyValue {
+                value: Some(any_value::Value::Bool(true)),
+            }),
+        }],
+        ..Scope::default()
+    }
+}
+
+/// Where an entity is.
+#[derive(Clone)]
+enum Place {
+    /// The document is it.
+    Outermost { parent: Vec<u8>, is_segment: bool },
+    /// In another one, with that one's id and end.
+    Inside { parent: Vec<u8>, end: u64 },
+}
+
+/// The spans of one document, as they are made.
+struct Making {
+    trace_id: Vec<u8>,
+    /// Messages of the document's exceptions, by their ids.
+    messages: cause::Messages,
+    spans: Vec<Span>,
+}
+
+impl Making {
+    /// Makes the span of an entity and those of what is in it; [`nesting::MAX_LEVELS`] bounds the recursion.
+    fn entity(
+        &mut self,
+        mut entity: Map<String, Value>,
+        place: Place,
+        mut attributes: Attributes,
+        ours: Option<restore::Ours>,
+    ) -> Result<(), Unconvertible> {
+        if self.spans.len() as u64 >= MAX_SPANS {
+            return Err(Unconvertible::TooMany);
+        }
+        let id = span_id(entity.remove("id").as_ref()).ok_or_else(|| wrong("an id is not 16 hex digits"))?;
+        let name = name_of(&entity)?;
+        entity.remove("name");
+        let start = time(entity.remove("start_time").as_ref())
+            .ok_or_else(|| wrong("a start_time is missing, or not a time in seconds since 1970"))?;
+        let is_segment = matches!(place, Place::Outermost { is_segment: true, .. });
+        let (parent, end) = self.parent_and_end(&mut entity, place, start)?;
+        let children = match entity.remove("subsegments") {
+            Some(Value::Array(children)) => children,
+            None => Vec::new(),
+            Some(other) => {
+                entity.insert("subsegments".to_owned(), other);
+                Vec::new()
+            }
+        };
+        let namespace = match entity.get("namespace").and_then(Value::as_str) {
+            Some("aws") if !is_segment => Some(Called::Aws),
+            Some("remote") if !is_segment => Some(Called::Remote),
+            _ => None,
+        };
+        if namespace.is_some() {
+            entity.remove("namespace");
+        }
+        let mut span = Span {
+            trace_id: self.trace_id.clone(),
+            span_id: id.clone(),
+            name: name.clone(),
+            kind: match namespace {
+                _ if is_segment => kind::SERVER,
+                Some(_) => kind::CLIENT,
+                None => kind::INTERNAL,
+            },
+            start_time_unix_nano: start,
+            end_time_unix_nano: end,
+            flags: flags::SAMPLED
+                | flags::REMOTE_KNOWN
+                | if is_segment && !parent.is_empty() {
+                    flags::REMOTE
+                } else {
+                    0
+                },
+            parent_span_id: parent,
+            ..Span::default()
+        };
+        http::take(&mut entity, is_segment, &mut attributes);
+        match namespace {
+            Some(Called::Aws) => {
+                if let Some(operation) = aws::service(&mut entity, &name, &mut attributes) {
+                    span.name = format!("{name}.{operation}");
+                }
+            }
+            Some(Called::Remote) => {
+                attributes.insert("peer.service".to_owned(), of_text(name));
+            }
+            None => {}
+        }
+        if !is_segment {
+            aws::take(&mut entity, &mut attributes);
+        }
+        aws::sql(&mut entity, &mut attributes);
+        rest::move_text(&mut entity, "user", &mut attributes, "enduser.id");
+        let caused = cause::take(&mut entity, end, &self.messages, &mut attributes);
+        span.events = caused.events;
+        span.status = status(&entity, &attributes, is_segment, caused.message);
+        span.links = links(&mut entity);
+        rest::take(entity, &mut attributes);
+        span.attributes = listed(attributes);
+        if let Some(ours) = ours {
+            ours.span(&mut span);
+        }
+        self.spans.push(span);
+        for child in children {
+            let Value::Object(child) = child else {
+                return Err(wrong("a subsegment is not an object"));
+            };
+            let inside = Place::Inside {
+                parent: id.clone(),
+                end,
+            };
+            self.entity(child, inside, Attributes::new(), None)?;
+        }
+        Ok(())
+    }
+
+    /// Takes what says where an entity belongs and whether it has ended. One that goes on inside of one that has ended
+    /// is not sent again: it ends with that one.
+    fn parent_and_end(
+        &self,
+        entity: &mut Map<String, Value>,
+        place: Place,
+        start: u64,
+    ) -> Result<(Vec<u8>, u64), Unconvertible> {
+        entity.remove("type");
+        let end = entity.remove("end_time");
+        let (parent, ends_with) = match place {
+            Place::Outermost { parent, .. } => (parent, None),
+            Place::Inside { parent, end } => {
+                // Nesting counts: Python repeats these inside.
+                entity.remove("trace_id");
+                entity.remove("parent_id");
+                (parent, Some(end))
+            }
+        };
+        let goes_on = is_absent(end.as_ref());
+        if !goes_on && entity.get("in_progress") != Some(&Value::Bool(true)) {
+            entity.remove("in_progress");
+        }
+        let end = match ends_with {
+            Some(with) if goes_on => Some(with.max(start)),
+            _ => time(end.as_ref()),
+        };
+        let end = end.ok_or_else(|| wrong("an end_time is not a time in seconds since 1970"))?;
+        Ok((parent, end))
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Called {
+    Aws,
+    Remote,
+}
+
+fn is_absent(value: Option<&Value>) -> bool {
+    matches!(value, None | Some(Value::Null))
+}
+
+/// `1-<8 hex>-<24 hex>`, or 32 hex digits; the time in it is not looked at.
+fn trace_id(value: Option<&Value>) -> Result<Vec<u8>, Unconvertible> {
+    let id = value.and_then(Value::as_str).and_then(trace_id_bytes);
+    id.ok_or_else(|| wrong("trace_id is missing, or not 1-<8 hex digits>-<24 hex digits>"))
+}
+
+fn trace_id_bytes(id: &str) -> Option<Vec<u8>> {
+    let digits = if is_trace_id(id) {
+        format!("{}{}", &id[2..10], &id[11..])
+    } else {
+        id.to_owned()
+    };
+    let bytes = hex::decode(digits).ok()?;
+    (bytes.len() == 16 && bytes.iter().any(|&byte| byte != 0)).then_some(bytes)
+}
+
+/// 16 hex digits, which are not all zero.
+fn span_id(value: Option<&Value>) -> Option<Vec<u8>> {
+    let id = value?.as_str().filter(|id| is_hex(id, 16))?;
+    let bytes = hex::decode(id).ok()?;
+    bytes.iter().any(|&byte| byte != 0).then_some(bytes)
+}
+
+/// Empty for a root.
+fn parent_id(entity: &mut Map<String, Value>) -> Result<Vec<u8>, Unconvertible> {
+    match entity.remove("parent_id") {
+        None | Some(Value::Null) => Ok(Vec::new()),
+        id => span_id(id.as_ref()).ok_or_else(|| wrong("parent_id is not 16 hex digits")),
+    }
+}
+
+fn name_of(entity: &Map<String, Value>) -> Result<String, Unconvertible> {
+    let name = entity.get("name").and_then(Value::as_str);
+    let name = name.filter(|name| !name.is_empty()).map(str::to_owned);
+    name.ok_or_else(|| wrong("a name is missing, or not a text"))
+}
+
+/// Nanoseconds since 1970, to the microsecond: the rest of such a number is noise, and SDKs send no more.
+fn time(value: Option<&Value>) -> Option<u64> {
+    let micros = (clock::seconds(number(value)?) * 1e6).round();
+    // As many as fit into 64 bits of nanoseconds: until the year 2554.
+    (1.0..1.8e16).contains(&micros).then_some(micros as u64 * 1_000)
+}
+
+/// The conventions for HTTP: what a client has asked wrongly is no error of the server.
+fn status(
+    entity: &Map<String, Value>,
+    attributes: &Attributes,
+    is_server: bool,
+    message: Option<String>,
+) -> Option<Status> {
+    let is_set = |flag: &str| entity.get(flag) == Some(&Value::Bool(true));
+    let code = match attributes.get("http.response.status_code") {
+        Some(any_value::Value::Int(code)) => Some(*code),
+        _ => None,
+    };
+    let is_client_error = code.is_some_and(|code| (400..500).contains(&code));
+    let has_failed = if is_set("fault") || code.is_some_and(|code| code >= 500) {
+        true
+    } else if is_server {
+        (is_set("error") || is_set("throttle")) && !is_client_error
+    } else {
+        is_set("error") || is_set("throttle") || is_client_error
+    };
+    has_failed.then(|| Status {
+        code: STATUS_ERROR,
+        message: message.unwrap_or_default(),
+    })
+}
+
+/// Takes the links whose ids are ids; the others stay.
+fn links(entity: &mut Map<String, Value>) -> Vec<Link> {
+    let Some(Value::Array(links)) = entity.get_mut("links") else {
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    links.retain(|link| match link_of(link) {
+        Some(link) => {
+            found.push(link);
+            false
+        }
+        None => true,
+    });
+    if links.is_empty() {
+        entity.remove("links");
+    }
+    found
+}
+
+fn link_of(link: &Value) -> Option<Link> {
+    let link = link.as_object()?;
+    let known = ["trace_id", "id", "attributes"];
+    if !link.keys().all(|key| known.contains(&key.as_str())) {
+        return None;
+    }
+    let mut attributes = Attributes::new();
+    match link.get("attributes") {
+        None | Some(Value::Null) => {}
+        Some(Value::Object(found)) => {
+            let found = found.clone().into_iter();
+            attributes.extend(found.map(|(key, value)| (key, super::attributes::flat(value))));
+        }
+        Some(_) => return None,
+    }
+    Some(Link {
+        trace_id: trace_id_bytes(link.get("trace_id")?.as_str()?)?,
+        span_id: span_id(link.get("id"))?,
+        attributes: listed(attributes),
+        ..Link::default()
+    })
 }

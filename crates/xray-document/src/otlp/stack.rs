@@ -10,24 +10,24 @@ const MAX_FRAMES: usize = 100;
 
 /// One exception of a text: the one that was recorded, or one that caused it.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(in crate::otlp) struct Thrown {
+pub(super) struct Thrown {
     /// Of a cause: what stands after `Caused by:`.
-    pub(in crate::otlp) cause: Option<String>,
-    pub(in crate::otlp) frames: Vec<Frame>,
+    pub(super) cause: Option<String>,
+    pub(super) frames: Vec<Frame>,
     /// Frames that were left out.
-    pub(in crate::otlp) truncated: usize,
+    pub(super) truncated: usize,
 }
 
 /// One call.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::otlp) struct Frame {
+pub(super) struct Frame {
     path: Option<String>,
     line: Option<u64>,
     label: Option<String>,
 }
 
 impl Frame {
-    pub(in crate::otlp) fn json(&self) -> Value {
+    pub(super) fn json(&self) -> Value {
         let mut frame = serde_json::Map::new();
         if let Some(path) = &self.path {
             frame.insert("path".into(), json!(path));
@@ -53,7 +53,7 @@ impl Frame {
 
 /// The exceptions of a text; the first is the one that was recorded. Of a text that no language prints, every line but
 /// the first is a frame's label.
-pub(in crate::otlp) fn thrown(text: &str) -> Vec<Thrown> {
+pub(super) fn thrown(text: &str) -> Vec<Thrown> {
     let mut all = vec![Thrown::default()];
     let mut is_python = false;
     let mut before = "";
@@ -199,15 +199,16 @@ fn without_arguments(label: &str) -> &str {
     label.rfind('(').map_or(label, |at| &label[..at])
 }
 
+/// The frames of the first exception of a text, as they are in a document.
+pub(super) fn frames(text: &str) -> Vec<Value> {
+    thrown(text)[0].frames.iter().map(Frame::json).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    fn frames(text: &str) -> Vec<Value> {
-        thrown(text)[0].frames.iter().map(Frame::json).collect()
-    }
 
     #[test]
     fn python() {
