@@ -213,6 +213,7 @@ fn flags(matches: &ArgMatches, source: &dyn Fn(&str) -> String) -> Flags {
         segments_to: sourced(matches, "segments-to", source),
         spans_to: sourced(matches, "spans-to", source),
         otlp_compression: sourced(matches, "otlp-compression", source),
+        otlp_service_name: sourced(matches, "otlp-service-name", source),
         otlp_xray: sourced(matches, "otlp-xray", source),
         endpoint: sourced(matches, "endpoint", source),
         concurrency: sourced(matches, "concurrency", source),

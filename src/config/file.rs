@@ -40,6 +40,7 @@ pub(super) struct FileSettings {
     pub(super) otlp_endpoint: Option<Sourced<String>>,
     pub(super) otlp_headers: Vec<FileHeader>,
     pub(super) otlp_compression: Option<Sourced<String>>,
+    pub(super) otlp_service_name: Option<Sourced<String>>,
     pub(super) segments_to: Vec<Sourced<String>>,
     pub(super) spans_to: Vec<Sourced<String>>,
     pub(super) otlp_xray: Option<Sourced<String>>,
@@ -62,7 +63,7 @@ enum Slot {
 const HEADERS: &str = "OTLP.Headers";
 
 /// Every key that a file may have; a dot parts a section from its key.
-const KEYS: [(&str, Slot); 34] = [
+const KEYS: [(&str, Slot); 35] = [
     ("TotalBufferSizeMB", Slot::Int(|s| &mut s.buffer_memory_mb)),
     ("Concurrency", Slot::Int(|s| &mut s.concurrency)),
     ("Region", Slot::Text(|s| &mut s.region)),
@@ -91,6 +92,7 @@ const KEYS: [(&str, Slot); 34] = [
     ("OTLP.Endpoint", Slot::Text(|s| &mut s.otlp_endpoint)),
     (HEADERS, Slot::Headers(|s| &mut s.otlp_headers)),
     ("OTLP.Compression", Slot::Text(|s| &mut s.otlp_compression)),
+    ("OTLP.ServiceName", Slot::Text(|s| &mut s.otlp_service_name)),
     ("OTLP.SegmentsTo", Slot::Texts(|s| &mut s.segments_to)),
     ("OTLP.SpansTo", Slot::Texts(|s| &mut s.spans_to)),
     ("OTLP.XRay", Slot::Text(|s| &mut s.otlp_xray)),

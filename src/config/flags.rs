@@ -65,6 +65,8 @@ pub struct Flags {
     pub spans_to: Option<Sourced<String>>,
     /// Variable `XRAY_OTLP_COMPRESSION`, as written; there is no flag.
     pub otlp_compression: Option<Sourced<String>>,
+    /// Variable `XRAY_OTLP_SERVICE_NAME`; there is no flag.
+    pub otlp_service_name: Option<Sourced<String>>,
     /// Variable `XRAY_OTLP_XRAY`, as written; there is no flag.
     pub otlp_xray: Option<Sourced<String>>,
     /// Variable `XRAY_ENDPOINT`; there is no flag, as in the official daemon.
@@ -136,6 +138,7 @@ impl Flags {
             segments_to: self.segments_to.or(lower.segments_to),
             spans_to: self.spans_to.or(lower.spans_to),
             otlp_compression: self.otlp_compression.or(lower.otlp_compression),
+            otlp_service_name: self.otlp_service_name.or(lower.otlp_service_name),
             otlp_xray: self.otlp_xray.or(lower.otlp_xray),
             endpoint: self.endpoint.or(lower.endpoint),
             concurrency: self.concurrency.or(lower.concurrency),

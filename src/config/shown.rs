@@ -258,6 +258,11 @@ fn otlp_lines(flags: &Flags, file: &FileSettings, otlp: Option<&OtlpConfig>) -> 
                 Some(compression.source.clone()),
             )
         }),
+        line(
+            "OTLP.ServiceName",
+            text(&endpoint.service_name, "none"),
+            [from(&endpoint.service_name), None],
+        ),
         by_signal("OTEL_EXPORTER_OTLP_TIMEOUT", endpoint, |form| {
             (seconds(form.timeout.value), Some(form.timeout.source.clone()))
         }),

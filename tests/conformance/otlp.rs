@@ -23,6 +23,7 @@ OTLP:
     x-api-key: ${env:API_KEY}
     X-Dataset: \"of $$ ${DATASET:-test}\"
   Compression: none
+  ServiceName: shop
   SegmentsTo: otlp
   SpansTo: [xray, otlp]
   XRay: otlp
@@ -65,6 +66,7 @@ static ROWS: &[Row] = &[
             "otlp_endpoint=https://api.example.com/otlp",
             "routes=segments go to OTLP; spans to X-Ray's OTLP endpoint and OTLP; metrics and logs to OTLP",
             "headers=x-api-key:s3cret,x-dataset:of $ test",
+            "service=shop",
             "compression=none",
             "timeout=15s",
         ],
@@ -81,6 +83,7 @@ static ROWS: &[Row] = &[
             "otlp_endpoint=http://a.example",
             "routes=segments go to X-Ray; spans to X-Ray as segments; metrics and logs to OTLP",
             "headers=x-api-key:s3cret,x-dataset:of $ real",
+            "service=shop",
             "compression=gzip",
             "timeout=15s",
         ],
@@ -438,15 +441,16 @@ fn the_settings_are_printed_with_the_names_of_headers_and_without_their_values()
                 "https://api.example.com/otlp",
                 "lab.yaml line 7 (OTLP.Endpoint)"
             ],
-            ["segments-to", "otlp", "lab.yaml line 12 (OTLP.SegmentsTo)"],
-            ["spans-to", "xray, otlp", "lab.yaml line 13 (OTLP.SpansTo)"],
-            ["OTLP.XRay", "otlp", "lab.yaml line 14 (OTLP.XRay)"],
+            ["segments-to", "otlp", "lab.yaml line 13 (OTLP.SegmentsTo)"],
+            ["spans-to", "xray, otlp", "lab.yaml line 14 (OTLP.SpansTo)"],
+            ["OTLP.XRay", "otlp", "lab.yaml line 15 (OTLP.XRay)"],
             [
                 "OTLP.Headers",
                 "x-api-key, x-dataset (values hidden)",
                 "lab.yaml line 9 (OTLP.Headers)"
             ],
             ["OTLP.Compression", "none", "lab.yaml line 11 (OTLP.Compression)"],
+            ["OTLP.ServiceName", "shop", "lab.yaml line 12 (OTLP.ServiceName)"],
             ["OTEL_EXPORTER_OTLP_TIMEOUT", "15 s", "default"],
             ["OTEL_EXPORTER_OTLP_CERTIFICATE", "none", "default"],
             ["OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "none", "default"],

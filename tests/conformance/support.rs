@@ -402,6 +402,13 @@ fn otlp_settings(otlp: Option<&OtlpConfig>) -> Vec<String> {
             })
         ),
         format!(
+            "service={}",
+            endpoint
+                .and_then(|endpoint| endpoint.service_name.as_ref())
+                .map(|name| name.value.as_str())
+                .unwrap_or_default()
+        ),
+        format!(
             "compression={}",
             by_signal(|form| form.compression.value.label().to_owned())
         ),
@@ -468,6 +475,7 @@ fn with_no_flags_and_no_file_every_setting_is_at_the_official_default() {
             "otlp_endpoint=",
             "routes=segments go to X-Ray",
             "headers=",
+            "service=",
             "compression=",
             "timeout=",
             "certificates=",

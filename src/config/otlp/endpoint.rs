@@ -15,6 +15,9 @@ use crate::config::{Environment, Flags, Report, Sourced, over, url};
 /// What the variables of OTLP exporters begin with.
 const PREFIX: &str = "OTEL_EXPORTER_OTLP_";
 
+/// The longest name of a service, in characters: as long as the name of a segment may be.
+const SERVICE_NAME_MAX_CHARS: usize = 200;
+
 /// The longest time-out, as for our own.
 const MAX_TIMEOUT: Duration = Duration::from_secs(3600);
 
@@ -23,6 +26,9 @@ const MAX_TIMEOUT: Duration = Duration::from_secs(3600);
 pub struct OtlpEndpoint {
     /// `--otlp-endpoint`, `OTLP.Endpoint`: the base, as [`url::otlp_endpoint`] writes it. It has no password.
     pub base: Sourced<String>,
+    /// `OTLP.ServiceName`, else `OTEL_SERVICE_NAME`: the service of subsegments that come on their own, while it is not known
+    /// from segments. 1 to 200 characters.
+    pub service_name: Option<Sourced<String>>,
     /// The form of requests with traces, segments made into spans among them.
     pub traces: RequestForm,
     /// The form of requests with metrics.
@@ -167,6 +173,7 @@ impl OtlpEndpoint {
         }
         let endpoint = Self {
             base: base?,
+            service_name: service_name(flags, file, env, report),
             traces,
             metrics,
             logs,
@@ -319,6 +326,33 @@ impl Variables {
     }
 }
 
+/// What an application beside the daemon says of itself will do.
+fn service_name(
+    flags: &Flags,
+    file: &FileSettings,
+    env: &Environment,
+    report: &mut Report,
+) -> Option<Sourced<String>> {
+    let own = over::text(&flags.otlp_service_name, &file.otlp_service_name);
+    let of_application = || {
+        let source = "OTEL_SERVICE_NAME".to_owned();
+        let value = env.get(&source)?.to_owned();
+        Some(Sourced { value, source })
+    };
+    let named = own.or_else(of_application);
+    report.checked(named, |name| {
+        let is_name = name.chars().count() <= SERVICE_NAME_MAX_CHARS && !name.contains(char::is_control);
+        if is_name {
+            Ok(name.clone())
+        } else {
+            Err(format!(
+                "{} is no name of a service: write at most {SERVICE_NAME_MAX_CHARS} characters on one line",
+                quoted(name)
+            ))
+        }
+    })
+}
+
 fn path(setting: Option<Sourced<String>>) -> Option<Sourced<PathBuf>> {
     setting.map(|Sourced { value, source }| Sourced {
         value: PathBuf::from(value),
@@ -330,10 +364,12 @@ fn path(setting: Option<Sourced<String>>) -> Option<Sourced<PathBuf>> {
 fn warn_without_endpoint(flags: &Flags, file: &FileSettings, report: &mut Report) {
     let compression = flags.otlp_compression.as_ref().or(file.otlp_compression.as_ref());
     let headers = file.otlp_headers.first().map(|header| &header.source);
-    for source in headers
-        .into_iter()
-        .chain(compression.map(|setting| &setting.source))
-    {
+    let name = flags
+        .otlp_service_name
+        .as_ref()
+        .or(file.otlp_service_name.as_ref());
+    let texts = [compression, name].into_iter().flatten();
+    for source in headers.into_iter().chain(texts.map(|setting| &setting.source)) {
         report.warning(format!(
             "{source} has no effect without an OTLP endpoint: set --otlp-endpoint, or Endpoint in the section OTLP."
         ));
