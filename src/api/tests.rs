@@ -180,6 +180,7 @@ fn fails(class: ErrorClass) -> Forwarded {
         message: "why".to_owned(),
         status: None,
         code: None,
+        whole: false,
         retry_after: None,
     })
 }

@@ -4,8 +4,10 @@
 //! Both lanes have the same ones, so a batch of segments is written once and its memory is shared. A destination that speaks
 //! another language than a body converts it in its call.
 
+use crate::exporters::otlp::requests;
 use crate::exporters::xray::encoding::Segments;
-use crate::pipeline::batch::encoding::{Description, Encoding, Output};
+use crate::pipeline::batch::encoding::{Description, Encoding, Output, Requests};
+use crate::pipeline::batch::kind::Kind;
 
 /// Segment documents in a body of `PutTraceSegments`, and OTLP requests.
 #[derive(Debug, Clone, Copy)]
@@ -34,5 +36,19 @@ impl Encoding for Bodies {
 
     fn describe(body: &[u8]) -> Vec<Description> {
         Segments::describe(body)
+    }
+
+    fn items(kind: Kind, body: &[u8]) -> Option<u64> {
+        match kind {
+            Kind::Segments => None,
+            Kind::Requests(signal, form) => requests::items(signal, form, body),
+        }
+    }
+
+    fn halves(kind: Kind, body: &[u8]) -> Option<[Requests; 2]> {
+        match kind {
+            Kind::Segments => None,
+            Kind::Requests(signal, form) => requests::halves(signal, form, body),
+        }
     }
 }

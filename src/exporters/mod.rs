@@ -7,16 +7,22 @@
 //! | [`sender`] | takes batches, calls, settles every document in the ledger |
 //! | [`pacer`] | back-off, how many calls may be in flight |
 //! | [`xray`] | X-Ray as a destination |
+//! | [`otlp`] | an OTLP endpoint as a destination |
+//! | `transport` | the errors of calls without an answer |
+//! | `retry_after` | how long an answer asks to wait |
 
 pub mod answer;
 pub mod bodies;
 pub mod error;
+pub mod otlp;
 pub mod pacer;
+mod retry_after;
 #[allow(
     clippy::disallowed_methods,
     reason = "decides now what goes out and when; the pacer is told the time"
 )]
 pub mod sender;
+mod transport;
 pub mod xray;
 
 use bytes::Bytes;

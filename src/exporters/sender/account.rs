@@ -22,16 +22,16 @@ const MAX_FAULTS: u32 = 16;
 
 impl<X: Exporter> Sender<X> {
     /// A batch is refused for good: the fault is in one of its documents, so it is halved until that one is alone. What
-    /// that may cost is bounded ([`splits`]); nothing good is lost by it.
+    /// that may cost is bounded ([`splits`]); nothing good is lost by it. Where the fault is in none of them, all go.
     pub(super) fn refused(&mut self, flight: &Flight, error: &PutError) {
         let now = now();
         if error.is_too_long() {
             self.learn_bodies_bound(flight, now);
         }
         // A body that is too long has no bad document: how often it is halved is bounded by its length.
-        let is_search = flight.documents > 1 && !error.is_too_long();
+        let is_search = flight.documents > 1 && !error.whole && !error.is_too_long();
         let not_before = if is_search { self.splits.split(now) } else { None };
-        if self.halve(flight, not_before, now) {
+        if !error.whole && self.halve(flight, not_before, now) {
             tracing::debug!(
                 segments = flight.documents,
                 error = error.message,

@@ -135,6 +135,7 @@ fn failure(class: ErrorClass) -> Result<Answer, PutError> {
         message: format!("{class:?}"),
         status: None,
         code: None,
+        whole: false,
         retry_after: None,
     })
 }

@@ -14,8 +14,8 @@ use crate::exporters::xray::encoding::Segments;
 use crate::ledger::outcome::ErrorClass;
 use crate::ledger::{DropReason, Snapshot};
 use crate::logs::testing::cases;
-use crate::pipeline::batch::encoding::Encoding as _;
 use crate::pipeline::batch;
+use crate::pipeline::batch::encoding::Encoding as _;
 use crate::pipeline::budget::{Budget, MB};
 use crate::pipeline::intake::Intake as _;
 use crate::pipeline::spool::store::Moment;
@@ -119,6 +119,7 @@ impl Exporter for Endpoint {
             message: format!("{class:?}"),
             status: None,
             code: None,
+            whole: false,
             retry_after: retry_after.map(Duration::from_secs),
         };
         match mode {

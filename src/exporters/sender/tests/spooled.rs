@@ -50,6 +50,7 @@ impl Exporter for Endpoint {
                 message: "refused".to_owned(),
                 status: None,
                 code: None,
+                whole: false,
                 retry_after: None,
             });
         }
