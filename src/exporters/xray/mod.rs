@@ -8,6 +8,7 @@
 //! | `request` | the request's headers as the official daemon's, and the finished body |
 //! | `answer` | what an answer or a failure means, as an [`ErrorClass`] |
 //! | `forward` | other calls on X-Ray: a new, signed request around a finished body |
+//! | `spans` | spans as they are, to X-Ray's OTLP endpoint |
 //! | [`encoding`] | how segment documents stand in a body |
 //! | [`telemetry`] | what the daemon tells X-Ray about itself |
 
@@ -15,11 +16,12 @@ mod answer;
 pub mod encoding;
 mod forward;
 mod request;
+mod spans;
 pub mod telemetry;
 #[cfg(test)]
 pub(crate) mod testing;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region};
@@ -41,6 +43,8 @@ use crate::exporters::bodies::Bodies;
 use crate::exporters::error::PutError;
 use crate::exporters::transport;
 use crate::ledger::outcome::ErrorClass;
+use crate::ledger::signal::Signal;
+use crate::logs::Reminder;
 use crate::net::client::SettingError;
 use crate::net::client::pooled::PooledClient;
 use crate::net::client::proxy::{ProxyInForce, ProxyRules};
@@ -65,6 +69,20 @@ struct Connected {
     client: PooledClient,
     region: String,
     user_agent: HeaderValue,
+    remarks: Mutex<Remarks>,
+}
+
+/// What was said of calls with spans.
+#[derive(Debug, Default)]
+struct Remarks {
+    of_service: Reminder,
+    long_resources: Reminder,
+}
+
+impl Connected {
+    fn remarks(&self) -> MutexGuard<'_, Remarks> {
+        self.remarks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl XRay {
@@ -181,6 +199,7 @@ impl XRay {
                 client,
                 region: region.to_owned(),
                 user_agent,
+                remarks: Mutex::default(),
             }),
         })
     }
@@ -274,8 +293,15 @@ async fn trust(environment: &Environment) -> Result<Trust, SettingError> {
 impl Exporter for XRay {
     type Encoding = Bodies;
 
-    async fn put(&self, _: Kind, body: Bytes) -> Result<Answer, PutError> {
-        self.put_trace_segments(body).await
+    async fn put(&self, kind: Kind, body: Bytes) -> Result<Answer, PutError> {
+        match kind {
+            Kind::Segments => self.put_trace_segments(body).await,
+            Kind::Requests(Signal::Traces, form) => self.put_spans(form, body).await,
+            Kind::Requests(signal, _) => Err(PutError {
+                whole: true,
+                ..PutError::new(ErrorClass::Refused, format!("X-Ray takes no {}", signal.label()))
+            }),
+        }
     }
 }
 

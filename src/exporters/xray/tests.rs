@@ -64,7 +64,7 @@ async fn connect(url: &str, more_settings: &str) -> XRay {
     XRay::connect(&config, &environment(), "eu-west-1").await.unwrap()
 }
 
-async fn double() -> (Double, XRay) {
+pub(in crate::exporters::xray) async fn double() -> (Double, XRay) {
     let double = Double::start(DoubleConfig::default()).await.unwrap();
     let xray = connect(&double.url(), "").await;
     (double, xray)
