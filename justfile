@@ -1,5 +1,5 @@
 # The steps of .ci/run, one recipe each, for whoever has `just` (cargo install just). They do what `.ci/run STEP` does;
-# tests/docs.rs compares the two lists. CONTRIBUTING.md says which to run when, docs/testing.md what each test proves.
+# tests/docs compares the two lists. CONTRIBUTING.md says which to run when, docs/testing.md what each test proves.
 
 set quiet
 

@@ -110,7 +110,7 @@ pub(super) enum Asked<T> {
 
 pub(super) fn dev_command() -> Command {
     base(DEV, "xray dev [options]")
-        .about("X-Ray on this machine: the daemon, the X-Ray API and a page to look at traces. Nothing is sent to AWS.")
+        .about("X-Ray on this machine: it receives segments as the daemon does, answers the X-Ray API and has a page to look at traces. Nothing is sent to AWS.")
         .args([
             switch("tree").help("Print each finished trace as a tree"),
             value("sampling", "RULE", Sampling::parse)

@@ -300,7 +300,7 @@ fn welcome(tcp: SocketAddr, udp: SocketAddr, format: LogFormat) -> String {
         "X-Ray on this machine; nothing is sent to AWS.\n\
          \x20 Traces    http://{tcp}/\n\
          \x20 Segments  UDP {udp} ({sdks})\n\
-         \x20 API       aws xray get-trace-summaries --endpoint-url http://{tcp} …\n\
+         \x20 API       aws xray get-trace-summaries --endpoint-url http://{tcp} --region us-east-1 --no-sign-request …\n\
          \x20 Try       {send}\n\n"
     )
 }
@@ -314,6 +314,10 @@ mod tests {
         let at = |text: &str| text.parse::<SocketAddr>().unwrap();
         let text = welcome(at("127.0.0.1:2000"), at("127.0.0.1:2000"), LogFormat::Text);
         assert!(text.contains("http://127.0.0.1:2000/\n") && text.contains("Try       xray send\n"));
+        // On a machine that never heard of AWS, its command line stops at a missing region, then at missing credentials.
+        assert!(
+            text.contains("--endpoint-url http://127.0.0.1:2000 --region us-east-1 --no-sign-request …\n")
+        );
         let text = welcome(at("0.0.0.0:3000"), at("[::1]:4000"), LogFormat::Text);
         assert!(text.contains("http://127.0.0.1:3000/\n"), "{text}");
         assert!(text.contains("AWS_XRAY_DAEMON_ADDRESS=\"tcp:127.0.0.1:3000 udp:[::1]:4000\""));

@@ -31,6 +31,22 @@ pub enum Route {
 }
 
 impl Route {
+    /// Every route, in the order of their declaration.
+    #[cfg(test)]
+    pub(crate) const ALL: [Self; 11] = [
+        Self::GetSamplingRules,
+        Self::SamplingTargets,
+        Self::SamplingStatisticSummaries,
+        Self::ProxyAllow,
+        Self::TraceSegments,
+        Self::Healthz,
+        Self::Readyz,
+        Self::Metrics,
+        Self::Page,
+        Self::Api,
+        Self::Unknown,
+    ];
+
     /// The label in metrics.
     #[must_use]
     pub const fn label(self) -> &'static str {

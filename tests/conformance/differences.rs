@@ -1,6 +1,6 @@
-//! Where this daemon does otherwise than the official one, on purpose. The README shows these as a table.
+//! Where this daemon does otherwise than the official one, on purpose. docs/differences.md shows these as a table.
 
-/// One line of the README's table.
+/// One line of the page's table.
 pub(crate) struct Difference {
     /// The situation.
     pub(crate) when: &'static str,
@@ -11,13 +11,13 @@ pub(crate) struct Difference {
 }
 
 impl Difference {
-    /// The line in the README.
+    /// The line on the page.
     pub(crate) fn markdown(&self) -> String {
         format!("| {} | {} | {} |", self.when, self.official, self.here)
     }
 }
 
-/// Every difference on the command line and in the configuration file, in the order of the README.
+/// Every difference on the command line and in the configuration file, in the order of the page.
 pub(crate) const ALL: [&Difference; 22] = [
     &MESSAGES,
     &UNREAD,
@@ -199,13 +199,17 @@ fn every_difference_is_shown_by_a_case_and_every_case_names_a_listed_one() {
 }
 
 #[test]
-fn the_readme_lists_every_difference() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
-    let readme = std::fs::read_to_string(path).unwrap();
+fn the_page_lists_every_difference() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/differences.md");
+    let page = std::fs::read_to_string(path).unwrap();
     let missing: Vec<String> = ALL
         .iter()
         .map(|difference| difference.markdown())
-        .filter(|line| !readme.lines().any(|in_readme| in_readme == line))
+        .filter(|line| !page.lines().any(|on_page| on_page == line))
         .collect();
-    assert!(missing.is_empty(), "not in README.md:\n{}", missing.join("\n"));
+    assert!(
+        missing.is_empty(),
+        "not in docs/differences.md:\n{}",
+        missing.join("\n")
+    );
 }

@@ -1,5 +1,5 @@
 //! The conformance table: what the official daemon was seen to do with a command line, a configuration file or a datagram, and
-//! what this one does, one row a case. A row that differs names its entry in `differences`, which the README lists.
+//! what this one does, one row a case. A row that differs names its entry in `differences`, which docs/differences.md lists.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,7 +1,7 @@
 //! The counters in the text format of Prometheus, version 0.0.4. Names and labels are an interface: dashboards and
 //! alerts are made of them.
 //!
-//! The table in the README lists them; a test compares it with the page.
+//! docs/metrics.md lists them, with the values of their labels; tests compare it with what is shown.
 
 mod source;
 

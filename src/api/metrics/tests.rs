@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::*;
@@ -166,19 +166,28 @@ fn what_is_not_known_is_left_out_and_not_0() {
     }
 }
 
+/// The rows of the table of docs/metrics.md whose head begins with `head`, as cells.
+fn documented(head: &str) -> Vec<Vec<&'static str>> {
+    let page = include_str!("../../../docs/metrics.md");
+    let table = page.lines().skip_while(|line| !line.starts_with(head));
+    let rows = table.skip(2).take_while(|line| line.starts_with('|'));
+    rows.map(|row| row.trim_matches('|').split('|').map(str::trim).collect())
+        .collect()
+}
+
+/// What stands in code spans in `cell`.
+fn code_spans(cell: &str) -> BTreeSet<&str> {
+    cell.split('`').skip(1).step_by(2).collect()
+}
+
 #[test]
 fn the_list_in_the_documentation_is_the_page() {
-    let readme = include_str!("../../../README.md");
-    let table = readme
-        .lines()
-        .skip_while(|line| *line != "| Metric | Kind | What it is |");
-    let documented: BTreeMap<&str, &str> = table
-        .skip(2)
-        .map_while(|line| line.strip_prefix("| `"))
+    let rows = documented("| Metric | Kind |");
+    let documented: BTreeMap<&str, &str> = rows
+        .iter()
         .map(|row| {
-            let (name, rest) = row.split_once('`').unwrap();
-            let kind = rest.split('|').nth(1).unwrap().trim();
-            (name.split('{').next().unwrap(), kind)
+            let name = row[0].trim_matches('`');
+            (name.split('{').next().unwrap(), row[1])
         })
         .collect();
     let page = render(&observed());
@@ -187,4 +196,43 @@ fn the_list_in_the_documentation_is_the_page() {
         .map(|(name, (kind, _))| (name, kind))
         .collect();
     assert_eq!(kinds, documented);
+}
+
+#[test]
+fn the_documentation_has_every_label_and_every_value_that_is_a_word_of_the_programs() {
+    let mut labels: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
+    let rows = documented("| Label | Of | Values |");
+    for row in &rows {
+        for metric in code_spans(row[1]) {
+            labels.insert((row[0].trim_matches('`'), metric), code_spans(row[2]));
+        }
+    }
+    let page = render(&observed());
+    let mut shown: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
+    for line in page.lines().filter(|line| !line.starts_with('#')) {
+        let Some((metric, rest)) = line.split_once('{') else {
+            continue;
+        };
+        let (series, _) = rest.split_once('}').unwrap();
+        for pair in series.split(',') {
+            let (label, value) = pair.split_once('=').unwrap();
+            let values = shown.entry((label, metric)).or_default();
+            values.insert(value.trim_matches('"'));
+        }
+    }
+    assert_eq!(
+        labels.keys().collect::<Vec<_>>(),
+        shown.keys().collect::<Vec<_>>(),
+        "labels"
+    );
+    // Those are not words of ours but numbers, or X-Ray's.
+    let open = ["version", "error_code", "code", "le"];
+    for ((label, metric), values) in shown.into_iter().filter(|((label, _), _)| !open.contains(label)) {
+        let documented = &labels[&(label, metric)];
+        if label == "route" {
+            assert_eq!(*documented, Route::ALL.map(Route::label).into_iter().collect());
+        } else {
+            assert_eq!(*documented, values, "{label} of {metric}");
+        }
+    }
 }

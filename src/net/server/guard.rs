@@ -63,8 +63,8 @@ impl fmt::Display for Refusal {
             Self::CrossSite => "Requests that a page of another site causes are refused.",
             Self::Host => {
                 "This Host is refused, since it could be a name that a web page uses to reach this port (DNS \
-                 rebinding). Use an IP address, a name without a dot, or a name below .local, .internal or .svc; or \
-                 start the daemon with --allow-host NAME."
+                 rebinding). Use an IP address, a name without a dot, or a name below .local, .internal, .home.arpa, .test or \
+                 .svc; or start the daemon with --allow-host NAME."
             }
             Self::BadHost => "The Host header is not one host with an optional port.",
             Self::PageHost => {
@@ -426,8 +426,8 @@ mod tests {
                 "Requests with an Origin header are refused: web pages must not use this port. SDKs send none.",
                 "Requests that a page of another site causes are refused.",
                 "This Host is refused, since it could be a name that a web page uses to reach this port (DNS \
-                 rebinding). Use an IP address, a name without a dot, or a name below .local, .internal or .svc; or \
-                 start the daemon with --allow-host NAME.",
+                 rebinding). Use an IP address, a name without a dot, or a name below .local, .internal, .home.arpa, .test or \
+                 .svc; or start the daemon with --allow-host NAME.",
                 "The Host header is not one host with an optional port.",
                 "The page is shown under an IP address, localhost, or a name that --allow-host gives: whoever answers for \
                  names on this network could serve a page under this one and lead it here (DNS rebinding). The X-Ray API \

@@ -563,7 +563,10 @@ impl<D: Disk, E: Encoding> Worker<D, E> {
         let (waiting, ready, bytes) = match &self.files {
             Files::Open(store) => {
                 let index = store.index();
-                self.log.holds(index.files(), now);
+                // At the end everything goes there, whether memory has room or not.
+                if !self.is_ending || index.files() == 0 {
+                    self.log.holds(index.files(), now);
+                }
                 (index.waiting_files(), index.ready_files(), index.bytes())
             }
             Files::Closed(_) | Files::Opening => (0, 0, 0),

@@ -668,6 +668,18 @@ fn what_a_worker_that_is_gone_did_not_take_is_still_pending_at_the_end() {
 }
 
 #[test]
+fn what_goes_to_the_disk_at_the_end_is_not_said_to_have_had_no_room_in_memory() {
+    let log = LogLines::collect();
+    let mut bench = Bench::new(&FakeDisk::default(), 10 * MB);
+    bench.work();
+    bench.add(1);
+    assert_eq!(bench.lane.keep_in_spool(), 1);
+    bench.work();
+    assert_eq!(bench.counts().spooled, 1);
+    assert_eq!(log.take(), ["[Info] Using spool /spool, at most 10 MB"]);
+}
+
+#[test]
 fn what_is_on_its_way_to_the_disk_is_pending_until_it_is_counted() {
     let mut bench = Bench::new(&FakeDisk::default(), 10 * MB);
     bench.add(FIT + 3);

@@ -1,4 +1,7 @@
-//! The pages for contributors beside the tree: what they list is there, and what is there is listed.
+//! The pages beside the tree and the program: what they list is there, what is there is listed, and their commands work.
+
+mod commands;
+mod tables;
 
 use std::collections::BTreeSet;
 use std::fs;
