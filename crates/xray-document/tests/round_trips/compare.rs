@@ -92,6 +92,9 @@ fn one_form(fields: &mut Map<String, Value>) {
             exception.retain(|_, value| !value.is_null());
         }
     }
+    if fields.get("links") == Some(&json!([])) {
+        fields.remove("links");
+    }
     if let Some(Value::Object(cause)) = fields.get_mut("cause")
         && cause.get("exceptions") == Some(&json!([]))
         && !cause.get("id").is_some_and(Value::is_string)

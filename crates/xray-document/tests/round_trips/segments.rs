@@ -292,8 +292,6 @@ fn number(entity: &mut Value, last: &mut u64) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
-
     #[test]
     fn segments_come_back(segment in segment()) {
         assert_comes_back(&segment.to_string());

@@ -198,8 +198,6 @@ fn request() -> impl Strategy<Value = Request> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
-
     #[test]
     fn spans_come_back(request in request()) {
         let mut documents = Vec::new();
