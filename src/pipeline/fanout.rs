@@ -320,3 +320,169 @@ fn most_room(rooms: impl Iterator<Item = Room>) -> Room {
         (Room::TooLong, Room::TooLong) => Room::TooLong,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::logs::testing::LogLines;
+    use crate::pipeline::batch::testing::Strings;
+    use crate::pipeline::budget::Budget;
+
+    const ALL_TO_OTLP: Routes = Routes {
+        segments: Targets::BOTH,
+        spans: Targets::OTLP,
+        metrics: Targets::OTLP,
+        logs: Targets::OTLP,
+        spans_for_xray: SpansForXRay::Segments,
+    };
+
+    fn lane(destination: Destination) -> Lane<Strings> {
+        Lane::new(Budget::of_mb(3), Arc::default())
+            .to(destination)
+            .with_others()
+    }
+
+    fn two(routes: Routes) -> Fanout<Strings> {
+        let otlp = Arc::new(lane(Destination::Otlp));
+        let xray = lane(Destination::XRay);
+        let xray = Arc::new(if routes.segments == Targets::BOTH {
+            xray.followed_by(Arc::clone(&otlp))
+        } else {
+            xray
+        });
+        Fanout::new(Lanes::Two { xray, otlp }, routes)
+    }
+
+    fn pending(fanout: &Fanout<Strings>) -> [u64; 2] {
+        Destination::ALL.map(|destination| {
+            let lane = fanout.lanes().to(destination);
+            lane.map_or(0, |lane| lane.pending_documents())
+        })
+    }
+
+    /// A trace of one good span; or one whose trace id has a single byte.
+    fn spans(is_good: bool) -> Request {
+        let id = if is_good {
+            "5759e988bd862e3fe1be46a994272793"
+        } else {
+            "00"
+        };
+        let span = format!(
+            r#"{{"traceId":"{id}","spanId":"defdfd9912dc5a56","name":"home","startTimeUnixNano":"1795227595034205914"}}"#
+        );
+        Request {
+            signal: Signal::Traces,
+            form: Form::Json,
+            receiver: Receiver::OtlpHttp,
+            body: Bytes::from(format!(
+                r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{span}]}}]}}]}}"#
+            )),
+            items: 1,
+        }
+    }
+
+    #[test]
+    fn segments_go_to_both_and_what_came_as_otlp_to_otlp() {
+        let (fanout, now) = (two(ALL_TO_OTLP), Instant::now());
+        Intake::add(&fanout, [&b"x"[..]; 50].into_iter(), now);
+        assert_eq!(pending(&fanout), [50, 50]);
+        for signal in Signal::ALL {
+            assert!(fanout.wants(signal));
+            let request = Request {
+                signal,
+                ..spans(true)
+            };
+            assert_eq!(Requests::add(&fanout, request, now), None);
+        }
+        assert_eq!(pending(&fanout), [50, 53]);
+        assert_eq!(fanout.receipts().all_of(Receiver::OtlpHttp).received, 3);
+        fanout.add_from_elsewhere(b"open", now);
+        assert_eq!(pending(&fanout), [51, 53]);
+        fanout.seal(now);
+        assert_eq!(pending(&fanout), [51, 54]);
+    }
+
+    #[test]
+    fn where_segments_go_to_otlp_alone_the_other_lane_gets_none_of_them() {
+        let routes = Routes {
+            segments: Targets::OTLP,
+            spans: Targets::XRAY,
+            ..ALL_TO_OTLP
+        };
+        let (fanout, now) = (two(routes), Instant::now());
+        Intake::add(&fanout, [&b"x"[..]; 60].into_iter(), now);
+        fanout.seal(now);
+        assert_eq!(pending(&fanout), [0, 60]);
+        assert_eq!(Requests::add(&fanout, spans(true), now), None);
+        assert_eq!(pending(&fanout), [1, 60]);
+        assert_eq!(
+            fanout.contents_to(Destination::XRay),
+            [Content::Segments, Content::Traces]
+        );
+        assert_eq!(
+            fanout.contents_to(Destination::Otlp),
+            [Content::Segments, Content::Metrics, Content::Logs]
+        );
+    }
+
+    #[test]
+    fn a_span_that_is_no_segment_is_named_to_its_sender_unless_somebody_took_it() {
+        let log = LogLines::collect();
+        let now = Instant::now();
+        for (spans_to, is_told) in [(Targets::XRAY, true), (Targets::BOTH, false)] {
+            let fanout = two(Routes {
+                spans: spans_to,
+                ..ALL_TO_OTLP
+            });
+            let not_taken = Requests::add(&fanout, spans(false), now);
+            assert_eq!(not_taken.is_some(), is_told, "{spans_to:?}");
+            assert_eq!(pending(&fanout), [0, u64::from(!is_told)]);
+            let xray = fanout.lanes().to(Destination::XRay).unwrap().ledger();
+            let counts = xray.snapshot_of(Content::Traces);
+            assert_eq!(
+                (counts.received, counts.dropped(DropReason::NotConvertible)),
+                (1, 1)
+            );
+            assert_eq!(xray.snapshot().remainder(), 0);
+        }
+        let lines = log.take();
+        assert_eq!(lines.len(), 2);
+        assert!(
+            lines[0].starts_with(
+                "[Warn] 1 spans can't be made into segments and do not go to X-Ray: span 1 of the request"
+            ),
+            "{lines:?}"
+        );
+    }
+
+    #[test]
+    fn there_is_room_as_long_as_one_destination_has_some() {
+        let (fanout, now) = (two(ALL_TO_OTLP), Instant::now());
+        let otlp = fanout.lanes().to(Destination::Otlp).unwrap();
+        let spans_in_protobuf = Kind::Requests(Signal::Traces, Form::Protobuf);
+        while Intake::room_for(&**otlp, 60_000) == Room::Free {
+            otlp.add_requests(spans_in_protobuf, &Bytes::from(vec![b'x'; 60_000]), 60_000, now);
+        }
+        assert_eq!(Intake::room_for(&fanout, 60_000), Room::Free, "X-Ray has");
+        assert_eq!(Requests::room_for(&fanout, Signal::Traces, 60_000), Room::Full);
+        assert_eq!(
+            Requests::room_for(&fanout, Signal::Traces, 4 << 20),
+            Room::TooLong
+        );
+        assert_eq!(Intake::longest_bytes(&fanout), otlp.longest_bytes());
+    }
+
+    #[test]
+    fn a_daemon_that_has_nothing_to_do_with_otlp_wants_no_request() {
+        let lane = Arc::new(Lane::<Strings>::new(Budget::of_mb(3), Arc::default()));
+        let fanout = Fanout::of_segments(Arc::clone(&lane));
+        assert!(Signal::ALL.iter().all(|signal| !fanout.wants(*signal)));
+        assert_eq!(Requests::room_for(&fanout, Signal::Logs, 1), Room::TooLong);
+        Intake::add(&fanout, std::iter::once(&b"x"[..]), Instant::now());
+        assert_eq!(lane.pending_documents(), 1);
+        fanout.add_refused(Signal::Logs, Receiver::OtlpGrpc);
+        assert_eq!(fanout.receipts().all_of(Receiver::OtlpGrpc).rejected, 1);
+    }
+}

@@ -53,7 +53,12 @@ impl Requests for Counts {
             items,
             ..
         } = request;
-        *self.items.lock().unwrap().entry((signal, receiver, form)).or_default() += items;
+        *self
+            .items
+            .lock()
+            .unwrap()
+            .entry((signal, receiver, form))
+            .or_default() += items;
         None
     }
 
@@ -107,13 +112,19 @@ impl Port {
     /// What came, and how often each status was the answer for each signal.
     fn close(self) -> (BTreeMap<(Signal, Receiver, Form), u64>, Vec<(Signal, u16, u64)>) {
         self.stop.send(()).expect("a server");
-        self.serving.join().expect("a server that ends").expect("a server");
+        self.serving
+            .join()
+            .expect("a server that ends")
+            .expect("a server");
         let counts = self.ledger.http.snapshot();
         assert_eq!(counts.open_connections, 0);
-        let answers = counts.requests.into_iter().map(|((route, status), times)| match route {
-            Route::Otlp(signal) => (signal, status, times),
-            other => panic!("{other:?}"),
-        });
+        let answers = counts
+            .requests
+            .into_iter()
+            .map(|((route, status), times)| match route {
+                Route::Otlp(signal) => (signal, status, times),
+                other => panic!("{other:?}"),
+            });
         (self.counts.items.lock().unwrap().clone(), answers.collect())
     }
 }
@@ -122,8 +133,14 @@ impl Port {
 fn send(program: &Path, script: &str, port: u16, protocol: &str, compression: &str, may_speak: bool) {
     let mut command = Command::new(program);
     let script = repository().join("tests/clients/otlp").join(script);
-    command.arg(script).args([&port.to_string(), protocol, compression]);
-    if let Some(modules) = program.to_str().filter(|name| *name == "node").and(node_modules()) {
+    command
+        .arg(script)
+        .args([&port.to_string(), protocol, compression]);
+    if let Some(modules) = program
+        .to_str()
+        .filter(|name| *name == "node")
+        .and(node_modules())
+    {
         command.env("NODE_PATH", modules);
     }
     let output = command.output().expect("a sender");
@@ -163,7 +180,11 @@ fn sends_by_every_way(program: &Path, script: &str, protocols: &[&str]) {
             send(program, script, port.number, protocol, compression, false);
             let (came, answers) = port.close();
             assert_eq!(came, way(protocol), "{protocol} {compression}");
-            assert_eq!(answers, Signal::ALL.map(|signal| (signal, 200, 1)), "{protocol} {compression}");
+            assert_eq!(
+                answers,
+                Signal::ALL.map(|signal| (signal, 200, 1)),
+                "{protocol} {compression}"
+            );
         }
     }
 }

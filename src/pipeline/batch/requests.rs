@@ -168,3 +168,91 @@ pub fn batches_of<E: Encoding>(
     }
     batches
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::batch::testing::Strings;
+
+    const SPANS: Kind = Kind::Requests(Signal::Traces, Form::Protobuf);
+    const LOGS: Kind = Kind::Requests(Signal::Logs, Form::Protobuf);
+    const SPANS_IN_JSON: Kind = Kind::Requests(Signal::Traces, Form::Json);
+
+    fn shown(batch: &Batch) -> (Kind, &str, usize) {
+        (
+            batch.kind,
+            std::str::from_utf8(&batch.body).unwrap(),
+            batch.documents,
+        )
+    }
+
+    #[test]
+    fn requests_of_one_signal_stand_behind_one_another_until_one_does_not_fit() {
+        let (mut open, now) = (OpenRequests::new(10), Instant::now());
+        assert!(open.push(SPANS, b"aaaa", 2, now).unwrap().is_none());
+        assert!(open.push(LOGS, b"xxx", 1, now).unwrap().is_none());
+        assert!(open.push(SPANS, b"bbbb", 3, now).unwrap().is_none());
+        assert_eq!(open.bytes(), 11);
+        let closed = open.push(SPANS, b"ccc", 1, now).unwrap().unwrap();
+        assert_eq!(shown(&closed), (SPANS, "aaaabbbb", 5));
+        let full = open.push(LOGS, b"yyyyyyy", 7, now).unwrap().unwrap();
+        assert_eq!(shown(&full), (LOGS, "xxxyyyyyyy", 8), "to the last byte");
+        let left = open.seal();
+        assert_eq!(left.iter().map(shown).collect::<Vec<_>>(), [(SPANS, "ccc", 1)]);
+        assert_eq!((open.bytes(), open.opened_at()), (0, None));
+    }
+
+    #[test]
+    fn each_signal_is_sealed_a_second_after_its_first_request() {
+        let (mut open, now) = (OpenRequests::new(100), Instant::now());
+        assert!(open.push(SPANS, b"a", 1, now).unwrap().is_none());
+        assert!(open.push(LOGS, b"x", 1, now + MAX_AGE / 2).unwrap().is_none());
+        assert_eq!(open.opened_at(), Some(now));
+        assert!(
+            open.seal_if_due(now + MAX_AGE - std::time::Duration::from_nanos(1))
+                .is_empty()
+        );
+        let due = open.seal_if_due(now + MAX_AGE);
+        assert_eq!(due.iter().map(shown).collect::<Vec<_>>(), [(SPANS, "a", 1)]);
+        assert_eq!(
+            (due[0].opened_at, open.opened_at()),
+            (now, Some(now + MAX_AGE / 2))
+        );
+    }
+
+    #[test]
+    fn a_request_in_json_is_put_beside_no_other() {
+        let mut open = OpenRequests::new(100);
+        assert!(open.push(SPANS_IN_JSON, b"{}", 1, Instant::now()).is_none());
+        assert_eq!(open.bytes(), 0);
+    }
+
+    #[test]
+    fn a_bound_that_was_learnt_holds_until_it_is_forgotten() {
+        let (mut open, now) = (OpenRequests::new(10), Instant::now());
+        open.bound(Some(4));
+        assert!(open.push(SPANS, b"aaa", 1, now).unwrap().is_none());
+        assert_eq!(open.push(SPANS, b"bb", 1, now).unwrap().unwrap().documents, 1);
+        open.bound(None);
+        assert_eq!(open.bound_bytes(), 10);
+    }
+
+    #[test]
+    fn a_long_request_is_divided_into_parts_within_the_bound_in_its_order() {
+        let now = Instant::now();
+        let body = Bytes::from_static(b"abcdefghijk");
+        let parts = batches_of::<Strings>(SPANS, body.clone(), 11, 3, now);
+        assert!(
+            parts
+                .iter()
+                .all(|part| part.body.len() <= 3 && part.kind == SPANS)
+        );
+        assert_eq!(parts.iter().map(|part| part.documents).sum::<usize>(), 11);
+        let together: Vec<u8> = parts.iter().flat_map(|part| part.body.to_vec()).collect();
+        assert_eq!(together, body);
+        let whole = batches_of::<Strings>(SPANS, body.clone(), 11, 11, now);
+        assert_eq!(whole[0].body.as_ptr(), body.as_ptr(), "not copied");
+        let alone = batches_of::<Strings>(SPANS, Bytes::from_static(b"a"), 1, 0, now);
+        assert_eq!(alone.len(), 1, "what can't be divided goes all the same");
+    }
+}

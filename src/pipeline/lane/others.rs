@@ -168,3 +168,153 @@ impl<E: Encoding> Lane<E> {
         follower.push_all(counted, now);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::ledger::Ledger;
+    use crate::ledger::destination::Destination;
+    use crate::ledger::signal::Signal;
+    use crate::pipeline::batch::testing::Strings;
+    use crate::pipeline::budget::Budget;
+    use crate::pipeline::intake::{Form, Room};
+    use crate::pipeline::queue::{Flight, Next};
+
+    const SPANS: Kind = Kind::Requests(Signal::Traces, Form::Protobuf);
+    const LOGS: Kind = Kind::Requests(Signal::Logs, Form::Protobuf);
+
+    fn lane(destination: Destination) -> Lane<Strings> {
+        Lane::new(Budget::of_mb(3), Arc::new(Ledger::default()))
+            .to(destination)
+            .with_others()
+    }
+
+    /// X-Ray's lane, and the one that follows it.
+    fn two_lanes() -> (Lane<Strings>, Arc<Lane<Strings>>) {
+        let otlp = Arc::new(lane(Destination::Otlp));
+        (lane(Destination::XRay).followed_by(Arc::clone(&otlp)), otlp)
+    }
+
+    fn taken(lane: &Lane<Strings>, now: Instant) -> Vec<Flight> {
+        let next = || match lane.take(now) {
+            Next::Ready(flight) => Some(flight),
+            _ => None,
+        };
+        std::iter::from_fn(next).collect()
+    }
+
+    fn amounts(counts: &[(Content, u64)]) -> Amounts {
+        counts.iter().copied().collect()
+    }
+
+    #[test]
+    fn requests_wait_by_signal_and_count_by_what_they_are() {
+        let (lane, now) = (lane(Destination::Otlp), Instant::now());
+        lane.add_requests(SPANS, &Bytes::from_static(b"aa"), 2, now);
+        lane.add_requests(LOGS, &Bytes::from_static(b"xxx"), 3, now);
+        lane.add_requests(SPANS, &Bytes::from_static(b"b"), 1, now);
+        let held = amounts(&[(Content::Traces, 3), (Content::Logs, 3)]);
+        assert_eq!((lane.pending_amounts(), lane.pending_documents()), (held, 6));
+        assert_eq!(lane.next_tick(), Some(now + MAX_AGE));
+        assert_eq!(lane.oldest(), Some(now));
+        lane.tick(now + MAX_AGE);
+        let flights = taken(&lane, now + MAX_AGE);
+        let bodies: Vec<(Kind, &[u8])> = flights
+            .iter()
+            .map(|flight| (flight.kind, &flight.body[..]))
+            .collect();
+        assert_eq!(bodies, [(SPANS, &b"aab"[..]), (LOGS, b"xxx")]);
+        assert_eq!(lane.pending_amounts(), held, "in flight");
+        let counts = lane.ledger().snapshot_of(Content::Traces);
+        assert_eq!((counts.received, counts.pending()), (3, 3));
+        assert_eq!(lane.ledger().snapshot_of(Content::Segments).received, 0);
+    }
+
+    #[test]
+    fn a_request_in_json_goes_alone_and_as_it_is() {
+        let (lane, now) = (lane(Destination::Otlp), Instant::now());
+        let json = Kind::Requests(Signal::Metrics, Form::Json);
+        for body in [&b"{1}"[..], b"{2}"] {
+            lane.add_requests(json, &Bytes::from_static(body), 1, now);
+        }
+        let bodies: Vec<Bytes> = taken(&lane, now).into_iter().map(|flight| flight.body).collect();
+        assert_eq!(bodies, [&b"{1}"[..], b"{2}"]);
+    }
+
+    #[test]
+    fn the_follower_is_given_each_batch_of_segments_in_the_same_memory_and_counts_for_itself() {
+        let (xray, otlp) = two_lanes();
+        let now = Instant::now();
+        xray.add([&b"one"[..]; 60].into_iter(), now);
+        assert_eq!(otlp.ledger().snapshot().received, 50, "what was sealed");
+        xray.add_from_elsewhere(&[b'x'; 70_000], now);
+        xray.add(std::iter::once(&b"late"[..]), now);
+        xray.tick(now + MAX_AGE);
+        xray.add(std::iter::once(&b"last"[..]), now);
+        xray.seal(now);
+        let of_each = [&xray, &*otlp].map(|lane| taken(lane, now + MAX_AGE));
+        let [first, second] = of_each.map(|flights| {
+            let places = flights
+                .into_iter()
+                .map(|flight| (flight.body.as_ptr(), flight.documents));
+            places.collect::<Vec<_>>()
+        });
+        // Small ones are joined by each lane for itself; these stand alone in their memory.
+        assert_eq!(first[..2], second[..2]);
+        let documents =
+            |flights: &[(*const u8, usize)]| flights.iter().map(|(_, count)| count).sum::<usize>();
+        assert_eq!((documents(&first), documents(&second)), (63, 63));
+        assert_eq!(otlp.ledger().snapshot().received, 63);
+        assert_eq!(xray.ledger().snapshot().received, 0, "its receiver counts that");
+    }
+
+    #[test]
+    fn documents_made_of_spans_stay_in_their_lane() {
+        let (xray, otlp) = two_lanes();
+        let now = Instant::now();
+        xray.add_made([&b"made"[..]; 120].into_iter(), now);
+        xray.seal(now);
+        let documents: usize = taken(&xray, now).iter().map(|flight| flight.documents).sum();
+        assert_eq!((documents, xray.ledger().snapshot().received), (120, 120));
+        assert_eq!(
+            (otlp.pending_documents(), otlp.ledger().snapshot().received),
+            (0, 0)
+        );
+    }
+
+    #[test]
+    fn a_lane_that_is_full_drops_its_oldest_and_the_other_one_none() {
+        let (xray, otlp) = two_lanes();
+        let now = Instant::now();
+        let document = vec![b'x'; 60_000];
+        for _ in 0..100 {
+            xray.add_from_elsewhere(&document, now);
+            // Somebody sends for OTLP, and nobody for X-Ray.
+            for flight in taken(&otlp, now) {
+                assert!(otlp.settle(flight.ticket));
+                otlp.ledger().add_sent(flight.documents as u64);
+            }
+        }
+        let (of_xray, of_otlp) = (xray.ledger().snapshot(), otlp.ledger().snapshot());
+        assert!(of_xray.dropped(crate::ledger::DropReason::BufferFull) > 40);
+        assert_eq!((of_otlp.dropped_total(), of_otlp.pending()), (0, 0));
+        assert_eq!(
+            (xray.room_for(60_000), otlp.room_for(60_000)),
+            (Room::Full, Room::Free)
+        );
+    }
+
+    #[test]
+    fn at_the_end_all_that_is_open_comes_out() {
+        let (lane, now) = (lane(Destination::Otlp), Instant::now());
+        lane.add_requests(SPANS, &Bytes::from_static(b"aa"), 2, now);
+        lane.add(std::iter::once(&b"x"[..]), now);
+        lane.add_made(std::iter::once(&b"y"[..]), now);
+        let left = lane.abandon();
+        let mut kinds: Vec<(Kind, usize)> = left.iter().map(|batch| (batch.kind, batch.documents)).collect();
+        kinds.sort_unstable();
+        assert_eq!(kinds, [(Kind::Segments, 1), (Kind::Segments, 1), (SPANS, 2)]);
+    }
+}

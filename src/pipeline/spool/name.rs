@@ -204,6 +204,24 @@ mod tests {
     }
 
     #[test]
+    fn the_end_of_a_name_says_what_the_body_is_made_of() {
+        for kind in Made::ALL {
+            let batch = Batch::of_requests(kind, b"abc".to_vec(), 3, std::time::Instant::now());
+            let name = FileName::of_batch(name().id, &batch);
+            let written = name.to_string();
+            assert!(written.ends_with(kind.suffix()), "{written}");
+            assert_eq!(FileName::parse::<Strings>(&written), Some(name), "{written}");
+            assert_eq!(Kind::of::<Strings>(&name.damaged()), Kind::Damaged(name));
+            assert_eq!(name.fits::<Strings>(b"abc"), kind != Made::Segments, "{written}");
+        }
+        assert_eq!(
+            Kind::of::<Strings>("1795227595034-00000012-4-0-3-00000000.traces"),
+            Kind::Foreign,
+            "four items in three bytes"
+        );
+    }
+
+    #[test]
     fn names_of_other_files_are_foreign() {
         for other in [
             "",
@@ -254,7 +272,7 @@ mod tests {
         }
 
         #[test]
-        fn whatever_a_file_is_called_nothing_panics(called in "[0-9a-f.-]{0,60}(json|tmp|damaged)?|.*") {
+        fn whatever_a_file_is_called_nothing_panics(called in "[0-9a-f.-]{0,60}(json|traces|logs|tmp|damaged)?|.*") {
             if let Kind::Whole(name) = Kind::of::<Strings>(&called) {
                 prop_assert_eq!(name.to_string(), called);
             }

@@ -9,6 +9,7 @@ mod model;
 mod refused;
 mod said;
 mod spooled;
+mod two_lanes;
 mod unprocessed;
 
 use super::length::BOUND_BODIES_FOR;
