@@ -315,7 +315,9 @@ mod tests {
         let text = welcome(at("127.0.0.1:2000"), at("127.0.0.1:2000"), LogFormat::Text);
         assert!(text.contains("http://127.0.0.1:2000/\n") && text.contains("Try       xray send\n"));
         // On a machine that never heard of AWS, its command line stops at a missing region, then at missing credentials.
-        assert!(text.contains("--endpoint-url http://127.0.0.1:2000 --region us-east-1 --no-sign-request …\n"));
+        assert!(
+            text.contains("--endpoint-url http://127.0.0.1:2000 --region us-east-1 --no-sign-request …\n")
+        );
         let text = welcome(at("0.0.0.0:3000"), at("[::1]:4000"), LogFormat::Text);
         assert!(text.contains("http://127.0.0.1:3000/\n"), "{text}");
         assert!(text.contains("AWS_XRAY_DAEMON_ADDRESS=\"tcp:127.0.0.1:3000 udp:[::1]:4000\""));
