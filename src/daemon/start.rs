@@ -20,6 +20,7 @@ use crate::pipeline::lane::Lane;
 use crate::pipeline::spool::Spool;
 use crate::receivers::udp::fragments::LostInFragments;
 use crate::receivers::udp::kernel::KernelDrops;
+use crate::receivers::udp::receive_buffer::{receive_buffer_advice, receive_buffer_bytes};
 use crate::receivers::udp::{self, Receiver};
 
 impl Daemon {
@@ -38,7 +39,7 @@ impl Daemon {
         let socket = udp::bind(&config.udp.address).map_err(StartError::Bind)?;
         let udp_address = socket.local_addr().map_err(StartError::System)?;
         tracing::info!(address = %udp_address, "Listening on UDP {udp_address}");
-        advise_on_buffer(&socket, &config);
+        say_buffer(&socket, &config);
 
         let memory_bytes = budget::available_memory_bytes(&SystemFiles);
         let budget = Budget::decide(config.buffer.memory_mb, memory_bytes);
@@ -106,14 +107,14 @@ fn tcp(config: &mut TcpConfig) -> Result<Option<TcpListener>, StartError> {
     }
 }
 
-/// Says what would make the kernel's buffer larger, if it is smaller than it should be.
-fn advise_on_buffer(socket: &UdpSocket, config: &Config) {
+/// Says what the kernel keeps for the receiver, and what would make that more, if it is less than it should be.
+fn say_buffer(socket: &UdpSocket, config: &Config) {
     // From `warn` on it is left out: it is advice, not something that went wrong.
     if config.log.level <= LogLevel::Info {
-        match udp::receive_buffer_bytes(socket) {
-            Ok(granted_bytes) => match udp::receive_buffer_advice(granted_bytes) {
+        match receive_buffer_bytes(socket) {
+            Ok(granted_bytes) => match receive_buffer_advice(granted_bytes) {
                 Some(advice) => tracing::warn!(granted_bytes, "{advice}"),
-                None => tracing::debug!(granted_bytes, "The UDP receive buffer has what was asked for"),
+                None => tracing::info!(granted_bytes, "UDP receive buffer: {} KiB", granted_bytes / 1024),
             },
             Err(error) => {
                 tracing::debug!(error = %error, "The size of the UDP receive buffer is not known: {error}");

@@ -105,6 +105,36 @@ async fn the_lines_of_the_start_are_those_that_people_search_for() {
     );
 }
 
+/// The system's limit, or all that was asked for where this process may go past it; Linux counts twice either.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_the_kernel_keeps_for_the_receiver_is_said_at_the_start() {
+    use nix::sys::socket::{setsockopt, sockopt};
+
+    let asked_bytes = 8 << 20;
+    let probe = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let limit = std::fs::read_to_string("/proc/sys/net/core/rmem_max").unwrap();
+    let limit_bytes: usize = limit.trim().parse().unwrap();
+    let may_go_past = setsockopt(&probe, sockopt::RcvBufForce, &asked_bytes).is_ok();
+    let granted_kib = 2 * if may_go_past {
+        asked_bytes
+    } else {
+        asked_bytes.min(limit_bytes)
+    } / 1024;
+    let daemon = Setup::new(XRAY, "http://127.0.0.1:9").start();
+    daemon.process.wait_for("its credentials", |line| {
+        line.contains("Using credentials from").then_some(())
+    });
+    let (_, lines) = daemon.stop();
+    let said = line(&lines, "UDP receive buffer");
+    let expected = if 1024 * granted_kib >= asked_bytes {
+        format!("UDP receive buffer: {granted_kib} KiB")
+    } else {
+        format!("UDP receive buffer has {granted_kib} KiB, capped by the system")
+    };
+    assert!(said.contains(&expected), "{said}");
+}
+
 #[test]
 fn what_is_sent_in_clear_unchecked_or_through_a_proxy_is_said_once_and_without_a_password() {
     // The proxy is of this machine and the other one is never asked, since nothing is sent.

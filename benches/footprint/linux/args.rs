@@ -106,7 +106,7 @@ fn command() -> Command {
             list(
                 "scenario",
                 "NAME,...",
-                "Only these scenarios: outage, outage-small, burst-small, burst-large, slow, half-ill, drain, all",
+                "Only these scenarios: outage, outage-small, burst-small, burst-large, slow, half-ill, drain, bursts, all",
             )
             .value_parser(scenarios),
             flag("bench", "What cargo says to every benchmark").hide(true),

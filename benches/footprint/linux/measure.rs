@@ -58,8 +58,12 @@ impl Measured {
 /// A subject that has its connection and is known to forward.
 pub(crate) fn start_warm(bench: &Bench, subject: Subject, more: &[&str]) -> Result<Running> {
     bench.sink().ask(role::UP)?;
+    warm(bench, bench.start(subject, more)?)
+}
+
+/// Sends a subject that has just been started what makes its first connection, to an endpoint that is well.
+pub(crate) fn warm(bench: &Bench, running: Running) -> Result<Running> {
     bench.sink().ask(role::RESET)?;
-    let running = bench.start(subject, more)?;
     let load = Load {
         rate: 1000,
         document_bytes: 1024,
@@ -69,7 +73,7 @@ pub(crate) fn start_warm(bench: &Bench, subject: Subject, more: &[&str]) -> Resu
     };
     send(&running, load)?;
     if arrived(bench, WARM_UP, QUIET)?.delivered < WARM_UP {
-        return Err(format!("{} does not forward: {}", subject.name(), running.last_line()).into());
+        return Err(format!("{} does not forward: {}", running.name, running.last_line()).into());
     }
     bench.sink().ask(role::RESET)?;
     Ok(running)

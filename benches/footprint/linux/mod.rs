@@ -5,6 +5,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 mod args;
+mod bursts;
 mod control;
 mod drain;
 mod generator;
@@ -63,6 +64,7 @@ fn run(options: &args::Options) -> Result<()> {
             Scenario::Played(play) => play::run(&bench, options, play)?,
             Scenario::HalfIll => ill::run(&bench, options)?,
             Scenario::Drain => drain::run(&bench, options)?,
+            Scenario::Bursts => bursts::run(&bench)?,
         }
     }
     Ok(())

@@ -11,8 +11,8 @@ pub(crate) const AROUND: Duration = Duration::from_secs(2);
 const QUIET: Duration = Duration::from_secs(10);
 const QUIET_MOST: Duration = Duration::from_secs(60);
 
-const BURST_QUIET: Duration = Duration::from_secs(5);
-const LONG: Duration = Duration::from_secs(600);
+pub(crate) const BURST_QUIET: Duration = Duration::from_secs(5);
+pub(crate) const LONG: Duration = Duration::from_secs(600);
 
 /// What `--scenario` names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub(crate) enum Scenario {
     HalfIll,
     /// A full spool beside live traffic.
     Drain,
+    /// Bursts, within the system's limit of the receive buffer and past it.
+    Bursts,
 }
 
 /// What happens to one endpoint.
@@ -36,7 +38,7 @@ pub(crate) enum Play {
 }
 
 impl Scenario {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Played(Play::Outage),
         Self::Played(Play::OutageSmall),
         Self::Played(Play::BurstSmall),
@@ -44,6 +46,7 @@ impl Scenario {
         Self::Played(Play::Slow),
         Self::HalfIll,
         Self::Drain,
+        Self::Bursts,
     ];
 
     fn name(self) -> &'static str {
@@ -51,6 +54,7 @@ impl Scenario {
             Self::Played(play) => play.name(),
             Self::HalfIll => "half-ill",
             Self::Drain => "drain",
+            Self::Bursts => "bursts",
         }
     }
 }

@@ -55,7 +55,7 @@ pub(crate) struct Bench {
 /// A process under test that has bound its socket. It is killed when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Running {
-    name: &'static str,
+    pub(crate) name: &'static str,
     child: Child,
     pub(crate) process: Process,
     pub(crate) udp: SocketAddr,
@@ -187,10 +187,41 @@ impl Bench {
 
     /// Starts `subject`, with more arguments if it is a daemon, and waits until its socket takes datagrams.
     pub(crate) fn start(&self, subject: Subject, more: &[&str]) -> Result<Running> {
+        self.spawn(subject, |udp| self.command(subject, udp, more))
+    }
+
+    /// As [`Bench::start`] for the daemon as a process that may not go past the system's limits.
+    pub(crate) fn start_within_limits(&self) -> Result<Running> {
+        self.spawn(Subject::Daemon, |udp| {
+            let daemon = self.command(Subject::Daemon, udp, &[])?;
+            if !may_go_past_limits()? {
+                return Ok(daemon);
+            }
+            let mut command = Command::new("setpriv");
+            command
+                .args(["--bounding-set", "-net_admin", "--"])
+                .arg(daemon.get_program())
+                .args(daemon.get_args())
+                .current_dir(self.dir.path())
+                .env_clear();
+            // The path is for setpriv itself.
+            command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+            for (name, value) in daemon.get_envs() {
+                command.env(name, value.unwrap_or_default());
+            }
+            Ok(command)
+        })
+    }
+
+    fn spawn(
+        &self,
+        subject: Subject,
+        command: impl FnOnce(SocketAddr) -> Result<Command>,
+    ) -> Result<Running> {
         let probe = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
         let udp = free_port()?;
         let log = self.dir.path().join(format!("{}.log", subject.name()));
-        let mut command = self.command(subject, udp, more)?;
+        let mut command = command(udp)?;
         command
             .stdin(Stdio::null())
             .stdout(File::create(&log)?)
@@ -289,6 +320,12 @@ impl Running {
         last_line(&self.log)
     }
 
+    /// The first line of its log with `text`.
+    pub(crate) fn line_with(&self, text: &str) -> Option<String> {
+        let log = fs::read_to_string(&self.log).ok()?;
+        log.lines().find(|line| line.contains(text)).map(str::to_owned)
+    }
+
     /// An error when it has ended although nobody told it to.
     pub(crate) fn must_run(&mut self) -> Result<()> {
         match self.child.try_wait()? {
@@ -326,6 +363,14 @@ fn shipped() -> Result<PathBuf> {
         return Err("the daemon does not build".into());
     }
     Ok(target.join("release").join(built.file_name().unwrap_or_default()))
+}
+
+/// Whether this process, and what it starts, may ask for more than `net.core.rmem_max`: CAP_NET_ADMIN is bit 12.
+pub(crate) fn may_go_past_limits() -> Result<bool> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let effective = u64::from_str_radix(effective.ok_or("no capabilities are told")?.trim(), 16)?;
+    Ok(effective & (1 << 12) != 0)
 }
 
 /// An empty datagram to a port without a socket comes back as a refusal, on loopback before the send returns. All

@@ -6,6 +6,7 @@ pub mod datagram;
 pub mod fragments;
 mod gather;
 pub mod kernel;
+pub mod receive_buffer;
 
 use std::io;
 use std::mem;
@@ -16,7 +17,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use quinn_udp::{UdpSockRef, UdpSocketState};
-use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::sync::oneshot::{self, error::TryRecvError};
@@ -30,10 +30,7 @@ use crate::pipeline::intake::Intake;
 use buffers::Buffers;
 use gather::Gather;
 use kernel::KernelDrops;
-
-/// What is asked of the kernel for datagrams that were not read yet. The default (often 208 KiB) holds some 90
-/// segments of 1 KB, less than 5 ms of a busy service; the kernel grants at most `net.core.rmem_max`.
-const RECEIVE_BUFFER_BYTES: usize = 8 << 20;
+use receive_buffer::RECEIVE_BUFFER_BYTES;
 
 /// The pause after a receive that failed for a reason of the system's, so that a lasting one burns no processor.
 const ERROR_PAUSE: Duration = Duration::from_millis(100);
@@ -45,34 +42,10 @@ const ERROR_PAUSE: Duration = Duration::from_millis(100);
 /// [`BindError`] when the name is unknown or the address can't be had.
 pub fn bind(address: &Sourced<String>) -> Result<std::net::UdpSocket, BindError> {
     listen::bind(Port::Udp, address, |socket, address| {
-        // Granted as far as the system's limit goes; less is no reason not to start.
-        if let Err(error) = socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES) {
-            tracing::debug!(error = %error, "The receive buffer stays at the system's size: {error}");
-        }
+        receive_buffer::ask(socket);
         socket.bind(&address.into())
     })
     .map(std::net::UdpSocket::from)
-}
-
-/// How much the kernel gave `socket` for datagrams that were not read yet, as it counts: twice what was asked for, if it
-/// was not capped, since its own book-keeping counts too.
-///
-/// # Errors
-/// When the system does not tell.
-pub fn receive_buffer_bytes(socket: &std::net::UdpSocket) -> io::Result<usize> {
-    SockRef::from(socket).recv_buffer_size()
-}
-
-/// What to do about a receive buffer of `granted_bytes`; `None` when there is enough.
-#[must_use]
-pub fn receive_buffer_advice(granted_bytes: usize) -> Option<String> {
-    (granted_bytes < RECEIVE_BUFFER_BYTES).then(|| {
-        format!(
-            "The UDP receive buffer has {} KB, capped by the system, and bursts beyond it are lost: `sysctl -w \
-             net.core.rmem_max={RECEIVE_BUFFER_BYTES}` on the host gives it room",
-            granted_bytes / 1024
-        )
-    })
 }
 
 /// The receive loop and what it needs.

@@ -99,28 +99,6 @@ async fn until(mut condition: impl FnMut() -> bool) {
     tokio::time::timeout(LONG, waiting).await.unwrap();
 }
 
-#[test]
-fn a_receive_buffer_that_the_system_capped_is_told_with_what_to_set() {
-    assert_eq!(receive_buffer_advice(16 << 20), None);
-    assert_eq!(receive_buffer_advice(8 << 20), None);
-    assert_eq!(
-        receive_buffer_advice(425_984).unwrap(),
-        "The UDP receive buffer has 416 KB, capped by the system, and bursts beyond it are lost: `sysctl -w \
-         net.core.rmem_max=8388608` on the host gives it room"
-    );
-}
-
-#[test]
-fn the_size_of_the_receive_buffer_is_as_the_kernel_counts() {
-    // Twice what was asked for, on Linux.
-    let factor = if cfg!(target_os = "linux") { 2 } else { 1 };
-    let socket = socket();
-    for bytes in [20_000, 50_000] {
-        SockRef::from(&socket).set_recv_buffer_size(bytes).unwrap();
-        assert_eq!(receive_buffer_bytes(&socket).unwrap(), factor * bytes);
-    }
-}
-
 #[tokio::test]
 async fn each_datagram_is_counted_and_its_document_kept_unless_it_is_empty_or_refused() {
     let log = LogLines::collect();
@@ -423,7 +401,7 @@ async fn what_was_taken_is_counted_as_the_kernel_counts_what_it_holds() {
 #[tokio::test]
 async fn a_sender_that_goes_on_does_not_keep_the_receiver_at_the_end() {
     let (socket, receiver, ledger, stopped) = stopped();
-    let granted_bytes = receive_buffer_bytes(&socket).unwrap();
+    let granted_bytes = receive_buffer::receive_buffer_bytes(&socket).unwrap();
     let (address, go_on) = (socket.local_addr().unwrap(), Arc::new(()));
     let floods: Vec<_> = (0..2)
         .map(|_| {
