@@ -132,6 +132,61 @@ fn the_readme_takes_five_minutes() {
     assert!(longest <= Some(132), "{longest:?} characters in a line");
 }
 
+/// A line of a log without its time, and with `N` for each number, since those are the machine's.
+fn words(line: &str) -> String {
+    let line = line.split_once(" [").map_or(line, |(_, rest)| rest);
+    let mut words = String::new();
+    for char in line.chars() {
+        match char {
+            '0'..='9' if words.ends_with('N') => {}
+            '0'..='9' => words.push('N'),
+            _ => words.push(char),
+        }
+    }
+    words
+}
+
+#[test]
+fn the_page_about_operations_shows_every_line_of_a_start() {
+    let page = read("docs/operations.md");
+    let (_, sample) = page.split_once("```text\n").expect("a sample");
+    let (sample, _) = sample.split_once("\n```").expect("its end");
+    // The last one comes with the first segments.
+    let (sample, last) = sample.rsplit_once('\n').expect("lines");
+    assert!(last.contains("Successfully sent batch of "), "{last}");
+    let directory = TempDir::new().expect("a temporary directory");
+    let mut command = Command::new(XRAY);
+    clean(&mut command)
+        .current_dir(&directory)
+        .args(["-o", "-b", "127.0.0.1:0", "-t", "127.0.0.1:0"])
+        .envs([
+            ("AWS_ACCESS_KEY_ID", "id"),
+            ("AWS_SECRET_ACCESS_KEY", "key"),
+            ("AWS_REGION", "eu-central-1"),
+        ]);
+    let daemon = Process::start("xray", &mut command);
+    let lines = daemon.wait_until("its credentials", |lines| {
+        let said = lines.iter().any(|line| line.contains("Using credentials from"));
+        said.then(|| lines.to_vec())
+    });
+    // What this machine grants may be less, and is a warning then; signals that it ignores are said first.
+    let is_of_machine =
+        |line: &&str| line.contains("UDP receive buffer") || line.contains("Ignored at the start");
+    let said: Vec<_> = lines
+        .iter()
+        .map(String::as_str)
+        .filter(|line| !is_of_machine(line))
+        .map(words)
+        .collect();
+    let shown: Vec<_> = sample
+        .lines()
+        .filter(|line| !is_of_machine(line))
+        .map(words)
+        .collect();
+    assert_eq!(said, shown);
+    assert_eq!(sample.lines().filter(is_of_machine).count(), 1);
+}
+
 /// A command that ends with a code, in a directory of its own.
 struct Ending<'a> {
     command: &'a str,
