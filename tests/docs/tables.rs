@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use xray_double::harness::apps::clean;
 use xray_double::harness::process::Process;
 
-use super::read;
+use super::{entries, read, repository};
 
 const XRAY: &str = env!("CARGO_BIN_EXE_xray");
 
@@ -245,6 +245,44 @@ fn the_page_about_operations_lists_the_exit_codes_that_there_are() {
         .map(|row| (code_spans(&row[0]).concat(), row[1].clone()))
         .collect();
     assert_eq!(listed, seen);
+}
+
+/// The text of all sources in `folder` and below it, as it is after strings that go over several lines are put together.
+fn sources(folder: &str) -> String {
+    let mut text = String::new();
+    for path in entries(folder) {
+        let name = path.strip_prefix(repository()).expect("below the repository");
+        let name = name.to_str().expect("UTF-8");
+        if path.is_dir() {
+            text += &sources(name);
+        } else if name.ends_with(".rs") {
+            let whole = read(name);
+            let mut pieces = whole.split("\\\n");
+            text += pieces.next().expect("a piece");
+            for piece in pieces {
+                text += piece.trim_start();
+            }
+        }
+    }
+    text
+}
+
+#[test]
+fn the_lines_of_the_log_that_the_pages_explain_are_in_the_program() {
+    let source = sources("src");
+    for page in ["README.md", "docs/troubleshooting.md"] {
+        for row in rows(page, "| The log says | It means | Do this |") {
+            for line in code_spans(&row[0]) {
+                // What follows the first gap may be the system's words.
+                let words = line
+                    .split('…')
+                    .next()
+                    .expect("a piece")
+                    .trim_end_matches([' ', ':']);
+                assert!(words.len() >= 7 && source.contains(words), "{page}: {line}");
+            }
+        }
+    }
 }
 
 /// The names of metrics in `text`, without what a histogram adds to its own.
