@@ -32,7 +32,7 @@ fn apart(body: &[u8], now: Instant) {
     let whole = Batch::of_documents::<Segments>(&found, now).expect("there are documents");
     assert_eq!(&whole.body[..], body);
     assert_eq!(whole.documents, found.len());
-    match Batch::halves::<Segments>(&whole.body, now) {
+    match Batch::halves::<Segments>(whole.kind, &whole.body, now) {
         None => assert_eq!(found.len(), 1),
         Some(halves) => {
             let [first, second] = &halves;

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::discretion::told;
 use super::metrics::Source;
 use super::sampling::Upstream;
-use crate::api::health::{Credentials, Health};
+use crate::api::health::{Credentials, Health, calls_of};
 use crate::api::summary::Summary;
 use crate::net::server::answer::{self, Answer};
 
@@ -41,7 +41,9 @@ impl Admin {
 
     #[expect(clippy::disallowed_methods, reason = "readiness is a matter of now")]
     pub(super) fn readyz<U: Upstream>(&self, upstream: Option<&Arc<U>>, head: &Parts) -> Answer {
-        let unmet = self.health.unmet(&self.summary.ledger.calls(), Instant::now());
+        let unmet = self
+            .health
+            .unmet_of(&calls_of(&self.summary.fanout), Instant::now());
         if unmet.is_empty() {
             return answer::json(StatusCode::OK, &json!({"status": "ready"}));
         }

@@ -4,6 +4,9 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::ledger::calls::Calls;
+use crate::ledger::destination::Destination;
+use crate::pipeline::batch::encoding::Encoding;
+use crate::pipeline::fanout::Fanout;
 
 /// How long calls must fail, without a success in between, until the daemon counts as not ready. A restart of a load
 /// balancer or a second of throttling is shorter; the segments of that time wait in memory.
@@ -35,7 +38,7 @@ pub struct Health {
 /// A condition that is not met.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unmet {
-    /// A short name: `udp`, `region`, `credentials`, `calls`.
+    /// A short name: `udp`, `region`, `credentials`, `calls`, `otlp_calls`.
     pub check: &'static str,
     /// Why, for people.
     pub reason: String,
@@ -75,14 +78,25 @@ impl Health {
         let _: Result<(), ()> = self.receiving_ended.set(());
     }
 
-    /// What keeps the daemon from its work at `now`; nothing: it is ready.
+    /// What keeps the daemon from its work at `now`, by the calls to each of its destinations; nothing: it is ready.
     #[must_use]
-    pub fn unmet(&self, calls: &Calls, now: Instant) -> Vec<Unmet> {
+    pub fn unmet_of(&self, calls: &[(Destination, Calls)], now: Instant) -> Vec<Unmet> {
+        let udp = self.receiving_ended.get().map(|()| Unmet {
+            check: "udp",
+            reason: "the UDP socket is closed".to_owned(),
+        });
+        let of_lanes = calls.iter().flat_map(|(destination, calls)| match destination {
+            Destination::XRay => self.unmet_by_xray(calls, now),
+            Destination::Otlp => failing("otlp_calls", " to OTLP", calls, now)
+                .into_iter()
+                .collect(),
+        });
+        udp.into_iter().chain(of_lanes).collect()
+    }
+
+    /// What keeps it from sending to X-Ray.
+    fn unmet_by_xray(&self, calls: &Calls, now: Instant) -> Vec<Unmet> {
         let unmet = |check, reason: String| Some(Unmet { check, reason });
-        let udp = match self.receiving_ended.get() {
-            None => None,
-            Some(()) => unmet("udp", "the UDP socket is closed".to_owned()),
-        };
         let region = match self.region.get() {
             Some(_) => None,
             None => unmet("region", "the AWS region is still being found".to_owned()),
@@ -94,7 +108,7 @@ impl Health {
             Credentials::Unknown => unmet("credentials", "credentials are still being looked for".to_owned()),
             Credentials::Missing(reason) => unmet("credentials", reason),
         };
-        [udp, region, credentials, failing(calls, now)]
+        [region, credentials, failing("calls", "", calls, now)]
             .into_iter()
             .flatten()
             .collect()
@@ -105,16 +119,25 @@ impl Health {
     }
 }
 
-fn failing(calls: &Calls, now: Instant) -> Option<Unmet> {
+/// The calls that readiness goes by, of each lane.
+#[must_use]
+pub fn calls_of<E: Encoding>(fanout: &Fanout<E>) -> Vec<(Destination, Calls)> {
+    let lanes = fanout.lanes().all();
+    lanes
+        .map(|lane| (lane.destination(), lane.ledger().calls()))
+        .collect()
+}
+
+fn failing(check: &'static str, to: &str, calls: &Calls, now: Instant) -> Option<Unmet> {
     let failing = calls.failing.as_ref()?;
     let time = now.saturating_duration_since(failing.since);
     if time < FAILING_MIN_TIME || failing.calls < FAILING_MIN_CALLS {
         return None;
     }
     Some(Unmet {
-        check: "calls",
+        check,
         reason: format!(
-            "all {} calls of the last {} s failed, the last one with: {}",
+            "all {} calls{to} of the last {} s failed, the last one with: {}",
             failing.calls,
             time.as_secs(),
             failing.message
@@ -156,8 +179,41 @@ mod tests {
         });
     }
 
+    fn unmet(health: &Health, ledger: &Ledger, now: Instant) -> Vec<Unmet> {
+        health.unmet_of(&[(Destination::XRay, ledger.calls())], now)
+    }
+
+    #[test]
+    fn where_nothing_goes_to_x_ray_no_region_is_needed_and_each_destination_fails_by_itself() {
+        let (health, xray, otlp) = (Health::default(), Ledger::default(), Ledger::default());
+        let (start, later) = (Instant::now(), Instant::now() + FAILING_MIN_TIME);
+        let of_both = || {
+            [
+                (Destination::XRay, xray.calls()),
+                (Destination::Otlp, otlp.calls()),
+            ]
+        };
+        assert!(health.unmet_of(&of_both()[1..], later).is_empty());
+        for _ in 0..3 {
+            call(&otlp, start, true);
+        }
+        assert_eq!(
+            health.unmet_of(&of_both()[1..], later),
+            [Unmet {
+                check: "otlp_calls",
+                reason: "all 3 calls to OTLP of the last 30 s failed, the last one with: status 500"
+                    .to_owned()
+            }]
+        );
+        let checks = health.unmet_of(&of_both(), later);
+        assert_eq!(
+            checks.iter().map(|unmet| unmet.check).collect::<Vec<_>>(),
+            ["region", "credentials", "otlp_calls"]
+        );
+    }
+
     fn checks(health: &Health, ledger: &Ledger, now: Instant) -> Vec<&'static str> {
-        let unmet = health.unmet(&ledger.calls(), now);
+        let unmet = unmet(health, ledger, now);
         unmet.into_iter().map(|unmet| unmet.check).collect()
     }
 
@@ -169,7 +225,7 @@ mod tests {
         assert_eq!(checks(&health, &ledger, now), ["credentials"]);
         health.set_credentials(Err("no AWS credentials".to_owned()));
         assert_eq!(
-            health.unmet(&ledger.calls(), now),
+            unmet(&health, &ledger, now),
             [Unmet {
                 check: "credentials",
                 reason: "no AWS credentials".to_owned()
@@ -205,7 +261,7 @@ mod tests {
         );
         call(&ledger, at(2), true);
         assert!(checks(&health, &ledger, at(29)).is_empty());
-        let unmet = health.unmet(&ledger.calls(), at(30));
+        let unmet = unmet(&health, &ledger, at(30));
         assert_eq!(
             unmet[0].reason,
             "all 3 calls of the last 30 s failed, the last one with: status 500"

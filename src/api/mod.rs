@@ -13,7 +13,7 @@
 //! | anything else | 404, 405 or, for browsers, 403 (see [`guard`](crate::net::server::guard)) |
 //!
 //! Errors are JSON with `__type` and `message`, as SDKs of AWS read them. When X-Ray can't be asked: 502
-//! (`UpstreamUnreachable`), 503 (`NoCredentials`, `RegionNotKnown`) or 504 (`UpstreamTimeout`), within 2 s.
+//! (`UpstreamUnreachable`), 503 (`NoCredentials`, `RegionNotKnown`; `NoXRay` where nothing goes there) or 504 (`UpstreamTimeout`), within 2 s.
 //!
 //! # What it must not do
 //!
@@ -32,6 +32,7 @@ mod sampling;
 pub mod summary;
 #[cfg(test)]
 mod tests;
+mod totals;
 
 pub use routes::{App, serve};
 pub use sampling::Upstream;

@@ -14,8 +14,8 @@ use super::limits;
 use super::sampling::{self, Upstream};
 use crate::api::health::Health;
 use crate::api::summary::Summary;
+use crate::exporters::bodies::Bodies;
 use crate::exporters::error::PutError;
-use crate::exporters::xray::encoding::Segments;
 use crate::ledger::Ledger;
 use crate::ledger::http::Route;
 use crate::net::server::answer::{self, Answer};
@@ -25,7 +25,7 @@ use crate::net::server::guard::Guard;
 use crate::net::server::limits::{BodyLimits, Limits};
 use crate::net::server::refusals::{Bounded, and_more};
 use crate::net::server::{self, Counted, Function};
-use crate::pipeline::lane::Lane;
+use crate::pipeline::fanout::Fanout;
 use crate::receivers::http::Ingest;
 
 /// The paths that are forwarded without being asked for: what SDKs call.
@@ -50,10 +50,12 @@ pub struct App<U> {
     proxy_allow: Vec<String>,
     // Known when region and endpoint are; the port is open before.
     upstream: OnceLock<Arc<U>>,
+    /// Anything goes to X-Ray, so there will be an upstream.
+    has_xray: bool,
     ledger: Arc<Ledger>,
     /// Reads calls that are forwarded.
     calls: Reader,
-    ingest: Ingest<Lane<Segments>>,
+    ingest: Ingest<Fanout<Bodies>>,
     admin: Admin,
     refused: Bounded,
     failed: Bounded,
@@ -74,9 +76,10 @@ impl<U: Upstream> App<U> {
             guard,
             proxy_allow: proxy_allow.to_vec(),
             upstream: OnceLock::new(),
-            ledger: Arc::clone(&summary.ledger),
+            has_xray: summary.fanout.routes().to_xray(),
+            ledger: Arc::clone(summary.ledger()),
             calls: Reader::new(limits::FORWARD),
-            ingest: Ingest::new(Arc::clone(&summary.lane), Arc::clone(&summary.ledger), ingest),
+            ingest: Ingest::new(Arc::clone(&summary.fanout), Arc::clone(summary.ledger()), ingest),
             admin: Admin::new(summary, health),
             refused: Bounded::default(),
             failed: Bounded::default(),
@@ -131,6 +134,10 @@ impl<U: Upstream> App<U> {
                         "InvalidRequestException",
                         "Forwarded paths take no query.",
                     );
+                }
+                if !self.has_xray {
+                    body::discard(head, body).await;
+                    return sampling::nowhere();
                 }
                 let upstream = self.upstream.get().map(Arc::as_ref);
                 sampling::forward(upstream, &self.calls, head, body, |error| {

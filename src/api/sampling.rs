@@ -47,6 +47,15 @@ impl Upstream for XRay {
     }
 }
 
+/// The answer where no region was looked for, since nothing goes to X-Ray. SDKs sample by their own rule then.
+pub(super) fn nowhere() -> Answer {
+    answer::error(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "NoXRay",
+        "Nothing goes to X-Ray from this daemon (--segments-to, --spans-to), so it forwards no calls.",
+    )
+}
+
 /// Forwards one request; `upstream` is `None` while it is not known yet where to.
 /// `failed` hears why there is no answer.
 pub(super) async fn forward<U: Upstream>(

@@ -5,9 +5,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use super::totals::{BridgeTotals, LaneTotals, Totals};
 use crate::config::SystemFiles;
-use crate::exporters::xray::encoding::Segments;
-use crate::ledger::{DropReason, Ledger, RejectReason, Snapshot};
+use crate::config::otlp::Routes;
+use crate::exporters::bodies::Bodies;
+use crate::ledger::destination::Destination;
+use crate::ledger::receipts::Receipt;
+use crate::ledger::signal::{Content, Receiver};
+use crate::ledger::{DropReason, Ledger, RejectReason};
+use crate::pipeline::fanout::Fanout;
 use crate::pipeline::lane::Lane;
 use crate::receivers::udp::fragments::LostInFragments;
 use crate::receivers::udp::kernel::KernelDrops;
@@ -21,40 +27,92 @@ const SILENCE: Duration = Duration::from_secs(60);
 /// What the lines are made of.
 #[derive(Debug)]
 pub struct Summary {
-    /// The counts.
-    pub ledger: Arc<Ledger>,
-    /// What waits.
-    pub lane: Arc<Lane<Segments>>,
+    /// The lanes, with what waits in them and the counts.
+    pub fanout: Arc<Fanout<Bodies>>,
     /// The socket's drops, where the system tells them.
     pub kernel_drops: Option<Arc<KernelDrops>>,
     /// What the network lost in fragments, where the system tells.
     pub lost_in_fragments: Option<LostInFragments>,
 }
 
-/// Everything that is counted at one moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Totals {
-    /// The ledger's counts.
-    pub counts: Snapshot,
-    /// Documents that the pipeline holds in memory; counted there, not inferred from the other counts.
-    pub pending: u64,
-    /// Datagrams that the kernel dropped before they could be read; `None` where the system does not tell.
-    pub kernel_dropped: Option<u64>,
-    /// Datagrams, whoever they were for, that this network namespace could not put together from their fragments;
-    /// `None` where the system does not tell.
-    pub lost_in_fragments: Option<u64>,
-}
-
 impl Summary {
+    /// Of a daemon with one lane for segments, where the system tells nothing.
+    #[must_use]
+    pub fn of_lane(lane: Arc<Lane<Bodies>>) -> Self {
+        Self {
+            fanout: Arc::new(Fanout::of_segments(lane)),
+            kernel_drops: None,
+            lost_in_fragments: None,
+        }
+    }
+
+    /// The account that receivers of segments count in.
+    #[must_use]
+    pub fn ledger(&self) -> &Arc<Ledger> {
+        self.fanout.ledger()
+    }
+
+    /// Whether the daemon has anything to do with OTLP.
+    #[must_use]
+    pub fn is_bridge(&self) -> bool {
+        *self.fanout.routes() != Routes::WITHOUT_OTLP
+    }
+
     /// The counts now, since the start.
     #[must_use]
     pub fn totals(&self) -> Totals {
+        let lanes = self.fanout.lanes();
         Totals {
-            counts: self.ledger.snapshot(),
-            pending: self.lane.pending_documents(),
+            counts: self.ledger().snapshot_of(Content::Segments),
+            pending: lanes.all().map(|lane| lane.pending_documents()).sum(),
             kernel_dropped: self.kernel_drops.as_ref().map(|drops| drops.read(&SystemFiles)),
             lost_in_fragments: self.lost_in_fragments.map(|lost| lost.read(&SystemFiles)),
+            bridge: self.is_bridge().then(|| self.bridge()),
         }
+    }
+
+    fn bridge(&self) -> BridgeTotals {
+        let ledger = self.ledger();
+        let over_tcp = ledger.received_over_tcp();
+        let received = |received, rejected| Receipt { received, rejected };
+        let rejected = ledger.snapshot_of(Content::Segments).rejected_total();
+        BridgeTotals {
+            received: Receiver::ALL.map(|receiver| match receiver {
+                Receiver::Udp => received(ledger.received_as_segments().saturating_sub(over_tcp), rejected),
+                Receiver::Http => received(over_tcp, 0),
+                Receiver::OtlpHttp | Receiver::OtlpGrpc => self.fanout.receipts().all_of(receiver),
+            }),
+            lanes: Destination::ALL.map(|destination| {
+                let lane = self.fanout.lanes().to(destination)?;
+                Some(LaneTotals {
+                    counts: Content::ALL.map(|content| lane.ledger().snapshot_of(content)),
+                    pending: lane.pending_amounts(),
+                })
+            }),
+        }
+    }
+
+    /// When the oldest that waits came, in any lane.
+    fn oldest(&self) -> Option<Instant> {
+        self.fanout.lanes().all().filter_map(|lane| lane.oldest()).min()
+    }
+
+    /// Returns when something was received, by any receiver.
+    async fn activity(&self) {
+        let lanes: Vec<_> = self.fanout.lanes().all().collect();
+        match lanes[..] {
+            [first, second] => tokio::select! {
+                () = first.ledger().activity() => {}
+                () = second.ledger().activity() => {}
+            },
+            _ => self.ledger().activity().await,
+        }
+    }
+
+    /// Whether nothing has come in by any receiver.
+    fn is_silent(&self) -> bool {
+        let mut lanes = self.fanout.lanes().all();
+        lanes.all(|lane| lane.ledger().snapshot().received == 0)
     }
 
     /// Logs a line a minute after each first document, and so on while documents come or wait. Sleeps without a timer
@@ -66,11 +124,11 @@ impl Summary {
     pub async fn run(&self) {
         let mut before = self.totals();
         loop {
-            self.ledger.activity().await;
+            self.activity().await;
             loop {
                 tokio::time::sleep(INTERVAL).await;
                 let now = self.totals();
-                let Some(minute) = minute(&before, &now, self.lane.oldest(), Instant::now()) else {
+                let Some(minute) = minute(&before, &now, self.oldest(), Instant::now()) else {
                     break;
                 };
                 say(&minute.change, Some(now.pending), minute.oldest_s, &minute);
@@ -86,7 +144,7 @@ impl Summary {
     /// show that an application sends to another address. `udp` and `tcp` are where it listens.
     pub async fn say_silence(&self, udp: SocketAddr, tcp: Option<SocketAddr>) {
         tokio::time::sleep(SILENCE).await;
-        if self.ledger.snapshot().received > 0 {
+        if !self.is_silent() {
             return;
         }
         let also = tcp.map(|tcp| format!(" and TCP {tcp}")).unwrap_or_default();
@@ -126,6 +184,7 @@ fn say(totals: &Totals, pending: Option<u64>, oldest_s: Option<f64>, line: &dyn 
         dropped_spool_failed = dropped(DropReason::SpoolFailed),
         dropped_spool_slow = dropped(DropReason::SpoolSlow),
         dropped_spool_damaged = dropped(DropReason::SpoolDamaged),
+        dropped_not_convertible = dropped(DropReason::NotConvertible),
         spooled = some_if_any(counts.spooled),
         kernel_drops = totals.kernel_dropped,
         lost_in_fragments = totals.lost_in_fragments.and_then(some_if_any),
@@ -206,71 +265,6 @@ fn lost_by_the_network(before: &Totals, now: &Totals) -> Option<NetworkLoss> {
     })
 }
 
-/// What came since, where the system tells.
-fn difference(now: Option<u64>, before: Option<u64>) -> Option<u64> {
-    now.map(|now| now.saturating_sub(before.unwrap_or_default()))
-}
-
-impl Totals {
-    /// What came since `before`, and what is pending still.
-    #[must_use]
-    pub fn since(&self, before: &Self) -> Self {
-        Self {
-            counts: self.counts.since(&before.counts),
-            pending: self.pending,
-            kernel_dropped: difference(self.kernel_dropped, before.kernel_dropped),
-            lost_in_fragments: difference(self.lost_in_fragments, before.lost_in_fragments),
-        }
-    }
-}
-
-impl Display for Totals {
-    /// `received 10, sent 7, unprocessed 0, rejected 1 (invalid_header 1), dropped 2 (buffer_full 2), kernel drops 0`;
-    /// what has to do with the spool and with fragments only when there is any: `received 10, recovered 5, …, spooled 3, kernel drops 0`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let counts = &self.counts;
-        write!(f, "received {}", counts.received)?;
-        if counts.recovered > 0 {
-            write!(f, ", recovered {}", counts.recovered)?;
-        }
-        write!(f, ", sent {}, unprocessed {}", counts.sent, counts.unprocessed)?;
-        write!(f, ", rejected {}", counts.rejected_total())?;
-        reasons(
-            f,
-            RejectReason::ALL.map(|reason| (reason.label(), counts.rejected(reason))),
-        )?;
-        write!(f, ", dropped {}", counts.dropped_total())?;
-        reasons(
-            f,
-            DropReason::ALL.map(|reason| (reason.label(), counts.dropped(reason))),
-        )?;
-        if counts.spooled > 0 {
-            write!(f, ", spooled {}", counts.spooled)?;
-        }
-        if let Some(dropped) = self.kernel_dropped {
-            write!(f, ", kernel drops {dropped}")?;
-        }
-        match self.lost_in_fragments {
-            Some(lost) if lost > 0 => write!(f, ", lost in fragments {lost}"),
-            _ => Ok(()),
-        }
-    }
-}
-
-/// ` (a 1, b 2)`, without those that are 0; nothing when all are.
-fn reasons<const N: usize>(f: &mut fmt::Formatter<'_>, counts: [(&str, u64); N]) -> fmt::Result {
-    let shown: Vec<String> = counts
-        .iter()
-        .filter(|(_, count)| *count > 0)
-        .map(|(label, count)| format!("{label} {count}"))
-        .collect();
-    if shown.is_empty() {
-        Ok(())
-    } else {
-        write!(f, " ({})", shown.join(", "))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::pin::pin;
@@ -289,7 +283,7 @@ mod tests {
             counts: ledger.snapshot(),
             pending: ledger.snapshot().pending(),
             kernel_dropped,
-            lost_in_fragments: None,
+            ..Totals::default()
         }
     }
 
@@ -394,13 +388,7 @@ mod tests {
     }
 
     fn summary() -> Summary {
-        let ledger = Arc::new(Ledger::default());
-        Summary {
-            lane: Arc::new(Lane::new(Budget::of_mb(3), Arc::clone(&ledger))),
-            ledger,
-            kernel_drops: None,
-            lost_in_fragments: None,
-        }
+        Summary::of_lane(Arc::new(Lane::new(Budget::of_mb(3), Arc::default())))
     }
 
     #[test]
@@ -435,8 +423,8 @@ mod tests {
         let summary = summary();
         let seven = async {
             tokio::time::sleep(INTERVAL).await;
-            summary.ledger.add_received(7);
-            summary.ledger.add_sent(7);
+            summary.ledger().add_received(7);
+            summary.ledger().add_sent(7);
         };
         let minutes = tokio::time::timeout(4 * INTERVAL, summary.run());
         let (endless, ()) = tokio::join!(minutes, seven);
@@ -484,7 +472,7 @@ mod tests {
         let silence = summary.say_silence("127.0.0.1:2000".parse().unwrap(), None);
         let one = async {
             tokio::time::sleep(SILENCE / 2).await;
-            summary.ledger.add_received(1);
+            summary.ledger().add_received(1);
         };
         tokio::join!(silence, one);
         assert_eq!(log.take(), Vec::<String>::new());

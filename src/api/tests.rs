@@ -13,8 +13,8 @@ use tokio::sync::watch;
 use super::*;
 use crate::api::health::Health;
 use crate::api::summary::Summary;
+use crate::exporters::bodies::Bodies;
 use crate::exporters::error::PutError;
-use crate::exporters::xray::encoding::Segments;
 use crate::ledger::http::Route;
 use crate::ledger::outcome::ErrorClass;
 use crate::ledger::{Ledger, RejectReason};
@@ -49,7 +49,7 @@ impl Upstream for Fake {
 struct Bench {
     app: Arc<App<Fake>>,
     fake: Fake,
-    lane: Arc<Lane<Segments>>,
+    lane: Arc<Lane<Bodies>>,
     ledger: Arc<Ledger>,
     health: Arc<Health>,
 }
@@ -88,12 +88,7 @@ impl Bench {
     ) -> Self {
         let ledger = Arc::new(Ledger::default());
         let lane = Arc::new(Lane::new(Budget::of_mb(mb), Arc::clone(&ledger)));
-        let summary = Arc::new(Summary {
-            ledger: Arc::clone(&ledger),
-            lane: Arc::clone(&lane),
-            kernel_drops: None,
-            lost_in_fragments: None,
-        });
+        let summary = Arc::new(Summary::of_lane(Arc::clone(&lane)));
         let health = Arc::new(Health::default());
         let proxy_allow: Vec<String> = proxy_allow.iter().map(|path| (*path).to_owned()).collect();
         Self {
@@ -180,6 +175,7 @@ fn fails(class: ErrorClass) -> Forwarded {
         message: "why".to_owned(),
         status: None,
         code: None,
+        whole: false,
         retry_after: None,
     })
 }

@@ -156,6 +156,16 @@ pub(super) fn command() -> Command {
             "Let the TCP port be called by this host name too, by all below it with .NAME; may be repeated",
         ),
         switch("no-telemetry").help("Send X-Ray no counts about the daemon itself"),
+        repeated("otlp-listen", "ADDRESS")
+            .help("Take OTLP here too, over HTTP and gRPC, such as 127.0.0.1:4318; may be repeated"),
+        repeated("otlp-allow-origin", "ORIGIN")
+            .help("Let web pages of this origin send OTLP (https://app.example.com); may be repeated"),
+        text_value("otlp-endpoint", "URL")
+            .help("Send OTLP there, over HTTP: the base to which v1/traces and so on are appended"),
+        text_value("segments-to", "LIST")
+            .help("Where segments go: xray, otlp [default: both with an OTLP endpoint, else xray]"),
+        text_value("spans-to", "LIST")
+            .help("Where spans go: xray, otlp [default: otlp with an OTLP endpoint, else xray]"),
         switch("print-config").help("Print each setting with the place it comes from, and end"),
     ];
     Command::new(PROGRAM)

@@ -45,6 +45,8 @@ pub struct DevFlags {
     pub max_store_mb: Option<Sourced<i64>>,
     /// `--allow-host`, each time it was given.
     pub allow_host: Vec<Sourced<String>>,
+    /// `--otlp-listen`, each time it was given; one that is empty is no address, and keeps the default ones away.
+    pub otlp_listen: Vec<Sourced<String>>,
     /// What the user should know about them, to be logged at Warn.
     pub warnings: Vec<String>,
 }
@@ -68,6 +70,12 @@ impl DevFlags {
             max_traces: self.max_traces.or(lower.max_traces),
             max_store_mb: self.max_store_mb.or(lower.max_store_mb),
             allow_host: [self.allow_host, lower.allow_host].concat(),
+            // As one address goes over another, and not beside it.
+            otlp_listen: if self.otlp_listen.is_empty() {
+                lower.otlp_listen
+            } else {
+                self.otlp_listen
+            },
             warnings: self.warnings,
         }
     }
@@ -130,6 +138,9 @@ pub(super) fn dev_command() -> Command {
             text_value("allow-host", "NAME")
                 .action(ArgAction::Append)
                 .help("A host name with a dot under which page and API are asked; `.NAME`: all below it"),
+            text_value("otlp-listen", "ADDRESS")
+                .action(ArgAction::Append)
+                .help("Take OTLP here, over HTTP and gRPC; may be repeated; \"\": nowhere [default: 127.0.0.1:4317 and 127.0.0.1:4318]"),
             value("buffer-memory", "MB", int_value)
                 .short('m')
                 .help("Memory that segments may wait in on their way to the store"),
@@ -206,6 +217,7 @@ pub(super) fn flags(matches: &ArgMatches, source: &dyn Fn(&str) -> String) -> De
         max_traces: sourced(matches, "max-traces", source),
         max_store_mb: sourced(matches, "max-store-mb", source),
         allow_host: all_sourced(matches, "allow-host", source),
+        otlp_listen: all_sourced(matches, "otlp-listen", source),
         warnings: Vec::new(),
     }
 }

@@ -17,6 +17,11 @@ pub(super) fn for_unknown(command: &Command, written: &str) -> String {
             typed(command)
         );
     }
+    if written.replace('_', "-").eq_ignore_ascii_case("otlp-headers") {
+        return "Keys are no flags, since every user of the machine can read those: set OTEL_EXPORTER_OTLP_HEADERS, or Headers in \
+                the section OTLP of cfg.yaml."
+            .to_owned();
+    }
     let names = command.get_arguments().filter_map(Arg::get_long);
     if let Some(name) = nearest(&written.replace('_', "-"), names) {
         return format!("Did you mean --{name}? {see}");
@@ -93,6 +98,11 @@ pub(super) fn for_value(arg: &Arg, written: &str) -> String {
                 "spool-dir" => "/var/spool/xray",
                 "proxy-allow" => "/TraceSummaries",
                 "allow-host" => "xray.example.com",
+                "otlp-listen" => "127.0.0.1:4318",
+                "otlp-allow-origin" => "https://app.example.com",
+                "otlp-endpoint" => "https://otlp.example.com",
+                "segments-to" => "xray,otlp",
+                "spans-to" => "otlp",
                 _ => "http://proxy.example.com:3128",
             };
             format!("-{written} takes a value, for example -{written} {example}.")

@@ -60,12 +60,15 @@ fn command() -> Command {
 }
 
 /// What the file has a key for, and the command line, as the official daemon's, no flag.
-fn settings_without_flag() -> [Arg; 4] {
+fn settings_without_flag() -> [Arg; 7] {
     [
         text_value("endpoint", "URL"),
         value("concurrency", "N", int_value),
         switch("no-verify-ssl"),
         switch("log-rotation"),
+        text_value("otlp-compression", "NAME"),
+        text_value("otlp-service-name", "NAME"),
+        text_value("otlp-xray", "FORM"),
     ]
 }
 

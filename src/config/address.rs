@@ -8,8 +8,11 @@ use super::{Files, Report, Sourced, services};
 /// Where both ports listen by default, as in the official daemon.
 const DEFAULT: &str = "127.0.0.1:2000";
 
+/// An address for OTLP, for messages.
+const OTLP_EXAMPLE: &str = "127.0.0.1:4318";
+
 /// The source of an address that nobody asked for.
-pub(super) const DEFAULT_SOURCE: &str = "default";
+pub(crate) const DEFAULT_SOURCE: &str = "default";
 
 /// The longest host name, in characters (RFC 1035).
 const MAX_NAME: usize = 253;
@@ -48,8 +51,49 @@ pub(super) fn listen(
     }
     let named_port = |name: &str| services::port(name, protocol, files);
     report
-        .checked(Some(setting), |address| checked_listen(address, &named_port))
+        .checked(Some(setting), |address| {
+            checked_listen(address, DEFAULT, &named_port)
+        })
         .unwrap_or_else(default)
+}
+
+/// The addresses for OTLP: those of flags or variables, else those of the file; each once, with a number for a port that was
+/// given by its name.
+pub(super) fn listen_otlp(
+    flags: &[Sourced<String>],
+    file: &[Sourced<String>],
+    files: &dyn Files,
+    report: &mut Report,
+) -> Vec<Sourced<String>> {
+    let are_given = flags.iter().any(|setting| !setting.value.is_empty());
+    if let (true, Some(flag), Some(hidden)) = (are_given, flags.first(), file.first()) {
+        report.warning(hidden_listeners(flag, hidden));
+    }
+    let named_port = |name: &str| services::port(name, "tcp", files);
+    let mut addresses: Vec<Sourced<String>> = Vec::new();
+    for setting in if are_given { flags } else { file } {
+        if setting.value.is_empty() {
+            continue;
+        }
+        let checked = report.checked(Some(setting.clone()), |address| {
+            checked_listen(address, OTLP_EXAMPLE, &named_port)
+        });
+        // Of port 0 each is another port.
+        let is_new = |new: &Sourced<String>| {
+            new.value.ends_with(":0") || addresses.iter().all(|old| old.value != new.value)
+        };
+        let new = checked.filter(is_new);
+        addresses.extend(new);
+    }
+    addresses
+}
+
+/// What to say of addresses for OTLP that go over others.
+pub(super) fn hidden_listeners(over: &Sourced<String>, hidden: &Sourced<String>) -> String {
+    format!(
+        "{} goes over {}, which is not listened on.",
+        over.source, hidden.source
+    )
 }
 
 /// What to say of an address that goes over another one.
@@ -67,12 +111,17 @@ pub(super) fn hidden_address(over: &Sourced<String>, hidden: &Sourced<String>) -
 
 /// Checks an address to listen on: host name, IPv4, IPv6 in brackets or nothing (every address), then a colon and a
 /// port of 0 to 65535 or the name of one; port 0, or none after the colon, lets the system choose. Returns it with the
-/// number in place of the name.
+/// number in place of the name. `example` is one for messages.
 ///
 /// # Errors
 /// What is wrong with it and how to write it, as the rest of a sentence that began with its source.
-fn checked_listen(address: &str, named_port: &dyn Fn(&str) -> Option<u16>) -> Result<String, String> {
+fn checked_listen(
+    address: &str,
+    example: &str,
+    named_port: &dyn Fn(&str) -> Option<u16>,
+) -> Result<String, String> {
     let shown = quoted(address);
+    let example_port = example.rsplit(':').next().unwrap_or_default();
     if let Some(rest) = address
         .strip_prefix("udp:")
         .or_else(|| address.strip_prefix("tcp:"))
@@ -84,7 +133,7 @@ fn checked_listen(address: &str, named_port: &dyn Fn(&str) -> Option<u16>) -> Re
     }
     if address.contains("://") {
         return Err(format!(
-            "{shown} is a URL: write an address, such as 0.0.0.0:2000"
+            "{shown} is a URL: write an address, such as 0.0.0.0:{example_port}"
         ));
     }
     let Some((host, port)) = address.rsplit_once(':') else {
@@ -94,15 +143,17 @@ fn checked_listen(address: &str, named_port: &dyn Fn(&str) -> Option<u16>) -> Re
                     "{shown} has no host: write 127.0.0.1:{address}, or :{address} for every address of this machine"
                 )
             } else {
-                format!("{shown} has no port: write it after a colon, such as 127.0.0.1:2000")
+                format!("{shown} has no port: write it after a colon, such as {example}")
             },
         );
     };
     if host.contains(':') && !host.starts_with('[') {
         return Err(match address.parse::<Ipv6Addr>() {
-            Ok(_) => format!("{shown} has no port: write [{address}]:2000"),
+            Ok(_) => format!("{shown} has no port: write [{address}]:{example_port}"),
             Err(_) => {
-                format!("{shown} has too many colons: write an IPv6 address in brackets, such as [::1]:2000")
+                format!(
+                    "{shown} has too many colons: write an IPv6 address in brackets, such as [::1]:{example_port}"
+                )
             }
         });
     }
@@ -179,7 +230,7 @@ mod tests {
 
     fn check_listen(address: &str) -> Result<(), String> {
         let named_port = |name: &str| (name == "http").then_some(80);
-        checked_listen(address, &named_port).map(drop)
+        checked_listen(address, DEFAULT, &named_port).map(drop)
     }
 
     #[test]
@@ -192,7 +243,10 @@ mod tests {
             ("http:2000", "http:2000"),
             ("http:", "http:"),
         ] {
-            assert_eq!(checked_listen(address, &named_port).as_deref(), Ok(taken));
+            assert_eq!(
+                checked_listen(address, DEFAULT, &named_port).as_deref(),
+                Ok(taken)
+            );
         }
     }
 

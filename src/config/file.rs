@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 
+use super::otlp::headers::{FileHeader, Secret};
 use super::yaml::{Node, Value};
 use super::{Report, Sourced, scalar, yaml};
 use crate::config::text::{bare, nearest, quoted};
@@ -34,6 +35,15 @@ pub(super) struct FileSettings {
     pub(super) no_telemetry: Option<Sourced<bool>>,
     pub(super) proxy_allow: Vec<Sourced<String>>,
     pub(super) allow_host: Vec<Sourced<String>>,
+    pub(super) otlp_listen: Vec<Sourced<String>>,
+    pub(super) otlp_allow_origin: Vec<Sourced<String>>,
+    pub(super) otlp_endpoint: Option<Sourced<String>>,
+    pub(super) otlp_headers: Vec<FileHeader>,
+    pub(super) otlp_compression: Option<Sourced<String>>,
+    pub(super) otlp_service_name: Option<Sourced<String>>,
+    pub(super) segments_to: Vec<Sourced<String>>,
+    pub(super) spans_to: Vec<Sourced<String>>,
+    pub(super) otlp_xray: Option<Sourced<String>>,
     version: Option<Sourced<i64>>,
 }
 
@@ -43,12 +53,17 @@ enum Slot {
     Bool(fn(&mut FileSettings) -> &mut Option<Sourced<bool>>),
     Text(fn(&mut FileSettings) -> &mut Option<Sourced<String>>),
     Texts(fn(&mut FileSettings) -> &mut Vec<Sourced<String>>),
+    /// Names with their values, which are not shown.
+    Headers(fn(&mut FileSettings) -> &mut Vec<FileHeader>),
     /// Accepted, and without effect in the official daemon too.
     Nowhere,
 }
 
+/// The key below which secrets stand.
+const HEADERS: &str = "OTLP.Headers";
+
 /// Every key that a file may have; a dot parts a section from its key.
-const KEYS: [(&str, Slot); 26] = [
+const KEYS: [(&str, Slot); 35] = [
     ("TotalBufferSizeMB", Slot::Int(|s| &mut s.buffer_memory_mb)),
     ("Concurrency", Slot::Int(|s| &mut s.concurrency)),
     ("Region", Slot::Text(|s| &mut s.region)),
@@ -72,6 +87,15 @@ const KEYS: [(&str, Slot); 26] = [
     ("NoTelemetry", Slot::Bool(|s| &mut s.no_telemetry)),
     ("ProxyAllow", Slot::Texts(|s| &mut s.proxy_allow)),
     ("AllowHost", Slot::Texts(|s| &mut s.allow_host)),
+    ("OTLP.Listen", Slot::Texts(|s| &mut s.otlp_listen)),
+    ("OTLP.AllowOrigin", Slot::Texts(|s| &mut s.otlp_allow_origin)),
+    ("OTLP.Endpoint", Slot::Text(|s| &mut s.otlp_endpoint)),
+    (HEADERS, Slot::Headers(|s| &mut s.otlp_headers)),
+    ("OTLP.Compression", Slot::Text(|s| &mut s.otlp_compression)),
+    ("OTLP.ServiceName", Slot::Text(|s| &mut s.otlp_service_name)),
+    ("OTLP.SegmentsTo", Slot::Texts(|s| &mut s.segments_to)),
+    ("OTLP.SpansTo", Slot::Texts(|s| &mut s.spans_to)),
+    ("OTLP.XRay", Slot::Text(|s| &mut s.otlp_xray)),
     // The official daemon takes these names, in lower case only, and then uses its own numbers.
     ("proxyserver.idleconntimeout", Slot::Nowhere),
     ("proxyserver.maxidleconnsperhost", Slot::Nowhere),
@@ -338,6 +362,14 @@ impl Reader<'_> {
                 };
                 *slot(&mut self.settings) = values.into_iter().map(sourced).collect();
             }),
+            Slot::Headers(slot) => scalar::named_texts(node).map(|values| {
+                let header = |(line, name, value)| FileHeader {
+                    name,
+                    value: Secret(value),
+                    source: format!("{path} line {line} ({HEADERS})"),
+                };
+                *slot(&mut self.settings) = values.into_iter().map(header).collect();
+            }),
             Slot::Nowhere => scalar::int(&node.value).map(|_| {
                 self.warn(line, &format!("{name} has no effect and can be removed"));
             }),
@@ -351,7 +383,7 @@ impl Reader<'_> {
     fn dotted(&mut self, line: usize, name: &str, node: &Node) {
         let (section, key) = name.split_once('.').unwrap_or((name, ""));
         let value = match &*node.value {
-            Value::Scalar { text, .. } => text,
+            Value::Scalar { text, .. } if name != HEADERS => text,
             _ => "…",
         };
         let remedy = format!(

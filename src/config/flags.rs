@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::address::hidden_address;
+use super::address::{hidden_address, hidden_listeners};
 use super::{LogFormat, Sourced};
 
 /// The flags that were given; `None`: not given. An empty text is kept: it goes over the file's value, as in the
@@ -53,6 +53,22 @@ pub struct Flags {
     pub allow_host: Vec<Sourced<String>>,
     /// `--no-telemetry`.
     pub no_telemetry: Option<Sourced<bool>>,
+    /// `--otlp-listen`, each time it was given.
+    pub otlp_listen: Vec<Sourced<String>>,
+    /// `--otlp-allow-origin`, each time it was given.
+    pub otlp_allow_origin: Vec<Sourced<String>>,
+    /// `--otlp-endpoint`.
+    pub otlp_endpoint: Option<Sourced<String>>,
+    /// `--segments-to`, as written.
+    pub segments_to: Option<Sourced<String>>,
+    /// `--spans-to`, as written.
+    pub spans_to: Option<Sourced<String>>,
+    /// Variable `XRAY_OTLP_COMPRESSION`, as written; there is no flag.
+    pub otlp_compression: Option<Sourced<String>>,
+    /// Variable `XRAY_OTLP_SERVICE_NAME`; there is no flag.
+    pub otlp_service_name: Option<Sourced<String>>,
+    /// Variable `XRAY_OTLP_XRAY`, as written; there is no flag.
+    pub otlp_xray: Option<Sourced<String>>,
     /// Variable `XRAY_ENDPOINT`; there is no flag, as in the official daemon.
     pub endpoint: Option<Sourced<String>>,
     /// Variable `XRAY_CONCURRENCY`, as written; there is no flag.
@@ -83,6 +99,12 @@ impl Flags {
         };
         let udp_address = address(self.udp_address, lower.udp_address);
         let tcp_address = address(self.tcp_address, lower.tcp_address);
+        let listens = self.otlp_listen.iter().any(|given| !given.value.is_empty());
+        if let (true, Some(own), Some(hidden)) =
+            (listens, self.otlp_listen.first(), lower.otlp_listen.first())
+        {
+            warnings.push(hidden_listeners(own, hidden));
+        }
         Self {
             resource_arn: self.resource_arn.or(lower.resource_arn),
             local_mode: self.local_mode.or(lower.local_mode),
@@ -105,6 +127,19 @@ impl Flags {
             proxy_allow: [self.proxy_allow, lower.proxy_allow].concat(),
             allow_host: [self.allow_host, lower.allow_host].concat(),
             no_telemetry: self.no_telemetry.or(lower.no_telemetry),
+            // As one address goes over another, and not beside it.
+            otlp_listen: if listens {
+                self.otlp_listen
+            } else {
+                lower.otlp_listen
+            },
+            otlp_allow_origin: [self.otlp_allow_origin, lower.otlp_allow_origin].concat(),
+            otlp_endpoint: self.otlp_endpoint.or(lower.otlp_endpoint),
+            segments_to: self.segments_to.or(lower.segments_to),
+            spans_to: self.spans_to.or(lower.spans_to),
+            otlp_compression: self.otlp_compression.or(lower.otlp_compression),
+            otlp_service_name: self.otlp_service_name.or(lower.otlp_service_name),
+            otlp_xray: self.otlp_xray.or(lower.otlp_xray),
             endpoint: self.endpoint.or(lower.endpoint),
             concurrency: self.concurrency.or(lower.concurrency),
             no_verify_ssl: self.no_verify_ssl.or(lower.no_verify_ssl),

@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::file::{self, FileSettings, default_locations};
 use super::text::bare;
 use super::{
-    BufferConfig, Config, ConfigError, Environment, Files, Flags, LogConfig, Report, Sourced, SpoolConfig,
-    TcpConfig, UdpConfig, XRayConfig, address, shown, xray,
+    BufferConfig, Config, ConfigError, Environment, Files, Flags, LogConfig, OtlpConfig, Report, Sourced,
+    SpoolConfig, TcpConfig, UdpConfig, XRayConfig, address, shown, xray,
 };
 
 /// What names a file but a variable.
@@ -50,7 +50,7 @@ fn read(flags: &Flags, env: &Environment, files: &dyn Files) -> Result<(Config, 
         ..Report::default()
     };
     let (config_file, file) = read_file(flags, files, &mut report);
-    let config = merge(flags, config_file, &file, files, &mut report);
+    let config = merge(flags, config_file, &file, env, files, &mut report);
     for variable in ["XRAY_DAEMON_CPU_PROFILE", "XRAY_DAEMON_MEMORY_PROFILE"] {
         if env.get(variable).is_some() {
             report.warning(format!(
@@ -125,16 +125,21 @@ fn merge(
     flags: &Flags,
     config_file: Option<PathBuf>,
     file: &FileSettings,
+    env: &Environment,
     files: &dyn Files,
     report: &mut Report,
 ) -> Config {
     xray::warn_of_unchecked_certificates(flags, file, report);
     let udp = UdpConfig::of(flags, file, files, report);
     let tcp_address = address::listen("tcp", &flags.tcp_address, &file.tcp_address, files, report);
+    let buffer = BufferConfig::of(flags, file, report);
+    let xray = XRayConfig::of(flags, file, report);
+    let otlp = OtlpConfig::of(flags, file, env, files, &tcp_address, xray.call_timeout, report);
     Config {
         udp,
-        buffer: BufferConfig::of(flags, file, report),
-        xray: XRayConfig::of(flags, file, report),
+        buffer,
+        xray,
+        otlp,
         spool: SpoolConfig::of(flags, file, report),
         shutdown_timeout: flags
             .shutdown_timeout

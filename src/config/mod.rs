@@ -16,6 +16,7 @@ mod format;
 pub(crate) mod golang;
 mod load;
 mod log;
+pub mod otlp;
 mod over;
 mod report;
 mod scalar;
@@ -30,6 +31,7 @@ pub(crate) mod user;
 mod xray;
 mod yaml;
 
+pub(crate) use address::DEFAULT_SOURCE;
 pub use buffer::BufferConfig;
 pub use environment::Environment;
 pub use files::{Files, SystemFiles};
@@ -37,6 +39,7 @@ pub use flags::Flags;
 pub use format::LogFormat;
 pub use load::{load, load_with_sources};
 pub use log::{LogConfig, LogLevel};
+pub use otlp::OtlpConfig;
 pub use report::ConfigError;
 pub use spool::SpoolConfig;
 pub use tcp::TcpConfig;
@@ -68,6 +71,8 @@ pub struct Config {
     pub buffer: BufferConfig,
     /// Where segments wait that memory has no room for; `None`: nowhere.
     pub spool: Option<SpoolConfig>,
+    /// OTLP, in and out; `None`: nothing of it.
+    pub otlp: Option<OtlpConfig>,
     /// X-Ray, and the way to it.
     pub xray: XRayConfig,
     /// The log.

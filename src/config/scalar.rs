@@ -87,3 +87,27 @@ pub(super) fn texts(node: &Node) -> Result<Vec<(usize, String)>, String> {
     }
     Ok(texts)
 }
+
+/// Names with their texts and lines. Of a name that stands there again the later one counts. No error shows a text.
+pub(super) fn named_texts(node: &Node) -> Result<Vec<(usize, String, String)>, String> {
+    const FORM: &str =
+        "must be names and texts, each on a line of its own below it: x-api-key: ${env:API_KEY}";
+    let entries = match &*node.value {
+        Value::Null => return Ok(Vec::new()),
+        Value::Mapping(entries) => entries,
+        Value::Scalar { .. } | Value::Sequence(_) => return Err(FORM.to_owned()),
+    };
+    let mut texts = Vec::new();
+    for (name, value) in entries {
+        match (&*name.value, &*value.value) {
+            (Value::Scalar { text: name_text, .. }, Value::Scalar { text, .. }) => {
+                texts.push((name.line, name_text.clone(), text.clone()));
+            }
+            (Value::Scalar { text: name_text, .. }, Value::Null) => {
+                texts.push((name.line, name_text.clone(), String::new()));
+            }
+            _ => return Err(FORM.to_owned()),
+        }
+    }
+    Ok(texts)
+}

@@ -1,10 +1,11 @@
 //! The settings of a run as a table: each by the name of its flag or of its key, its value, and the place it comes from.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::file::FileSettings;
+use super::otlp::{OtlpConfig, OtlpEndpoint, RequestForm, SpansForXRay, Targets};
 use super::text::bare;
 use super::{Config, Environment, Flags, LogFormat, LogLevel, Sourced, log, url};
 
@@ -58,11 +59,11 @@ fn lines(
     default_memory_mb: u64,
 ) -> Vec<Line> {
     let (xray, tcp, log) = (&config.xray, &config.tcp, &config.log);
-    let spool = config.spool.as_ref();
+    let (spool, otlp) = (config.spool.as_ref(), config.otlp.as_ref());
     let proxy = xray.proxy_address.as_ref();
     let path =
         |path: Option<&Path>, none: &str| path.map_or(none.to_owned(), |path| path.display().to_string());
-    vec![
+    let mut lines = vec![
         line(
             "bind",
             &config.udp.address.value,
@@ -183,7 +184,120 @@ fn lines(
             path(config.config_file.as_deref(), "none"),
             [from(&flags.config_file), None],
         ),
-    ]
+    ];
+    lines.extend(otlp_lines(flags, file, otlp));
+    lines
+}
+
+/// The settings of OTLP; those of its endpoint only when there is one.
+fn otlp_lines(flags: &Flags, file: &FileSettings, otlp: Option<&OtlpConfig>) -> Vec<Line> {
+    let listen: Vec<String> = otlp
+        .map(|otlp| otlp.listen.iter().map(|address| address.value.clone()).collect())
+        .unwrap_or_default();
+    // Those of flags and variables stand over those of the file, and not beside them.
+    let listen_sources = if flags.otlp_listen.iter().any(|given| !given.value.is_empty()) {
+        flags.otlp_listen.as_slice()
+    } else {
+        file.otlp_listen.as_slice()
+    };
+    let endpoint = otlp.and_then(|otlp| otlp.endpoint.as_ref());
+    let origins = otlp.map(|otlp| otlp.allow_origin.as_slice()).unwrap_or_default();
+    let first = |list: &'_ [Sourced<String>]| list.first().map(|setting| setting.source.clone());
+    let targets = |targets: Option<Targets>| targets.unwrap_or(Targets::XRAY).to_string();
+    let mut lines = vec![
+        list("otlp-listen", &listen, listen_sources, &[]),
+        list(
+            "otlp-allow-origin",
+            origins,
+            &flags.otlp_allow_origin,
+            &file.otlp_allow_origin,
+        ),
+        line(
+            "otlp-endpoint",
+            endpoint.map_or("none", |endpoint| endpoint.base.value.as_str()),
+            [from(&flags.otlp_endpoint), from(&file.otlp_endpoint)],
+        ),
+        line(
+            "segments-to",
+            targets(otlp.map(OtlpConfig::segments_to)),
+            [from(&flags.segments_to), first(&file.segments_to).as_ref()],
+        ),
+        line(
+            "spans-to",
+            targets(otlp.map(OtlpConfig::spans_to)),
+            [from(&flags.spans_to), first(&file.spans_to).as_ref()],
+        ),
+        line(
+            "OTLP.XRay",
+            match otlp.map(OtlpConfig::spans_for_xray).unwrap_or_default() {
+                SpansForXRay::Segments => "segments",
+                SpansForXRay::Otlp => "otlp",
+            },
+            [from(&flags.otlp_xray), from(&file.otlp_xray)],
+        ),
+    ];
+    let Some(endpoint) = endpoint else { return lines };
+    let path = |path: &Option<Sourced<PathBuf>>| {
+        let text = path.as_ref().map(|path| path.value.display().to_string());
+        (text.unwrap_or_else(|| "none".to_owned()), from(path).cloned())
+    };
+    lines.extend([
+        by_signal("OTLP.Headers", endpoint, |form| {
+            let names = form.headers.names();
+            let value = if names.is_empty() {
+                "none".to_owned()
+            } else {
+                format!("{} (values hidden)", names.join(", "))
+            };
+            (value, form.headers_source.clone())
+        }),
+        by_signal("OTLP.Compression", endpoint, |form| {
+            let compression = &form.compression;
+            (
+                compression.value.label().to_owned(),
+                Some(compression.source.clone()),
+            )
+        }),
+        line(
+            "OTLP.ServiceName",
+            text(&endpoint.service_name, "none"),
+            [from(&endpoint.service_name), None],
+        ),
+        by_signal("OTEL_EXPORTER_OTLP_TIMEOUT", endpoint, |form| {
+            (seconds(form.timeout.value), Some(form.timeout.source.clone()))
+        }),
+        by_signal("OTEL_EXPORTER_OTLP_CERTIFICATE", endpoint, |form| {
+            path(&form.certificate)
+        }),
+        by_signal("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", endpoint, |form| {
+            path(&form.client.as_ref().map(|client| client.certificate.clone()))
+        }),
+        by_signal("OTEL_EXPORTER_OTLP_CLIENT_KEY", endpoint, |form| {
+            path(&form.client.as_ref().map(|client| client.key.clone()))
+        }),
+    ]);
+    lines
+}
+
+/// A setting that each signal may have in another way: once where they agree.
+fn by_signal(
+    name: &'static str,
+    endpoint: &OtlpEndpoint,
+    of: impl Fn(&RequestForm) -> (String, Option<String>),
+) -> Line {
+    let [traces, metrics, logs] = endpoint.forms().map(of);
+    let mut sources: Vec<String> = [&traces, &metrics, &logs]
+        .into_iter()
+        .filter_map(|(_, source)| source.clone())
+        .collect();
+    sources.dedup();
+    let value = if traces.0 == metrics.0 && traces.0 == logs.0 {
+        traces.0
+    } else {
+        format!("traces {}; metrics {}; logs {}", traces.0, metrics.0, logs.0)
+    };
+    let source = (!sources.is_empty()).then(|| sources.join(", "));
+    line(name, value, [source.as_ref(), None])
 }
 
 /// The first source there is, else the default.

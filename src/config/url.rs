@@ -42,6 +42,48 @@ pub fn endpoint(text: &str) -> Result<String, String> {
     }
 }
 
+/// The base of an OTLP endpoint, in the form of [`endpoint`]. What stands in front of the host is a password, and belongs
+/// into a header; what is appended to a base does not belong at its end.
+///
+/// # Errors
+/// As for [`endpoint`].
+pub fn otlp_endpoint(text: &str) -> Result<String, String> {
+    let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
+    if authority.contains('@') {
+        return Err(format!(
+            "{} has a user name in it: send it as a header, authorization, in OTEL_EXPORTER_OTLP_HEADERS",
+            quoted(text)
+        ));
+    }
+    let url = endpoint(text)?;
+    for path in ["/v1/traces", "/v1/metrics", "/v1/logs"] {
+        if let Some(base) = url.strip_suffix(path) {
+            return Err(format!(
+                "{} ends in {path}, which is appended to it: write {}",
+                quoted(text),
+                bare(base)
+            ));
+        }
+    }
+    Ok(url)
+}
+
+/// The origin of a web page, as a browser sends it: `http://` or `https://`, host in lower case, port if it is not the
+/// scheme's own.
+///
+/// # Errors
+/// What is wrong with it and how to write it, as the rest of a sentence that quotes it.
+pub fn origin(text: &str) -> Result<String, String> {
+    let wrong = || "is not the origin of a web page: write one, like https://app.example.com".to_owned();
+    let (scheme, authority) = text.split_once("://").ok_or_else(wrong)?;
+    let scheme = known_scheme(scheme, &["http", "https"]).ok_or_else(wrong)?;
+    check_authority(authority).map_err(|_| wrong())?;
+    let own_port = if scheme == "http" { ":80" } else { ":443" };
+    let authority = authority.strip_suffix(own_port).unwrap_or(authority);
+    Ok(format!("{scheme}://{}", authority.to_ascii_lowercase()))
+}
+
 /// A proxy in the form that the rest of the program relies on: `http://` or `https://` with an optional port, or
 /// `socks5://` or `socks5h://` with a port; optional `user:password@`; host. `host:port` alone means
 /// `http://host:port`. A path is dropped: a proxy has none.
@@ -176,6 +218,57 @@ mod tests {
             ("http://a b/", r#""http://a b/": "a b" is not a host name"#),
         ] {
             assert_eq!(endpoint(text), Err(reason.to_owned()));
+        }
+    }
+
+    #[test]
+    fn the_base_of_an_otlp_endpoint_has_no_password_and_not_what_is_appended() {
+        for (text, url) in [
+            ("https://api.honeycomb.io", "https://api.honeycomb.io"),
+            ("http://collector:4318/", "http://collector:4318"),
+            ("https://x.example/otlp/v1", "https://x.example/otlp/v1"),
+        ] {
+            assert_eq!(otlp_endpoint(text).as_deref(), Ok(url));
+        }
+        for (text, reason) in [
+            (
+                "https://u:secret@x",
+                r#""https://***@x" has a user name in it: send it as a header, authorization, in OTEL_EXPORTER_OTLP_HEADERS"#,
+            ),
+            (
+                "https://x/otlp/v1/traces/",
+                r#""https://x/otlp/v1/traces/" ends in /v1/traces, which is appended to it: write https://x/otlp"#,
+            ),
+            (
+                "collector:4318",
+                r#""collector:4318" has no scheme: write https://collector:4318 or http://collector:4318"#,
+            ),
+        ] {
+            assert_eq!(otlp_endpoint(text), Err(reason.to_owned()));
+        }
+    }
+
+    #[test]
+    fn origins_are_as_browsers_send_them() {
+        for (text, taken) in [
+            ("https://App.example.com", "https://app.example.com"),
+            ("http://localhost:3000", "http://localhost:3000"),
+            ("https://a.example:443", "https://a.example"),
+            ("HTTP://a.example:80", "http://a.example"),
+            ("http://a.example:443", "http://a.example:443"),
+        ] {
+            assert_eq!(origin(text).as_deref(), Ok(taken));
+        }
+        for wrong in [
+            "*",
+            "",
+            "null",
+            "a.example",
+            "https://a.example/",
+            "https://*.example",
+            "ftp://a",
+        ] {
+            assert!(origin(wrong).is_err(), "{wrong}");
         }
     }
 

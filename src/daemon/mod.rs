@@ -24,6 +24,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use tokio::sync::{oneshot, watch};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 pub use self::error::StartError;
@@ -38,6 +39,9 @@ use crate::exporters::sender::Phase;
 use crate::exporters::xray::XRay;
 use crate::net::server::guard::Guard;
 use crate::net::server::limits::{Limits, open_files};
+use crate::net::server::origins::Origins;
+use crate::receivers;
+use crate::receivers::otlp::Otlp;
 
 /// A daemon that receives, and does not send yet.
 #[derive(Debug)]
@@ -48,6 +52,7 @@ pub struct Daemon {
     /// What this process may use.
     memory_bytes: u64,
     tcp: Option<TcpListener>,
+    otlp: Vec<TcpListener>,
     summary: Arc<Summary>,
     health: Arc<Health>,
     receiving: Receiving,
@@ -58,6 +63,15 @@ impl Daemon {
     #[must_use]
     pub fn tcp_address(&self) -> Option<SocketAddr> {
         self.tcp.as_ref()?.local_addr().ok()
+    }
+
+    /// The addresses that OTLP is taken on.
+    #[must_use]
+    pub fn otlp_addresses(&self) -> Vec<SocketAddr> {
+        self.otlp
+            .iter()
+            .filter_map(|otlp| otlp.local_addr().ok())
+            .collect()
     }
 
     /// The address that datagrams are received on.
@@ -85,11 +99,12 @@ impl Daemon {
             memory_bytes,
             udp_address,
             tcp,
+            otlp,
             summary,
             health,
             mut receiving,
         } = self;
-        let Summary { ledger, lane, .. } = &*summary;
+        let fanout = &*summary.fanout;
         let app = Arc::new(App::new(
             Guard::new(
                 &config.tcp.allow_host,
@@ -101,26 +116,24 @@ impl Daemon {
             Arc::clone(&health),
         ));
         let connections = connections(&config);
-        let (stop_serving, serving_stopped) = oneshot::channel();
+        let is_container = environment.get("KUBERNETES_SERVICE_HOST").is_some();
+        let (stop_tcp, tcp_stopped) = oneshot::channel();
+        let (stop_otlp, taking) = take_otlp(otlp, &config, &summary, memory_bytes, is_container);
+        let stop_serving = std::iter::once(stop_tcp).chain(stop_otlp).collect();
         let (phase, phases) = watch::channel(Phase::Running);
         let mut running = Running {
             receiving: &mut receiving,
             serving: Part::new(
                 stop_serving,
-                Box::pin(serve(tcp, Arc::clone(&app), connections, serving_stopped)),
+                Box::pin(async {
+                    let tcp = serve(tcp, Arc::clone(&app), connections, tcp_stopped);
+                    tokio::try_join!(tcp, taking).map(|((), ())| ())
+                }),
             ),
-            lane,
+            fanout,
             sending: Sending {
                 phase,
-                ended: Box::pin(send::send(
-                    &config,
-                    &environment,
-                    lane,
-                    ledger,
-                    phases,
-                    &app,
-                    &health,
-                )),
+                ended: Box::pin(send::send(&config, &environment, fanout, &phases, &app, &health)),
             },
             health: &health,
             shutdown_timeout: config.shutdown_timeout,
@@ -143,16 +156,60 @@ impl Daemon {
             () = told_to_end_now(&mut stop) => Ok(()),
         };
         receiving.read_the_rest().await;
-        if let Some(spool) = lane.spool() {
+        for spool in fanout.lanes().all().filter_map(|lane| lane.spool()) {
             spool.close_account();
         }
         minutes.abort();
 
-        remainder::settle(lane, ledger, config.shutdown_timeout).await;
+        for lane in fanout.lanes().all() {
+            remainder::settle(lane, config.shutdown_timeout).await;
+        }
         let totals = summary.totals();
         summary::say_finished(&totals);
         result.map(|()| totals)
     }
+}
+
+/// Takes OTLP on these ports, until each is told to stop and all its requests are over.
+fn take_otlp(
+    listeners: Vec<TcpListener>,
+    config: &Config,
+    summary: &Arc<Summary>,
+    memory_bytes: u64,
+    is_container: bool,
+) -> (
+    Vec<oneshot::Sender<()>>,
+    impl Future<Output = io::Result<()>> + Send,
+) {
+    let allow_origin = config.otlp.as_ref().map(|otlp| otlp.allow_origin.clone());
+    let otlp = Arc::new(Otlp::new(
+        Arc::clone(&summary.fanout),
+        Arc::clone(summary.ledger()),
+        Guard::new(&config.tcp.allow_host, is_container),
+        Origins::new(&allow_origin.unwrap_or_default()),
+        receivers::otlp::limits::bodies(memory_bytes),
+    ));
+    let limits = receivers::otlp::limits::connections(open_files(), listeners.len());
+    let (stops, parts): (Vec<_>, Vec<_>) = listeners
+        .into_iter()
+        .map(|listener| {
+            let (stop, stopped) = oneshot::channel();
+            let otlp = Arc::clone(&otlp);
+            (stop, receivers::otlp::serve(listener, otlp, limits, stopped))
+        })
+        .unzip();
+    let all = async {
+        let mut serving = JoinSet::new();
+        for part in parts {
+            serving.spawn(part);
+        }
+        // Dropped, it ends them all.
+        while let Some(ended) = serving.join_next().await {
+            ended.map_err(io::Error::other)??;
+        }
+        Ok(())
+    };
+    (stops, all)
 }
 
 /// The bounds of the port's connections; few allowed files make few places, which is said.

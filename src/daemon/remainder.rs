@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::ledger::{DropReason, Ledger};
+use crate::ledger::DropReason;
 use crate::pipeline::batch::encoding::Encoding;
 use crate::pipeline::lane::Lane;
 
@@ -15,7 +15,8 @@ const PAUSE: Duration = Duration::from_millis(1);
 
 /// Counts what `lane` still holds as lost to the end, and says so. What the ledger's counts leave must be the same; where
 /// it is not, documents were lost or counted twice somewhere, which is said and not hidden among those.
-pub(super) async fn settle<E: Encoding>(lane: &Lane<E>, ledger: &Ledger, shutdown_timeout: Duration) {
+pub(super) async fn settle<E: Encoding>(lane: &Lane<E>, shutdown_timeout: Duration) {
+    let ledger = lane.ledger();
     let mut counts = (lane.pending_documents(), ledger.snapshot().remainder());
     for _ in 1..TRIES {
         if agree(counts) {
@@ -25,21 +26,26 @@ pub(super) async fn settle<E: Encoding>(lane: &Lane<E>, ledger: &Ledger, shutdow
         counts = (lane.pending_documents(), ledger.snapshot().remainder());
     }
     let (left, remainder) = counts;
-    ledger.add_dropped(DropReason::Shutdown, left);
+    let amounts = lane.pending_amounts();
+    ledger.add_all_dropped(DropReason::Shutdown, amounts);
+    let (destination, to) = (lane.destination().other_label(), lane.destination().to_other());
+    let items = amounts.items();
     if left > 0 {
         // The only line there is about them: it is said at every level.
         tracing::error!(
+            destination,
             segments = left,
             shutdown_timeout_s = shutdown_timeout.as_secs_f64(),
-            "Dropping {left} segments that could not be sent before the end (--shutdown-timeout is {} s)",
+            "Dropping {left} {items} that could not be sent{to} before the end (--shutdown-timeout is {} s)",
             shutdown_timeout.as_secs_f64()
         );
     }
     if !agree(counts) {
         tracing::error!(
+            destination,
             left,
             remainder,
-            "The account does not add up: {left} segments are left in memory, and the counts leave {remainder}"
+            "The account does not add up: {left} {items} are left in memory, and the counts leave {remainder}"
         );
     }
 }
@@ -55,6 +61,7 @@ mod tests {
 
     use super::*;
     use crate::exporters::xray::encoding::Segments;
+    use crate::ledger::Ledger;
     use crate::logs::testing::LogLines;
     use crate::pipeline::budget::Budget;
     use crate::pipeline::intake::Intake as _;
@@ -66,7 +73,7 @@ mod tests {
         let lane = Lane::<Segments>::new(Budget::of_mb(3), Arc::clone(&ledger));
         ledger.add_received(received);
         lane.add(std::iter::repeat_n(&b"{}"[..], held), Instant::now());
-        settle(&lane, &ledger, Duration::from_secs(8)).await;
+        settle(&lane, Duration::from_secs(8)).await;
         let counts = ledger.snapshot();
         (
             log.take(),
@@ -114,7 +121,7 @@ mod tests {
             tokio::time::sleep(5 * PAUSE).await;
             lane.add(std::iter::once(&b"{}"[..]), Instant::now());
         };
-        tokio::join!(settle(&lane, &ledger, Duration::ZERO), late);
+        tokio::join!(settle(&lane, Duration::ZERO), late);
         assert_eq!((log.take().len(), ledger.snapshot().remainder()), (1, 0));
     }
 }

@@ -11,8 +11,9 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::StartError;
 use super::signals::Stop;
 use crate::api::health::Health;
+use crate::exporters::bodies::Bodies;
 use crate::exporters::sender::Phase;
-use crate::exporters::xray::encoding::Segments;
+use crate::pipeline::fanout::Fanout;
 use crate::pipeline::intake::Intake as _;
 use crate::pipeline::lane::Lane;
 
@@ -27,21 +28,20 @@ const COUNTING_MAX: Duration = Duration::from_millis(250);
 /// A source of documents: it runs until it is told to end.
 #[derive(Debug)]
 pub(super) struct Part<F> {
-    stop: Option<oneshot::Sender<()>>,
+    stop: Vec<oneshot::Sender<()>>,
     ended: F,
 }
 
 impl<F> Part<F> {
-    pub(super) fn new(stop: oneshot::Sender<()>, ended: F) -> Self {
-        Self {
-            stop: Some(stop),
-            ended,
-        }
+    pub(super) fn new(stop: Vec<oneshot::Sender<()>>, ended: F) -> Self {
+        Self { stop, ended }
     }
 
     /// Tells it to end. One that has ended already needs no signal.
     fn stop(&mut self) {
-        let _: Option<Result<(), ()>> = self.stop.take().map(|stop| stop.send(()));
+        for stop in self.stop.drain(..) {
+            let _: Result<(), ()> = stop.send(());
+        }
     }
 }
 
@@ -58,7 +58,7 @@ impl Receiving {
     }
 }
 
-/// The TCP port.
+/// The TCP port, and those for OTLP.
 pub(super) type Serving<'d> = Part<Pin<Box<dyn Future<Output = io::Result<()>> + Send + 'd>>>;
 
 /// The sending side: it ends by itself when the start failed, else when it is told to drain and all is sent.
@@ -71,7 +71,7 @@ pub(super) struct Sending<'d> {
 pub(super) struct Running<'d> {
     pub(super) receiving: &'d mut Receiving,
     pub(super) serving: Serving<'d>,
-    pub(super) lane: &'d Lane<Segments>,
+    pub(super) fanout: &'d Fanout<Bodies>,
     pub(super) sending: Sending<'d>,
     pub(super) health: &'d Health,
     pub(super) shutdown_timeout: Duration,
@@ -96,7 +96,7 @@ impl Running<'_> {
     )]
     pub(super) async fn drain(mut self, deadline: Instant) -> Result<(), StartError> {
         self.stop_sources();
-        let until = deadline - spool_reserve(self.lane, self.shutdown_timeout);
+        let until = deadline - spool_reserve(self.fanout, self.shutdown_timeout);
         let serving_limit = self.shutdown_timeout / SERVING_SHARE;
         let sources_end = async {
             tokio::join!(
@@ -104,14 +104,14 @@ impl Running<'_> {
                 served(self.serving.ended, serving_limit)
             );
             // What came over TCP after the receiver had ended.
-            self.lane.seal(Instant::now().into_std());
+            self.fanout.seal(Instant::now().into_std());
             self.sending.phase.send_replace(Phase::Draining);
         };
         let drained = async { tokio::join!(sources_end, self.sending.ended.as_mut()).1 };
         let result = timeout_at(until, drained).await.unwrap_or(Ok(()));
         // With it go the calls in flight: their batches are kept too.
         drop(self.sending.ended);
-        keep_what_is_left(self.lane, deadline).await;
+        keep_what_is_left(self.fanout, deadline).await;
         result
     }
 
@@ -126,7 +126,7 @@ impl Running<'_> {
             drop(timeout_at(deadline, &mut self.receiving.ended).await);
         }
         drop(self.sending.ended);
-        keep_what_is_left(self.lane, deadline).await;
+        keep_what_is_left(self.fanout, deadline).await;
         failed
     }
 
@@ -158,28 +158,48 @@ async fn served(serving: impl Future<Output = io::Result<()>>, limit: Duration) 
 
 /// How much of the shutdown timeout is kept for writing to the spool what can't be sent: a quarter, or more when there is
 /// much to write for this disk, up to a half.
-fn spool_reserve(lane: &Lane<Segments>, shutdown_timeout: Duration) -> Duration {
-    if lane.spool().is_none() {
+fn spool_reserve(fanout: &Fanout<Bodies>, shutdown_timeout: Duration) -> Duration {
+    let spooling: Vec<_> = fanout
+        .lanes()
+        .all()
+        .filter(|lane| lane.spool().is_some())
+        .collect();
+    if spooling.is_empty() {
         return Duration::ZERO;
     }
-    lane.time_to_keep()
+    // They share the disk.
+    let to_keep = spooling.iter().map(|lane| lane.time_to_keep());
+    to_keep
+        .fold(Duration::ZERO, Duration::saturating_add)
         .clamp(shutdown_timeout / 4, shutdown_timeout / 2)
 }
 
-/// Gives the spool everything that is still in memory, and waits until it has it. Late, it keeps what it can, and the
-/// rest is counted at the end.
-async fn keep_what_is_left(lane: &Lane<Segments>, deadline: Instant) {
-    drop(timeout_at(deadline, give_to_spool(lane)).await);
+/// Gives the spools everything that is still in memory, and waits until they have it. Late, they keep what they can, and
+/// the rest is counted at the end.
+async fn keep_what_is_left(fanout: &Fanout<Bodies>, deadline: Instant) {
+    let all = async {
+        let mut lanes = fanout.lanes().all();
+        // Side by side: one disk, and one deadline.
+        match (lanes.next(), lanes.next()) {
+            (Some(first), Some(second)) => drop(tokio::join!(give_to_spool(first), give_to_spool(second))),
+            (Some(only), _) => give_to_spool(only).await,
+            (None, _) => {}
+        }
+    };
+    drop(timeout_at(deadline, all).await);
 }
 
-async fn give_to_spool(lane: &Lane<Segments>) {
+async fn give_to_spool(lane: &Lane<Bodies>) {
     let Some(spool) = lane.spool() else { return };
+    let items = lane.pending_amounts().items();
     // What it can't take stays in the lane, and is counted at the end.
     let segments = lane.keep_in_spool();
     if segments > 0 {
         tracing::info!(
+            destination = lane.destination().other_label(),
             segments,
-            "Keeping {segments} unsent segments in the spool, to be sent after the next start"
+            "Keeping {segments} unsent {items} in the spool, to be sent{} after the next start",
+            lane.destination().to_other()
         );
     }
     spool.close().await;

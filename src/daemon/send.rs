@@ -9,23 +9,51 @@ use crate::api::App;
 use crate::api::health::Health;
 use crate::aws;
 use crate::config::{Config, Environment};
+use crate::exporters::bodies::Bodies;
+use crate::exporters::otlp::Otlp;
 use crate::exporters::sender::{Phase, Sender};
 use crate::exporters::xray::XRay;
-use crate::exporters::xray::encoding::Segments;
 use crate::exporters::xray::telemetry::{self, Telemetry};
-use crate::ledger::Ledger;
+use crate::ledger::destination::Destination;
+use crate::pipeline::fanout::Fanout;
 use crate::pipeline::lane::Lane;
 
-/// Finds region, credentials and endpoint, tells `app` and `health` of them, and sends until `phases` says otherwise.
+/// Sends what each lane holds until `phases` says otherwise: to X-Ray, to OTLP, or to both.
 pub(super) async fn send(
     config: &Config,
     environment: &Environment,
-    lane: &Arc<Lane<Segments>>,
-    ledger: &Arc<Ledger>,
+    fanout: &Fanout<Bodies>,
+    phases: &watch::Receiver<Phase>,
+    app: &App<XRay>,
+    health: &Arc<Health>,
+) -> Result<(), StartError> {
+    let lanes = fanout.lanes();
+    let to_xray = async {
+        match lanes.to(Destination::XRay) {
+            Some(lane) => send_to_xray(config, environment, lane, phases.clone(), app, health).await,
+            None => Ok(()),
+        }
+    };
+    let to_otlp = async {
+        match lanes.to(Destination::Otlp) {
+            Some(lane) => send_to_otlp(config, environment, lane, phases.clone()).await,
+            None => Ok(()),
+        }
+    };
+    // Neither waits for the other, but for one that can't start.
+    tokio::try_join!(to_xray, to_otlp).map(|((), ())| ())
+}
+
+/// Finds region, credentials and endpoint, tells `app` and `health` of them, and sends.
+async fn send_to_xray(
+    config: &Config,
+    environment: &Environment,
+    lane: &Arc<Lane<Bodies>>,
     phases: watch::Receiver<Phase>,
     app: &App<XRay>,
     health: &Arc<Health>,
 ) -> Result<(), StartError> {
+    let ledger = lane.ledger();
     let region = aws::region::resolve(&config.xray, environment, &aws::metadata_client(environment))
         .await
         .map_err(StartError::Region)?;
@@ -78,6 +106,39 @@ pub(super) async fn send(
     };
     tokio::join!(sender, telemetry);
     credentials.abort();
+    Ok(())
+}
+
+/// Says where OTLP goes, and sends.
+async fn send_to_otlp(
+    config: &Config,
+    environment: &Environment,
+    lane: &Arc<Lane<Bodies>>,
+    phases: watch::Receiver<Phase>,
+) -> Result<(), StartError> {
+    let Some(endpoint) = config.otlp.as_ref().and_then(|otlp| otlp.endpoint.as_ref()) else {
+        // The configuration lets nothing go to an endpoint that there is not.
+        return Ok(());
+    };
+    let client = Otlp::connect(endpoint, &config.xray, environment)
+        .await
+        .map_err(StartError::Aws)?;
+    let endpoint = client.endpoint_description();
+    for warning in client.warnings() {
+        tracing::warn!(endpoint, "{warning}");
+    }
+    tracing::info!(endpoint, "Using OTLP endpoint: {endpoint}");
+    if let Some(proxy) = client.proxy_description() {
+        tracing::info!(
+            proxy = proxy.url,
+            source = proxy.source,
+            "Using proxy for OTLP: {proxy}"
+        );
+    }
+    let ledger = Arc::clone(lane.ledger());
+    Sender::new(client, Arc::clone(lane), ledger, config.xray.concurrency)
+        .run(phases)
+        .await;
     Ok(())
 }
 

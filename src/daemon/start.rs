@@ -10,18 +10,27 @@ use tokio::sync::oneshot;
 use super::running::{Part, Receiving};
 use super::{Daemon, StartError};
 use crate::api::summary::Summary;
-use crate::config::{Config, Environment, LogLevel, SystemFiles, TcpConfig};
+use crate::config::otlp::Routes;
+use crate::config::{
+    Config, DEFAULT_SOURCE, Environment, LogLevel, OtlpConfig, Sourced, SystemFiles, TcpConfig,
+};
+use crate::exporters::bodies::Bodies;
+use crate::exporters::otlp::Otlp;
 use crate::exporters::xray::XRay;
-use crate::exporters::xray::encoding::Segments;
 use crate::ledger::Ledger;
+use crate::ledger::destination::Destination;
 use crate::net::listen;
 use crate::pipeline::budget::{self, Budget, MB};
+use crate::pipeline::fanout::{Fanout, Lanes};
 use crate::pipeline::lane::Lane;
 use crate::pipeline::spool::Spool;
 use crate::receivers::udp::fragments::LostInFragments;
 use crate::receivers::udp::kernel::KernelDrops;
 use crate::receivers::udp::receive_buffer::{receive_buffer_advice, receive_buffer_bytes};
 use crate::receivers::udp::{self, Receiver};
+
+/// The directory in that of the spool where what goes to OTLP waits.
+const OTLP_SPOOL: &str = "otlp";
 
 impl Daemon {
     /// Binds the socket and starts to receive. From here on no datagram is lost to a slow start.
@@ -36,6 +45,10 @@ impl Daemon {
         }
         // Before it takes segments that it could only lose.
         XRay::check_files(&environment).map_err(StartError::Aws)?;
+        if let Some(endpoint) = config.otlp.as_ref().and_then(|otlp| otlp.endpoint.as_ref()) {
+            Otlp::check_files(endpoint, &environment).map_err(StartError::Aws)?;
+        }
+        say_routes(&config);
         let socket = udp::bind(&config.udp.address).map_err(StartError::Bind)?;
         let udp_address = socket.local_addr().map_err(StartError::System)?;
         tracing::info!(address = %udp_address, "Listening on UDP {udp_address}");
@@ -43,14 +56,13 @@ impl Daemon {
 
         let memory_bytes = budget::available_memory_bytes(&SystemFiles);
         let budget = Budget::decide(config.buffer.memory_mb, memory_bytes);
-        let ledger = Arc::new(Ledger::default());
-        let lane = lane(&config, budget, &ledger)?;
+        let fanout = Arc::new(fanout(&config, budget)?);
         let kernel_drops = KernelDrops::of_socket(&socket, &SystemFiles).map(Arc::new);
         let lost_in_fragments = LostInFragments::from_now(&SystemFiles);
         let receiver = Receiver::new(
             socket,
-            Arc::clone(&lane),
-            Arc::clone(&ledger),
+            Arc::clone(&fanout),
+            Arc::clone(fanout.ledger()),
             kernel_drops.clone(),
         );
         let receiving = receive(receiver).map_err(|error| StartError::Thread("receives", error))?;
@@ -71,9 +83,9 @@ impl Daemon {
         if let Some(address) = tcp.as_ref().and_then(|tcp| tcp.local_addr().ok()) {
             tracing::info!(address = %address, "Starting proxy http server on {address}");
         }
+        let otlp = otlp(&config)?;
         let summary = Arc::new(Summary {
-            ledger,
-            lane,
+            fanout,
             kernel_drops,
             lost_in_fragments,
         });
@@ -83,6 +95,7 @@ impl Daemon {
             udp_address,
             memory_bytes,
             tcp,
+            otlp,
             summary,
             health: Arc::default(),
             receiving,
@@ -107,6 +120,41 @@ fn tcp(config: &mut TcpConfig) -> Result<Option<TcpListener>, StartError> {
     }
 }
 
+/// Says where what comes in goes, where that is not X-Ray alone as ever.
+fn say_routes(config: &Config) {
+    let Some(otlp) = &config.otlp else { return };
+    let endpoint = otlp
+        .endpoint
+        .as_ref()
+        .map(|endpoint| endpoint.base.value.as_str());
+    let routes = otlp.routes();
+    if routes != Routes::WITHOUT_OTLP {
+        let routes = routes.in_words(endpoint.unwrap_or_default());
+        tracing::info!(routes, "Routes: {routes}");
+    }
+}
+
+/// The ports for OTLP, without those that can't be had where nobody asked for them.
+fn otlp(config: &Config) -> Result<Vec<TcpListener>, StartError> {
+    let addresses = config.otlp.iter().flat_map(|otlp| &otlp.listen);
+    let mut listeners = Vec::new();
+    for address in addresses {
+        let listener = match listen::tcp(address) {
+            Ok(listener) => listener,
+            Err(error) if address.source == DEFAULT_SOURCE => {
+                tracing::warn!(error = %error, "{error}. Nothing asked for that address: going on without it");
+                continue;
+            }
+            Err(error) => return Err(StartError::Bind(error)),
+        };
+        if let Ok(address) = listener.local_addr() {
+            tracing::info!(address = %address, "Listening for OTLP over HTTP and gRPC on {address}");
+        }
+        listeners.push(listener);
+    }
+    Ok(listeners)
+}
+
 /// Says what the kernel keeps for the receiver, and what would make that more, if it is less than it should be.
 fn say_buffer(socket: &UdpSocket, config: &Config) {
     // From `warn` on it is left out: it is advice, not something that went wrong.
@@ -124,7 +172,7 @@ fn say_buffer(socket: &UdpSocket, config: &Config) {
 }
 
 /// Receives on a thread of its own.
-fn receive(receiver: Receiver<Lane<Segments>>) -> io::Result<Receiving> {
+fn receive(receiver: Receiver<Fanout<Bodies>>) -> io::Result<Receiving> {
     let (stop, stopped) = oneshot::channel();
     let (tell_ended, ended) = oneshot::channel();
     thread::Builder::new()
@@ -138,25 +186,89 @@ fn receive(receiver: Receiver<Lane<Segments>>) -> io::Result<Receiving> {
             // Nobody listens any more when the daemon was told to end at once.
             drop(tell_ended.send(result));
         })?;
-    Ok(Part::new(stop, ended))
+    Ok(Part::new(vec![stop], ended))
 }
 
-/// The lane and, if there is to be one, its spool with a thread of its own.
-fn lane(config: &Config, budget: Budget, ledger: &Arc<Ledger>) -> Result<Arc<Lane<Segments>>, StartError> {
+/// The lanes, one for each destination that anything goes to.
+fn fanout(config: &Config, budget: Budget) -> Result<Fanout<Bodies>, StartError> {
+    let routes = config
+        .otlp
+        .as_ref()
+        .map_or(Routes::WITHOUT_OTLP, OtlpConfig::routes);
+    let start = |destination, follower: Option<&Arc<Lane<Bodies>>>| {
+        let lanes = if routes.to_xray() && routes.to_otlp() {
+            2
+        } else {
+            1
+        };
+        let made = Made {
+            destination,
+            follower: follower.cloned(),
+            takes_others: routes != Routes::WITHOUT_OTLP,
+        };
+        lane(config, budget.share(lanes), lanes as u64, made)
+    };
+    let lanes = match (routes.to_xray(), routes.to_otlp()) {
+        (true, true) => {
+            let otlp = start(Destination::Otlp, None)?;
+            let is_followed = routes.segments.xray && routes.segments.otlp;
+            let xray = start(Destination::XRay, Some(&otlp).filter(|_| is_followed))?;
+            Lanes::Two { xray, otlp }
+        }
+        (false, true) => Lanes::One(start(Destination::Otlp, None)?),
+        // Segments go somewhere.
+        _ => Lanes::One(start(Destination::XRay, None)?),
+    };
+    Ok(Fanout::new(lanes, routes))
+}
+
+/// What a lane is made for.
+struct Made {
+    destination: Destination,
+    follower: Option<Arc<Lane<Bodies>>>,
+    /// It takes more than the segments of receivers.
+    takes_others: bool,
+}
+
+impl Made {
+    fn of(self, lane: Lane<Bodies>) -> Arc<Lane<Bodies>> {
+        let lane = lane.to(self.destination);
+        let lane = if self.takes_others {
+            lane.with_others()
+        } else {
+            lane
+        };
+        Arc::new(match self.follower {
+            Some(follower) => lane.followed_by(follower),
+            None => lane,
+        })
+    }
+}
+
+/// A lane and, if there is to be one, its spool with a thread of its own: one of `lanes`, which share the spool's size.
+fn lane(config: &Config, budget: Budget, lanes: u64, made: Made) -> Result<Arc<Lane<Bodies>>, StartError> {
+    let ledger = Arc::new(Ledger::default());
     let Some(settings) = &config.spool else {
-        return Ok(Arc::new(Lane::new(budget, Arc::clone(ledger))));
+        return Ok(made.of(Lane::new(budget, ledger)));
     };
     let budget = budget.with_spool();
+    let directory = match made.destination {
+        Destination::XRay => settings.directory.clone(),
+        Destination::Otlp => Sourced {
+            value: settings.directory.value.join(OTLP_SPOOL),
+            source: settings.directory.source.clone(),
+        },
+    };
     let (spool, mut worker) = Spool::new(
-        &settings.directory.value,
-        settings.size_mb * MB,
+        &directory.value,
+        settings.size_mb * MB / lanes,
         budget.to_spool_bytes,
-        Arc::clone(ledger),
+        Arc::clone(&ledger),
     );
     worker
         .claim()
-        .map_err(|error| StartError::Spool(settings.directory.clone(), error))?;
-    let lane = Arc::new(Lane::with_spool(budget, Arc::clone(ledger), Some(spool)));
+        .map_err(|error| StartError::Spool(directory, error))?;
+    let lane = made.of(Lane::with_spool(budget, ledger, Some(spool)));
     thread::Builder::new()
         .name("xray-spool".to_owned())
         .spawn({

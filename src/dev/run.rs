@@ -113,7 +113,7 @@ async fn run_until(config: DevConfig, stopped: watch::Receiver<Stop>) -> Result<
     let guard = Guard::new(&config.daemon.tcp.allow_host, false);
     let daemon =
         Daemon::bind(daemon_config(config.daemon, tcp), daemon_environment()).map_err(DevError::Daemon)?;
-    let udp = daemon.udp_address();
+    let (udp, otlp) = (daemon.udp_address(), daemon.otlp_addresses());
     for (name, address, flag) in [("UDP", udp, "-b"), ("TCP", tcp, "-t")] {
         if !address.ip().is_loopback() {
             tracing::warn!(
@@ -135,7 +135,7 @@ async fn run_until(config: DevConfig, stopped: watch::Receiver<Stop>) -> Result<
     };
     let shared = Arc::new(Site::new(service, guard, about, daemon.metrics()).map_err(DevError::System)?);
     let mut screen = Screen::new(io::stdout()).map_err(DevError::System)?;
-    screen.say(welcome(tcp, udp, format));
+    screen.say(welcome(tcp, udp, &otlp, format));
     let (stop_serving, serving_stopped) = oneshot::channel();
     let (stop_showing, showing_stopped) = oneshot::channel();
     let mut serving = tokio::spawn(web::serve(listener, Arc::clone(&shared), serving_stopped));
@@ -270,14 +270,28 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 }
 
 /// Where to look.
-fn welcome(tcp: SocketAddr, udp: SocketAddr, format: LogFormat) -> String {
+fn welcome(tcp: SocketAddr, udp: SocketAddr, otlp: &[SocketAddr], format: LogFormat) -> String {
     let (tcp, udp) = (reachable(tcp), reachable(udp));
+    let otlp: Vec<String> = otlp
+        .iter()
+        .map(|address| reachable(*address).to_string())
+        .collect();
     if format == LogFormat::Json {
         return format!(
             "{}\n",
-            serde_json::json!({"listening": {"page": format!("http://{tcp}/"), "udp": udp.to_string(), "tcp": tcp.to_string()}})
+            serde_json::json!({"listening": {
+                "page": format!("http://{tcp}/"), "udp": udp.to_string(), "tcp": tcp.to_string(), "otlp": otlp
+            }})
         );
     }
+    let otlp = match &otlp[..] {
+        [] => String::new(),
+        // Each takes both, so that either of SDKs' default ports will do.
+        addresses => format!(
+            "\x20 OTLP      {} (gRPC and HTTP: OTEL_EXPORTER_OTLP_ENDPOINT)\n",
+            addresses.join(", ")
+        ),
+    };
     let default = "127.0.0.1:2000";
     let is_default = tcp.to_string() == default && udp.to_string() == default;
     let (sdks, send) = if is_default {
@@ -300,6 +314,7 @@ fn welcome(tcp: SocketAddr, udp: SocketAddr, format: LogFormat) -> String {
         "X-Ray on this machine; nothing is sent to AWS.\n\
          \x20 Traces    http://{tcp}/\n\
          \x20 Segments  UDP {udp} ({sdks})\n\
+         {otlp}\
          \x20 API       aws xray get-trace-summaries --endpoint-url http://{tcp} --region us-east-1 --no-sign-request …\n\
          \x20 Try       {send}\n\n"
     )
@@ -312,20 +327,37 @@ mod tests {
     #[test]
     fn the_welcome_names_the_variable_when_the_ports_are_not_the_default_ones() {
         let at = |text: &str| text.parse::<SocketAddr>().unwrap();
-        let text = welcome(at("127.0.0.1:2000"), at("127.0.0.1:2000"), LogFormat::Text);
+        let text = welcome(at("127.0.0.1:2000"), at("127.0.0.1:2000"), &[], LogFormat::Text);
         assert!(text.contains("http://127.0.0.1:2000/\n") && text.contains("Try       xray send\n"));
+        assert!(!text.contains("OTLP"));
         // On a machine that never heard of AWS, its command line stops at a missing region, then at missing credentials.
         assert!(
             text.contains("--endpoint-url http://127.0.0.1:2000 --region us-east-1 --no-sign-request …\n")
         );
-        let text = welcome(at("0.0.0.0:3000"), at("[::1]:4000"), LogFormat::Text);
+        let text = welcome(
+            at("0.0.0.0:3000"),
+            at("[::1]:4000"),
+            &[at("0.0.0.0:4317"), at("127.0.0.1:4318")],
+            LogFormat::Text,
+        );
+        assert!(
+            text.contains(
+                "  OTLP      127.0.0.1:4317, 127.0.0.1:4318 (gRPC and HTTP: OTEL_EXPORTER_OTLP_ENDPOINT)\n"
+            ),
+            "{text}"
+        );
         assert!(text.contains("http://127.0.0.1:3000/\n"), "{text}");
         assert!(text.contains("AWS_XRAY_DAEMON_ADDRESS=\"tcp:127.0.0.1:3000 udp:[::1]:4000\""));
         assert!(text.contains("xray send --to [::1]:4000\n"));
-        let json = welcome(at("127.0.0.1:1"), at("127.0.0.1:1"), LogFormat::Json);
+        let json = welcome(
+            at("127.0.0.1:1"),
+            at("127.0.0.1:1"),
+            &[at("127.0.0.1:2")],
+            LogFormat::Json,
+        );
         assert_eq!(
             json,
-            "{\"listening\":{\"page\":\"http://127.0.0.1:1/\",\"tcp\":\"127.0.0.1:1\",\"udp\":\"127.0.0.1:1\"}}\n"
+            "{\"listening\":{\"otlp\":[\"127.0.0.1:2\"],\"page\":\"http://127.0.0.1:1/\",\"tcp\":\"127.0.0.1:1\",\"udp\":\"127.0.0.1:1\"}}\n"
         );
     }
 

@@ -45,6 +45,7 @@ pub fn load(flags: &DevFlags, files: &dyn Files) -> Result<DevConfig, ConfigErro
         log_format: flags.log_format.clone(),
         shutdown_timeout: flags.shutdown_timeout.clone(),
         allow_host: flags.allow_host.clone(),
+        otlp_listen: otlp_listen(flags),
         warnings: flags.warnings.clone(),
         ..Flags::default()
     };
@@ -108,6 +109,19 @@ pub fn load(flags: &DevFlags, files: &dyn Files) -> Result<DevConfig, ConfigErro
     }
 }
 
+/// Where OTLP is taken: where SDKs send by default, over gRPC and over HTTP, unless a flag names other addresses.
+fn otlp_listen(flags: &DevFlags) -> Vec<Sourced<String>> {
+    if !flags.otlp_listen.is_empty() {
+        return flags.otlp_listen.clone();
+    }
+    ["127.0.0.1:4317", "127.0.0.1:4318"]
+        .map(|address| Sourced {
+            value: address.to_owned(),
+            source: config::DEFAULT_SOURCE.to_owned(),
+        })
+        .into()
+}
+
 fn rules(path: &Path, files: &dyn Files) -> Result<Vec<SamplingRule>, String> {
     let shown = quoted(&path.to_string_lossy());
     let bytes = files
@@ -141,9 +155,36 @@ mod tests {
         let config = load(&DevFlags::default(), &NoFiles).unwrap();
         assert_eq!(config.daemon.udp.address.value, "127.0.0.1:2000");
         assert_eq!(config.daemon.log.level, LogLevel::Warn);
+        let otlp = config.daemon.otlp.unwrap();
+        let listens = otlp.listen.iter().map(|address| address.value.as_str());
+        assert_eq!(listens.collect::<Vec<_>>(), ["127.0.0.1:4317", "127.0.0.1:4318"]);
+        assert_eq!(otlp.spans_to(), config::otlp::Targets::XRAY);
         assert_eq!(config.limits, Limits::default());
         assert_eq!(config.sampling_rules, [SamplingRule::default_of_all()]);
         assert!(config.store.is_none());
+    }
+
+    #[test]
+    fn a_flag_chooses_where_otlp_is_taken_and_an_empty_one_takes_none() {
+        let listens = |addresses: &[&str]| {
+            let otlp_listen = addresses.iter().map(|address| Sourced {
+                value: (*address).to_owned(),
+                source: "flag --otlp-listen".to_owned(),
+            });
+            let flags = DevFlags {
+                otlp_listen: otlp_listen.collect(),
+                ..DevFlags::default()
+            };
+            let otlp = load(&flags, &NoFiles).unwrap().daemon.otlp;
+            otlp.map(|otlp| {
+                otlp.listen
+                    .into_iter()
+                    .map(|address| address.value)
+                    .collect::<Vec<_>>()
+            })
+        };
+        assert_eq!(listens(&["[::1]:4318"]), Some(vec!["[::1]:4318".to_owned()]));
+        assert_eq!(listens(&[""]), None);
     }
 
     #[test]

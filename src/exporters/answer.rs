@@ -1,5 +1,6 @@
 //! What a destination said of a body that it took.
 
+use crate::ledger::DropReason;
 use crate::ledger::outcome::ErrorClass;
 
 /// The answer to a call that succeeded.
@@ -7,8 +8,24 @@ use crate::ledger::outcome::ErrorClass;
 pub struct Answer {
     /// The documents it did not take. Empty: it took all.
     pub unprocessed: Vec<Unprocessed>,
+    /// What it did not take without saying which: not to be sent again.
+    pub unnamed: Option<Unnamed>,
+    /// Documents of the body that were not for this destination, by reason; each is at most counted once. They are settled
+    /// with the answer.
+    pub left_out: Vec<(DropReason, u64)>,
+    /// Nothing of the body was for this destination, so nothing was sent, and the answer says nothing of its health.
+    pub not_called: bool,
     /// The destination's id of the call, for support requests.
     pub request_id: Option<String>,
+}
+
+/// A number of documents or items that the destination did not take, whichever they were: a partial success of OTLP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unnamed {
+    /// How many, as far as there were so many; 1 and up.
+    pub count: u64,
+    /// Why, as one line, control characters escaped, some hundred characters at most.
+    pub message: String,
 }
 
 /// A document that the destination did not take. All texts are one line each, control characters escaped.

@@ -16,6 +16,8 @@ pub struct PutError {
     pub status: Option<u16>,
     /// The AWS error code, when an answer had one.
     pub code: Option<String>,
+    /// Of a refusal: it is not about what is in the body, so that parts of it would be refused as well.
+    pub whole: bool,
     /// How long the service asked to wait, at most [`RETRY_AFTER_MAX`].
     pub retry_after: Option<Duration>,
 }
@@ -39,6 +41,7 @@ impl PutError {
             message: message.into(),
             status: None,
             code: None,
+            whole: false,
             retry_after: None,
         }
     }

@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use super::histogram::Histogram;
+use crate::ledger::destination::Destination;
 use crate::ledger::outcome::ErrorClass;
+use crate::ledger::signal::Content;
 
 /// Seconds that a call takes: from an endpoint in the same region to the limit of 15 s.
 const DURATION_BOUNDS_S: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -18,20 +20,56 @@ pub enum Operation {
     Segments,
     /// `PutTelemetryRecords`.
     Telemetry,
+    /// An OTLP request, of what was taken as this.
+    Export(Content),
 }
 
 impl Operation {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Segments, Self::Telemetry];
+    /// Those of X-Ray.
+    pub const XRAY: [Self; 2] = [Self::Segments, Self::Telemetry];
+
+    /// Every operation, in the order of their counters.
+    const ALL: [Self; 2 + Content::ALL.len()] = [
+        Self::Segments,
+        Self::Telemetry,
+        Self::Export(Content::Segments),
+        Self::Export(Content::Traces),
+        Self::Export(Content::Metrics),
+        Self::Export(Content::Logs),
+    ];
+
+    /// The one that sends `content` to `destination`.
+    #[must_use]
+    pub const fn of(destination: Destination, content: Content) -> Self {
+        match (destination, content) {
+            (Destination::XRay, Content::Segments) => Self::Segments,
+            _ => Self::Export(content),
+        }
+    }
+
+    /// What it sends; nothing of what came in, for telemetry.
+    #[must_use]
+    pub const fn content(self) -> Option<Content> {
+        match self {
+            Self::Segments => Some(Content::Segments),
+            Self::Telemetry => None,
+            Self::Export(content) => Some(content),
+        }
+    }
 
     const fn index(self) -> usize {
-        self as usize
+        match self {
+            Self::Segments => 0,
+            Self::Telemetry => 1,
+            Self::Export(content) => 2 + content.index(),
+        }
     }
 
     /// The label in metrics.
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
+            Self::Export(_) => "Export",
             Self::Segments => "PutTraceSegments",
             Self::Telemetry => "PutTelemetryRecords",
         }
@@ -84,7 +122,7 @@ impl BackendError {
     }
 }
 
-/// A call of `PutTraceSegments` that is over.
+/// A call with a batch that is over.
 #[derive(Debug, Clone, Copy)]
 pub struct Ended<'m> {
     /// When.
@@ -178,10 +216,10 @@ impl Calls {
         self.in_flight = self.in_flight.saturating_sub(1);
     }
 
-    pub(super) fn ended(&mut self, ended: Ended<'_>) {
+    pub(super) fn ended(&mut self, operation: Operation, ended: Ended<'_>) {
         self.in_flight = self.in_flight.saturating_sub(1);
         self.duration.observe(ended.duration.as_secs_f64());
-        self.count(Operation::Segments, ended.failure);
+        self.count(operation, ended.failure);
         match ended.failure {
             None => {
                 self.sent_bytes += ended.body_bytes as u64;
@@ -299,13 +337,16 @@ mod tests {
             [2, 4, 0, 1, 6, 8]
         );
         assert_eq!(
-            Operation::ALL.map(|operation| calls.outcome(operation, None)),
+            Operation::XRAY.map(|operation| calls.outcome(operation, None)),
             [1, 0]
         );
         assert_eq!(
-            Operation::ALL.map(Operation::label),
+            Operation::XRAY.map(Operation::label),
             ["PutTraceSegments", "PutTelemetryRecords"]
         );
+        for (place, operation) in Operation::ALL.into_iter().enumerate() {
+            assert_eq!(operation.index(), place);
+        }
     }
 
     #[test]
@@ -314,17 +355,20 @@ mod tests {
         let mut calls = Calls::default();
         for second in 0..3 {
             calls.started(50, second > 0);
-            calls.ended(ended(
-                start + Duration::from_secs(second),
-                failure(ErrorClass::ServerError, Some(500)),
-            ));
+            calls.ended(
+                Operation::Segments,
+                ended(
+                    start + Duration::from_secs(second),
+                    failure(ErrorClass::ServerError, Some(500)),
+                ),
+            );
         }
         let failing = calls.failing.clone().unwrap();
         assert_eq!((failing.since, failing.calls), (start, 3));
         assert_eq!((calls.retries, calls.batch_segments.count()), (2, 1));
         calls.started(7, true);
         assert_eq!(calls.in_flight, 1);
-        calls.ended(ended(start, None));
+        calls.ended(Operation::Segments, ended(start, None));
         assert_eq!((calls.failing.clone(), calls.last_success), (None, Some(start)));
         assert_eq!((calls.in_flight, calls.sent_bytes), (0, 1000));
         assert_eq!(
@@ -340,9 +384,15 @@ mod tests {
     fn a_refusal_of_the_body_ends_a_run_of_failures_since_the_service_is_there() {
         let start = Instant::now();
         let mut calls = Calls::default();
-        calls.ended(ended(start, failure(ErrorClass::ServerError, Some(500))));
+        calls.ended(
+            Operation::Segments,
+            ended(start, failure(ErrorClass::ServerError, Some(500))),
+        );
         assert_eq!(calls.failing.as_ref().map(|failing| failing.calls), Some(1));
-        calls.ended(ended(start, failure(ErrorClass::Refused, Some(400))));
+        calls.ended(
+            Operation::Segments,
+            ended(start, failure(ErrorClass::Refused, Some(400))),
+        );
         assert_eq!((calls.failing, calls.last_success), (None, None));
     }
 

@@ -16,10 +16,13 @@
 //! Each process accounts for itself. A batch that was in a call when the process ended is in the spool too, though the
 //! service may have taken it: it is recovered and sent once more by the next process.
 
+pub mod amounts;
 pub mod calls;
+pub mod destination;
 pub mod histogram;
 pub mod http;
 pub mod outcome;
+pub mod receipts;
 pub mod signal;
 
 use std::collections::BTreeMap;
@@ -28,8 +31,10 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::{Notify, watch};
 
+use amounts::Amounts;
 use calls::{Calls, Ended, Failure, Operation};
 use http::Http;
+use signal::Content;
 
 /// Why a datagram became no document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -78,11 +83,18 @@ pub enum DropReason {
     SpoolSlow,
     /// The file that it waited in was damaged, or removed by somebody.
     SpoolDamaged,
+    /// It can't be said in the destination's language: a segment that is no span, a span that is no segment. Another
+    /// destination may have taken it.
+    NotConvertible,
+    /// A segment in progress, for a destination that knows only what has ended: its final form follows.
+    InProgress,
+    /// A span that was not sampled, for a destination that counts on being given sampled ones only.
+    Unsampled,
 }
 
 impl DropReason {
     /// Every reason, in the order of their counters.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::BufferFull,
         Self::Refused,
         Self::Shutdown,
@@ -90,7 +102,13 @@ impl DropReason {
         Self::SpoolFailed,
         Self::SpoolSlow,
         Self::SpoolDamaged,
+        Self::NotConvertible,
+        Self::InProgress,
+        Self::Unsampled,
     ];
+
+    /// How many of them, the first, there are where nothing is converted.
+    pub const UNCONVERTED: usize = 7;
 
     const fn index(self) -> usize {
         self as usize
@@ -107,6 +125,9 @@ impl DropReason {
             Self::SpoolFailed => "spool_failed",
             Self::SpoolSlow => "spool_slow",
             Self::SpoolDamaged => "spool_damaged",
+            Self::NotConvertible => "not_convertible",
+            Self::InProgress => "in_progress",
+            Self::Unsampled => "unsampled",
         }
     }
 }
@@ -131,18 +152,20 @@ fn code_label(code: Option<&str>) -> String {
     if word.is_empty() { "None".to_owned() } else { word }
 }
 
-/// The counters; shared by all stages, lock-free on the way of the data.
+/// One destination's counters; shared by all stages, lock-free on the way of the data.
+///
+/// Receivers of segments count in that of the destination whose lane they fill. What a lane is handed by others than them,
+/// the batches of the other lane or what came as OTLP, is *accepted*, which is among the received.
 #[derive(Debug, Default)]
 pub struct Ledger {
     received: AtomicU64,
-    recovered: AtomicU64,
-    spooled: AtomicU64,
-    sent: AtomicU64,
+    received_over_tcp: AtomicU64,
+    accounts: [Account; Content::ALL.len()],
     // A mutex, because the service's codes are no closed list; it is touched only when segments were not processed.
-    unprocessed: Mutex<BTreeMap<String, u64>>,
+    unprocessed: Mutex<BTreeMap<(Content, String), u64>>,
     replaced_utf8: AtomicU64,
     rejected: [AtomicU64; RejectReason::ALL.len()],
-    dropped: [AtomicU64; DropReason::ALL.len()],
+    rejected_over_tcp: [AtomicU64; RejectReason::ALL.len()],
     active: AtomicBool,
     activity: Notify,
     first: Notify,
@@ -166,9 +189,43 @@ pub struct RefusedDatagrams {
 }
 
 impl Ledger {
+    /// The account of what is made of `content`.
+    #[must_use]
+    pub fn of(&self, content: Content) -> &Account {
+        &self.accounts[content.index()]
+    }
+
+    /// `n` documents over TCP came in, accepted or not.
+    pub fn add_received_over_tcp(&self, n: u64) {
+        self.received_over_tcp.fetch_add(n, Relaxed);
+        self.add_received(n);
+    }
+
+    /// How many of the documents that receivers of segments have counted came over TCP; the others came as datagrams.
+    #[must_use]
+    pub fn received_over_tcp(&self) -> u64 {
+        self.received_over_tcp.load(Relaxed)
+    }
+
+    /// How many datagrams and documents over TCP the receivers of segments have counted here, accepted or not.
+    #[must_use]
+    pub fn received_as_segments(&self) -> u64 {
+        self.received.load(Relaxed)
+    }
+
+    /// `n` of `content` were handed to the lane by another one, or came as OTLP.
+    pub fn add_accepted(&self, content: Content, n: u64) {
+        self.of(content).accepted.fetch_add(n, Relaxed);
+        self.be_active();
+    }
+
     /// `n` datagrams, or documents over TCP, came in, accepted or not.
     pub fn add_received(&self, n: u64) {
         self.received.fetch_add(n, Relaxed);
+        self.be_active();
+    }
+
+    fn be_active(&self) {
         // Read first: it is nearly always true, and a plain read does not take the cache line away from others.
         if !self.active.load(Relaxed) && !self.active.swap(true, Relaxed) {
             self.activity.notify_one();
@@ -184,23 +241,28 @@ impl Ledger {
 
     /// `n` documents of an earlier process were found in the spool, where they are.
     pub fn add_recovered(&self, n: u64) {
-        self.recovered.fetch_add(n, Relaxed);
-        self.spooled.fetch_add(n, Relaxed);
+        self.of(Content::Segments).add_recovered(n);
     }
 
     /// `n` documents wait on disk, and not in memory any more.
     pub fn add_spooled(&self, n: u64) {
-        self.spooled.fetch_add(n, Relaxed);
+        self.of(Content::Segments).add_spooled(n);
     }
 
     /// `n` documents on disk were taken into memory, or lost there.
     pub fn sub_spooled(&self, n: u64) {
-        self.spooled.fetch_sub(n, Relaxed);
+        self.of(Content::Segments).sub_spooled(n);
+    }
+
+    /// Whether anything has come in.
+    fn has_received(&self) -> bool {
+        let accepted = |account: &Account| account.accepted.load(Relaxed);
+        self.received.load(Relaxed) > 0 || self.accounts.iter().any(|account| accepted(account) > 0)
     }
 
     /// Returns once anything was received since the start. For one caller.
     pub async fn first_received(&self) {
-        while self.received.load(Relaxed) == 0 {
+        while !self.has_received() {
             self.first.notified().await;
         }
     }
@@ -208,6 +270,18 @@ impl Ledger {
     /// A datagram was refused.
     pub fn add_rejected(&self, reason: RejectReason) {
         self.rejected[reason.index()].fetch_add(1, Relaxed);
+    }
+
+    /// A document over TCP was refused.
+    pub fn add_rejected_over_tcp(&self, reason: RejectReason) {
+        self.rejected_over_tcp[reason.index()].fetch_add(1, Relaxed);
+        self.add_rejected(reason);
+    }
+
+    /// Documents over TCP that were refused for `reason`, which are among all that were.
+    #[must_use]
+    pub fn rejected_over_tcp(&self, reason: RejectReason) -> u64 {
+        self.rejected_over_tcp[reason.index()].load(Relaxed)
     }
 
     /// `n` refused datagrams were told, `example` being about one of them, which begins with `beginning`.
@@ -227,31 +301,66 @@ impl Ledger {
 
     /// The service took `n` documents.
     pub fn add_sent(&self, n: u64) {
-        self.sent.fetch_add(n, Relaxed);
+        self.of(Content::Segments).add_sent(n);
     }
 
     /// The service named a document of an answered call as unprocessed, for this error code, and it is not sent again.
     pub fn add_unprocessed(&self, code: Option<&str>) {
-        let code = code_label(code);
-        let mut codes = self.unprocessed.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = codes.len() < MAX_CODES || codes.contains_key(&code);
-        *codes
-            .entry(if known { code } else { OTHER_CODE.to_owned() })
-            .or_default() += 1;
+        self.add_unprocessed_of(Content::Segments, code, 1);
     }
 
-    /// The documents that the service named as unprocessed and that are not sent again, by its error code.
+    /// `n` of `content` in an answered call were not processed, for this error code, and are not sent again.
+    pub fn add_unprocessed_of(&self, content: Content, code: Option<&str>, n: u64) {
+        let code = code_label(code);
+        let mut codes = self.lock_unprocessed();
+        let mut key = (content, code);
+        if codes.len() >= MAX_CODES && !codes.contains_key(&key) {
+            OTHER_CODE.clone_into(&mut key.1);
+        }
+        *codes.entry(key).or_default() += n;
+    }
+
+    /// What the service has not processed and is not sent again, by its error code.
     #[must_use]
-    pub fn unprocessed_by_code(&self) -> BTreeMap<String, u64> {
-        self.unprocessed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+    pub fn unprocessed_by_code(&self) -> BTreeMap<(Content, String), u64> {
+        self.lock_unprocessed().clone()
+    }
+
+    /// So many of an earlier process were found in the spool.
+    pub fn add_all_recovered(&self, amounts: Amounts) {
+        for (content, count) in amounts.some() {
+            self.of(content).add_recovered(count);
+        }
+    }
+
+    /// So many wait on disk, and not in memory any more.
+    pub fn add_all_spooled(&self, amounts: Amounts) {
+        for (content, count) in amounts.some() {
+            self.of(content).add_spooled(count);
+        }
+    }
+
+    /// So many on disk were taken into memory, or lost there.
+    pub fn sub_all_spooled(&self, amounts: Amounts) {
+        for (content, count) in amounts.some() {
+            self.of(content).sub_spooled(count);
+        }
+    }
+
+    /// So many that were accepted are lost, or not for this destination.
+    pub fn add_all_dropped(&self, reason: DropReason, amounts: Amounts) {
+        for (content, count) in amounts.some() {
+            self.of(content).add_dropped(reason, count);
+        }
+    }
+
+    fn lock_unprocessed(&self) -> std::sync::MutexGuard<'_, BTreeMap<(Content, String), u64>> {
+        self.unprocessed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// `n` accepted documents are lost.
     pub fn add_dropped(&self, reason: DropReason, n: u64) {
-        self.dropped[reason.index()].fetch_add(n, Relaxed);
+        self.of(Content::Segments).add_dropped(reason, n);
     }
 
     /// `n` documents had bytes that are not UTF-8, replaced by U+FFFD.
@@ -266,9 +375,14 @@ impl Ledger {
         self.lock_calls().started(segments, again);
     }
 
-    /// A started call is over.
+    /// A started call of `PutTraceSegments` is over.
     pub fn call_ended(&self, ended: Ended<'_>) {
-        self.lock_calls().ended(ended);
+        self.call_ended_of(Operation::Segments, ended);
+    }
+
+    /// A started call of this operation is over.
+    pub fn call_ended_of(&self, operation: Operation, ended: Ended<'_>) {
+        self.lock_calls().ended(operation, ended);
     }
 
     /// A started call is over, and nobody knows how: it panicked.
@@ -291,19 +405,76 @@ impl Ledger {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The counts now. Each is exact; together they are only at a quiet moment.
+    /// The counts now, of all contents together. Each is exact; together they are only at a quiet moment.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot {
-            received: self.received.load(Relaxed),
-            recovered: self.recovered.load(Relaxed),
-            spooled: self.spooled.load(Relaxed),
-            sent: self.sent.load(Relaxed),
-            unprocessed: self.unprocessed_by_code().values().sum(),
-            replaced_utf8: self.replaced_utf8.load(Relaxed),
-            rejected: std::array::from_fn(|i| self.rejected[i].load(Relaxed)),
-            dropped: std::array::from_fn(|i| self.dropped[i].load(Relaxed)),
+        let all = Content::ALL.map(|content| self.snapshot_of(content));
+        all.into_iter()
+            .fold(Snapshot::default(), |sum, one| sum.plus(&one))
+    }
+
+    /// The counts of `content` alone. What receivers of segments count is among the segments.
+    #[must_use]
+    pub fn snapshot_of(&self, content: Content) -> Snapshot {
+        let account = self.of(content);
+        let unprocessed = self.lock_unprocessed();
+        let of_content = unprocessed.iter().filter(|((of, _), _)| *of == content);
+        let counts = Snapshot {
+            received: account.accepted.load(Relaxed),
+            recovered: account.recovered.load(Relaxed),
+            spooled: account.spooled.load(Relaxed),
+            sent: account.sent.load(Relaxed),
+            unprocessed: of_content.map(|(_, count)| *count).sum(),
+            dropped: std::array::from_fn(|i| account.dropped[i].load(Relaxed)),
+            ..Snapshot::default()
+        };
+        match content {
+            Content::Segments => Snapshot {
+                received: counts.received + self.received.load(Relaxed),
+                replaced_utf8: self.replaced_utf8.load(Relaxed),
+                rejected: std::array::from_fn(|i| self.rejected[i].load(Relaxed)),
+                ..counts
+            },
+            _ => counts,
         }
+    }
+}
+
+/// What became of one content at one destination.
+#[derive(Debug, Default)]
+pub struct Account {
+    accepted: AtomicU64,
+    recovered: AtomicU64,
+    spooled: AtomicU64,
+    sent: AtomicU64,
+    dropped: [AtomicU64; DropReason::ALL.len()],
+}
+
+impl Account {
+    /// `n` of an earlier process were found in the spool, where they are.
+    pub fn add_recovered(&self, n: u64) {
+        self.recovered.fetch_add(n, Relaxed);
+        self.spooled.fetch_add(n, Relaxed);
+    }
+
+    /// `n` wait on disk, and not in memory any more.
+    pub fn add_spooled(&self, n: u64) {
+        self.spooled.fetch_add(n, Relaxed);
+    }
+
+    /// `n` on disk were taken into memory, or lost there.
+    pub fn sub_spooled(&self, n: u64) {
+        self.spooled.fetch_sub(n, Relaxed);
+    }
+
+    /// The service took `n`.
+    pub fn add_sent(&self, n: u64) {
+        self.sent.fetch_add(n, Relaxed);
+    }
+
+    /// `n` that were accepted are lost, or not for this destination.
+    pub fn add_dropped(&self, reason: DropReason, n: u64) {
+        self.dropped[reason.index()].fetch_add(n, Relaxed);
     }
 }
 
@@ -349,6 +520,21 @@ impl Snapshot {
     #[must_use]
     pub fn dropped_total(&self) -> u64 {
         self.dropped.iter().sum()
+    }
+
+    /// These and `other` together.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        Self {
+            received: self.received + other.received,
+            recovered: self.recovered + other.recovered,
+            spooled: self.spooled + other.spooled,
+            sent: self.sent + other.sent,
+            unprocessed: self.unprocessed + other.unprocessed,
+            replaced_utf8: self.replaced_utf8 + other.replaced_utf8,
+            rejected: std::array::from_fn(|i| self.rejected[i] + other.rejected[i]),
+            dropped: std::array::from_fn(|i| self.dropped[i] + other.dropped[i]),
+        }
     }
 
     /// What came since `before`; what is spooled is what is now.
@@ -454,7 +640,7 @@ mod tests {
         let counts = ledger.snapshot();
         assert_eq!(
             DropReason::ALL.map(|reason| counts.dropped(reason)),
-            [1, 2, 3, 4, 5, 6, 7]
+            [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
         );
         assert_eq!(RejectReason::ALL.map(|reason| counts.rejected(reason)), [1, 2, 3]);
         assert_eq!(
@@ -467,6 +653,9 @@ mod tests {
                 "spool_failed",
                 "spool_slow",
                 "spool_damaged",
+                "not_convertible",
+                "in_progress",
+                "unsampled",
             ]
         );
         assert_eq!(
@@ -494,7 +683,8 @@ mod tests {
         ledger.add_unprocessed(Some("Code7"));
         let codes = ledger.unprocessed_by_code();
         assert_eq!(codes.len(), MAX_CODES + 1);
-        assert_eq!((codes["Code31"], codes["Code7"], codes["Other"]), (1, 2, 3));
+        let count = |code: &str| codes[&(Content::Segments, code.to_owned())];
+        assert_eq!((count("Code31"), count("Code7"), count("Other")), (1, 2, 3));
         assert_eq!(ledger.snapshot().unprocessed, 36);
     }
 

@@ -33,7 +33,7 @@ const UNKNOWN_MEMORY_BYTES: u64 = MIN_DEFAULT_MB * MB * 100;
 /// The budget of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budget {
-    /// The whole, in MB.
+    /// The whole, in MB; that of all lanes together.
     pub total_mb: u64,
     /// Most bytes of an open batch.
     pub open_batch_bytes: usize,
@@ -51,13 +51,24 @@ impl Budget {
     #[must_use]
     pub fn of_mb(total_mb: u64) -> Self {
         let total_bytes = usize::try_from(total_mb.saturating_mul(MB)).unwrap_or(usize::MAX);
-        let open_batch_bytes = (total_bytes / 8).min(batch::MAX_BODY_BYTES);
+        Self::of_bytes(total_mb, total_bytes)
+    }
+
+    fn of_bytes(total_mb: u64, bytes: usize) -> Self {
+        let open_batch_bytes = (bytes / 8).min(batch::MAX_BODY_BYTES);
         Self {
             total_mb,
             open_batch_bytes,
-            sealed_bytes: total_bytes - open_batch_bytes,
+            sealed_bytes: bytes - open_batch_bytes,
             to_spool_bytes: 0,
         }
+    }
+
+    /// The share of each of `lanes` lanes. What two of them have in common counts in both, so together they hold no more.
+    #[must_use]
+    pub fn share(self, lanes: usize) -> Self {
+        let bytes = self.open_batch_bytes + self.sealed_bytes + self.to_spool_bytes;
+        Self::of_bytes(self.total_mb, bytes / lanes.max(1))
     }
 
     /// The same in all, with half of it for batches that wait to be written to the spool: a disk that does not answer for
@@ -328,5 +339,14 @@ mod tests {
             );
             assert_eq!(spooling.to_spool_bytes as u64, mb * MB / 2, "{mb} MB");
         }
+    }
+
+    #[test]
+    fn two_lanes_have_half_each() {
+        let [whole, half] = [1, 2].map(|lanes| Budget::of_mb(3).share(lanes));
+        assert_eq!(whole, Budget::of_mb(3));
+        assert_eq!(half.open_batch_bytes, 196_608);
+        assert_eq!(half.open_batch_bytes + half.sealed_bytes, 3 << 19);
+        assert_eq!(half.total_mb, 3);
     }
 }

@@ -4,6 +4,7 @@
 //! | module | its one job |
 //! |---|---|
 //! | [`intake`] | what receivers speak to: one lane, or something that becomes many |
+//! | [`fanout`] | the lanes of a daemon, and what goes into which |
 //! | [`lane`] | one destination's open batch, queue, share of the budget and spool, under one short lock |
 //! | [`batch`] | documents, encoded once into an open request body, whose memory is used again |
 //! | [`queue`] | sealed batches inside a byte budget, oldest out first |
@@ -12,6 +13,7 @@
 
 pub mod batch;
 pub mod budget;
+pub mod fanout;
 pub mod intake;
 pub mod lane;
 pub mod queue;

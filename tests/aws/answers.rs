@@ -38,7 +38,8 @@ async fn put_trace_segments_own_answers_are_successes() {
             answer,
             Answer {
                 unprocessed: Vec::new(),
-                request_id: Some("1-2-3".to_owned())
+                request_id: Some("1-2-3".to_owned()),
+                ..Answer::default()
             },
             "{body}"
         );
@@ -139,6 +140,7 @@ async fn a_refused_body_is_permanent_and_says_why() {
             message: "status 400 InvalidRequestException: Exceeding maximum segment count: 50".to_owned(),
             status: Some(400),
             code: Some("InvalidRequestException".to_owned()),
+            whole: false,
             retry_after: None,
         }
     );

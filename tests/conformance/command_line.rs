@@ -493,6 +493,11 @@ fn the_help_names_every_flag_in_both_forms() {
         "    --proxy-allow",
         "    --allow-host",
         "    --no-telemetry",
+        "    --otlp-listen",
+        "    --otlp-allow-origin",
+        "    --otlp-endpoint",
+        "    --segments-to",
+        "    --spans-to",
         "    --print-config",
     ] {
         assert_eq!(help.matches(flags).count(), 1, "{flags}");

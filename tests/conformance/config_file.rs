@@ -102,7 +102,7 @@ static OBSERVED: &[Row] = &[
     fails(
         "cfg_unknown_top",
         C,
-        &["Foo flag is invalid: lab.yaml line 2. Remove it; the names are TotalBufferSizeMB, Concurrency, Region, Endpoint, Socket.UDPAddress, Socket.TCPAddress, Logging.LogRotation, Logging.LogLevel, Logging.LogPath, LocalMode, ResourceARN, RoleARN, NoVerifySSL, ProxyAddress, Spool.Path, Spool.SizeMB, ConnectTimeoutSeconds, CallTimeoutSeconds, Version, NoTCP, NoTelemetry, ProxyAllow, AllowHost."],
+        &["Foo flag is invalid: lab.yaml line 2. Remove it; the names are TotalBufferSizeMB, Concurrency, Region, Endpoint, Socket.UDPAddress, Socket.TCPAddress, Logging.LogRotation, Logging.LogLevel, Logging.LogPath, LocalMode, ResourceARN, RoleARN, NoVerifySSL, ProxyAddress, Spool.Path, Spool.SizeMB, ConnectTimeoutSeconds, CallTimeoutSeconds, Version, NoTCP, NoTelemetry, ProxyAllow, AllowHost, OTLP.Listen, OTLP.AllowOrigin, OTLP.Endpoint, OTLP.Headers, OTLP.Compression, OTLP.ServiceName, OTLP.SegmentsTo, OTLP.SpansTo, OTLP.XRay."],
     )
     .files(&[("lab.yaml", "Version: 2\nFoo: 1\n")])
     .differs(&MESSAGES),
@@ -578,7 +578,7 @@ static OWN: &[Row] = &[
     fails(
         "control_characters_in_a_name",
         C,
-        &[r#"\x1b[31m flag is invalid: lab.yaml line 2. Remove it; the names are TotalBufferSizeMB, Concurrency, Region, Endpoint, Socket.UDPAddress, Socket.TCPAddress, Logging.LogRotation, Logging.LogLevel, Logging.LogPath, LocalMode, ResourceARN, RoleARN, NoVerifySSL, ProxyAddress, Spool.Path, Spool.SizeMB, ConnectTimeoutSeconds, CallTimeoutSeconds, Version, NoTCP, NoTelemetry, ProxyAllow, AllowHost."#],
+        &[r#"\x1b[31m flag is invalid: lab.yaml line 2. Remove it; the names are TotalBufferSizeMB, Concurrency, Region, Endpoint, Socket.UDPAddress, Socket.TCPAddress, Logging.LogRotation, Logging.LogLevel, Logging.LogPath, LocalMode, ResourceARN, RoleARN, NoVerifySSL, ProxyAddress, Spool.Path, Spool.SizeMB, ConnectTimeoutSeconds, CallTimeoutSeconds, Version, NoTCP, NoTelemetry, ProxyAllow, AllowHost, OTLP.Listen, OTLP.AllowOrigin, OTLP.Endpoint, OTLP.Headers, OTLP.Compression, OTLP.ServiceName, OTLP.SegmentsTo, OTLP.SpansTo, OTLP.XRay."#],
     )
     .files(&[("lab.yaml", "Version: 2\n\"\\e[31m\": 1\n")]),
     runs(

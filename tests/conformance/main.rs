@@ -10,6 +10,7 @@ mod command_line;
 mod config_file;
 mod datagrams;
 mod differences;
+mod otlp;
 mod properties;
 mod seeds;
 mod support;

@@ -103,6 +103,14 @@ const LINES: &[&str] = &[
     "ProxyAllow: ",
     "AllowHost:\n",
     "/Traces",
+    "OTLP:\n",
+    "  Headers:\n",
+    "    x-key: ",
+    "${env:A}",
+    "  Endpoint: ",
+    "http://a.example",
+    "  SpansTo: [otlp, xray]\n",
+    "  Listen: 127.0.0.1:4318\n",
 ];
 
 fn file() -> impl Strategy<Value = Vec<u8>> {
@@ -125,6 +133,9 @@ const TEXT_FLAGS: &[(&str, &str)] = &[
     ("f", "log-file"),
     ("l", "log-level"),
     ("p", "proxy-address"),
+    ("", "otlp-endpoint"),
+    ("", "segments-to"),
+    ("", "spans-to"),
 ];
 
 /// One flag: its names, a value, and the same value in another notation, which only some kinds have.

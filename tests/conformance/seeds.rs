@@ -8,7 +8,7 @@ use xray::exporters::xray::encoding::Segments;
 use xray::pipeline::batch::OpenBatch;
 use xray_double::harness::datagrams;
 
-use crate::{command_line, config_file};
+use crate::{command_line, config_file, otlp};
 
 /// The variable that names the directory with one directory of inputs for each target.
 const DIRECTORY: &str = "XRAY_FUZZ_CORPUS";
@@ -48,7 +48,10 @@ fn the_tables_are_written_as_seeds() {
     }
     let flags = Corpus::of("flags", root);
     let config = Corpus::of("config", root);
-    for row in command_line::rows().chain(config_file::rows()) {
+    for row in command_line::rows()
+        .chain(config_file::rows())
+        .chain(otlp::rows())
+    {
         flags.add(row.name, row.args.join("\0").as_bytes());
         for (n, (_, text)) in row.files.iter().enumerate() {
             config.add(&format!("{}-{n}", row.name), text.as_bytes());

@@ -9,8 +9,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use xray::cli::{Invocation, parse, with_environment};
+use xray::config::otlp::{RequestForm, Routes};
 use xray::config::{
-    BufferConfig, Config, ConfigError, Environment, Files, Flags, TcpConfig, UdpConfig, XRayConfig, load,
+    BufferConfig, Config, ConfigError, Environment, Files, Flags, OtlpConfig, TcpConfig, UdpConfig,
+    XRayConfig, load,
 };
 
 use crate::differences::Difference;
@@ -304,6 +306,7 @@ fn settings(config: &Config) -> Vec<String> {
                 call_timeout,
                 no_telemetry,
             },
+        otlp,
         log,
         shutdown_timeout,
         config_file,
@@ -353,6 +356,85 @@ fn settings(config: &Config) -> Vec<String> {
         format!("log={}", path(&log.file)),
         format!("rotation={}", log.rotation),
     ]
+    .into_iter()
+    .chain(otlp_settings(otlp.as_ref()))
+    .collect()
+}
+
+/// The settings of OTLP, those of its endpoint by signal where signals differ.
+fn otlp_settings(otlp: Option<&OtlpConfig>) -> Vec<String> {
+    let listen: Vec<&str> = otlp
+        .map(|otlp| otlp.listen.iter().map(|address| address.value.as_str()).collect())
+        .unwrap_or_default();
+    let endpoint = otlp.and_then(|otlp| otlp.endpoint.as_ref());
+    let by_signal = |of: fn(&RequestForm) -> String| {
+        let [traces, metrics, logs] = match endpoint {
+            Some(endpoint) => endpoint.forms().map(of),
+            None => Default::default(),
+        };
+        if traces == metrics && traces == logs {
+            traces
+        } else {
+            format!("{traces} | {metrics} | {logs}")
+        }
+    };
+    let routes = otlp.map_or(Routes::WITHOUT_OTLP, OtlpConfig::routes);
+    vec![
+        format!("otlp_listen={}", listen.join(" ")),
+        format!(
+            "otlp_origins={}",
+            otlp.map(|otlp| otlp.allow_origin.join(" ")).unwrap_or_default()
+        ),
+        format!(
+            "otlp_endpoint={}",
+            endpoint
+                .map(|endpoint| endpoint.base.value.as_str())
+                .unwrap_or_default()
+        ),
+        format!("routes={}", routes.in_words("OTLP")),
+        format!(
+            "headers={}",
+            by_signal(|form| {
+                let pair = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+                    format!("{name}:{}", String::from_utf8_lossy(value.as_bytes()))
+                };
+                form.headers.iter().map(pair).collect::<Vec<_>>().join(",")
+            })
+        ),
+        format!(
+            "service={}",
+            endpoint
+                .and_then(|endpoint| endpoint.service_name.as_ref())
+                .map(|name| name.value.as_str())
+                .unwrap_or_default()
+        ),
+        format!(
+            "compression={}",
+            by_signal(|form| form.compression.value.label().to_owned())
+        ),
+        format!(
+            "timeout={}",
+            by_signal(|form| format!("{:?}", form.timeout.value))
+        ),
+        format!(
+            "certificates={}",
+            by_signal(|form| {
+                let client = form.client.as_ref();
+                let paths = [
+                    form.certificate.as_ref(),
+                    client.map(|client| &client.certificate),
+                    client.map(|client| &client.key),
+                ];
+                let shown = |path: &xray::config::Sourced<PathBuf>| path.value.display().to_string();
+                paths
+                    .into_iter()
+                    .flatten()
+                    .map(shown)
+                    .collect::<Vec<_>>()
+                    .join(" ")
+            })
+        ),
+    ]
 }
 
 #[test]
@@ -388,7 +470,17 @@ fn with_no_flags_and_no_file_every_setting_is_at_the_official_default() {
             "format=Text",
             "log=",
             "rotation=true",
+            "otlp_listen=",
+            "otlp_origins=",
+            "otlp_endpoint=",
+            "routes=segments go to X-Ray",
+            "headers=",
+            "service=",
+            "compression=",
+            "timeout=",
+            "certificates=",
         ]
     );
+    assert_eq!(config.otlp, None);
     assert!(config.warnings.is_empty());
 }

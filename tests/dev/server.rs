@@ -31,6 +31,7 @@ impl Dev {
         let mut command = Command::new(env!("CARGO_BIN_EXE_xray"));
         clean(&mut command)
             .args(["dev", "-b", "127.0.0.1:0", "-t", "127.0.0.1:0"])
+            .args(["--otlp-listen", "127.0.0.1:0"])
             .args(arguments);
         prepare(&mut command);
         let process = Process::start("xray dev", &mut command);

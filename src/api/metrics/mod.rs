@@ -7,15 +7,18 @@ mod source;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::api::summary::Totals;
+use crate::api::summary::{LaneTotals, Summary, Totals};
 use crate::ledger::calls::{Calls, Operation};
+use crate::ledger::destination::Destination;
 use crate::ledger::histogram::Histogram;
 use crate::ledger::http::{Ending, HttpCounts};
 use crate::ledger::outcome::ErrorClass;
+use crate::ledger::receipts::OTLP_RECEIVERS;
+use crate::ledger::signal::{Content, Receiver, Signal};
 use crate::ledger::{DropReason, RejectReason};
-use crate::pipeline::lane::depth::{Depth, SpoolDepth};
+use crate::pipeline::lane::depth::{Amount, Depth, SpoolDepth};
 
 pub use source::Source;
 
@@ -24,12 +27,11 @@ pub use source::Source;
 pub struct Observed {
     /// What became of the documents.
     pub totals: Totals,
-    /// What X-Ray did not process, by its error code.
-    pub unprocessed: BTreeMap<String, u64>,
-    /// What is in memory.
-    pub depth: Depth,
-    /// What became of the calls.
-    pub calls: Calls,
+    /// Each lane; without OTLP there is one.
+    pub lanes: Vec<LaneObserved>,
+    /// What came in, by receiver and signal; `None` in a daemon that has nothing to do with OTLP, whose samples have no
+    /// labels for it.
+    pub bridge: Option<BridgeObserved>,
     /// What the TCP port was asked.
     pub http: HttpCounts,
     /// Whether the daemon can do its work.
@@ -42,13 +44,121 @@ pub struct Observed {
     pub wall_clock: SystemTime,
 }
 
+/// One lane.
+#[derive(Debug, Clone)]
+pub struct LaneObserved {
+    /// Where it sends.
+    pub destination: Destination,
+    /// What goes there.
+    pub contents: Vec<Content>,
+    /// What became of it.
+    pub totals: LaneTotals,
+    /// What was not processed, by the error code of the destination.
+    pub unprocessed: BTreeMap<(Content, String), u64>,
+    /// What is in memory.
+    pub depth: Depth,
+    /// What became of the calls.
+    pub calls: Calls,
+}
+
+/// What came in.
+#[derive(Debug, Clone, Default)]
+pub struct BridgeObserved {
+    /// Items, by receiver and what they are.
+    pub received: Vec<(Receiver, Content, u64)>,
+    /// What was refused, by receiver, what it was to be, and reason.
+    pub rejected: Vec<(Receiver, Content, &'static str, u64)>,
+}
+
+/// The reason of OTLP requests that are refused for what they are.
+const INVALID_REQUEST: &str = "invalid_request";
+
+impl BridgeObserved {
+    /// Of a daemon.
+    #[must_use]
+    pub fn of(summary: &Summary) -> Self {
+        let (ledger, mut observed) = (summary.ledger(), Self::default());
+        let over_tcp = ledger.received_over_tcp();
+        let datagrams = ledger.received_as_segments().saturating_sub(over_tcp);
+        observed.received = vec![
+            (Receiver::Udp, Content::Segments, datagrams),
+            (Receiver::Http, Content::Segments, over_tcp),
+        ];
+        let counts = ledger.snapshot_of(Content::Segments);
+        for reason in RejectReason::ALL {
+            let over_tcp = ledger.rejected_over_tcp(reason);
+            let datagrams = counts.rejected(reason).saturating_sub(over_tcp);
+            observed
+                .rejected
+                .push((Receiver::Udp, Content::Segments, reason.label(), datagrams));
+            if reason == RejectReason::MissingSegment {
+                observed
+                    .rejected
+                    .push((Receiver::Http, Content::Segments, reason.label(), over_tcp));
+            }
+        }
+        for receiver in OTLP_RECEIVERS {
+            for signal in Signal::ALL {
+                let receipt = summary.fanout.receipts().of(receiver, signal);
+                let content = Content::of(signal);
+                observed.received.push((receiver, content, receipt.received));
+                observed
+                    .rejected
+                    .push((receiver, content, INVALID_REQUEST, receipt.rejected));
+            }
+        }
+        observed
+    }
+}
+
+impl Observed {
+    /// The labels of a lane; none where there is nothing else.
+    fn labels(&self, lane: &LaneObserved) -> Vec<Label<'static>> {
+        match &self.bridge {
+            None => Vec::new(),
+            Some(_) => vec![("destination", lane.destination.label())],
+        }
+    }
+
+    /// Each lane with each of its contents, their labels and counts.
+    fn by_content(&self) -> Vec<(Vec<Label<'static>>, &LaneObserved, Content)> {
+        let lanes = self.lanes.iter();
+        lanes
+            .flat_map(|lane| {
+                lane.contents.iter().map(move |content| {
+                    let mut labels = self.labels(lane);
+                    if self.bridge.is_some() {
+                        labels.push(("signal", content.label()));
+                    }
+                    (labels, lane, *content)
+                })
+            })
+            .collect()
+    }
+
+    /// The reasons that documents can be lost for.
+    fn drop_reasons(&self) -> &'static [DropReason] {
+        const WITHOUT_OTLP: &[DropReason] = DropReason::ALL.split_at(DropReason::UNCONVERTED).0;
+        match &self.bridge {
+            None => WITHOUT_OTLP,
+            Some(_) => &DropReason::ALL,
+        }
+    }
+}
+
+/// A name and its value.
+type Label<'l> = (&'l str, &'l str);
+
 /// The page.
 #[must_use]
 pub fn render(observed: &Observed) -> String {
     let mut page = Page(String::with_capacity(8 << 10));
     process(&mut page, observed);
+    receipts(&mut page, observed);
     segments(&mut page, observed);
-    buffer(&mut page, &observed.depth);
+    system(&mut page, &observed.totals);
+    buffer(&mut page, observed);
+    spool(&mut page, observed);
     calls(&mut page, observed);
     http(&mut page, &observed.http);
     page.0
@@ -71,69 +181,123 @@ fn process(page: &mut Page, observed: &Observed) {
     );
 }
 
-fn segments(page: &mut Page, observed: &Observed) {
-    let counts = &observed.totals.counts;
-    page.count(
-        "xray_segments_received_total",
+fn receipts(page: &mut Page, observed: &Observed) {
+    const RECEIVED: &str = "xray_segments_received_total";
+    const REJECTED: &str = "xray_segments_rejected_total";
+    page.family(
+        RECEIVED,
+        "counter",
         "Datagrams and documents that came in, accepted or not.",
-        counts.received,
     );
-    page.count(
+    let counts = &observed.totals.counts;
+    match &observed.bridge {
+        None => page.sample(RECEIVED, &[], float(counts.received)),
+        Some(bridge) => {
+            for (receiver, content, count) in &bridge.received {
+                let labels = [("receiver", receiver.label()), ("signal", content.label())];
+                page.sample(RECEIVED, &labels, float(*count));
+            }
+        }
+    }
+    page.family(REJECTED, "counter", "What came in and is no segment, by reason.");
+    match &observed.bridge {
+        None => {
+            for reason in RejectReason::ALL {
+                page.sample(
+                    REJECTED,
+                    &[("reason", reason.label())],
+                    float(counts.rejected(reason)),
+                );
+            }
+        }
+        Some(bridge) => {
+            for (receiver, content, reason, count) in &bridge.rejected {
+                let labels = [
+                    ("receiver", receiver.label()),
+                    ("signal", content.label()),
+                    ("reason", reason),
+                ];
+                page.sample(REJECTED, &labels, float(*count));
+            }
+        }
+    }
+}
+
+fn segments(page: &mut Page, observed: &Observed) {
+    let by_content = observed.by_content();
+    let of = |lane: &LaneObserved, content: Content| lane.totals.counts[content.index()];
+    page.each(
         "xray_segments_sent_total",
+        "counter",
         "Documents that X-Ray took.",
-        counts.sent,
-    );
-    page.counts(
-        "xray_segments_rejected_total",
-        "What came in and is no segment, by reason.",
-        "reason",
-        RejectReason::ALL.map(|reason| (reason.label(), counts.rejected(reason))),
-    );
-    page.counts(
-        "xray_segments_dropped_total",
-        "Accepted documents that were lost, by reason.",
-        "reason",
-        DropReason::ALL.map(|reason| (reason.label(), counts.dropped(reason))),
-    );
-    page.counts(
-        "xray_segments_unprocessed_total",
-        "Documents that X-Ray named as unprocessed and that are not sent again, by its error code.",
-        "error_code",
-        observed
-            .unprocessed
+        by_content
             .iter()
-            .map(|(code, count)| (code.as_str(), *count)),
+            .map(|(labels, lane, content)| (labels.clone(), float(of(lane, *content).sent))),
     );
+    page.each(
+        "xray_segments_dropped_total",
+        "counter",
+        "Accepted documents that were lost, by reason.",
+        by_content.iter().flat_map(|(labels, lane, content)| {
+            let counts = of(lane, *content);
+            observed.drop_reasons().iter().map(move |reason| {
+                (
+                    with(labels, ("reason", reason.label())),
+                    float(counts.dropped(*reason)),
+                )
+            })
+        }),
+    );
+    page.each(
+        "xray_segments_unprocessed_total",
+        "counter",
+        "Documents that X-Ray named as unprocessed and that are not sent again, by its error code.",
+        by_content.iter().flat_map(|(labels, lane, content)| {
+            let of_content = lane.unprocessed.iter().filter(move |((of, _), _)| of == content);
+            of_content.map(move |((_, code), count)| (with(labels, ("error_code", code)), float(*count)))
+        }),
+    );
+    let replaced: u64 = observed.totals.counts.replaced_utf8;
     page.count(
         "xray_segments_replaced_utf8_total",
         "Documents in which bytes that are not UTF-8 were replaced.",
-        counts.replaced_utf8,
+        replaced,
     );
-    page.single(
+    page.each(
         "xray_segments_pending",
         "gauge",
         "Documents in memory, accepted and not settled yet.",
-        float(observed.totals.pending),
+        by_content
+            .iter()
+            .map(|(labels, lane, content)| (labels.clone(), float(lane.totals.pending.of(*content)))),
     );
-    page.count(
+    page.each(
         "xray_segments_recovered_total",
+        "counter",
         "Documents that an earlier process left in the spool.",
-        counts.recovered,
+        by_content
+            .iter()
+            .map(|(labels, lane, content)| (labels.clone(), float(of(lane, *content).recovered))),
     );
-    page.single(
+    page.each(
         "xray_segments_spooled",
         "gauge",
         "Documents that wait on disk.",
-        float(counts.spooled),
+        by_content
+            .iter()
+            .map(|(labels, lane, content)| (labels.clone(), float(of(lane, *content).spooled))),
     );
-    if let Some(drops) = observed.totals.kernel_dropped {
+}
+
+fn system(page: &mut Page, totals: &Totals) {
+    if let Some(drops) = totals.kernel_dropped {
         page.count(
             "xray_udp_kernel_drops_total",
             "Datagrams that the kernel dropped because its receive buffer was full.",
             drops,
         );
     }
-    if let Some(lost) = observed.totals.lost_in_fragments {
+    if let Some(lost) = totals.lost_in_fragments {
         page.count(
             "xray_network_lost_in_fragments_total",
             "Datagrams, whoever they were for, that this network namespace could not put together from their fragments.",
@@ -142,127 +306,189 @@ fn segments(page: &mut Page, observed: &Observed) {
     }
 }
 
-fn buffer(page: &mut Page, depth: &Depth) {
-    let states = [
-        ("open", depth.open),
-        ("waiting", depth.waiting),
-        ("in_flight", depth.in_flight),
-    ];
-    page.family(
+fn buffer(page: &mut Page, observed: &Observed) {
+    let states = |depth: &Depth| {
+        [
+            ("open", depth.open),
+            ("waiting", depth.waiting),
+            ("in_flight", depth.in_flight),
+        ]
+    };
+    let by_state = |amount: fn(Amount) -> usize| {
+        observed.lanes.iter().flat_map(move |lane| {
+            let labels = observed.labels(lane);
+            states(&lane.depth).map(|(state, held)| (with(&labels, ("state", state)), amount(held) as f64))
+        })
+    };
+    page.each(
         "xray_buffer_segments",
         "gauge",
         "Documents in memory, by what they wait for.",
+        by_state(|held| held.documents),
     );
-    for (state, held) in states {
-        page.sample("xray_buffer_segments", &[("state", state)], held.documents as f64);
-    }
-    page.family(
+    page.each(
         "xray_buffer_bytes",
         "gauge",
         "Bytes of the request bodies in memory, by what they wait for.",
+        by_state(|held| held.bytes),
     );
-    for (state, held) in states {
-        page.sample("xray_buffer_bytes", &[("state", state)], held.bytes as f64);
-    }
-    page.single(
+    page.each(
         "xray_buffer_limit_bytes",
         "gauge",
         "The most bytes that may be in memory.",
-        depth.budget_bytes as f64,
+        observed
+            .lanes
+            .iter()
+            .map(|lane| (observed.labels(lane), lane.depth.budget_bytes as f64)),
     );
-    if let Some(depth) = &depth.spool {
-        spool(page, depth);
-    }
 }
 
-fn spool(page: &mut Page, depth: &SpoolDepth) {
-    for (name, help, value) in [
-        (
-            "xray_spool_files",
-            "Files that wait in the spool.",
-            depth.files as f64,
-        ),
+/// A number of a spool.
+type OfSpool = fn(&SpoolDepth) -> f64;
+
+fn spool(page: &mut Page, observed: &Observed) {
+    let spools: Vec<(Vec<Label<'_>>, SpoolDepth)> = observed
+        .lanes
+        .iter()
+        .filter_map(|lane| Some((observed.labels(lane), lane.depth.spool?)))
+        .collect();
+    if spools.is_empty() {
+        return;
+    }
+    let values: [(&str, &str, OfSpool); 4] = [
+        ("xray_spool_files", "Files that wait in the spool.", |depth| {
+            depth.files as f64
+        }),
         (
             "xray_spool_bytes",
             "What all files of the spool take up.",
-            float(depth.file_bytes),
+            |depth| float(depth.file_bytes),
         ),
         (
             "xray_spool_limit_bytes",
             "The most that the files of the spool may take up.",
-            float(depth.limit_bytes),
+            |depth| float(depth.limit_bytes),
         ),
         (
             "xray_spool_to_write_bytes",
             "Memory of what waits to be written to the spool.",
-            depth.to_write_bytes as f64,
+            |depth| depth.to_write_bytes as f64,
         ),
-    ] {
-        page.single(name, "gauge", help, value);
+    ];
+    for (name, help, value) in values {
+        let samples = spools
+            .iter()
+            .map(|(labels, depth)| (labels.clone(), value(depth)));
+        page.each(name, "gauge", help, samples);
     }
 }
 
+/// The operations of a lane, with the labels that tell them apart.
+fn operations<'l>(observed: &Observed, lane: &LaneObserved) -> Vec<(Vec<Label<'l>>, Operation)> {
+    let mut operations: Vec<Operation> = match (&observed.bridge, lane.destination) {
+        (_, Destination::XRay) => Operation::XRAY.to_vec(),
+        (_, Destination::Otlp) => Vec::new(),
+    };
+    let sends = lane
+        .contents
+        .iter()
+        .map(|content| Operation::of(lane.destination, *content));
+    operations.extend(sends.filter(|operation| matches!(operation, Operation::Export(_))));
+    operations
+        .into_iter()
+        .map(|operation| {
+            let mut labels = observed.labels(lane);
+            if let (Some(_), Some(content)) = (&observed.bridge, operation.content()) {
+                labels.push(("signal", content.label()));
+            }
+            labels.push(("operation", operation.label()));
+            (labels, operation)
+        })
+        .collect()
+}
+
 fn calls(page: &mut Page, observed: &Observed) {
-    let calls = &observed.calls;
-    page.family(
+    page.each(
         "xray_calls_total",
         "counter",
         "Calls to X-Ray that ended, by operation and outcome.",
+        observed.lanes.iter().flat_map(|lane| {
+            let operations = operations(observed, lane);
+            operations.into_iter().flat_map(move |(labels, operation)| {
+                let classes = ErrorClass::ALL.map(Some);
+                std::iter::once(None).chain(classes).map(move |class| {
+                    let outcome = class.map_or("success", ErrorClass::label);
+                    let count = lane.calls.outcome(operation, class);
+                    (with(&labels, ("outcome", outcome)), float(count))
+                })
+            })
+        }),
     );
-    for operation in Operation::ALL {
-        let classes = ErrorClass::ALL.map(Some);
-        for class in std::iter::once(None).chain(classes) {
-            let outcome = class.map_or("success", ErrorClass::label);
-            let labels = [("operation", operation.label()), ("outcome", outcome)];
-            page.sample(
-                "xray_calls_total",
-                &labels,
-                float(calls.outcome(operation, class)),
-            );
-        }
-    }
-    page.single(
+    let each = |value: fn(&Calls) -> u64| {
+        let lanes = observed.lanes.iter();
+        lanes.map(move |lane| (observed.labels(lane), float(value(&lane.calls))))
+    };
+    page.each(
         "xray_calls_in_flight",
         "gauge",
         "PutTraceSegments calls that run now.",
-        float(calls.in_flight),
+        each(|calls| calls.in_flight),
     );
-    page.count(
+    page.each(
         "xray_call_retries_total",
+        "counter",
         "PutTraceSegments calls for a batch that had been sent before.",
-        calls.retries,
+        each(|calls| calls.retries),
     );
-    page.histogram(
+    page.histograms(
         "xray_call_duration_seconds",
         "How long PutTraceSegments calls took, failed ones included.",
-        &calls.duration,
+        observed
+            .lanes
+            .iter()
+            .map(|lane| (observed.labels(lane), &lane.calls.duration)),
     );
-    page.histogram(
+    page.histograms(
         "xray_batch_segments",
         "Documents in the batches that were sent.",
-        &calls.batch_segments,
+        observed
+            .lanes
+            .iter()
+            .map(|lane| (observed.labels(lane), &lane.calls.batch_segments)),
     );
-    page.count(
+    page.each(
         "xray_sent_bytes_total",
+        "counter",
         "Bytes of the request bodies that X-Ray took.",
-        calls.sent_bytes,
+        each(|calls| calls.sent_bytes),
     );
-    if let Some(last) = calls.last_success {
-        let age = observed.now.saturating_duration_since(last);
-        let at = observed.wall_clock.checked_sub(age).unwrap_or(UNIX_EPOCH);
-        page.single(
-            "xray_last_success_timestamp_seconds",
-            "gauge",
-            "When PutTraceSegments last succeeded, in Unix time.",
-            unix_seconds(at),
-        );
-        page.single(
-            "xray_seconds_since_last_success",
-            "gauge",
-            "How long ago PutTraceSegments last succeeded.",
-            age.as_secs_f64(),
-        );
+    let ages: Vec<(Vec<Label<'_>>, Duration)> = observed
+        .lanes
+        .iter()
+        .filter_map(|lane| {
+            let age = observed.now.saturating_duration_since(lane.calls.last_success?);
+            Some((observed.labels(lane), age))
+        })
+        .collect();
+    if ages.is_empty() {
+        return;
     }
+    page.each(
+        "xray_last_success_timestamp_seconds",
+        "gauge",
+        "When PutTraceSegments last succeeded, in Unix time.",
+        ages.iter().map(|(labels, age)| {
+            let at = observed.wall_clock.checked_sub(*age).unwrap_or(UNIX_EPOCH);
+            (labels.clone(), unix_seconds(at))
+        }),
+    );
+    page.each(
+        "xray_seconds_since_last_success",
+        "gauge",
+        "How long ago PutTraceSegments last succeeded.",
+        ages.iter()
+            .map(|(labels, age)| (labels.clone(), age.as_secs_f64())),
+    );
 }
 
 fn http(page: &mut Page, http: &HttpCounts) {
@@ -288,6 +514,13 @@ fn http(page: &mut Page, http: &HttpCounts) {
         "reason",
         Ending::ALL.map(|ending| (ending.label(), http.ended(ending))),
     );
+}
+
+/// The labels of a lane and one more.
+fn with<'l>(labels: &[Label<'l>], more: Label<'l>) -> Vec<Label<'l>> {
+    let mut labels = labels.to_vec();
+    labels.push(more);
+    labels
 }
 
 /// Lines of the format.
@@ -333,15 +566,36 @@ impl Page {
         }
     }
 
-    fn histogram<const N: usize>(&mut self, name: &str, help: &str, histogram: &Histogram<N>) {
+    /// A family of samples with labels of their own.
+    fn each<'l>(
+        &mut self,
+        name: &str,
+        kind: &str,
+        help: &str,
+        samples: impl IntoIterator<Item = (Vec<Label<'l>>, f64)>,
+    ) {
+        self.family(name, kind, help);
+        for (labels, value) in samples {
+            self.sample(name, &labels, value);
+        }
+    }
+
+    fn histograms<'h, const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        histograms: impl IntoIterator<Item = (Vec<Label<'h>>, &'h Histogram<N>)>,
+    ) {
         self.family(name, "histogram", help);
         let bucket = format!("{name}_bucket");
-        for (bound, count) in histogram.cumulative() {
-            self.sample(&bucket, &[("le", &bound.to_string())], float(count));
+        for (labels, histogram) in histograms {
+            for (bound, count) in histogram.cumulative() {
+                self.sample(&bucket, &with(&labels, ("le", &bound.to_string())), float(count));
+            }
+            self.sample(&bucket, &with(&labels, ("le", "+Inf")), float(histogram.count()));
+            self.sample(&format!("{name}_sum"), &labels, histogram.sum());
+            self.sample(&format!("{name}_count"), &labels, float(histogram.count()));
         }
-        self.sample(&bucket, &[("le", "+Inf")], float(histogram.count()));
-        self.sample(&format!("{name}_sum"), &[], histogram.sum());
-        self.sample(&format!("{name}_count"), &[], float(histogram.count()));
     }
 
     fn line(&mut self, text: std::fmt::Arguments<'_>) {

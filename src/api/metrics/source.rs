@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use super::{Observed, render};
-use crate::api::health::Health;
-use crate::api::summary::Summary;
+use super::{BridgeObserved, LaneObserved, Observed, render};
+use crate::api::health::{Health, calls_of};
+use crate::api::summary::{LaneTotals, Summary};
 use crate::ledger::Ledger;
+use crate::ledger::signal::Content;
 use crate::net::server::answer::{self, Answer};
 
 /// The text format's type; the version is that of the format.
@@ -35,7 +36,7 @@ impl Source {
     /// The counters, for the port to count on.
     #[must_use]
     pub fn ledger(&self) -> &Arc<Ledger> {
-        &self.summary.ledger
+        self.summary.ledger()
     }
 
     /// The page as of now.
@@ -47,14 +48,27 @@ impl Source {
     pub fn page(&self) -> String {
         let ledger = self.ledger();
         let now = Instant::now();
-        let calls = ledger.calls();
+        let fanout = &self.summary.fanout;
+        let lanes = fanout.lanes().all().map(|lane| LaneObserved {
+            destination: lane.destination(),
+            contents: fanout.contents_to(lane.destination()),
+            totals: LaneTotals {
+                counts: Content::ALL.map(|content| lane.ledger().snapshot_of(content)),
+                pending: lane.pending_amounts(),
+            },
+            unprocessed: lane.ledger().unprocessed_by_code(),
+            depth: lane.depth(),
+            calls: lane.ledger().calls(),
+        });
         render(&Observed {
             totals: self.summary.totals(),
-            unprocessed: ledger.unprocessed_by_code(),
-            depth: self.summary.lane.depth(),
+            lanes: lanes.collect(),
+            bridge: self
+                .summary
+                .is_bridge()
+                .then(|| BridgeObserved::of(&self.summary)),
             http: ledger.http.snapshot(),
-            is_ready: self.health.unmet(&calls, now).is_empty(),
-            calls,
+            is_ready: self.health.unmet_of(&calls_of(fanout), now).is_empty(),
             started_at: self.started_at,
             now,
             wall_clock: SystemTime::now(),

@@ -10,7 +10,7 @@ use super::documents;
 use super::endpoint::Endpoint;
 use super::moment;
 use super::plan::{DiskFault, Window};
-use crate::exporters::xray::encoding::Segments;
+use crate::exporters::bodies::Bodies;
 use crate::pipeline::spool::disk::Disk;
 use crate::pipeline::spool::name::FileName;
 use crate::pipeline::spool::store::Moment;
@@ -118,7 +118,7 @@ impl SimulatedDisk {
     pub(super) fn documents(&self) -> Vec<usize> {
         let mut numbers = Vec::new();
         for called in self.fake.names() {
-            if let Some(name) = FileName::parse::<Segments>(&called) {
+            if let Some(name) = FileName::parse::<Bodies>(&called) {
                 let body = self.fake.read(&called, name.bytes).unwrap();
                 numbers.extend(documents::of_body(&body).iter().map(|document| document.number));
             }

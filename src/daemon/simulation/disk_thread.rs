@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 use super::disk::SimulatedDisk;
 use super::moment;
-use crate::exporters::xray::encoding::Segments;
+use crate::exporters::bodies::Bodies;
 use crate::pipeline::lane::Lane;
 use crate::pipeline::spool::worker::{Step, Worker};
 
@@ -26,8 +26,8 @@ struct Shared {
 
 #[derive(Debug)]
 struct Work {
-    worker: Worker<SimulatedDisk, Segments>,
-    lane: Arc<Lane<Segments>>,
+    worker: Worker<SimulatedDisk, Bodies>,
+    lane: Arc<Lane<Bodies>>,
     disk: SimulatedDisk,
     busy_until: Option<Instant>,
     next_turn: Option<Instant>,
@@ -36,8 +36,8 @@ struct Work {
 impl DiskThread {
     pub(super) fn start(
         &self,
-        worker: Worker<SimulatedDisk, Segments>,
-        lane: &Arc<Lane<Segments>>,
+        worker: Worker<SimulatedDisk, Bodies>,
+        lane: &Arc<Lane<Bodies>>,
         disk: &SimulatedDisk,
     ) {
         *self.work() = Some(Work {

@@ -1,7 +1,7 @@
 //! The documents of a simulation: each has a number of its own, and its kind in its id, by which the endpoint knows what to
 //! say of it.
 
-use crate::exporters::xray::encoding::Segments;
+use crate::exporters::bodies::Bodies;
 use crate::pipeline::batch::encoding::Encoding as _;
 
 /// What a document is for the endpoint; the first letter of its id.
@@ -66,7 +66,7 @@ pub(super) fn text(number: usize, kind: Kind, is_second: bool, pad: usize) -> St
 
 /// The documents of a body, in order.
 pub(super) fn of_body(body: &[u8]) -> Vec<Document> {
-    Segments::documents(body)
+    Bodies::documents(body)
         .expect("a request body")
         .into_iter()
         .map(|raw| {

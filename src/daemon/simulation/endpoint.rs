@@ -13,8 +13,9 @@ use super::trace::Trace;
 use super::{moment, wire};
 use crate::exporters::Exporter;
 use crate::exporters::answer::Answer;
+use crate::exporters::bodies::Bodies;
 use crate::exporters::error::PutError;
-use crate::exporters::xray::encoding::Segments;
+use crate::pipeline::batch;
 
 /// After so long a call ends without an answer.
 const TIME_OUT: Duration = Duration::from_secs(15);
@@ -124,9 +125,9 @@ impl Endpoint {
 }
 
 impl Exporter for Endpoint {
-    type Encoding = Segments;
+    type Encoding = Bodies;
 
-    async fn put(&self, body: Bytes) -> Result<Answer, PutError> {
+    async fn put(&self, _: batch::kind::Kind, body: Bytes) -> Result<Answer, PutError> {
         let documents = documents::of_body(&body);
         let call = Call::begin(self, &documents, body.len());
         tokio::time::sleep(call.decision.after).await;

@@ -19,10 +19,11 @@ use crate::api::health::Health;
 use crate::daemon::remainder;
 use crate::daemon::running::{Part, Running, Sending};
 use crate::daemon::signals::Stop;
+use crate::exporters::bodies::Bodies;
 use crate::exporters::pacer::DEFAULT_MAX_CONCURRENCY;
 use crate::exporters::sender::{Phase, Sender};
-use crate::exporters::xray::encoding::Segments;
 use crate::ledger::{DropReason, Ledger, Snapshot};
+use crate::pipeline::fanout::Fanout;
 use crate::pipeline::lane::Lane;
 use crate::pipeline::spool::Spool;
 
@@ -103,7 +104,7 @@ struct Account {
 
 /// A process.
 struct Process {
-    lane: Arc<Lane<Segments>>,
+    lane: Arc<Lane<Bodies>>,
     ledger: Arc<Ledger>,
 }
 
@@ -199,7 +200,7 @@ impl<'p> World<'p> {
             receiving_stopped,
             tell_ended,
         ));
-        let mut receiving = Part::new(stop_receiving, receiving_ended);
+        let mut receiving = Part::new(vec![stop_receiving], receiving_ended);
         let (stop_serving, serving_stopped) = oneshot::channel();
         let serving = async {
             let _: Result<(), oneshot::error::RecvError> = serving_stopped.await;
@@ -221,10 +222,11 @@ impl<'p> World<'p> {
             End::Killed | End::PowerFailed { .. } => Duration::ZERO,
         };
         let health = Health::default();
+        let fanout = Fanout::of_segments(Arc::clone(lane));
         let mut running = Running {
             receiving: &mut receiving,
-            serving: Part::new(stop_serving, Box::pin(serving)),
-            lane,
+            serving: Part::new(vec![stop_serving], Box::pin(serving)),
+            fanout: &fanout,
             sending: Sending {
                 phase,
                 ended: Box::pin(sending),
@@ -255,7 +257,7 @@ impl<'p> World<'p> {
                     spool.close_account();
                 }
                 let left = lane.pending_documents();
-                remainder::settle(lane, ledger, timeout).await;
+                remainder::settle(lane, timeout).await;
                 let stop_took = moment() - stopped_at;
                 self.check_stop(&process, end, stop_took, left);
                 self.thread.end();

@@ -12,7 +12,7 @@ use super::endpoint::Endpoint;
 use super::moment;
 use super::plan::{Plan, Traffic};
 use super::watch::Watch;
-use crate::exporters::xray::encoding::Segments;
+use crate::exporters::bodies::Bodies;
 use crate::ledger::{DropReason, Ledger};
 use crate::pipeline::budget::Budget;
 use crate::pipeline::intake::Intake as _;
@@ -65,7 +65,7 @@ impl Source {
     /// As the receiver does: takes what comes until it is told to stop, then what came before, and seals.
     pub(super) async fn receive(
         self,
-        lane: Arc<Lane<Segments>>,
+        lane: Arc<Lane<Bodies>>,
         ledger: Arc<Ledger>,
         mut stop: oneshot::Receiver<()>,
         tell_ended: oneshot::Sender<io::Result<()>>,
@@ -108,7 +108,7 @@ impl Source {
 
 impl State {
     /// Those of one gap.
-    fn add(&mut self, lane: &Lane<Segments>, ledger: &Ledger, now: Instant) {
+    fn add(&mut self, lane: &Lane<Bodies>, ledger: &Ledger, now: Instant) {
         let mean = self.documents_per_s * self.gap.as_secs_f64();
         let count = (mean * 2.0 * self.rng.f64()).round() as usize;
         let mut texts = Vec::with_capacity(count + 1);
@@ -147,7 +147,7 @@ impl State {
     }
 
     /// Something was just lost for want of room: there must be none for one more of the largest batches.
-    fn check_full(&self, lane: &Lane<Segments>) {
+    fn check_full(&self, lane: &Lane<Bodies>) {
         let budget = self.budget;
         let largest = 2 * budget.open_batch_bytes + 1000;
         let (held, has_room) = match lane.spool().map(Spool::to_write_bytes) {

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::endpoint::Endpoint;
-use crate::exporters::xray::encoding::Segments;
+use crate::exporters::bodies::Bodies;
 use crate::ledger::Ledger;
 use crate::pipeline::budget::Budget;
 use crate::pipeline::lane::Lane;
@@ -22,7 +22,7 @@ struct State {
 
 #[derive(Debug)]
 struct Watched {
-    lane: Arc<Lane<Segments>>,
+    lane: Arc<Lane<Bodies>>,
     ledger: Arc<Ledger>,
     budget: Budget,
     endpoint: Endpoint,
@@ -32,7 +32,7 @@ struct Watched {
 impl Watch {
     pub(super) fn start(
         &self,
-        lane: &Arc<Lane<Segments>>,
+        lane: &Arc<Lane<Bodies>>,
         ledger: &Arc<Ledger>,
         budget: Budget,
         endpoint: &Endpoint,

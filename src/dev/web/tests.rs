@@ -13,20 +13,14 @@ use xray_service::work::Work;
 use super::*;
 use crate::api::health::Health;
 use crate::api::summary::Summary;
-use crate::ledger::Ledger;
 use crate::logs::testing::LogLines;
 use crate::net::server::connection;
 use crate::pipeline::budget::Budget;
 use crate::pipeline::lane::Lane;
 
 fn shared() -> Arc<Site> {
-    let ledger = Arc::new(Ledger::default());
-    let summary = Arc::new(Summary {
-        lane: Arc::new(Lane::new(Budget::of_mb(16), Arc::clone(&ledger))),
-        ledger,
-        kernel_drops: None,
-        lost_in_fragments: None,
-    });
+    let lane = Lane::new(Budget::of_mb(16), Arc::default());
+    let summary = Arc::new(Summary::of_lane(Arc::new(lane)));
     let about = About {
         started: 0.0,
         udp: String::new(),

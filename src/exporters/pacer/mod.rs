@@ -267,6 +267,11 @@ impl Pacer {
         let _ = self.ended(id, now, Outcome::Failed { retry_after: None }, jitter);
     }
 
+    /// A call that was started was not made after all: it says nothing of the endpoint.
+    pub fn not_made(&mut self, id: CallId) {
+        let _: Option<InFlight> = self.in_flight.remove(&id);
+    }
+
     /// A call ended. `jitter` is a random number in [0, 1). Returns the outage that it ends.
     pub fn ended(&mut self, id: CallId, now: Instant, outcome: Outcome, jitter: f64) -> Option<Outage> {
         let was_in_flight = self.in_flight.len() - self.hanging(now).count;

@@ -3,14 +3,15 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
-use super::say::{more, say_unprocessed};
+use super::say::{batch_of, more, say_unprocessed};
 use super::{Sender, now};
 use crate::exporters::Exporter;
 use crate::exporters::answer::{Answer, Unprocessed};
 use crate::exporters::error::PutError;
 use crate::exporters::pacer;
-use crate::ledger::DropReason;
 use crate::ledger::outcome::ErrorClass;
+use crate::ledger::signal::Content;
+use crate::ledger::{DropReason, Ledger};
 use crate::pipeline::batch::Batch;
 use crate::pipeline::batch::encoding::{Description, Encoding as _};
 use crate::pipeline::queue::Flight;
@@ -20,24 +21,31 @@ use crate::pipeline::queue::Flight;
 /// throttles does not count.
 const MAX_FAULTS: u32 = 16;
 
+/// The code of what an OTLP endpoint rejected in a request that it took in part.
+const PARTIAL_SUCCESS: &str = "PartialSuccess";
+
 impl<X: Exporter> Sender<X> {
     /// A batch is refused for good: the fault is in one of its documents, so it is halved until that one is alone. What
-    /// that may cost is bounded ([`splits`]); nothing good is lost by it.
+    /// that may cost is bounded ([`splits`]); nothing good is lost by it. Where the fault is in none of them, all go.
     pub(super) fn refused(&mut self, flight: &Flight, error: &PutError) {
         let now = now();
         if error.is_too_long() {
             self.learn_bodies_bound(flight, now);
         }
         // A body that is too long has no bad document: how often it is halved is bounded by its length.
-        let is_search = flight.documents > 1 && !error.is_too_long();
+        let is_search = flight.documents > 1 && !error.whole && !error.is_too_long();
         let not_before = if is_search { self.splits.split(now) } else { None };
-        if self.halve(flight, not_before, now) {
+        if !error.whole && self.halve(flight, not_before, now) {
             tracing::debug!(
                 segments = flight.documents,
                 error = error.message,
-                "Sending segment batch failed with: {}; trying its {} segments in two halves",
+                destination = self.destination(),
+                "Sending {} batch{} failed with: {}; trying its {} {} in two halves",
+                batch_of(flight.kind),
+                self.to_other(),
                 error.message,
-                flight.documents
+                flight.documents,
+                flight.kind.content().items()
             );
             if not_before.is_some() && self.splits_reminder.is_due(now) {
                 tracing::warn!(
@@ -48,21 +56,27 @@ impl<X: Exporter> Sender<X> {
             return;
         }
         let segments = flight.documents;
+        let content = flight.kind.content();
         if self.lane.settle(flight.ticket) {
-            self.ledger.add_dropped(DropReason::Refused, segments as u64);
+            self.ledger
+                .of(content)
+                .add_dropped(DropReason::Refused, segments as u64);
         }
         let Some(left_out) = self.refused_lines.allow(now) else {
             return;
         };
-        let what = match X::Encoding::describe(&flight.body).as_slice() {
+        let what = match self.described(flight).as_slice() {
             [only] => format!("segment {only}"),
-            _ => format!("its {segments} segments"),
+            _ => format!("its {segments} {}", content.items()),
         };
         tracing::error!(
+            destination = self.destination(),
             segments,
             error = error.message,
             left_out,
-            "Sending segment batch failed with: {}; {what} dropped, since the service refuses it for good{}",
+            "Sending {} batch{} failed with: {}; {what} dropped, since the service refuses it for good{}",
+            batch_of(flight.kind),
+            self.to_other(),
             error.message,
             more(left_out)
         );
@@ -72,15 +86,13 @@ impl<X: Exporter> Sender<X> {
     pub(super) fn account_for(&mut self, flight: &Flight, started: Instant, answer: &Answer) {
         let segments = flight.documents;
         let seconds = now().duration_since(started).as_secs_f64();
+        let items = flight.kind.content().items();
         if answer.unprocessed.is_empty() {
+            let settled = Settled::of(flight, answer);
             if self.lane.settle(flight.ticket) {
-                self.ledger.add_sent(segments as u64);
+                settled.count(&self.ledger);
             }
-            tracing::info!(
-                segments,
-                seconds,
-                "Successfully sent batch of {segments} segments ({seconds:.3} seconds)"
-            );
+            self.say_sent(flight, &settled, answer, seconds);
             return;
         }
         // The service can't have left more undone than it was given.
@@ -89,7 +101,7 @@ impl<X: Exporter> Sender<X> {
             segments,
             unprocessed,
             seconds,
-            "Sent batch of {segments} segments but had {unprocessed} Unprocessed segments ({seconds:.3} seconds)"
+            "Sent batch of {segments} {items} but had {unprocessed} Unprocessed segments ({seconds:.3} seconds)"
         );
         let described = X::Encoding::describe(&flight.body);
         let raw = X::Encoding::documents(&flight.body).unwrap_or_default();
@@ -152,6 +164,51 @@ impl<X: Exporter> Sender<X> {
             for code in given_up {
                 self.ledger.add_unprocessed(code);
             }
+        }
+    }
+}
+
+/// What became of each item of a batch whose answer names none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Settled {
+    content: Content,
+    pub(super) sent: u64,
+    /// Not taken, whichever they were.
+    pub(super) unprocessed: u64,
+    pub(super) left_out: Vec<(DropReason, u64)>,
+}
+
+impl Settled {
+    /// An answer can't have left out, or left undone, more than there was.
+    fn of(flight: &Flight, answer: &Answer) -> Self {
+        let mut left = flight.documents as u64;
+        let mut take = |count: u64| {
+            let taken = count.min(left);
+            left -= taken;
+            taken
+        };
+        let left_out = answer.left_out.iter();
+        let left_out = left_out
+            .map(|(reason, count)| (*reason, take(*count)))
+            .filter(|(_, count)| *count > 0)
+            .collect();
+        let unprocessed = answer.unnamed.as_ref().map_or(0, |unnamed| take(unnamed.count));
+        Self {
+            content: flight.kind.content(),
+            sent: left,
+            unprocessed,
+            left_out,
+        }
+    }
+
+    fn count(&self, ledger: &Ledger) {
+        let account = ledger.of(self.content);
+        account.add_sent(self.sent);
+        for (reason, count) in &self.left_out {
+            account.add_dropped(*reason, *count);
+        }
+        if self.unprocessed > 0 {
+            ledger.add_unprocessed_of(self.content, Some(PARTIAL_SUCCESS), self.unprocessed);
         }
     }
 }

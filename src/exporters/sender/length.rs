@@ -33,7 +33,8 @@ impl<X: Exporter> Sender<X> {
 
     /// Puts the halves of a batch in its place, to be sent not before `not_before`; false for a single document.
     pub(super) fn halve(&self, flight: &Flight, not_before: Option<Instant>, now: Instant) -> bool {
-        let Some(mut halves) = Batch::halves::<X::Encoding>(&flight.body, flight.opened_at) else {
+        let Some(mut halves) = Batch::halves::<X::Encoding>(flight.kind, &flight.body, flight.opened_at)
+        else {
             return false;
         };
         for half in &mut halves {
@@ -48,7 +49,7 @@ impl<X: Exporter> Sender<X> {
     pub(super) fn learn_bodies_bound(&mut self, flight: &Flight, now: Instant) {
         let refused_bytes = flight.body.len();
         // Its halves are to be tried as they are.
-        let halves = Batch::halves::<X::Encoding>(&flight.body, flight.opened_at);
+        let halves = Batch::halves::<X::Encoding>(flight.kind, &flight.body, flight.opened_at);
         let bytes = halves.map_or(refused_bytes - 1, |[first, second]| {
             first.body.len().max(second.body.len())
         });

@@ -27,7 +27,7 @@ use crate::exporters::answer::{Answer, Unprocessed};
 use crate::exporters::error::PutError;
 use crate::exporters::pacer::{CallId, DEFAULT_MAX_CONCURRENCY, Outcome, Pacer, Start};
 use crate::ledger::Ledger;
-use crate::ledger::calls::{Ended, Failure};
+use crate::ledger::calls::{Ended, Failure, Operation};
 use crate::ledger::outcome::ErrorClass;
 use crate::logs::{LineBudget, Reminder};
 use crate::pipeline::lane::Lane;
@@ -189,23 +189,33 @@ impl<X: Exporter> Sender<X> {
         };
         abort.abort();
         let message = "given up without an answer, which usually comes sooner";
-        self.ledger.call_ended(Ended {
-            at: now,
-            duration: now.saturating_duration_since(at),
-            body_bytes: flight.body.len(),
-            failure: Some(Failure {
-                class: ErrorClass::Timeout,
-                status: None,
-                message,
-            }),
-        });
+        self.ledger.call_ended_of(
+            self.operation(&flight),
+            Ended {
+                at: now,
+                duration: now.saturating_duration_since(at),
+                body_bytes: flight.body.len(),
+                failure: Some(Failure {
+                    class: ErrorClass::Timeout,
+                    status: None,
+                    message,
+                }),
+            },
+        );
         tracing::debug!(
+            destination = self.destination(),
             segments = flight.documents,
             error = message,
-            "Sending segment batch failed with: {message}"
+            "Sending segment batch{} failed with: {message}",
+            self.to_other()
         );
         self.pacer.given_up(call, now, fastrand::f64());
         self.put_back(&flight, now);
+    }
+
+    /// What a call with this batch is counted as.
+    fn operation(&self, flight: &Flight) -> Operation {
+        Operation::of(self.lane.destination(), flight.kind.content())
     }
 
     /// Asks the spool for batches if there are any, and room for them beside the live traffic: half of the calls and half of
@@ -230,11 +240,11 @@ impl<X: Exporter> Sender<X> {
 
     fn start(&mut self, flight: Flight, at: Instant) {
         let exporter = self.exporter.clone();
-        let body = flight.body.clone();
+        let (kind, body) = (flight.kind, flight.body.clone());
         self.ledger
             .call_started(flight.documents, flight.attempts > 0 || flight.redeliveries > 0);
         let call = self.pacer.started(flight.documents, at, fastrand::f64());
-        let abort = self.calls.spawn(async move { exporter.put(body).await });
+        let abort = self.calls.spawn(async move { exporter.put(kind, body).await });
         let task = abort.id();
         let started = Started {
             flight,
@@ -264,17 +274,28 @@ impl<X: Exporter> Sender<X> {
             Ok(result) => result,
             Err(error) => return self.lost(call, &flight, started, &error),
         };
+        if let Ok(answer) = &result
+            && answer.not_called
+        {
+            // It says nothing of the endpoint.
+            self.ledger.call_lost();
+            self.pacer.not_made(call);
+            return self.account_for(&flight, started, answer);
+        }
         let at = now();
-        self.ledger.call_ended(Ended {
-            at,
-            duration: at.saturating_duration_since(started),
-            body_bytes: flight.body.len(),
-            failure: result.as_ref().err().map(|error| Failure {
-                class: error.class,
-                status: error.status,
-                message: &error.message,
-            }),
-        });
+        self.ledger.call_ended_of(
+            self.operation(&flight),
+            Ended {
+                at,
+                duration: at.saturating_duration_since(started),
+                body_bytes: flight.body.len(),
+                failure: result.as_ref().err().map(|error| Failure {
+                    class: error.class,
+                    status: error.status,
+                    message: &error.message,
+                }),
+            },
+        );
         // The outage that it may end is the pacer's; what the log calls one begins with the first failure.
         let _ = self
             .pacer
@@ -301,6 +322,7 @@ impl<X: Exporter> Sender<X> {
         let now = now();
         self.ledger.call_lost();
         tracing::error!(
+            destination = self.destination(),
             segments = flight.documents,
             error = %error,
             "A call ended in a way that it should not: {error}"
@@ -323,7 +345,12 @@ impl<X: Exporter> Sender<X> {
         let row = self.trouble.failed(started, now);
         match row {
             Some(row) => self.say_failing(&row, now, message),
-            None => tracing::debug!(error = message, "Sending segment batch failed with: {message}"),
+            None => tracing::debug!(
+                destination = self.destination(),
+                error = message,
+                "Sending segment batch{} failed with: {message}",
+                self.to_other()
+            ),
         }
         self.say_share(now, Some(message));
     }

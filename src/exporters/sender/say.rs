@@ -2,14 +2,93 @@
 
 use std::time::Instant;
 
-use super::Sender;
+use super::account::Settled;
 use super::trouble::{HalfIll, Row};
+use super::{Sender, now};
 use crate::exporters::Exporter;
-use crate::exporters::answer::Unprocessed;
+use crate::exporters::answer::{Answer, Unprocessed};
+use crate::ledger::DropReason;
+use crate::ledger::destination::Destination;
+use crate::ledger::signal::Content;
 use crate::logs;
-use crate::pipeline::batch::encoding::Description;
+use crate::pipeline::batch::encoding::{Description, Encoding as _};
+use crate::pipeline::batch::kind::Kind;
+use crate::pipeline::queue::Flight;
+
+/// What a batch is called in lines about it: as the official daemon says it, a segment batch.
+pub(super) fn batch_of(kind: Kind) -> &'static str {
+    match kind.content() {
+        Content::Segments => "segment",
+        Content::Traces => "span",
+        Content::Metrics => "metrics",
+        Content::Logs => "log",
+    }
+}
 
 impl<X: Exporter> Sender<X> {
+    /// The destination's label, for lines that are about X-Ray where they name none.
+    pub(super) fn destination(&self) -> Option<&'static str> {
+        self.lane.destination().other_label()
+    }
+
+    /// ` to OTLP`, for such lines.
+    pub(super) fn to_other(&self) -> &'static str {
+        self.lane.destination().to_other()
+    }
+
+    /// What waits here, in the plural: segments, as the official daemon says it, where there is nothing else.
+    fn items(&self) -> &'static str {
+        match self.lane.destination() {
+            Destination::XRay => Content::Segments.items(),
+            Destination::Otlp => "items",
+        }
+    }
+
+    /// What may be said of the documents of a batch; nothing of requests.
+    pub(super) fn described(&self, flight: &Flight) -> Vec<Description> {
+        match flight.kind {
+            Kind::Segments => X::Encoding::describe(&flight.body),
+            Kind::Requests(..) => Vec::new(),
+        }
+    }
+
+    /// A batch was taken, all of it or but for what `settled` says.
+    pub(super) fn say_sent(&mut self, flight: &Flight, settled: &Settled, answer: &Answer, seconds: f64) {
+        let (segments, items) = (settled.sent, flight.kind.content().items());
+        let (destination, to) = (self.destination(), self.to_other());
+        let left_out: u64 = settled.left_out.iter().map(|(_, count)| count).sum();
+        if segments > 0 || left_out == 0 {
+            tracing::info!(
+                destination,
+                segments,
+                seconds,
+                "Successfully sent batch of {segments} {items}{to} ({seconds:.3} seconds)"
+            );
+        }
+        if left_out > 0 {
+            let reasons = reasons(&settled.left_out);
+            tracing::debug!(
+                destination,
+                left_out,
+                "{left_out} {items} do not go{to}: {reasons}"
+            );
+        }
+        if let Some(unnamed) = &answer.unnamed
+            && let Some(left_out) = self.unprocessed_lines.allow(now())
+        {
+            let (unprocessed, message) = (settled.unprocessed, unnamed.message.as_str());
+            tracing::error!(
+                destination,
+                unprocessed,
+                error = message,
+                left_out,
+                "Partial success{to}: {unprocessed} of {} {items} were not taken, and are not sent again; message: {message}{}",
+                flight.documents,
+                more(left_out)
+            );
+        }
+    }
+
     pub(super) fn say_failing(&self, row: &Row, now: Instant, message: &str) {
         let (waiting, spooled) = (self.lane.pending_documents(), self.ledger.snapshot().spooled);
         let failing_s = now.saturating_duration_since(row.since).as_secs_f64();
@@ -17,13 +96,15 @@ impl<X: Exporter> Sender<X> {
             0 => String::new(),
             _ => format!(" and {spooled} in the spool"),
         };
+        let (destination, to, items) = (self.destination(), self.to_other(), self.items());
         tracing::error!(
+            destination,
             waiting,
             spooled,
             failing_s,
             failures = row.failures,
             error = message,
-            "Sending segment batch failed with: {message}; {waiting} segments wait in memory{on_disk} and are sent when calls \
+            "Sending segment batch{to} failed with: {message}; {waiting} {items} wait in memory{on_disk} and are sent when calls \
              succeed again (failing for {failing_s:.1} s)"
         );
     }
@@ -31,16 +112,19 @@ impl<X: Exporter> Sender<X> {
     pub(super) fn say_over(&self, row: &Row, now: Instant) {
         let failing_s = now.saturating_duration_since(row.since).as_secs_f64();
         let waiting = self.lane.pending_documents() + self.ledger.snapshot().spooled;
+        let (destination, to, items) = (self.destination(), self.to_other(), self.items());
         tracing::info!(
+            destination,
             waiting,
             failing_s,
             failures = row.failures,
-            "Calls succeed again after {failing_s:.1} s; {waiting} segments wait and are sent now"
+            "Calls{to} succeed again after {failing_s:.1} s; {waiting} {items} wait and are sent now"
         );
     }
 
     /// Of an endpoint that is half ill. `message`: what this call failed with.
     pub(super) fn say_share(&mut self, now: Instant, message: Option<&str>) {
+        let (destination, to, items) = (self.destination(), self.to_other(), self.items());
         match self.trouble.share(now) {
             None => {}
             Some(HalfIll::Is(share)) => {
@@ -49,12 +133,13 @@ impl<X: Exporter> Sender<X> {
                     .map(|message| format!(", this one with: {message}"))
                     .unwrap_or_default();
                 tracing::warn!(
+                    destination,
                     calls = share.calls,
                     failed = share.failed,
                     over_s = share.over.as_secs_f64(),
                     waiting,
                     error = message,
-                    "{} % of the calls fail: {} of {} in the last {:.0} s{with}; they are repeated, and {waiting} segments wait",
+                    "{} % of the calls{to} fail: {} of {} in the last {:.0} s{with}; they are repeated, and {waiting} {items} wait",
                     share.percent(),
                     share.failed,
                     share.calls,
@@ -62,16 +147,26 @@ impl<X: Exporter> Sender<X> {
                 );
             }
             Some(HalfIll::IsOver(share)) => tracing::info!(
+                destination,
                 calls = share.calls,
                 failed = share.failed,
                 over_s = share.over.as_secs_f64(),
-                "Most calls succeed again: {} of {} failed in the last {:.0} s",
+                "Most calls{to} succeed again: {} of {} failed in the last {:.0} s",
                 share.failed,
                 share.calls,
                 share.over.as_secs_f64()
             ),
         }
     }
+}
+
+/// `in_progress 3, unsampled 1`.
+fn reasons(left_out: &[(DropReason, u64)]) -> String {
+    let each = left_out.iter();
+    let each: Vec<String> = each
+        .map(|(reason, count)| format!("{} {count}", reason.label()))
+        .collect();
+    each.join(", ")
 }
 
 /// How many lines of its kind were left out before one.

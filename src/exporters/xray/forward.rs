@@ -12,20 +12,32 @@ use aws_sigv4::sign::v4;
 use aws_smithy_runtime_api::client::identity::Identity;
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, USER_AGENT};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderName, HeaderValue, Request, Response, Uri};
-use http_body_util::BodyExt as _;
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 
 use super::answer::{self, Raw};
 use super::{Connected, XRay};
 use crate::exporters::error::PutError;
+use crate::exporters::transport;
 use crate::ledger::outcome::ErrorClass;
 use crate::net::client::error::told;
 
 const SERVICE: &str = "xray";
 
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// How the body of a request is written.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BodyForm {
+    pub(super) content_type: &'static str,
+    pub(super) content_encoding: Option<&'static str>,
+}
+
+const JSON: BodyForm = BodyForm {
+    content_type: "application/json",
+    content_encoding: None,
+};
 
 impl XRay {
     /// Sends `body` to `path`, which begins with a slash and stands below the endpoint's own path, within `limit`.
@@ -34,28 +46,21 @@ impl XRay {
     ///
     /// # Errors
     /// Why there is no answer. Without credentials nothing is sent.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a call has a deadline, and a signature its time"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "a call has a deadline")]
     pub async fn post(&self, path: &str, body: Bytes, limit: Duration) -> Result<Response<Bytes>, PutError> {
         let deadline = Instant::now() + limit;
-        let credentials = self.credentials_before(deadline, limit).await?;
-        let request = self.shared.signed(path, body, credentials, SystemTime::now())?;
         let call = async {
-            let response = self.shared.client.send(request).await;
-            let (head, body) = response
-                .map_err(|error| answer::without_head(&error))?
-                .into_parts();
+            let response = self.call(path, JSON, body, deadline, limit).await?;
+            let (head, body) = response.into_parts();
             let body = body
                 .collect()
                 .await
-                .map_err(|error| answer::without_body(head.status.as_u16(), error.as_ref()))?;
+                .map_err(|error| transport::without_body(head.status.as_u16(), error.as_ref()))?;
             Ok(Response::from_parts(head, body.to_bytes()))
         };
         let response = timeout_at(deadline, call)
             .await
-            .unwrap_or_else(|_| Err(answer::timed_out(limit)))?;
+            .unwrap_or_else(|_| Err(transport::timed_out(limit)))?;
         if !response.status().is_success()
             && let Err(error) = Raw::of_http(&response).meaning()
             && answer::says_bad_key(&error)
@@ -63,6 +68,25 @@ impl XRay {
             self.shared.credentials.replace();
         }
         Ok(response)
+    }
+
+    /// As [`XRay::post`], up to the head of the answer; credentials are waited for until `deadline`, which is `limit` after
+    /// the call's start.
+    #[expect(clippy::disallowed_methods, reason = "a signature has a time")]
+    pub(super) async fn call(
+        &self,
+        path: &str,
+        form: BodyForm,
+        body: Bytes,
+        deadline: Instant,
+        limit: Duration,
+    ) -> Result<Response<Limited<Incoming>>, PutError> {
+        let credentials = self.credentials_before(deadline, limit).await?;
+        let request = self
+            .shared
+            .signed(path, form, body, credentials, SystemTime::now())?;
+        let response = self.shared.client.send(request).await;
+        response.map_err(|error| transport::without_head(&error))
     }
 
     /// Sends a telemetry report, a finished body of `PutTelemetryRecords`, within `limit`.
@@ -102,6 +126,7 @@ impl Connected {
     fn signed(
         &self,
         path: &str,
+        form: BodyForm,
         body: Bytes,
         credentials: Credentials,
         now: SystemTime,
@@ -123,8 +148,12 @@ impl Connected {
             .build()
             .map_err(|error| unsignable(&error))?
             .into();
-        let headers = [(CONTENT_TYPE.as_str(), "application/json")];
-        let signable = SignableRequest::new("POST", &uri, headers.into_iter(), SignableBody::Bytes(&body))
+        let encoding = form.content_encoding.map(|encoding| (CONTENT_ENCODING, encoding));
+        let headers: Vec<(HeaderName, &'static str)> = std::iter::once((CONTENT_TYPE, form.content_type))
+            .chain(encoding)
+            .collect();
+        let signed = headers.iter().map(|(name, value)| (name.as_str(), *value));
+        let signable = SignableRequest::new("POST", &uri, signed, SignableBody::Bytes(&body))
             .map_err(|error| unsignable(&error))?;
         let (instructions, _) = sign(signable, &params)
             .map_err(|error| unsignable(&error))?
@@ -136,7 +165,9 @@ impl Connected {
         *request.method_mut() = http::Method::POST;
         *request.uri_mut() = Uri::try_from(uri).map_err(|error| unsignable(&error))?;
         let of_request = request.headers_mut();
-        of_request.insert(CONTENT_TYPE, JSON);
+        for (name, value) in headers {
+            of_request.insert(name, HeaderValue::from_static(value));
+        }
         of_request.insert(CONTENT_LENGTH, content_length);
         of_request.insert(USER_AGENT, self.user_agent.clone());
         for (name, value) in instructions.headers() {

@@ -8,6 +8,7 @@
 //! | `request` | the request's headers as the official daemon's, and the finished body |
 //! | `answer` | what an answer or a failure means, as an [`ErrorClass`] |
 //! | `forward` | other calls on X-Ray: a new, signed request around a finished body |
+//! | `spans` | spans as they are, to X-Ray's OTLP endpoint |
 //! | [`encoding`] | how segment documents stand in a body |
 //! | [`telemetry`] | what the daemon tells X-Ray about itself |
 
@@ -15,11 +16,12 @@ mod answer;
 pub mod encoding;
 mod forward;
 mod request;
+mod spans;
 pub mod telemetry;
 #[cfg(test)]
 pub(crate) mod testing;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region};
@@ -31,19 +33,23 @@ use bytes::Bytes;
 use http::HeaderValue;
 use tokio::time::{Instant, timeout_at};
 
-use self::encoding::Segments;
 use self::request::{FinishedBody, RequestForm};
 use crate::aws::credentials::{CachedCredentials, CredentialsSource};
 use crate::aws::{Endpoint, Limits, endpoint};
 use crate::config::{Environment, XRayConfig};
 use crate::exporters::Exporter;
 use crate::exporters::answer::Answer;
+use crate::exporters::bodies::Bodies;
 use crate::exporters::error::PutError;
+use crate::exporters::transport;
 use crate::ledger::outcome::ErrorClass;
+use crate::ledger::signal::Signal;
+use crate::logs::Reminder;
 use crate::net::client::SettingError;
 use crate::net::client::pooled::PooledClient;
 use crate::net::client::proxy::{ProxyInForce, ProxyRules};
 use crate::net::client::tls::{Tls, Trust};
+use crate::pipeline::batch::kind::Kind;
 
 /// X-Ray as this run sees it. Cheap to clone; all clones share connections and credentials.
 #[derive(Debug, Clone)]
@@ -63,6 +69,20 @@ struct Connected {
     client: PooledClient,
     region: String,
     user_agent: HeaderValue,
+    remarks: Mutex<Remarks>,
+}
+
+/// What was said of calls with spans.
+#[derive(Debug, Default)]
+struct Remarks {
+    of_service: Reminder,
+    long_resources: Reminder,
+}
+
+impl Connected {
+    fn remarks(&self) -> MutexGuard<'_, Remarks> {
+        self.remarks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl XRay {
@@ -116,7 +136,11 @@ impl XRay {
             region: Region::new(region.to_owned()),
             role_arn: config.role_arn.as_ref().map(|role| role.value.clone()),
             // Web identity tokens and SSO sessions go to STS and SSO: NoVerifySSL is not for them.
-            client: PooledClient::new(proxies.for_credentials(), Tls::new(trust), limits.connect_timeout),
+            client: PooledClient::new(
+                proxies.sparing_loopback(),
+                Tls::new(trust),
+                limits.connect_timeout,
+            ),
             limits: limits.clone(),
         };
         let loader = source.loader().await;
@@ -175,6 +199,7 @@ impl XRay {
                 client,
                 region: region.to_owned(),
                 user_agent,
+                remarks: Mutex::default(),
             }),
         })
     }
@@ -229,7 +254,7 @@ impl XRay {
             Ok((Err(error), None)) => Err(answer::without_answer(&error, limit)),
             // The interceptor sees every answer that the SDK takes for a success.
             Ok((Ok(_), None)) => Err(PutError::new(ErrorClass::Other, "the SDK lost the answer")),
-            Err(_) => Err(answer::timed_out(limit)),
+            Err(_) => Err(transport::timed_out(limit)),
         };
         if let Err(error) = &result
             && answer::says_bad_key(error)
@@ -266,10 +291,17 @@ async fn trust(environment: &Environment) -> Result<Trust, SettingError> {
 }
 
 impl Exporter for XRay {
-    type Encoding = Segments;
+    type Encoding = Bodies;
 
-    async fn put(&self, body: Bytes) -> Result<Answer, PutError> {
-        self.put_trace_segments(body).await
+    async fn put(&self, kind: Kind, body: Bytes) -> Result<Answer, PutError> {
+        match kind {
+            Kind::Segments => self.put_trace_segments(body).await,
+            Kind::Requests(Signal::Traces, form) => self.put_spans(form, body).await,
+            Kind::Requests(signal, _) => Err(PutError {
+                whole: true,
+                ..PutError::new(ErrorClass::Refused, format!("X-Ray takes no {}", signal.label()))
+            }),
+        }
     }
 }
 

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::answer::{self, Raw};
+use super::answer::Raw;
 use crate::exporters::answer::Answer;
 use crate::exporters::error::PutError;
+use crate::exporters::transport;
 
 /// What `response` means.
 pub(crate) fn meaning(response: &http::Response<Bytes>) -> Result<Answer, PutError> {
@@ -15,5 +16,5 @@ pub(crate) fn meaning(response: &http::Response<Bytes>) -> Result<Answer, PutErr
 
 /// What no answer within `limit` means.
 pub(crate) fn timed_out(limit: Duration) -> PutError {
-    answer::timed_out(limit)
+    transport::timed_out(limit)
 }

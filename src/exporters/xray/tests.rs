@@ -64,7 +64,7 @@ async fn connect(url: &str, more_settings: &str) -> XRay {
     XRay::connect(&config, &environment(), "eu-west-1").await.unwrap()
 }
 
-async fn double() -> (Double, XRay) {
+pub(in crate::exporters::xray) async fn double() -> (Double, XRay) {
     let double = Double::start(DoubleConfig::default()).await.unwrap();
     let xray = connect(&double.url(), "").await;
     (double, xray)
@@ -103,7 +103,10 @@ async fn a_body_goes_out_as_it_is_in_a_request_of_the_official_form_and_the_answ
     let answer = xray.put_trace_segments(Bytes::from_static(BODY)).await.unwrap();
     assert_eq!(answer.unprocessed, []);
     assert!(answer.request_id.is_some());
-    let answer = xray.put(Bytes::from_static(REFUSED_BODY)).await.unwrap();
+    let answer = xray
+        .put(Kind::Segments, Bytes::from_static(REFUSED_BODY))
+        .await
+        .unwrap();
     let code = answer.unprocessed[0].error_code.as_deref();
     assert_eq!((answer.unprocessed.len(), code), (1, Some("ParseError")));
     let requests = double.requests();

@@ -35,6 +35,16 @@ pub enum SettingError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A certificate, a key or certificates of authorities for one endpoint, which cannot be used.
+    #[error("{source}: cannot use {path:?}: {reason}")]
+    CertificateFile {
+        /// Where it was set: `OTEL_EXPORTER_OTLP_CLIENT_KEY`, ...
+        r#source: String,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it; of a key never what is in it.
+        reason: String,
+    },
 }
 
 /// [`with_causes`], fit for one line of a message.

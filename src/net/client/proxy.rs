@@ -122,8 +122,9 @@ impl ProxyRules {
         })
     }
 
-    /// The same rules for where credentials come from: loopback endpoints there are agents of this machine.
-    pub(crate) fn for_credentials(&self) -> Self {
+    /// The same rules for endpoints other than X-Ray's: where credentials come from, and where OTLP goes. On loopback those
+    /// are agents of this machine.
+    pub(crate) fn sparing_loopback(&self) -> Self {
         Self {
             covers_loopback: false,
             ..self.clone()
@@ -394,12 +395,12 @@ mod tests {
         for host in ["127.0.0.1:80", "[::1]", "localhost", "a.LOCALHOST.", "127.9.9.9"] {
             let target = format!("http://{host}/");
             assert!(proxy_for(&from_flag, &target).is_some(), "{host}");
-            assert_eq!(proxy_for(&from_flag.for_credentials(), &target), None, "{host}");
+            assert_eq!(proxy_for(&from_flag.sparing_loopback(), &target), None, "{host}");
             assert_eq!(proxy_for(&from_environment, &target), None, "{host}");
         }
         assert!(
             proxy_for(
-                &from_flag.for_credentials(),
+                &from_flag.sparing_loopback(),
                 "https://sts.us-east-1.amazonaws.com"
             )
             .is_some()

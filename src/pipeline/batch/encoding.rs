@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::kind::Kind;
+
 /// How a body that carries documents is opened, appended to, closed, taken apart and described.
 ///
 /// A body is [`Encoding::HEAD`], the documents with [`Encoding::SEPARATOR`] between them, [`Encoding::TAIL`]. It is
@@ -36,6 +38,29 @@ pub trait Encoding: fmt::Debug + Send + Sync + 'static {
 
     /// What may be said about each document of `body`, in order; empty when it is no body of this kind. Off the hot path.
     fn describe(body: &[u8]) -> Vec<Description>;
+
+    /// How many items `body` has, which holds requests of `kind`; `None` when it does not, as far as a shallow look tells.
+    /// An encoding that knows no requests has none. Off the hot path.
+    fn items(kind: Kind, body: &[u8]) -> Option<u64> {
+        let _ = (kind, body);
+        None
+    }
+
+    /// Two bodies of requests in place of `body`, which has at least two items, with some half of its bytes or items each,
+    /// every item in one of them, in order; `None` when it can't be divided. Off the hot path.
+    fn halves(kind: Kind, body: &[u8]) -> Option<[Requests; 2]> {
+        let _ = (kind, body);
+        None
+    }
+}
+
+/// Requests of one kind, as a body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Requests {
+    /// The bytes.
+    pub body: Vec<u8>,
+    /// How many items there are in them, 1 and up.
+    pub items: usize,
 }
 
 /// What a body can be written into.

@@ -1,8 +1,11 @@
 //! Joins small batches: what costs is a call and a sync of the disk, not the documents in it. Off the hot path; a pure
 //! function of what is given.
 
+use std::time::Instant;
+
 use super::Batch;
 use super::encoding::Encoding;
+use super::kind::Kind;
 
 /// A body of this many bytes is large enough to be worth a call of its own, and is not copied into another one.
 pub const SMALL_BYTES: usize = 64 << 10;
@@ -21,13 +24,22 @@ pub fn joinable<'b, E: Encoding>(
         return 1;
     }
     let (mut count, mut documents, mut bytes) = (1, first.documents, first.body.len());
+    let (most_documents, frame_bytes, separator_bytes) = match first.kind {
+        Kind::Segments => (
+            E::MAX_DOCUMENTS,
+            E::HEAD.len() + E::TAIL.len(),
+            E::SEPARATOR.len(),
+        ),
+        Kind::Requests(..) => (usize::MAX, 0, 0),
+    };
     for batch in batches {
         documents += batch.documents;
         // The frame of the one goes, a separator comes.
-        bytes = (bytes + batch.body.len() + E::SEPARATOR.len()).saturating_sub(E::HEAD.len() + E::TAIL.len());
+        bytes = (bytes + batch.body.len() + separator_bytes).saturating_sub(frame_bytes);
         let joins = is_small(batch)
+            && batch.kind == first.kind
             && (batch.redeliveries, batch.faults) == (first.redeliveries, first.faults)
-            && documents <= E::MAX_DOCUMENTS
+            && documents <= most_documents
             && bytes <= max_body_bytes;
         if !joins {
             break;
@@ -38,7 +50,8 @@ pub fn joinable<'b, E: Encoding>(
 }
 
 fn is_small(batch: &Batch) -> bool {
-    batch.joins && batch.origin.is_none() && batch.body.len() < SMALL_BYTES
+    let is_joinable = batch.kind == Kind::Segments || batch.kind.concatenates();
+    is_joinable && batch.joins && batch.origin.is_none() && batch.body.len() < SMALL_BYTES
 }
 
 /// One batch of the documents of all `batches`, which [`joinable`] has counted, in their order. Without a second one, the
@@ -50,25 +63,14 @@ pub fn join<E: Encoding>(batches: Vec<Batch>) -> Result<Batch, Vec<Batch>> {
     if let [only] = &batches[..] {
         return Ok(only.clone());
     }
-    let inner = |batch: &Batch| {
-        let start = E::HEAD.len();
-        let end = batch
-            .body
-            .len()
-            .checked_sub(E::TAIL.len())
-            .filter(|end| *end > start)?;
-        let framed = batch.body.starts_with(E::HEAD) && batch.body.ends_with(E::TAIL);
-        framed.then(|| batch.body.slice(start..end))
-    };
-    let Some(documents) = batches.iter().map(inner).collect::<Option<Vec<_>>>() else {
-        return Err(batches);
-    };
     let Some(first) = batches.first() else {
         return Err(batches);
     };
-    let views: Vec<&[u8]> = documents.iter().map(AsRef::as_ref).collect();
-    // Documents that stand beside each other in one body are moved as one.
-    let Some(mut joined) = Batch::of_documents::<E>(&views, first.opened_at) else {
+    let joined = match first.kind {
+        Kind::Segments => join_documents::<E>(&batches),
+        Kind::Requests(..) => Some(join_requests(first.kind, &batches, first.opened_at)),
+    };
+    let Some(mut joined) = joined else {
         return Err(batches);
     };
     joined.documents = batches.iter().map(|batch| batch.documents).sum();
@@ -85,6 +87,34 @@ pub fn join<E: Encoding>(batches: Vec<Batch>) -> Result<Batch, Vec<Batch>> {
     joined.not_before = batches.iter().filter_map(|batch| batch.not_before).max();
     (joined.redeliveries, joined.faults) = (first.redeliveries, first.faults);
     Ok(joined)
+}
+
+/// The documents of all in one body; `None` where one of them is no body of `E`.
+fn join_documents<E: Encoding>(batches: &[Batch]) -> Option<Batch> {
+    let inner = |batch: &Batch| {
+        let start = E::HEAD.len();
+        let end = batch
+            .body
+            .len()
+            .checked_sub(E::TAIL.len())
+            .filter(|end| *end > start)?;
+        let framed = batch.body.starts_with(E::HEAD) && batch.body.ends_with(E::TAIL);
+        framed.then(|| batch.body.slice(start..end))
+    };
+    let documents = batches.iter().map(inner).collect::<Option<Vec<_>>>()?;
+    let views: Vec<&[u8]> = documents.iter().map(AsRef::as_ref).collect();
+    // Documents that stand beside each other in one body are moved as one.
+    Batch::of_documents::<E>(&views, batches.first()?.opened_at)
+}
+
+/// The requests of all, one behind the other.
+fn join_requests(kind: Kind, batches: &[Batch], opened_at: Instant) -> Batch {
+    let mut body = Vec::with_capacity(batches.iter().map(|batch| batch.body.len()).sum());
+    for batch in batches {
+        body.extend_from_slice(&batch.body);
+    }
+    let items = batches.iter().map(|batch| batch.documents).sum();
+    Batch::of_requests(kind, body, items, opened_at)
 }
 
 /// The most bodies that so many documents of so many bytes in all are in once neighbours have joined: of two that stay

@@ -7,7 +7,9 @@ mod body;
 mod buffer;
 pub mod encoding;
 pub mod join;
+pub mod kind;
 pub mod origin;
+pub mod requests;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -18,7 +20,10 @@ use bytes::Bytes;
 
 use self::buffer::{Buffer, Pool};
 use self::encoding::Encoding;
+use self::kind::Kind;
 use self::origin::Origin;
+use crate::ledger::amounts::Amounts;
+use crate::ledger::signal::Content;
 
 /// How long a document may wait for neighbours: a second, less what timers and the receiver's pause may add.
 pub const MAX_AGE: Duration = Duration::from_millis(990);
@@ -37,9 +42,11 @@ const FIRST_CAPACITY_BYTES: usize = 4 << 10;
 /// A sealed batch: a finished request body and what the sender needs to know of it.
 #[derive(Debug, Clone)]
 pub struct Batch {
-    /// As its encoding writes it.
+    /// What the body is made of.
+    pub kind: Kind,
+    /// As its encoding writes it, or requests as they came.
     pub body: Bytes,
-    /// How many documents it carries, 1 to [`Encoding::MAX_DOCUMENTS`].
+    /// How many documents or, in requests, items it carries: 1 and up, to [`Encoding::MAX_DOCUMENTS`] for documents.
     pub documents: usize,
     /// When its first document came.
     pub opened_at: Instant,
@@ -66,9 +73,19 @@ impl Batch {
         Self::new(body.into(), held_bytes, documents, opened_at)
     }
 
+    /// The same of requests of `kind` with `items` items.
+    #[must_use]
+    pub fn of_requests(kind: Kind, body: Vec<u8>, items: usize, opened_at: Instant) -> Self {
+        Self {
+            kind,
+            ..Self::of_body(body, items, opened_at)
+        }
+    }
+
     /// The same, of a body that holds `held_bytes` of memory.
     fn new(body: Bytes, held_bytes: usize, documents: usize, opened_at: Instant) -> Self {
         Self {
+            kind: Kind::Segments,
             body,
             documents,
             opened_at,
@@ -80,6 +97,18 @@ impl Batch {
             joins: true,
             cost_bytes: held_bytes + size_of::<Self>(),
         }
+    }
+
+    /// What it carries, and how many.
+    #[must_use]
+    pub fn amount(&self) -> (Content, u64) {
+        (self.kind.content(), self.documents as u64)
+    }
+
+    /// The same as an amount.
+    #[must_use]
+    pub fn amount_alone(&self) -> Amounts {
+        Amounts::from_iter([self.amount()])
     }
 
     /// What it costs in the budget: the memory that it holds.

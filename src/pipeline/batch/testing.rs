@@ -4,13 +4,14 @@ use std::time::Instant;
 
 use serde_json::Deserializer;
 
-use super::encoding::{Description, Encoding, Output};
+use super::encoding::{Description, Encoding, Output, Requests};
+use super::kind::Kind;
 use super::{Batch, OpenBatch};
 
 /// Written at a time, with twice the room: a body grows in small steps, as it does where documents are escaped.
 const PIECE_BYTES: usize = 512;
 
-/// A JSON array of strings.
+/// A JSON array of strings; requests are any bytes, each of which is an item.
 #[derive(Debug)]
 pub(crate) enum Strings {}
 
@@ -61,6 +62,20 @@ impl Encoding for Strings {
             })
             .collect()
     }
+
+    /// Each byte is one.
+    fn items(kind: Kind, body: &[u8]) -> Option<u64> {
+        (kind != Kind::Segments && !body.is_empty()).then_some(body.len() as u64)
+    }
+
+    fn halves(_: Kind, body: &[u8]) -> Option<[Requests; 2]> {
+        let half = |bytes: &[u8]| Requests {
+            body: bytes.to_vec(),
+            items: bytes.len(),
+        };
+        let (first, second) = body.split_at(body.len() / 2);
+        (!first.is_empty()).then(|| [half(first), half(second)])
+    }
 }
 
 /// What must hold of the halves of a batch in every encoding: the first has half of the documents, rounded down, the second
@@ -74,7 +89,7 @@ pub(crate) fn check_halves<E: Encoding>(texts: &[Vec<u8>]) {
     let batch = open.seal().unwrap();
     let whole = E::documents(&batch.body).unwrap();
     assert_eq!(whole.len(), texts.len());
-    let [first, second] = Batch::halves::<E>(&batch.body, now).unwrap();
+    let [first, second] = Batch::halves::<E>(batch.kind, &batch.body, now).unwrap();
     assert_eq!(first.documents, texts.len() / 2);
     assert_eq!(first.documents + second.documents, texts.len());
     let mut joined = E::documents(&first.body).unwrap();

@@ -73,7 +73,7 @@ fn a_batch_that_is_made_of_documents_holds_little_more_than_its_body() {
 #[test]
 fn a_single_document_has_no_halves() {
     let batch = Batch::of_documents::<Strings>(&[b"\"a\""], Instant::now()).unwrap();
-    assert!(Batch::halves::<Strings>(&batch.body, Instant::now()).is_none());
+    assert!(Batch::halves::<Strings>(batch.kind, &batch.body, Instant::now()).is_none());
     assert!(Batch::of_documents::<Strings>(&[], Instant::now()).is_none());
 }
 

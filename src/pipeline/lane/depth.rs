@@ -44,11 +44,12 @@ impl<E: Encoding> Lane<E> {
     /// How much is held, and where.
     #[must_use]
     pub fn depth(&self) -> Depth {
+        let others = self.held_in_others();
         let state = self.lock();
         Depth {
             open: Amount {
-                documents: state.open.documents(),
-                bytes: state.open.bytes(),
+                documents: state.open.documents() + others.items(),
+                bytes: state.open.bytes() + others.bytes,
             },
             waiting: Amount {
                 documents: state.queue.waiting_documents(),

@@ -5,12 +5,17 @@
 //! without one it is counted here, and said in the log at most once a second.
 
 pub mod depth;
+mod others;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
+use self::others::{HeldOpen, Others};
+use crate::ledger::amounts::Amounts;
+use crate::ledger::destination::Destination;
+use crate::ledger::signal::Content;
 use crate::ledger::{DropReason, Ledger};
 use crate::logs::Tally;
 use crate::pipeline::batch::encoding::Encoding;
@@ -34,6 +39,11 @@ pub struct Lane<E> {
     budget: Budget,
     ledger: Arc<Ledger>,
     spool: Option<Spool<E>>,
+    destination: Destination,
+    /// `None` in a lane that takes nothing but segments.
+    others: Option<Mutex<Others<E>>>,
+    /// The lane that each sealed batch of segments goes into as well.
+    follower: Option<Arc<Self>>,
 }
 
 #[derive(Debug)]
@@ -66,6 +76,7 @@ impl<E: Encoding> Intake for Lane<E> {
     fn add<'a>(&self, documents: impl Iterator<Item = &'a [u8]>, now: Instant) {
         let mut sealed = false;
         let mut evicted = Evicted::default();
+        let mut handed_on = Vec::new();
         let mut replaced = 0;
         {
             let mut state = self.lock();
@@ -73,12 +84,14 @@ impl<E: Encoding> Intake for Lane<E> {
                 let pushed = state.open.push(document, now);
                 replaced += u64::from(pushed.replaced_utf8);
                 if let Some(batch) = pushed.sealed {
+                    handed_on.extend(self.copy_for_follower(&batch));
                     evicted.0.append(&mut state.queue.push(batch).0);
                     sealed = true;
                 }
             }
         }
         self.ledger.add_replaced_utf8(replaced);
+        self.hand_on(handed_on, now);
         self.spill(evicted, now);
         if sealed {
             self.sealed.notify_one();
@@ -91,16 +104,22 @@ impl<E: Encoding> Intake for Lane<E> {
         if document.len() <= DATAGRAM_MAX_BYTES {
             self.add(std::iter::once(document), now);
         } else if let Some(batch) = OpenBatch::<E>::of_one(document, now) {
+            let mut handed_on = Vec::new();
             let evicted = {
                 let mut state = self.lock();
                 // What is in the open batch came before.
                 let mut evicted = match state.open.seal() {
-                    Some(older) => state.queue.push(older),
+                    Some(older) => {
+                        handed_on.extend(self.copy_for_follower(&older));
+                        state.queue.push(older)
+                    }
                     None => Evicted::default(),
                 };
+                handed_on.extend(self.copy_for_follower(&batch));
                 evicted.0.append(&mut state.queue.push(batch).0);
                 evicted
             };
+            self.hand_on(handed_on, now);
             self.spill(evicted, now);
             self.sealed.notify_one();
         }
@@ -113,21 +132,26 @@ impl<E: Encoding> Intake for Lane<E> {
 
     /// `None` while no batch is open and nothing is left to be said.
     fn next_tick(&self) -> Option<Instant> {
+        let others_at = self.lock_others().and_then(|others| others.deadline());
         let state = self.lock();
-        [state.open.deadline(), state.spilled.due()]
+        [state.open.deadline(), state.spilled.due(), others_at]
             .into_iter()
             .flatten()
             .min()
     }
 
     fn tick(&self, now: Instant) {
-        let (sealed, evicted, said) = {
+        let others = self.lock_others().map(|mut others| others.seal_if_due(now));
+        self.push_all(others.unwrap_or_default(), now);
+        let (handed_on, sealed, evicted, said) = {
             let mut state = self.lock();
             let batch = state.open.seal_if_due(now);
+            let handed_on = batch.as_ref().and_then(|batch| self.copy_for_follower(batch));
             let sealed = batch.is_some();
             let evicted = batch.map_or_else(Evicted::default, |batch| state.queue.push(batch));
-            (sealed, evicted, state.spilled.add(0, now))
+            (handed_on, sealed, evicted, state.spilled.add(0, now))
         };
+        self.hand_on(handed_on, now);
         self.spill(evicted, now);
         self.say_spilled(said);
         if sealed {
@@ -136,11 +160,16 @@ impl<E: Encoding> Intake for Lane<E> {
     }
 
     fn seal(&self, now: Instant) {
-        let evicted = {
+        let others = self.lock_others().map(|mut others| others.seal());
+        self.push_all(others.unwrap_or_default(), now);
+        let (handed_on, evicted) = {
             let mut state = self.lock();
             let batch = state.open.seal();
-            batch.map_or_else(Evicted::default, |batch| state.queue.push(batch))
+            let handed_on = batch.as_ref().and_then(|batch| self.copy_for_follower(batch));
+            let evicted = batch.map_or_else(Evicted::default, |batch| state.queue.push(batch));
+            (handed_on, evicted)
         };
+        self.hand_on(handed_on, now);
         self.spill(evicted, now);
         let said = self.lock().spilled.flush(0, now);
         self.say_spilled(said);
@@ -151,10 +180,11 @@ impl<E: Encoding> Intake for Lane<E> {
         if cost(bytes) > self.budget.sealed_bytes {
             return Room::TooLong;
         }
+        let others_bytes = self.held_in_others().bytes;
         let fits = {
             let state = self.lock();
             // What is open now will be sealed too.
-            cost(state.open.bytes() + bytes) + state.queue.bytes() <= self.budget.sealed_bytes
+            cost(state.open.bytes() + others_bytes + bytes) + state.queue.bytes() <= self.budget.sealed_bytes
         };
         // Whole batches are pushed out: as much as is sealed, and up to one more.
         let pushed_out = cost(bytes.saturating_add(2 * self.budget.open_batch_bytes));
@@ -207,7 +237,48 @@ impl<E: Encoding> Lane<E> {
             budget,
             ledger,
             spool,
+            destination: Destination::XRay,
+            others: None,
+            follower: None,
         }
+    }
+
+    /// The same, for `destination`.
+    #[must_use]
+    pub fn to(self, destination: Destination) -> Self {
+        Self { destination, ..self }
+    }
+
+    /// The same, which takes OTLP requests too, and documents that were made of them.
+    #[must_use]
+    pub fn with_others(self) -> Self {
+        let others = Others::new(self.budget.open_batch_bytes);
+        Self {
+            others: Some(Mutex::new(others)),
+            ..self
+        }
+    }
+
+    /// The same, whose batches of segments go into `follower` too, as they are: their memory is there once. It has its own
+    /// budget and account, and this lane never waits for it.
+    #[must_use]
+    pub fn followed_by(self, follower: Arc<Self>) -> Self {
+        Self {
+            follower: Some(follower),
+            ..self
+        }
+    }
+
+    /// Where its batches go.
+    #[must_use]
+    pub fn destination(&self) -> Destination {
+        self.destination
+    }
+
+    /// What it and whoever sends for it count in.
+    #[must_use]
+    pub fn ledger(&self) -> &Arc<Ledger> {
+        &self.ledger
     }
 
     /// The spool, if there is one.
@@ -275,13 +346,14 @@ impl<E: Encoding> Lane<E> {
         let Some(spool) = &self.spool else {
             return Duration::ZERO;
         };
+        let others = self.held_in_others();
         let (batches, documents, bytes) = {
             let state = self.lock();
             let (queue, open) = (&state.queue, &state.open);
             (
-                queue.batches() + 1,
-                open.documents() + queue.waiting_documents() + queue.in_flight_documents(),
-                open.bytes() + queue.bytes(),
+                queue.batches() + 1 + others.batches,
+                open.documents() + queue.waiting_documents() + queue.in_flight_documents() + others.items(),
+                open.bytes() + queue.bytes() + others.bytes,
             )
         };
         spool.time_to_keep(batches, documents, bytes)
@@ -292,11 +364,22 @@ impl<E: Encoding> Lane<E> {
     /// the budget has just pushed out is in neither place.)
     #[must_use]
     pub fn pending_documents(&self) -> u64 {
+        let others = self.held_in_others().items();
         let state = self.lock();
         let held =
             state.open.documents() + state.queue.waiting_documents() + state.queue.in_flight_documents();
         let on_the_way = self.spool().map_or(0, Spool::pending_documents);
-        (held + on_the_way) as u64
+        (held + others + on_the_way) as u64
+    }
+
+    /// The same by what they are: documents, and items of requests. Looks at every batch.
+    #[must_use]
+    pub fn pending_amounts(&self) -> Amounts {
+        let open = self.held_in_others().amounts;
+        let state = self.lock();
+        let mut pending = state.queue.amounts().plus(open);
+        pending.add(Content::Segments, state.open.documents() as u64);
+        pending.plus(self.spool().map_or_else(Amounts::default, Spool::pending_amounts))
     }
 
     /// Gives the spool everything that is still here, for the end; how many documents it has taken. What it can't take
@@ -316,10 +399,12 @@ impl<E: Encoding> Lane<E> {
     /// calls change nothing any more.
     #[must_use = "these batches must be counted or kept elsewhere"]
     pub fn abandon(&self) -> Vec<Batch> {
+        let others = self.lock_others().map(|mut others| others.seal());
         let mut state = self.lock();
         state.abandoned = true;
         let mut batches = state.queue.abandon();
         batches.extend(state.open.seal());
+        batches.extend(others.unwrap_or_default());
         batches
     }
 
@@ -336,6 +421,9 @@ impl<E: Encoding> Lane<E> {
     /// Keeps the bodies of batches to come within `max_bytes`, as far as single documents let it; `None`: within the budget's
     /// bound only. Those that are sealed stay as they are.
     pub fn bound_bodies(&self, max_bytes: Option<usize>) {
+        if let Some(mut others) = self.lock_others() {
+            others.bound(max_bytes);
+        }
         self.lock().open.bound(max_bytes);
     }
 
@@ -359,8 +447,9 @@ impl<E: Encoding> Lane<E> {
     /// When the oldest document that waits came; those in flight are not looked at.
     #[must_use]
     pub fn oldest(&self) -> Option<Instant> {
+        let others = self.lock_others().and_then(|others| others.opened_at());
         let state = self.lock();
-        [state.open.opened_at(), state.queue.oldest()]
+        [others, state.open.opened_at(), state.queue.oldest()]
             .into_iter()
             .flatten()
             .min()
@@ -377,34 +466,47 @@ impl<E: Encoding> Lane<E> {
             return;
         }
         let Some(spool) = &self.spool else {
-            self.lose(evicted.documents(), DropReason::BufferFull, now);
+            self.lose(
+                evicted.0.iter().map(Batch::amount).collect(),
+                DropReason::BufferFull,
+                now,
+            );
             return;
         };
         for batch in evicted.0 {
             if let Some(batch) = spool.keep(batch) {
-                self.lose(batch.documents, spool.drop_reason(), now);
+                self.lose(batch.amount_alone(), spool.drop_reason(), now);
                 spool.ended(&batch);
             }
         }
     }
 
-    fn lose(&self, documents: usize, reason: DropReason, now: Instant) {
-        self.ledger.add_dropped(reason, documents as u64);
+    fn lose(&self, lost: Amounts, reason: DropReason, now: Instant) {
+        self.ledger.add_all_dropped(reason, lost);
+        let documents = usize::try_from(lost.total()).unwrap_or(usize::MAX);
         let said = self.lock().spilled.add(documents, now);
         self.say_spilled(said);
     }
 
     fn say_spilled(&self, said: Option<u64>) {
         let Some(segments) = said else { return };
+        // The other lane may hold anything.
+        let (items, what) = match self.destination {
+            Destination::XRay => ("segments", String::new()),
+            other => ("items", format!(" of the lane{}", other.to_other())),
+        };
+        let destination = self.destination.other_label();
         match &self.spool {
             None => tracing::warn!(
+                destination,
                 segments,
-                "Spilling over {segments} segments: the buffer memory limit is reached, the oldest are dropped; \
+                "Spilling over {segments} {items}: the buffer memory limit{what} is reached, the oldest are dropped; \
                  -m raises it"
             ),
             Some(_) => tracing::warn!(
+                destination,
                 segments,
-                "Spilling over {segments} segments: the buffer memory limit is reached and the spool's disk does not \
+                "Spilling over {segments} {items}: the buffer memory limit{what} is reached and the spool's disk does not \
                  keep up, the oldest are dropped; -m raises the limit"
             ),
         }
@@ -414,6 +516,17 @@ impl<E: Encoding> Lane<E> {
         if let Some(spool) = &self.spool {
             spool.ended(batch);
         }
+    }
+
+    /// `None` in a lane that takes nothing but segments.
+    fn lock_others(&self) -> Option<MutexGuard<'_, Others<E>>> {
+        let others = self.others.as_ref()?;
+        Some(others.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn held_in_others(&self) -> HeldOpen {
+        self.lock_others()
+            .map_or_else(HeldOpen::default, |others| others.held())
     }
 
     fn lock(&self) -> MutexGuard<'_, State<E>> {
@@ -436,6 +549,10 @@ mod tests {
 
     fn intake() -> Lane<Strings> {
         Lane::new(Budget::of_mb(3), Arc::default())
+    }
+
+    fn segments(count: u64) -> Amounts {
+        Amounts::from_iter([(Content::Segments, count)])
     }
 
     fn add(intake: &Lane<Strings>, document: &[u8], now: Instant) {
@@ -514,9 +631,9 @@ mod tests {
         intake.tick(now + MAX_AGE);
         assert_eq!(intake.next_tick(), None);
         // The first is said at once, the second has to wait.
-        intake.lose(1, DropReason::BufferFull, now);
+        intake.lose(segments(1), DropReason::BufferFull, now);
         assert_eq!(intake.next_tick(), None);
-        intake.lose(1, DropReason::BufferFull, now);
+        intake.lose(segments(1), DropReason::BufferFull, now);
         let due = now + Duration::from_secs(1);
         assert_eq!(intake.next_tick(), Some(due));
         intake.tick(due);
@@ -550,7 +667,7 @@ mod tests {
         let log = LogLines::collect();
         let (intake, now) = (intake(), Instant::now());
         for documents in [1, 20, 300] {
-            intake.lose(documents, DropReason::BufferFull, now);
+            intake.lose(segments(documents), DropReason::BufferFull, now);
         }
         intake.tick(now + Duration::from_millis(999));
         let spilled = |segments: usize| {
@@ -562,7 +679,11 @@ mod tests {
         assert_eq!(log.take(), [spilled(1)]);
         intake.tick(now + Duration::from_secs(1));
         assert_eq!(log.take(), [spilled(320)]);
-        intake.lose(4000, DropReason::BufferFull, now + Duration::from_secs(1));
+        intake.lose(
+            segments(4000),
+            DropReason::BufferFull,
+            now + Duration::from_secs(1),
+        );
         intake.seal(now + Duration::from_secs(1));
         assert_eq!(log.take(), [spilled(4000)]);
         assert_eq!(intake.ledger.snapshot().dropped(DropReason::BufferFull), 4321);
@@ -673,7 +794,7 @@ mod tests {
         };
         seal(&intake, 3, 1, now);
         let whole = take();
-        let halves = || Batch::halves::<Strings>(&whole.body, now).unwrap();
+        let halves = || Batch::halves::<Strings>(whole.kind, &whole.body, now).unwrap();
         assert!(intake.replace(whole.ticket, halves(), now));
         assert!(!intake.replace(whole.ticket, halves(), now));
         assert_eq!(intake.waiting_documents(), 3);

@@ -5,9 +5,11 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use crate::ledger::amounts::Amounts;
 use crate::pipeline::batch::Batch;
 use crate::pipeline::batch::encoding::Encoding;
 use crate::pipeline::batch::join;
+use crate::pipeline::batch::kind::Kind;
 use crate::pipeline::batch::origin::Origin;
 
 /// Batches that wait, oldest first, and those that are being sent.
@@ -47,6 +49,8 @@ pub struct Ticket(u64);
 pub struct Flight {
     /// Every end of the call goes by it.
     pub ticket: Ticket,
+    /// What the body is made of.
+    pub kind: Kind,
     /// The body to be sent, shared with the batch.
     pub body: Bytes,
     /// How many documents it carries, 1 and up.
@@ -149,15 +153,15 @@ impl Queue {
         let Some(place) = self.oldest_ready(now) else {
             return Evicted::default();
         };
-        let Some(parts) = self.waiting[place].split_at::<E>(most_documents) else {
-            return Evicted::default();
-        };
-        if let Some(whole) = self.waiting.remove(place) {
-            self.count_out(&whole);
-        }
-        for part in parts.into_iter().rev() {
-            self.count_in(&part);
-            self.waiting.insert(place, part);
+        // More than once for requests only, which are halved.
+        while let Some(parts) = self.waiting[place].split_at::<E>(most_documents) {
+            if let Some(whole) = self.waiting.remove(place) {
+                self.count_out(&whole);
+            }
+            for part in parts.into_iter().rev() {
+                self.count_in(&part);
+                self.waiting.insert(place, part);
+            }
         }
         self.evict()
     }
@@ -167,6 +171,7 @@ impl Queue {
         self.next_ticket = Ticket(ticket.0 + 1);
         let flight = Flight {
             ticket,
+            kind: batch.kind,
             body: batch.body.clone(),
             documents: batch.documents,
             opened_at: batch.opened_at,
@@ -293,6 +298,13 @@ impl Queue {
     #[must_use]
     pub fn oldest(&self) -> Option<Instant> {
         self.waiting.front().map(|batch| batch.opened_at)
+    }
+
+    /// What the batches carry that wait or are being sent, counted anew.
+    #[must_use]
+    pub fn amounts(&self) -> Amounts {
+        let all = self.waiting.iter().chain(self.in_flight.values());
+        all.map(Batch::amount).collect()
     }
 
     /// Documents that wait.

@@ -366,7 +366,7 @@ fn what_is_held_back_and_the_halves_of_a_refused_batch_do_not_join() {
     let Next::Ready(flight) = queue.take(later) else {
         panic!("it may go");
     };
-    let halves = Batch::halves::<Strings>(&flight.body, now).unwrap();
+    let halves = Batch::halves::<Strings>(flight.kind, &flight.body, now).unwrap();
     assert!(queue.replace(flight.ticket, halves).is_some());
     queue.join_next::<Strings>(later, 1 << 17, None);
     assert_eq!((queue.batches(), queue.waiting_documents()), (2, 3));

@@ -6,6 +6,8 @@ use std::time::Instant;
 use super::name::FileName;
 use super::settings::WorkerConfig;
 use super::store::Found;
+use crate::ledger::amounts::Amounts;
+use crate::ledger::signal::Content;
 use crate::logs::{self, Reminder, Tally};
 use crate::pipeline::budget::MB;
 
@@ -15,6 +17,8 @@ pub(super) struct SpoolLog {
     shown: String,
     limit_mb: u64,
     full: Tally,
+    /// What was lost the last time, in the plural.
+    full_items: &'static str,
     lost_files: Tally,
     /// The file of the next line about lost ones, and what happened to it.
     example: Option<String>,
@@ -46,6 +50,7 @@ impl SpoolLog {
             shown: config.shown,
             limit_mb: config.limit_bytes / MB,
             full: Tally::default(),
+            full_items: Content::Segments.items(),
             lost_files: Tally::default(),
             example: None,
             failing: None,
@@ -66,11 +71,11 @@ impl SpoolLog {
             "Using spool {shown}, at most {limit_mb} MB"
         );
         if found.files > 0 {
-            let (files, segments) = (found.files, found.documents);
+            let (files, segments, items) = (found.files, found.documents.total(), found.documents.items());
             tracing::info!(
                 segments,
                 files,
-                "Found {segments} segments in {files} files in the spool; they are sent beside new ones"
+                "Found {segments} {items} in {files} files in the spool; they are sent beside new ones"
             );
             self.spooling = Spooling {
                 files: true,
@@ -95,7 +100,7 @@ impl SpoolLog {
         for name in &found.damaged {
             self.damaged(name, now);
         }
-        self.full(found.evicted.iter().map(|name| name.documents).sum(), now);
+        self.full(found.evicted.iter().map(FileName::amount).collect(), now);
         self.no_directory = false;
     }
 
@@ -118,15 +123,16 @@ impl SpoolLog {
     }
 
     /// Another process has the directory that was ours, and with it so many documents that waited there.
-    pub(super) fn taken_over(&mut self, error: &io::Error, documents: u64) {
+    pub(super) fn taken_over(&mut self, error: &io::Error, lost: Amounts) {
         self.cannot_open(error);
         // Those that wait are no news here: they are not there.
         self.spooling.said = false;
+        let (documents, items) = (lost.total(), lost.items());
         if documents > 0 {
             tracing::error!(
                 segments = documents,
                 directory = self.shown,
-                "{documents} segments that waited in the spool {} are lost: its files were removed, or are the other \
+                "{documents} {items} that waited in the spool {} are lost: its files were removed, or are the other \
                  daemon's now",
                 self.shown
             );
@@ -152,20 +158,23 @@ impl SpoolLog {
     }
 
     /// So many documents are lost because the spool is full.
-    pub(super) fn full(&mut self, documents: u64, now: Instant) {
+    pub(super) fn full(&mut self, lost: Amounts, now: Instant) {
+        if lost.total() > 0 {
+            self.full_items = lost.items();
+        }
         let said = self
             .full
-            .add(usize::try_from(documents).unwrap_or(usize::MAX), now);
+            .add(usize::try_from(lost.total()).unwrap_or(usize::MAX), now);
         self.say_full(said);
     }
 
     fn say_full(&self, said: Option<u64>) {
         let Some(segments) = said else { return };
-        let limit_mb = self.limit_mb;
+        let (limit_mb, items) = (self.limit_mb, self.full_items);
         tracing::warn!(
             segments,
             limit_mb,
-            "Dropping {segments} segments: the spool's {limit_mb} MB are full, the oldest go; --spool-size raises the \
+            "Dropping {segments} {items}: the spool's {limit_mb} MB are full, the oldest go; --spool-size raises the \
              limit"
         );
     }
@@ -213,18 +222,20 @@ impl SpoolLog {
 
     /// A file is not what its name says.
     pub(super) fn damaged(&mut self, name: &FileName, now: Instant) {
-        let segments = name.documents;
+        let (content, count) = name.amount();
+        let items = content.items();
         self.lost_file(
-            format!("{name} is damaged and set aside as *.damaged; its {segments} segments are lost"),
+            format!("{name} is damaged and set aside as *.damaged; its {count} {items} are lost"),
             now,
         );
     }
 
     /// A file is gone.
     pub(super) fn missing(&mut self, name: &FileName, now: Instant) {
-        let segments = name.documents;
+        let (content, count) = name.amount();
+        let items = content.items();
         self.lost_file(
-            format!("{name} was removed by somebody; its {segments} segments are lost"),
+            format!("{name} was removed by somebody; its {count} {items} are lost"),
             now,
         );
     }
@@ -248,11 +259,12 @@ impl SpoolLog {
     pub(super) fn unreadable(&mut self, name: &FileName, error: &io::Error, now: Instant) {
         if self.unreadable.is_due(now) {
             let (segments, shown_error) = (name.documents, shown(error));
+            let items = name.kind.content().items();
             tracing::error!(
                 segments,
                 file = %name,
                 error = shown_error,
-                "Spool file {name} can't be read: {shown_error}; its {segments} segments wait, and it is tried again \
+                "Spool file {name} can't be read: {shown_error}; its {segments} {items} wait, and it is tried again \
                  later; other files go on"
             );
         }
@@ -326,6 +338,10 @@ mod tests {
 
     const USING: &str = "[Info] Using spool /spool, at most 10 MB";
 
+    fn segments(count: u64) -> Amounts {
+        Amounts::from_iter([(Content::Segments, count)])
+    }
+
     #[test]
     fn of_an_empty_directory_nothing_is_said_but_that_it_is_used() {
         let (lines, now) = (LogLines::collect(), Instant::now());
@@ -341,7 +357,7 @@ mod tests {
         let mut log = log();
         let found = Found {
             files: 3,
-            documents: 70,
+            documents: segments(70),
             evicted: vec![name(1, 4), name(2, 5)],
             damaged: vec![name(3, 6)],
             foreign: 2,
@@ -394,7 +410,7 @@ mod tests {
             let mut log = log();
             log.holds(1, now);
             drop(lines.take());
-            log.taken_over(&io::ErrorKind::WouldBlock.into(), documents);
+            log.taken_over(&io::ErrorKind::WouldBlock.into(), segments(documents));
             log.holds(0, now);
             let said = lines.take();
             assert_eq!(said.len(), expected, "{said:#?}");
@@ -436,13 +452,13 @@ mod tests {
             )
         };
         for documents in [1, 20, 300] {
-            log.full(documents, now);
+            log.full(segments(documents), now);
         }
         assert_eq!(lines.take(), [line(1)]);
         assert_eq!(log.due(), Some(now + S(1)));
         log.speak(now + S(1));
         assert_eq!((lines.take(), log.due()), (vec![line(320)], None));
-        log.full(4, now + S(1));
+        log.full(segments(4), now + S(1));
         log.flush(now + S(1));
         assert_eq!(lines.take(), [line(4)]);
     }

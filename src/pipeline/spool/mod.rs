@@ -83,6 +83,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use crate::ledger::amounts::{Amounts, AtomicAmounts};
 use crate::ledger::{DropReason, Ledger};
 use crate::pipeline::batch::encoding::Encoding;
 use crate::pipeline::batch::join;
@@ -125,9 +126,9 @@ enum Command {
 struct SpoolCounts {
     /// Memory of batches that wait to be written.
     to_write_bytes: AtomicUsize,
-    /// Documents that were handed over and are in no count of the ledger yet. Changed together with the ledger, under the
-    /// lock below, when they are.
-    unaccounted_documents: AtomicUsize,
+    /// What was handed over and is in no count of the ledger yet. Changed together with the ledger, under the lock below,
+    /// when it is.
+    unaccounted: AtomicAmounts,
     /// Files that wait on disk.
     waiting_files: AtomicUsize,
     /// Batches that can be had for the asking.
@@ -246,15 +247,11 @@ impl<E: Encoding> Spool<E> {
             }
         };
         // Before the worker can have it.
-        self.shared
-            .unaccounted_documents
-            .fetch_add(batch.documents, AcqRel);
+        self.shared.unaccounted.add(batch.amount_alone());
         let Err(mpsc::SendError(command)) = self.commands.send(command) else {
             return None;
         };
-        self.shared
-            .unaccounted_documents
-            .fetch_sub(batch.documents, AcqRel);
+        self.shared.unaccounted.sub(batch.amount_alone());
         if let Command::Keep(batch) = &command {
             self.shared.to_write_bytes.fetch_sub(batch.cost_bytes(), AcqRel);
         }
@@ -359,7 +356,13 @@ impl<E: Encoding> Spool<E> {
     /// Documents that are on their way to the disk: handed over, and neither counted as spooled nor as lost.
     #[must_use]
     pub fn pending_documents(&self) -> usize {
-        self.shared.unaccounted_documents.load(Acquire)
+        usize::try_from(self.pending_amounts().total()).unwrap_or(usize::MAX)
+    }
+
+    /// The same by what they are.
+    #[must_use]
+    pub fn pending_amounts(&self) -> Amounts {
+        self.shared.unaccounted.load()
     }
 
     /// Returns once everything that was given to the spool before is on disk or counted as lost, and ends the worker.

@@ -2,11 +2,11 @@
 
 use std::fmt;
 
+use crate::ledger::signal::Content;
+use crate::pipeline::batch::Batch;
 use crate::pipeline::batch::encoding::Encoding;
+use crate::pipeline::batch::kind::Kind as Made;
 use crate::pipeline::batch::origin::FileId;
-
-/// Ends the name of a whole file.
-const WHOLE: &str = ".json";
 
 /// Ends the name of a file that is being written.
 const UNFINISHED: &str = ".tmp";
@@ -18,12 +18,15 @@ const DAMAGED: &str = ".damaged";
 /// them; more is not of this daemon's making and must not be read into memory.
 pub const MAX_BODY_BYTES: u64 = 64 << 20;
 
-/// `<opened_ms>-<sequence>-<documents>-<redeliveries>-<bytes>-<crc32>.json`, the checksum in eight hexadecimal digits.
+/// `<opened_ms>-<sequence>-<documents>-<redeliveries>-<bytes>-<crc32><suffix>`, the checksum in eight hexadecimal digits, the
+/// suffix that of the kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FileName {
     /// Sequence and age.
     pub id: FileId,
-    /// How many documents the body carries, 1 to [`Encoding::MAX_DOCUMENTS`].
+    /// What the body is made of.
+    pub kind: Made,
+    /// How many documents or items the body carries: 1 and up, to [`Encoding::MAX_DOCUMENTS`] for documents.
     pub documents: u64,
     /// How often they were sent again because the service had not processed them.
     pub redeliveries: u32,
@@ -34,11 +37,12 @@ pub struct FileName {
 }
 
 impl FileName {
-    /// Of a body.
+    /// Of a body of segments.
     #[must_use]
     pub fn of(id: FileId, documents: usize, redeliveries: u32, body: &[u8]) -> Self {
         Self {
             id,
+            kind: Made::Segments,
             documents: documents as u64,
             redeliveries,
             bytes: body.len() as u64,
@@ -46,10 +50,27 @@ impl FileName {
         }
     }
 
+    /// Of a batch.
+    #[must_use]
+    pub fn of_batch(id: FileId, batch: &Batch) -> Self {
+        Self {
+            kind: batch.kind,
+            ..Self::of(id, batch.documents, batch.redeliveries, &batch.body)
+        }
+    }
+
+    /// What it holds, and how many.
+    #[must_use]
+    pub fn amount(&self) -> (Content, u64) {
+        (self.kind.content(), self.documents)
+    }
+
     /// Reads a name as [`fmt::Display`] writes it, and no other form. `None`: not a whole file of a spool of `E`.
     #[must_use]
     pub fn parse<E: Encoding>(name: &str) -> Option<Self> {
-        let mut fields = name.strip_suffix(WHOLE)?.split('-');
+        let (stem, suffix) = name.split_at(name.find('.')?);
+        let kind = Made::ALL.into_iter().find(|kind| kind.suffix() == suffix)?;
+        let mut fields = stem.split('-');
         let mut number = || fields.next()?.parse::<u64>().ok();
         let parsed = Self {
             // Fields are read in the order in which they stand here.
@@ -57,13 +78,19 @@ impl FileName {
                 opened_ms: number()?,
                 sequence: number()?,
             },
+            kind,
             documents: number()?,
             redeliveries: u32::try_from(number()?).ok()?,
             bytes: number()?,
             crc32: u32::from_str_radix(fields.next()?, 16).ok()?,
         };
         // One form for each name: what is parsed is found again under the name that is written.
-        let plausible = (1..=E::MAX_DOCUMENTS as u64).contains(&parsed.documents)
+        let most_documents = match kind {
+            Made::Segments => E::MAX_DOCUMENTS as u64,
+            // Each is some bytes.
+            Made::Requests(..) => parsed.bytes,
+        };
+        let plausible = (1..=most_documents).contains(&parsed.documents)
             && parsed.bytes <= MAX_BODY_BYTES
             && parsed.to_string() == name;
         plausible.then_some(parsed)
@@ -86,7 +113,15 @@ impl FileName {
     pub fn fits<E: Encoding>(&self, body: &[u8]) -> bool {
         body.len() as u64 == self.bytes
             && crc32fast::hash(body) == self.crc32
-            && E::documents(body).is_some_and(|documents| documents.len() as u64 == self.documents)
+            && self.counted::<E>(body) == Some(self.documents)
+    }
+
+    /// How many documents or items there are in `body`; `None` when it is no body of this kind.
+    fn counted<E: Encoding>(&self, body: &[u8]) -> Option<u64> {
+        match self.kind {
+            Made::Segments => E::documents(body).map(|documents| documents.len() as u64),
+            Made::Requests(..) => E::items(self.kind, body),
+        }
     }
 }
 
@@ -94,6 +129,7 @@ impl fmt::Display for FileName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             id: FileId { opened_ms, sequence },
+            kind,
             documents,
             redeliveries,
             bytes,
@@ -102,7 +138,8 @@ impl fmt::Display for FileName {
         // Padded, so that listings are in the order of age, where nobody set the clock.
         write!(
             f,
-            "{opened_ms:013}-{sequence:08}-{documents}-{redeliveries}-{bytes}-{crc32:08x}{WHOLE}"
+            "{opened_ms:013}-{sequence:08}-{documents}-{redeliveries}-{bytes}-{crc32:08x}{}",
+            kind.suffix()
         )
     }
 }
@@ -167,6 +204,24 @@ mod tests {
     }
 
     #[test]
+    fn the_end_of_a_name_says_what_the_body_is_made_of() {
+        for kind in Made::ALL {
+            let batch = Batch::of_requests(kind, b"abc".to_vec(), 3, std::time::Instant::now());
+            let name = FileName::of_batch(name().id, &batch);
+            let written = name.to_string();
+            assert!(written.ends_with(kind.suffix()), "{written}");
+            assert_eq!(FileName::parse::<Strings>(&written), Some(name), "{written}");
+            assert_eq!(Kind::of::<Strings>(&name.damaged()), Kind::Damaged(name));
+            assert_eq!(name.fits::<Strings>(b"abc"), kind != Made::Segments, "{written}");
+        }
+        assert_eq!(
+            Kind::of::<Strings>("1795227595034-00000012-4-0-3-00000000.traces"),
+            Kind::Foreign,
+            "four items in three bytes"
+        );
+    }
+
+    #[test]
     fn names_of_other_files_are_foreign() {
         for other in [
             "",
@@ -211,13 +266,13 @@ mod tests {
             bytes in 0..=MAX_BODY_BYTES, crc32: u32,
         ) {
             let name = FileName {
-                id: FileId { opened_ms, sequence }, documents, redeliveries, bytes, crc32,
+                id: FileId { opened_ms, sequence }, kind: Made::Segments, documents, redeliveries, bytes, crc32,
             };
             prop_assert_eq!(FileName::parse::<Strings>(&name.to_string()), Some(name));
         }
 
         #[test]
-        fn whatever_a_file_is_called_nothing_panics(called in "[0-9a-f.-]{0,60}(json|tmp|damaged)?|.*") {
+        fn whatever_a_file_is_called_nothing_panics(called in "[0-9a-f.-]{0,60}(json|traces|logs|tmp|damaged)?|.*") {
             if let Kind::Whole(name) = Kind::of::<Strings>(&called) {
                 prop_assert_eq!(name.to_string(), called);
             }

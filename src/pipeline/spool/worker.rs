@@ -19,6 +19,7 @@ use super::name::FileName;
 use super::settings::{BUSY_RETRY, FIRST_RETRY, RETRY, WorkerConfig};
 use super::store::{Moment, Store, Taken};
 use super::{Command, SpoolCounts, TakesBack};
+use crate::ledger::amounts::Amounts;
 use crate::ledger::{DropReason, Ledger};
 use crate::pipeline::batch::Batch;
 use crate::pipeline::batch::encoding::Encoding;
@@ -262,8 +263,9 @@ impl<D: Disk, E: Encoding> Worker<D, E> {
     fn give_back(&mut self, file: FileId, mut batch: Batch) {
         self.shared.out.fetch_sub(1, AcqRel);
         if self.store().and_then(|store| store.give_back(file)).is_some() {
-            self.account_for(batch.documents, |ledger| {
-                ledger.add_spooled(batch.documents as u64)
+            let (content, count) = batch.amount();
+            self.account_for(batch.amount_alone(), |ledger| {
+                ledger.of(content).add_spooled(count)
             });
             return;
         }
@@ -277,9 +279,9 @@ impl<D: Disk, E: Encoding> Worker<D, E> {
                 .fetch_update(AcqRel, Acquire, room)
                 .is_err()
         {
-            let documents = batch.documents;
-            self.account_for(documents, |ledger| {
-                ledger.add_dropped(DropReason::SpoolDamaged, documents as u64);
+            let (content, count) = batch.amount();
+            self.account_for(batch.amount_alone(), |ledger| {
+                ledger.of(content).add_dropped(DropReason::SpoolDamaged, count);
             });
             return;
         }
@@ -331,13 +333,13 @@ impl<D: Disk, E: Encoding> Worker<D, E> {
             Ok((store, found)) => {
                 self.files = Files::Open(store);
                 self.refused = None;
-                let damaged: u64 = found.damaged.iter().map(|name| name.documents).sum();
-                let evicted: u64 = found.evicted.iter().map(|name| name.documents).sum();
+                let damaged: Amounts = found.damaged.iter().map(FileName::amount).collect();
+                let evicted: Amounts = found.evicted.iter().map(FileName::amount).collect();
                 self.account(|ledger| {
-                    ledger.add_recovered(found.documents + damaged);
-                    ledger.sub_spooled(damaged + evicted);
-                    ledger.add_dropped(DropReason::SpoolDamaged, damaged);
-                    ledger.add_dropped(DropReason::SpoolFull, evicted);
+                    ledger.add_all_recovered(found.documents.plus(damaged));
+                    ledger.sub_all_spooled(damaged.plus(evicted));
+                    ledger.add_all_dropped(DropReason::SpoolDamaged, damaged);
+                    ledger.add_all_dropped(DropReason::SpoolFull, evicted);
                 });
                 self.log.opened(&found, at.instant);
             }
@@ -385,14 +387,15 @@ impl<D: Disk, E: Encoding> Worker<D, E> {
         let took = clock().saturating_duration_since(started);
         let bytes = written.stored.iter().map(|batch| batch.body.len() as u64).sum();
         self.shared.lock_pace().saw(written.stored.len(), bytes, took);
-        let [stored, full] = [&written.stored, &written.full].map(|batches| documents(batches));
-        let evicted: u64 = written.evicted.iter().map(|name| name.documents).sum();
-        self.account_for(stored + full, |ledger| {
-            ledger.add_spooled(stored as u64);
-            ledger.sub_spooled(evicted);
-            ledger.add_dropped(DropReason::SpoolFull, full as u64 + evicted);
+        let [stored, full] = [&written.stored, &written.full].map(|batches| amounts(batches));
+        let evicted: Amounts = written.evicted.iter().map(FileName::amount).collect();
+        let lost = full.plus(evicted);
+        self.account_for(stored.plus(full), |ledger| {
+            ledger.add_all_spooled(stored);
+            ledger.sub_all_spooled(evicted);
+            ledger.add_all_dropped(DropReason::SpoolFull, lost);
         });
-        self.log.full(full as u64 + evicted, at.instant);
+        self.log.full(lost, at.instant);
         if let Some(error) = &written.names_unsafe {
             self.log.names_unsafe(error);
         }
@@ -431,10 +434,10 @@ impl<D: Disk, E: Encoding> Worker<D, E> {
     fn lose_directory(&mut self, error: &io::Error, at: Moment) {
         match std::mem::replace(&mut self.files, Files::Opening) {
             Files::Open(store) => {
-                let lost = store.index().waiting_documents();
+                let lost = store.index().waiting_amounts();
                 self.account(|ledger| {
-                    ledger.sub_spooled(lost);
-                    ledger.add_dropped(DropReason::SpoolDamaged, lost);
+                    ledger.sub_all_spooled(lost);
+                    ledger.add_all_dropped(DropReason::SpoolDamaged, lost);
                 });
                 self.log.taken_over(error, lost);
                 self.files = Files::Closed(store.into_disk());
@@ -448,22 +451,23 @@ impl<D: Disk, E: Encoding> Worker<D, E> {
     fn next(&mut self, taker: &impl TakesBack, at: Moment) {
         let taken = self.store().map_or(Taken::Nothing, |store| store.take(at));
         let lost = |worker: &Self, name: &FileName| {
+            let (content, count) = name.amount();
             worker.account(|ledger| {
-                ledger.sub_spooled(name.documents);
-                ledger.add_dropped(DropReason::SpoolDamaged, name.documents);
+                ledger.of(content).sub_spooled(count);
+                ledger.of(content).add_dropped(DropReason::SpoolDamaged, count);
             });
         };
         match taken {
             Taken::Batch(batch) => {
                 let file = batch.origin.as_ref().map(Origin::file);
-                let count = batch.documents as u64;
+                let (content, count) = batch.amount();
                 // In one, so that the last count finds them here or there.
                 let taken = self.account(|ledger| {
                     // Before it is there, so that it can't be settled before it is counted.
-                    ledger.sub_spooled(count);
+                    ledger.of(content).sub_spooled(count);
                     let taken = taker.take_back(batch);
                     if !taken {
-                        ledger.add_spooled(count);
+                        ledger.of(content).add_spooled(count);
                     }
                     taken
                 });
@@ -497,11 +501,11 @@ impl<D: Disk, E: Encoding> Worker<D, E> {
         let Some(batch) = self.to_write.pop_front() else {
             return;
         };
-        let (count, cost_bytes) = (batch.documents, batch.cost_bytes());
+        let (amount, cost_bytes) = (batch.amount_alone(), batch.cost_bytes());
         let taken = self.account(|_| {
             let taken = taker.take_back(batch.clone());
             if taken {
-                self.shared.unaccounted_documents.fetch_sub(count, AcqRel);
+                self.shared.unaccounted.sub(amount);
             }
             taken
         });
@@ -549,10 +553,10 @@ impl<D: Disk, E: Encoding> Worker<D, E> {
     }
 
     /// As [`Worker::account`] for so many documents that were handed over.
-    fn account_for(&self, documents: usize, count: impl FnOnce(&Ledger)) {
+    fn account_for(&self, amounts: Amounts, count: impl FnOnce(&Ledger)) {
         self.account(|ledger| {
             count(ledger);
-            self.shared.unaccounted_documents.fetch_sub(documents, AcqRel);
+            self.shared.unaccounted.sub(amounts);
         });
     }
 
@@ -578,6 +582,6 @@ impl<D: Disk, E: Encoding> Worker<D, E> {
     }
 }
 
-fn documents(batches: &[Batch]) -> usize {
-    batches.iter().map(|batch| batch.documents).sum()
+fn amounts(batches: &[Batch]) -> Amounts {
+    batches.iter().map(Batch::amount).collect()
 }

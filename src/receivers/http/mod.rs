@@ -89,12 +89,12 @@ impl<I: Intake> Ingest<I> {
     fn take(&self, body: &[u8], documents: u64) -> Answer {
         let now = Instant::now().into_std();
         let mut unprocessed = Vec::new();
-        self.ledger.add_received(documents);
+        self.ledger.add_received_over_tcp(documents);
         // It is read once more, since nothing may be taken of a body that is ill, and the documents of a large one are not
         // to be kept beside it.
         let taken = read(body, &mut |document| {
             if document.is_empty() {
-                self.ledger.add_rejected(RejectReason::MissingSegment);
+                self.ledger.add_rejected_over_tcp(RejectReason::MissingSegment);
                 // As the service names what is no segment: without an id.
                 unprocessed.push(json!({
                     "ErrorCode": "ParseError",

@@ -9,6 +9,7 @@
 //! | [`json`] | requests in JSON: as protobuf, counted, halved |
 //! | [`count`] | how much is in a request in protobuf, and the most that is taken |
 //! | [`split`] | a request in protobuf as its two halves |
+//! | [`resources`] | a request in protobuf without resources that are too long |
 //! | [`message`] | the messages of a request for traces |
 //! | `attributes` | attributes, and JSON in them |
 //! | `keys`, `tables` | what both conversions go by: keys, and fields as attributes |
@@ -27,6 +28,7 @@ pub mod json;
 mod keys;
 pub mod message;
 mod resource;
+pub mod resources;
 pub mod shown;
 pub mod split;
 mod stack;

@@ -9,10 +9,11 @@ use fastrand::Rng;
 use crate::daemon::simulation::moment;
 use crate::exporters::Exporter;
 use crate::exporters::answer::{Answer, Unprocessed};
+use crate::exporters::bodies::Bodies;
 use crate::exporters::error::PutError;
-use crate::exporters::xray::encoding::Segments;
 use crate::ledger::outcome::ErrorClass;
 use crate::pipeline::batch::encoding::Encoding as _;
+use crate::pipeline::batch::kind::Kind;
 
 /// What it does with a call that is too much.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,9 +127,9 @@ impl Way {
 }
 
 impl Exporter for Way {
-    type Encoding = Segments;
+    type Encoding = Bodies;
 
-    async fn put(&self, body: Bytes) -> Result<Answer, PutError> {
+    async fn put(&self, _: Kind, body: Bytes) -> Result<Answer, PutError> {
         let (segments, result, after) = {
             let mut account = self.account();
             // No comma is inside of a document here.
@@ -150,7 +151,7 @@ impl Exporter for Way {
         let taken = result?;
         let mut answer = Answer::default();
         if taken < segments {
-            let left = Segments::describe(&body).into_iter().skip(taken as usize);
+            let left = Bodies::describe(&body).into_iter().skip(taken as usize);
             answer.unprocessed.extend(left.map(|document| Unprocessed {
                 id: document.id,
                 error_code: Some("ThrottledException".to_owned()),

@@ -11,8 +11,8 @@ use tokio::sync::watch;
 
 use self::account::{Account, Second, Throttle, Way};
 use super::{moment, variable};
+use crate::exporters::bodies::Bodies;
 use crate::exporters::sender::{Phase, Sender};
-use crate::exporters::xray::encoding::Segments;
 use crate::ledger::Ledger;
 use crate::pipeline::budget::Budget;
 use crate::pipeline::intake::Intake as _;
@@ -65,7 +65,7 @@ async fn fleet(daemons: usize, throttle: Throttle, seed: u64) -> Shown {
         rng.fork(),
     );
     let (_phase, phases) = watch::channel(Phase::Running);
-    let fleet: Vec<(Arc<Lane<Segments>>, Arc<Ledger>)> = (0..daemons)
+    let fleet: Vec<(Arc<Lane<Bodies>>, Arc<Ledger>)> = (0..daemons)
         .map(|daemon| {
             let ledger = Arc::new(Ledger::default());
             let lane = Arc::new(Lane::new(Budget::of_mb(3), Arc::clone(&ledger)));

@@ -181,6 +181,7 @@ fn what_a_call_says_of_the_endpoint_is_in_its_answer() {
         Ok(Answer {
             unprocessed,
             request_id: None,
+            ..Answer::default()
         })
     };
     let throttled = |taken| Outcome::Throttled {

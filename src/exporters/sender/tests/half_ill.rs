@@ -179,11 +179,8 @@ async fn a_success_does_not_lift_what_a_throttle_asks_for() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let calls = bench.ledger.calls();
-    let throttles = calls.outcome(
-        crate::ledger::calls::Operation::Segments,
-        Some(ErrorClass::Throttled),
-    );
-    let taken = calls.outcome(crate::ledger::calls::Operation::Segments, None);
+    let throttles = calls.outcome(Operation::Segments, Some(ErrorClass::Throttled));
+    let taken = calls.outcome(Operation::Segments, None);
     assert!(taken >= 60 * 40 * 8 / 10, "{taken}");
     assert!(4 * throttles < taken, "{throttles} beside {taken}");
     bench.sender.abort();
@@ -204,6 +201,7 @@ async fn segments_that_the_service_throttles_inside_of_an_answer_wait_and_slow_t
         let answer = Answer {
             unprocessed,
             request_id: None,
+            ..Answer::default()
         };
         (Duration::from_millis(20), Ok(answer))
     });

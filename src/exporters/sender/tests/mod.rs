@@ -9,6 +9,7 @@ mod model;
 mod refused;
 mod said;
 mod spooled;
+mod two_lanes;
 mod unprocessed;
 
 use super::length::BOUND_BODIES_FOR;
@@ -19,6 +20,7 @@ use crate::ledger::{DropReason, Snapshot};
 use crate::logs::testing::LogLines;
 use crate::pipeline::batch::Batch;
 use crate::pipeline::batch::encoding::Encoding as _;
+use crate::pipeline::batch::kind::Kind;
 use crate::pipeline::budget::Budget;
 use crate::pipeline::intake::Intake as _;
 
@@ -42,7 +44,7 @@ struct Seen {
 impl Exporter for Endpoint {
     type Encoding = Segments;
 
-    async fn put(&self, body: Bytes) -> Result<Answer, PutError> {
+    async fn put(&self, _: Kind, body: Bytes) -> Result<Answer, PutError> {
         let body = String::from_utf8(body.to_vec()).unwrap();
         let call = {
             let mut seen = self.seen.lock().unwrap();
@@ -124,6 +126,7 @@ fn ok() -> Result<Answer, PutError> {
     Ok(Answer {
         unprocessed: Vec::new(),
         request_id: None,
+        ..Answer::default()
     })
 }
 
@@ -133,6 +136,7 @@ fn failure(class: ErrorClass) -> Result<Answer, PutError> {
         message: format!("{class:?}"),
         status: None,
         code: None,
+        whole: false,
         retry_after: None,
     })
 }
@@ -304,6 +308,7 @@ async fn unprocessed_segments_do_not_count_as_sent() {
     let answer = Answer {
         unprocessed: vec![left("a", "InvalidName"), left("b", "ParseError")],
         request_id: None,
+        ..Answer::default()
     };
     let bench = Bench::start(None, move |_, _| (AT_ONCE, Ok(answer.clone())));
     bench.add(1);
@@ -311,7 +316,8 @@ async fn unprocessed_segments_do_not_count_as_sent() {
     let (counts, seen) = bench.drain().await;
     assert_eq!((counts.sent, counts.unprocessed, counts.pending()), (48, 2, 0));
     assert_eq!(seen.calls, 1);
-    let codes: Vec<(String, u64)> = ledger.unprocessed_by_code().into_iter().collect();
+    let codes = ledger.unprocessed_by_code().into_iter();
+    let codes: Vec<(String, u64)> = codes.map(|((_, code), count)| (code, count)).collect();
     assert_eq!(
         codes,
         [("InvalidName".to_owned(), 1), ("ParseError".to_owned(), 1)]
@@ -336,6 +342,7 @@ async fn a_segment_that_the_service_could_not_process_through_no_fault_of_its_ow
             Ok(Answer {
                 unprocessed,
                 request_id: None,
+                ..Answer::default()
             }),
         )
     });
@@ -361,6 +368,7 @@ async fn a_segment_over_which_the_service_fails_for_a_minute_is_given_up() {
             Ok(Answer {
                 unprocessed: vec![left("b", "InternalFailure")],
                 request_id: None,
+                ..Answer::default()
             }),
         )
     });

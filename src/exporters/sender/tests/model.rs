@@ -14,6 +14,7 @@ use crate::exporters::xray::encoding::Segments;
 use crate::ledger::outcome::ErrorClass;
 use crate::ledger::{DropReason, Snapshot};
 use crate::logs::testing::cases;
+use crate::pipeline::batch;
 use crate::pipeline::batch::encoding::Encoding as _;
 use crate::pipeline::budget::{Budget, MB};
 use crate::pipeline::intake::Intake as _;
@@ -96,7 +97,7 @@ struct Service {
 impl Exporter for Endpoint {
     type Encoding = Segments;
 
-    async fn put(&self, body: Bytes) -> Result<Answer, PutError> {
+    async fn put(&self, _: batch::kind::Kind, body: Bytes) -> Result<Answer, PutError> {
         let ids: Vec<String> = Segments::describe(&body)
             .into_iter()
             .map(|document| document.id.unwrap())
@@ -118,6 +119,7 @@ impl Exporter for Endpoint {
             message: format!("{class:?}"),
             status: None,
             code: None,
+            whole: false,
             retry_after: retry_after.map(Duration::from_secs),
         };
         match mode {
@@ -144,6 +146,7 @@ impl Exporter for Endpoint {
         let mut answer = Answer {
             unprocessed: Vec::new(),
             request_id: None,
+            ..Answer::default()
         };
         let mut service = self.0.lock().unwrap();
         for id in ids {

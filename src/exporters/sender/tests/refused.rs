@@ -43,6 +43,24 @@ async fn with_two_bad_segments_in_each_of_77_batches_no_good_one_is_lost() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_batch_that_is_refused_whatever_is_in_it_is_dropped_with_one_line_and_not_halved() {
+    let log = LogLines::collect();
+    let bench = Bench::start(None, |_, _| {
+        let error = PutError {
+            whole: true,
+            ..PutError::new(ErrorClass::Refused, "status 404")
+        };
+        (AT_ONCE, Err(error))
+    });
+    bench.add(2);
+    let (counts, seen) = bench.drain().await;
+    assert_eq!((counts.dropped(DropReason::Refused), seen.calls), (100, 2));
+    let line = "[Error] Sending segment batch failed with: status 404; its 50 segments dropped, since the service refuses it \
+                for good";
+    assert_eq!(log.take(), [line, line]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_sender_whose_every_second_segment_is_bad_costs_a_rate_and_the_log_names_it() {
     let log = LogLines::collect();
     let bench = Bench::start(None, |_, body| {
@@ -149,6 +167,7 @@ async fn of_segments_that_share_an_unprocessed_id_none_counts_as_sent_and_each_g
             let answer = Answer {
                 unprocessed,
                 request_id: None,
+                ..Answer::default()
             };
             (AT_ONCE, Ok(answer))
         }

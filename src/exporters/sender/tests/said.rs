@@ -34,6 +34,7 @@ async fn each_unprocessed_segment_has_a_line_with_what_becomes_of_it() {
         let answer = Answer {
             unprocessed,
             request_id: None,
+            ..Answer::default()
         };
         (AT_ONCE, Ok(answer))
     });
@@ -68,6 +69,7 @@ async fn of_twenty_five_lines_in_a_second_twenty_are_written_and_the_next_one_sa
         let answer = Answer {
             unprocessed,
             request_id: None,
+            ..Answer::default()
         };
         (AT_ONCE, Ok(answer))
     });

@@ -9,6 +9,7 @@ use crate::exporters::xray::encoding::Segments;
 use crate::ledger::outcome::ErrorClass;
 use crate::logs::testing::LogLines;
 use crate::pipeline::batch::Batch;
+use crate::pipeline::batch::kind::Kind;
 use crate::pipeline::budget::{Budget, MB};
 use crate::pipeline::intake::Intake as _;
 use crate::pipeline::spool::Spool;
@@ -32,7 +33,7 @@ struct Seen {
 impl Exporter for Endpoint {
     type Encoding = Segments;
 
-    async fn put(&self, body: Bytes) -> Result<Answer, PutError> {
+    async fn put(&self, _: Kind, body: Bytes) -> Result<Answer, PutError> {
         let spooled = usize::from(body.windows(7).any(|word| word == b"spooled"));
         let (down, latency) = {
             let mut seen = self.0.lock().unwrap();
@@ -49,12 +50,14 @@ impl Exporter for Endpoint {
                 message: "refused".to_owned(),
                 status: None,
                 code: None,
+                whole: false,
                 retry_after: None,
             });
         }
         Ok(Answer {
             unprocessed: Vec::new(),
             request_id: None,
+            ..Answer::default()
         })
     }
 }

@@ -26,6 +26,7 @@ async fn calls(
             let answer = Answer {
                 unprocessed,
                 request_id: None,
+                ..Answer::default()
             };
             (AT_ONCE, Ok(answer))
         }

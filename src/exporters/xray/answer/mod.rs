@@ -13,17 +13,16 @@ mod missing;
 use std::time::{Duration, SystemTime};
 
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use aws_smithy_types::DateTime;
-use aws_smithy_types::date_time::Format;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
 pub(super) use self::codes::says_bad_key;
 use self::codes::{class_of, class_of_unprocessed};
-pub(super) use self::missing::{timed_out, without_answer, without_body, without_head};
+pub(super) use self::missing::without_answer;
 
 use crate::exporters::answer::{Answer, Unprocessed};
-use crate::exporters::error::{PutError, RETRY_AFTER_MAX};
+use crate::exporters::error::PutError;
+use crate::exporters::retry_after;
 use crate::ledger::outcome::ErrorClass;
 use crate::logs::sanitize_lines;
 
@@ -104,6 +103,7 @@ impl Raw {
                 Some(unprocessed) => Ok(Answer {
                     unprocessed,
                     request_id: self.request_id.as_deref().map(taken),
+                    ..Answer::default()
                 }),
                 None => Err(self.error(ErrorClass::NotAnAnswer, None, self.not_an_answer())),
             },
@@ -191,22 +191,7 @@ impl Raw {
     }
 
     fn retry_after(&self) -> Option<Duration> {
-        let asked = self.retry_after.as_deref()?.trim();
-        let seconds = match asked.parse() {
-            Ok(seconds) => seconds,
-            Err(_) => self.seconds_until(asked)?,
-        };
-        Some(Duration::from_secs(seconds).min(RETRY_AFTER_MAX))
-    }
-
-    /// From the answer to `date`, an HTTP date; 0 when that is over. By the clock of whoever wrote both dates, where it
-    /// says its time: ours may be wrong.
-    fn seconds_until(&self, date: &str) -> Option<u64> {
-        let read = |date: &str| DateTime::from_str(date.trim(), Format::HttpDate).ok();
-        let until = read(date)?;
-        let answered = self.date.as_deref().and_then(read);
-        let answered = answered.unwrap_or_else(|| DateTime::from(self.came_at));
-        Some(u64::try_from(until.secs().saturating_sub(answered.secs())).unwrap_or(0))
+        retry_after::asked(self.retry_after.as_deref()?, self.date.as_deref(), self.came_at)
     }
 
     fn not_an_answer(&self) -> String {

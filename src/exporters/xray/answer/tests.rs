@@ -1,8 +1,8 @@
 use aws_smithy_runtime_api::client::result::{ConnectorError, SdkError};
 use aws_smithy_types::body::SdkBody;
 
-use super::missing::class_of_transport;
 use super::*;
+use crate::exporters::transport::{class_of_transport, timed_out};
 
 fn answer(status: u16, error_type: Option<&str>, body: &str) -> Raw {
     Raw {

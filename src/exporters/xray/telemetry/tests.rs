@@ -40,6 +40,7 @@ fn failure(class: ErrorClass, status: Option<u16>) -> PutError {
         message: format!("{class:?}"),
         status,
         code: None,
+        whole: false,
         retry_after: None,
     }
 }

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::name::FileName;
+use crate::ledger::amounts::Amounts;
 use crate::pipeline::batch::origin::FileId;
 
 /// What a file takes up at least, and in steps of which: the block size of usual file systems. Thousands of small
@@ -269,7 +270,13 @@ impl Index {
     /// Documents in files that wait.
     #[must_use]
     pub fn waiting_documents(&self) -> u64 {
-        self.waiting().map(|name| name.documents).sum()
+        self.waiting_amounts().total()
+    }
+
+    /// What waits in files.
+    #[must_use]
+    pub fn waiting_amounts(&self) -> Amounts {
+        self.waiting().map(FileName::amount).collect()
     }
 
     fn waiting(&self) -> impl Iterator<Item = &FileName> {

@@ -1,10 +1,12 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::pipeline::batch::kind::Kind;
 
 fn name(opened_ms: u64, sequence: u64, bytes: u64) -> FileName {
     FileName {
         id: FileId { opened_ms, sequence },
+        kind: Kind::Segments,
         documents: 10,
         redeliveries: 0,
         bytes,

@@ -9,6 +9,7 @@ use super::disk::Disk;
 use super::index::{Index, Room, cost_bytes};
 use super::name::{FileName, Kind};
 use super::settings::{READ_RETRY_MAX, RETRY};
+use crate::ledger::amounts::Amounts;
 use crate::pipeline::batch::Batch;
 use crate::pipeline::batch::encoding::Encoding;
 use crate::pipeline::batch::origin::{FileId, Origin};
@@ -50,8 +51,8 @@ impl Moment {
 pub struct Found {
     /// Whole files.
     pub files: usize,
-    /// The documents in them.
-    pub documents: u64,
+    /// What is in them.
+    pub documents: Amounts,
     /// Of these files, the oldest ones, removed because they are over the limit.
     pub evicted: Vec<FileName>,
     /// Files whose length was wrong, set aside and not among [`Found::files`].
@@ -129,7 +130,7 @@ impl<D: Disk, E: Encoding> Store<D, E> {
                 Kind::Whole(name) if bytes == name.bytes && index.has(name.id) => doubles.push(name),
                 Kind::Whole(name) if bytes == name.bytes => {
                     found.files += 1;
-                    found.documents += name.documents;
+                    found.documents.add_some(name.amount());
                     index.found(name);
                 }
                 Kind::Whole(name) => {
@@ -150,7 +151,7 @@ impl<D: Disk, E: Encoding> Store<D, E> {
             // Where this fails, it is met again at the next start.
             if disk.rename(&name.to_string(), &renamed.to_string()).is_ok() {
                 found.files += 1;
-                found.documents += renamed.documents;
+                found.documents.add_some(renamed.amount());
                 index.found(renamed);
             }
         }
@@ -225,7 +226,7 @@ impl<D: Disk, E: Encoding> Store<D, E> {
         let mut batches = batches.into_iter().enumerate();
         for (place, batch) in batches.by_ref() {
             let id = self.index.next_id(at.unix_ms_of(batch.opened_at));
-            let name = FileName::of(id, batch.documents, batch.redeliveries, &batch.body);
+            let name = FileName::of_batch(id, &batch);
             if self.index.room_for(&name).is_none() {
                 written.full.push(batch);
                 continue;
@@ -283,6 +284,7 @@ impl<D: Disk, E: Encoding> Store<D, E> {
                 let documents = usize::try_from(name.documents).unwrap_or_default();
                 let opened_at = at.instant_of(name.id.opened_ms);
                 let mut batch = Batch::of_body(body, documents, opened_at);
+                batch.kind = name.kind;
                 batch.redeliveries = name.redeliveries;
                 batch.origin = Some(Origin::new(name.id));
                 self.unread.remove(&name.id);

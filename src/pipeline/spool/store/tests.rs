@@ -60,7 +60,7 @@ fn a_batch_comes_back_at_the_next_start_as_it_was() {
     let at = moment();
     let disk = FakeDisk::default();
     let (mut store, found) = open(&disk, MB);
-    assert_eq!((found.files, found.documents), (0, 0));
+    assert_eq!((found.files, found.documents.total()), (0, 0));
     let mut first = batch(1, 3, 700, at);
     first.redeliveries = 2;
     stored(&mut store, vec![first.clone(), batch(2, 4, 200, at)], at);
@@ -70,7 +70,7 @@ fn a_batch_comes_back_at_the_next_start_as_it_was() {
         unix_ms: at.unix_ms + 60_000,
     };
     let (mut store, found) = open(&disk.after_power_failure(0, 1), MB);
-    assert_eq!((found.files, found.documents, found.foreign), (2, 7, 0));
+    assert_eq!((found.files, found.documents.total(), found.foreign), (2, 7, 0));
     let back = taken(&mut store, later);
     assert_eq!(back.body, first.body);
     assert_eq!((back.documents, back.redeliveries, back.attempts), (3, 2, 0));
@@ -163,7 +163,7 @@ fn a_full_spool_loses_its_oldest() {
     assert_eq!(whole_names(&disk).len(), 3);
     let (_, found) = open(&disk.after_kill(), 2 * BLOCK_BYTES);
     assert_eq!(
-        (found.documents, found.evicted[0].documents),
+        (found.documents.total(), found.evicted[0].documents),
         (12, 3),
         "with a smaller limit"
     );
@@ -200,7 +200,10 @@ fn files_of_one_age_and_sequence_each_come_back() {
             disk.plant(&FileName::of(id, 1, 0, body).to_string(), body);
         }
         let (mut store, found) = open(&disk, MB);
-        assert_eq!((found.files, found.documents, found.evicted.len()), (3, 3, 0));
+        assert_eq!(
+            (found.files, found.documents.total(), found.evicted.len()),
+            (3, 3, 0)
+        );
         assert_eq!(store.index().bytes(), 3 * BLOCK_BYTES);
         // So do those that are written after them.
         stored(&mut store, vec![batch(4, 1, 0, at)], at);
@@ -519,7 +522,7 @@ proptest! {
                 other => prop_assert!(false, "{:?}", other),
             }
         }
-        prop_assert_eq!(documents, found.documents);
+        prop_assert_eq!(documents, found.documents.total());
         prop_assert!(back.is_superset(&must_come), "{} of {} are missing", must_come.difference(&back).count(), must_come.len());
         prop_assert!(offered.is_superset(&back));
         prop_assert!(after.names().iter().all(|name| name.ends_with(".json")), "{:?}", after.names());

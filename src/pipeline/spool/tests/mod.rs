@@ -165,13 +165,13 @@ fn the_file_of_a_split_batch_goes_with_its_last_part() {
     let batch = bench.back();
     bench.lane.replace(
         batch.ticket,
-        Batch::halves::<Strings>(&batch.body, batch.opened_at).unwrap(),
+        Batch::halves::<Strings>(batch.kind, &batch.body, batch.opened_at).unwrap(),
         bench.at.instant,
     );
     let (first, second) = (bench.take(), bench.take());
     bench.lane.replace(
         second.ticket,
-        Batch::halves::<Strings>(&second.body, second.opened_at).unwrap(),
+        Batch::halves::<Strings>(second.kind, &second.body, second.opened_at).unwrap(),
         bench.at.instant,
     );
     let (third, fourth) = (bench.take(), bench.take());
@@ -194,7 +194,7 @@ fn a_part_that_has_no_room_gets_a_file_of_its_own() {
     let batch = bench.back();
     bench.lane.replace(
         batch.ticket,
-        Batch::halves::<Strings>(&batch.body, batch.opened_at).unwrap(),
+        Batch::halves::<Strings>(batch.kind, &batch.body, batch.opened_at).unwrap(),
         bench.at.instant,
     );
     let first = bench.take();
