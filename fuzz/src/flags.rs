@@ -22,7 +22,9 @@ pub fn check(input: &[u8]) {
         .collect();
     let parsed = parse(arguments.iter().cloned());
     match &parsed {
-        Ok(Invocation::Run(flags) | Invocation::PrintConfig(flags) | Invocation::HealthCheck { flags, .. }) => {
+        Ok(
+            Invocation::Run(flags) | Invocation::PrintConfig(flags) | Invocation::HealthCheck { flags, .. },
+        ) => {
             assert!(arguments.ends_with(&flags.ignored));
             for warning in &flags.warnings {
                 assert_is_plain(warning, crate::config::LINE_MAX_BYTES);

@@ -13,6 +13,8 @@ pub mod otlp;
 pub mod spool_files;
 pub mod spool_name;
 mod subject;
+pub mod to_segments;
+pub mod to_spans;
 
 /// Parts the documents, files or the like of one input: ASCII's record separator, which is in none of the seeds.
 pub const SEPARATOR: u8 = 0x1e;

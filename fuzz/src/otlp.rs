@@ -28,7 +28,7 @@ pub fn check(request: &[u8]) {
     }
 }
 
-fn is_whole(document: &str) {
+pub(crate) fn is_whole(document: &str) {
     let document: Value = serde_json::from_str(document).expect("JSON");
     let text = |name: &str| document[name].as_str().expect("a text");
     let is_hex = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));

@@ -39,7 +39,12 @@ pub(crate) mod http {
 }
 
 pub(crate) mod otlp {
-    pub(crate) use xray_document::otlp::documents;
+    pub(crate) use xray_document::otlp::count::count;
+    pub(crate) use xray_document::otlp::split::halves;
+    pub(crate) use xray_document::otlp::to_segment::{Options, segments_of};
+    pub(crate) use xray_document::otlp::to_span::{Context, Converted, spans_of};
+    pub(crate) use xray_document::otlp::{Signal, documents, json};
+    pub(crate) use xray_document::segment::MAX_DOCUMENT_BYTES;
 }
 
 pub(crate) mod spool {

@@ -37,7 +37,7 @@ pub enum Route {
 impl Route {
     /// Every route, in the order of their declaration.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::GetSamplingRules,
         Self::SamplingTargets,
         Self::SamplingStatisticSummaries,
@@ -48,6 +48,9 @@ impl Route {
         Self::Metrics,
         Self::Page,
         Self::Api,
+        Self::Otlp(Signal::Traces),
+        Self::Otlp(Signal::Metrics),
+        Self::Otlp(Signal::Logs),
         Self::Unknown,
     ];
 

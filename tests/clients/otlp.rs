@@ -22,10 +22,16 @@ use xray_double::harness::install::{self, repository};
 
 use crate::TMP;
 
+/// How many items came, by what they are and how they came.
+type Items = BTreeMap<(Signal, Receiver, Form), u64>;
+
+/// How often each status was the answer for each signal.
+type Answers = Vec<(Signal, u16, u64)>;
+
 /// Counts what is handed on, and has no room for the first request of each signal if it is told so.
 #[derive(Debug, Default)]
 struct Counts {
-    items: Mutex<BTreeMap<(Signal, Receiver, Form), u64>>,
+    items: Mutex<Items>,
     is_full_for: Mutex<Vec<Signal>>,
 }
 
@@ -35,7 +41,7 @@ impl Requests for Counts {
     }
 
     fn room_for(&self, signal: Signal, _: usize) -> Room {
-        let mut full = self.is_full_for.lock().unwrap();
+        let mut full = self.is_full_for.lock().expect("a lock");
         match full.iter().position(|full| *full == signal) {
             Some(at) => {
                 full.remove(at);
@@ -56,7 +62,7 @@ impl Requests for Counts {
         *self
             .items
             .lock()
-            .unwrap()
+            .expect("a lock")
             .entry((signal, receiver, form))
             .or_default() += items;
         None
@@ -110,7 +116,7 @@ impl Port {
     }
 
     /// What came, and how often each status was the answer for each signal.
-    fn close(self) -> (BTreeMap<(Signal, Receiver, Form), u64>, Vec<(Signal, u16, u64)>) {
+    fn close(self) -> (Items, Answers) {
         self.stop.send(()).expect("a server");
         self.serving
             .join()
@@ -125,7 +131,10 @@ impl Port {
                 Route::Otlp(signal) => (signal, status, times),
                 other => panic!("{other:?}"),
             });
-        (self.counts.items.lock().unwrap().clone(), answers.collect())
+        (
+            self.counts.items.lock().expect("a lock").clone(),
+            answers.collect(),
+        )
     }
 }
 
@@ -158,14 +167,14 @@ fn node_modules() -> Option<std::path::PathBuf> {
 }
 
 /// What a sender sends, by this way.
-fn all(receiver: Receiver, form: Form) -> BTreeMap<(Signal, Receiver, Form), u64> {
+fn all(receiver: Receiver, form: Form) -> Items {
     [(Signal::Traces, 10), (Signal::Metrics, 2), (Signal::Logs, 3)]
         .into_iter()
         .map(|(signal, items)| ((signal, receiver, form), items))
         .collect()
 }
 
-fn way(protocol: &str) -> BTreeMap<(Signal, Receiver, Form), u64> {
+fn way(protocol: &str) -> Items {
     match protocol {
         "grpc" => all(Receiver::OtlpGrpc, Form::Protobuf),
         "http/json" => all(Receiver::OtlpHttp, Form::Json),

@@ -41,8 +41,13 @@ fn encoded(spans: Vec<Span>) -> String {
                     text_attribute("service.name", "shop"),
                     text_attribute("cloud.platform", "aws_ecs"),
                 ],
+                ..Resource::default()
             }),
-            scope_spans: vec![ScopeSpans { spans }],
+            scope_spans: vec![ScopeSpans {
+                spans,
+                ..ScopeSpans::default()
+            }],
+            ..ResourceSpans::default()
         }],
     };
     format!("T1S{}", aws_smithy_types::base64::encode(request.encode_to_vec()))
@@ -68,6 +73,7 @@ fn spans_become_segments_and_subsegments_of_one_trace() {
             text_attribute("exception.type", "IOError"),
             text_attribute("exception.message", "no"),
         ],
+        ..Event::default()
     });
     let documents = otlp::documents(&encoded(vec![
         span(1, 0, 2, "GET /", vec![]),

@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
@@ -6,6 +7,8 @@ use crate::ledger::Ledger;
 use crate::ledger::amounts::Amounts;
 use crate::ledger::calls::{Ended, Failure};
 use crate::ledger::http::Route;
+use crate::pipeline::budget::Budget;
+use crate::pipeline::lane::Lane;
 
 /// One with something of everything.
 fn observed() -> Observed {
@@ -62,6 +65,49 @@ fn observed() -> Observed {
         started_at: UNIX_EPOCH + Duration::from_millis(1_600_000_000_250),
         now: now + Duration::from_millis(1500),
         wall_clock: UNIX_EPOCH + Duration::from_secs(1_600_000_100),
+    }
+}
+
+/// A bridge that sends all to OTLP, and to X-Ray what can go there, with something of everything too.
+fn bridged() -> Observed {
+    let xray = observed().lanes.remove(0);
+    let ledger = Ledger::default();
+    for content in Content::ALL {
+        ledger.add_accepted(content, 10);
+        ledger.of(content).add_sent(7);
+        ledger.of(content).add_dropped(DropReason::InProgress, 1);
+        ledger.add_unprocessed_of(content, Some("PartialSuccess"), 2);
+    }
+    ledger.call_started(5, false);
+    let at = xray.calls.last_success.unwrap();
+    ledger.call_ended_of(
+        Operation::Export(Content::Logs),
+        Ended {
+            at,
+            duration: Duration::from_millis(30),
+            body_bytes: 10,
+            failure: None,
+        },
+    );
+    let otlp = LaneObserved {
+        destination: Destination::Otlp,
+        contents: Content::ALL.to_vec(),
+        totals: LaneTotals {
+            counts: Content::ALL.map(|content| ledger.snapshot_of(content)),
+            pending: Amounts::default(),
+        },
+        unprocessed: ledger.unprocessed_by_code(),
+        calls: ledger.calls(),
+        ..xray.clone()
+    };
+    let lane = Arc::new(Lane::new(Budget::of_mb(3), Arc::default()));
+    lane.ledger().add_received(3);
+    lane.ledger().add_received_over_tcp(2);
+    lane.ledger().add_rejected_over_tcp(RejectReason::MissingSegment);
+    Observed {
+        lanes: vec![xray, otlp],
+        bridge: Some(BridgeObserved::of(&Summary::of_lane(lane))),
+        ..observed()
     }
 }
 
@@ -159,6 +205,36 @@ fn the_page_is_well_formed_and_holds_the_counts() {
 }
 
 #[test]
+fn a_bridge_tells_receivers_destinations_and_signals_apart() {
+    let page = render(&bridged());
+    let families = families(&page);
+    let value = |series: &str| {
+        let all = families.values().flat_map(|(_, samples)| samples);
+        let found = all.into_iter().find(|(name, _)| *name == series);
+        found.map(|(_, value)| *value)
+    };
+    let of = |name: &str, labels: &str| value(&format!("{name}{{{labels}}}"));
+    let received = "xray_segments_received_total";
+    assert_eq!(of(received, "receiver=\"udp\",signal=\"segments\""), Some(3.0));
+    assert_eq!(of(received, "receiver=\"http\",signal=\"segments\""), Some(2.0));
+    assert_eq!(of(received, "receiver=\"otlp_grpc\",signal=\"logs\""), Some(0.0));
+    let rejected = "xray_segments_rejected_total";
+    let missing = |receiver: &str| {
+        let labels = format!("receiver=\"{receiver}\",signal=\"segments\",reason=\"missing_segment\"");
+        of(rejected, &labels)
+    };
+    assert_eq!((missing("udp"), missing("http")), (Some(0.0), Some(1.0)));
+    let sent = "xray_segments_sent_total";
+    assert_eq!(of(sent, "destination=\"xray\",signal=\"segments\""), Some(5.0));
+    assert_eq!(of(sent, "destination=\"xray\",signal=\"logs\""), None);
+    assert_eq!(of(sent, "destination=\"otlp\",signal=\"logs\""), Some(7.0));
+    let dropped = "destination=\"otlp\",signal=\"segments\",reason=\"in_progress\"";
+    assert_eq!(of("xray_segments_dropped_total", dropped), Some(1.0));
+    let export = "destination=\"otlp\",signal=\"logs\",operation=\"Export\",outcome=\"success\"";
+    assert_eq!(of("xray_calls_total", export), Some(1.0));
+}
+
+#[test]
 fn what_is_not_known_is_left_out_and_not_0() {
     let mut observed = observed();
     observed.totals.kernel_dropped = None;
@@ -219,7 +295,7 @@ fn the_documentation_has_every_label_and_every_value_that_is_a_word_of_the_progr
             labels.insert((row[0].trim_matches('`'), metric), code_spans(row[2]));
         }
     }
-    let page = render(&observed());
+    let page = [render(&observed()), render(&bridged())].concat();
     let mut shown: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
     for line in page.lines().filter(|line| !line.starts_with('#')) {
         let Some((metric, rest)) = line.split_once('{') else {

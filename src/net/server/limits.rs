@@ -20,7 +20,7 @@ pub struct Limits {
     /// From the end of the head to the last byte of the answer on its way. A streaming answer is under it only until
     /// its head is made: it has no end of its own.
     pub exchange: Duration,
-    /// The most open connections, at least 8. When one more comes, the one that has been without a request for longest
+    /// The most open connections, at least 8, and the most requests at one time on all of them. When one more comes, the one that has been without a request for longest
     /// is closed for it, else the oldest stream, else the one whose client has been waited for longest (for the rest of a
     /// body, to read an answer). Only when all others are being worked on is the new one answered 503.
     pub connections: usize,

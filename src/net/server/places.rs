@@ -136,14 +136,13 @@ impl Place {
     /// Whether the request here, which does more than ask, may be worked on; else its place is left to others.
     pub(super) fn may_work(&self, limits: &Limits) -> bool {
         let mut connections = self.places.lock();
-        let others = connections
-            .open
-            .iter()
-            .filter(|(number, open)| **number != self.number && open.shared.is_at_work());
         let (mut all, mut own) = (0, 0);
-        for (_, open) in others {
-            all += 1;
-            own += usize::from(open.peer == self.peer);
+        for (number, open) in &connections.open {
+            let requests = open.shared.requests_at_work();
+            // Beside this one.
+            let others = requests.saturating_sub(usize::from(*number == self.number));
+            all += others;
+            own += if open.peer == self.peer { others } else { 0 };
         }
         let for_few = limits.connections - limits.kept_for_asking();
         let for_all = for_few - limits.kept_for_few();
@@ -346,6 +345,22 @@ mod tests {
             taken.push(place);
         }
         assert!(!places.has_room(64));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_requests_of_one_connection_are_counted_each_and_go_together() {
+        let places = Arc::new(Places::default());
+        let many = places.take(peer(1));
+        many.shared.pretend_requests(48);
+        assert!(many.may_work(&LIMITS), "it is the 48th itself");
+        let one = works(&places, peer(1));
+        assert!(!one.may_work(&LIMITS));
+        let other = works(&places, peer(2));
+        assert!(other.may_work(&LIMITS), "one is its own share");
+        tokio::time::sleep(STALLED).await;
+        let late = works(&places, peer(1));
+        assert!(late.may_work(&LIMITS));
+        assert!(many.shared.is_asked_to_go().await);
     }
 
     #[tokio::test(start_paused = true)]

@@ -44,7 +44,8 @@ pub const CONNECTIONS: Limits = Limits {
     // Every answer is whole.
     streams: 0,
     http2: Some(Http2 {
-        // A Collector sends ten requests at a time for each signal. A head of 16 KiB each is 512 KiB at the worst.
+        // A Collector sends ten requests at a time for each signal. All connections together have no more requests than
+        // connections, so that this is no way to more of either.
         streams: 32,
         // A client takes a request back when its own time is over, which is rare; a hundred times it is an attack, or a
         // connection that has been there for very long, and opens another one.

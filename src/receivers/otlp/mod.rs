@@ -203,6 +203,8 @@ impl<R: Requests> Otlp<R> {
         };
         if let Err(refusal) = &result
             && matches!(refusal.why, Why::Malformed | Why::TooLong)
+            // Who broke off may send it again, and has no request here.
+            && *refusal != broken()
         {
             self.requests.add_refused(signal, receiver);
             self.say_malformed(signal, receiver, refusal);
@@ -238,10 +240,7 @@ impl<R: Requests> Otlp<R> {
                     Why::Busy,
                     "All connections of this port are in use, and the rest of this request has not come for longest.",
                 ),
-                Unread::Body(BodyError::Broken(_)) => Refusal::new(
-                    Why::Malformed,
-                    "The request ended early or is not in its announced form.",
-                ),
+                Unread::Body(BodyError::Broken(_)) => return broken(),
                 Unread::Undecodable(why) => Refusal::new(Why::Malformed, format!("The body {why}.")),
             };
             refusal.last()
@@ -319,6 +318,15 @@ impl<R: Requests> Otlp<R> {
             );
         }
     }
+}
+
+/// A request that its client broke off.
+fn broken() -> Refusal {
+    Refusal::new(
+        Why::Malformed,
+        "The request ended early or is not in its announced form.",
+    )
+    .last()
 }
 
 fn too_long(max_bytes: usize) -> Refusal {

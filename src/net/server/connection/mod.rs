@@ -205,6 +205,12 @@ impl Clocked {
         is_at_request && !state.only_asks && !state.turned_away
     }
 
+    /// How many requests it is at that do more than ask.
+    pub(crate) fn requests_at_work(&self) -> usize {
+        let streams = self.lock().streams.as_ref().map(Streams::working);
+        streams.unwrap_or_else(|| usize::from(self.is_at_work()))
+    }
+
     /// Its request is not worked on; it may be closed at any time, unless it has others.
     pub(super) fn turn_away(&self) {
         let mut state = self.lock();
@@ -269,6 +275,14 @@ impl Clocked {
     #[cfg(test)]
     pub(crate) fn pretend_request(&self, method: &Method, has_body: bool) {
         self.request(method, if has_body { Some(1) } else { Some(0) });
+    }
+
+    /// As if it spoke HTTP/2 and so many requests had come, whose bodies are awaited.
+    #[cfg(test)]
+    pub(crate) fn pretend_requests(&self, requests: usize) {
+        for _ in 0..requests {
+            self.streams(|streams, now| streams.begin(false, true, now));
+        }
     }
 
     #[cfg(test)]

@@ -68,6 +68,9 @@ impl Body for RequestBody {
             return Poll::Ready(Some(Err(BodyError::GaveWay)));
         }
         let frame = ready!(Pin::new(&mut self.incoming).poll_frame(cx));
+        if let (Some(Err(_)), Some(stream)) = (&frame, self.stream) {
+            self.shared.streams(|streams, _| streams.body_broke(stream));
+        }
         if frame.is_none() || self.incoming.is_end_stream() {
             self.ended();
         }

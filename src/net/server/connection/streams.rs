@@ -22,6 +22,8 @@ struct Open {
     since: Instant,
     stage: Stage,
     only_asks: bool,
+    /// Its client has reset it before all of it had come.
+    is_broken: bool,
 }
 
 impl Streams {
@@ -43,6 +45,7 @@ impl Streams {
             since: now,
             stage,
             only_asks,
+            is_broken: false,
         };
         self.open.insert(number, open);
         number
@@ -54,6 +57,13 @@ impl Streams {
             && open.stage == Stage::Body
         {
             open.stage = Stage::Exchange;
+        }
+    }
+
+    /// No more of the body of one comes, and it is not whole.
+    pub(super) fn body_broke(&mut self, number: u64) {
+        if let Some(open) = self.open.get_mut(&number) {
+            open.is_broken = true;
         }
     }
 
@@ -69,7 +79,7 @@ impl Streams {
         let Some(ended) = self.open.remove(&number) else {
             return;
         };
-        if ended.stage != Stage::Answering {
+        if ended.is_broken || ended.stage != Stage::Answering {
             self.taken_back += 1;
         }
         if self.open.is_empty() {
@@ -80,6 +90,11 @@ impl Streams {
     /// How many were taken back before they were answered.
     pub(super) fn taken_back(&self) -> u32 {
         self.taken_back
+    }
+
+    /// How many do more than ask.
+    pub(super) fn working(&self) -> usize {
+        self.open.values().filter(|open| !open.only_asks).count()
     }
 
     /// Whether all that it is at only ask.
@@ -128,6 +143,7 @@ mod tests {
         assert_eq!(told(&streams), (Stage::Body, 1));
         let asks = streams.begin(true, false, at(2));
         assert_eq!(told(&streams), (Stage::Exchange, 1));
+        assert_eq!(streams.working(), 1);
         streams.answered(asks);
         assert_eq!(told(&streams), (Stage::Body, 1));
         streams.body_ended(waits);
@@ -160,5 +176,11 @@ mod tests {
         assert!(!streams.only_ask());
         streams.end(number, start);
         assert_eq!(streams.taken_back(), 2);
+        // What it is answered is read by nobody.
+        let number = streams.begin(false, true, start);
+        streams.body_broke(number);
+        streams.answered(number);
+        streams.end(number, start);
+        assert_eq!(streams.taken_back(), 3);
     }
 }

@@ -175,5 +175,6 @@ async fn a_client_that_breaks_off_in_the_middle_is_no_request() {
     stream.read_to_end(&mut answer).await.unwrap();
     assert_eq!(Raw::of(&answer).status, 400);
     assert_eq!(port.requests(), []);
+    assert_eq!(*port.kept.refused.lock().unwrap(), []);
     port.close().await;
 }

@@ -85,10 +85,10 @@ pub(super) fn take(
 }
 
 fn message(event: &Event) -> Option<String> {
-    let attributes = event.attributes.iter();
-    let message = attributes
-        .filter(|attribute| attribute.key == "exception.message")
-        .next_back()?;
+    let message = event
+        .attributes
+        .iter()
+        .rfind(|attribute| attribute.key == "exception.message")?;
     match message.value.as_ref()?.value.as_ref()? {
         any_value::Value::Text(text) => Some(text.clone()),
         _ => None,

@@ -40,9 +40,13 @@ const FRAME_MAX_BYTES: u32 = 16 << 10;
 /// How many bytes of an answer wait in the connection; answers here have some 100.
 const SEND_BUFFER_BYTES: usize = 16 << 10;
 
-/// Streams that a client has reset before they could even be looked at, and those that this side has reset for an error:
-/// from here on the connection ends. A client that works needs neither.
+/// With more streams than this that a client has reset before they could even be looked at, the connection ends. A client
+/// that works has none.
 const RESETS_MAX: usize = 20;
+
+/// The same for streams that this side resets for what is wrong with them. A client may begin with a hundred before it has
+/// read how many it may have at a time, and those beyond are refused so.
+const REFUSED_MAX: usize = 256;
 
 /// Serves requests until the client, a time limit, an eviction or `stop` ends it. `None`: the client closed it, or it was
 /// not at anything when `stop` came.
@@ -87,7 +91,7 @@ where
             .max_frame_size(FRAME_MAX_BYTES)
             .max_send_buf_size(SEND_BUFFER_BYTES)
             .max_pending_accept_reset_streams(RESETS_MAX)
-            .max_local_error_reset_streams(RESETS_MAX)
+            .max_local_error_reset_streams(REFUSED_MAX)
             .serve_connection(io, service)
     );
     let mut timer = pin!(tokio::time::sleep(Duration::ZERO));

@@ -215,6 +215,40 @@ async fn requests_that_are_taken_back_again_and_again_end_the_connection() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn so_do_those_that_are_taken_back_in_their_middle() {
+    let mut bench = Bench::begun(Duration::ZERO, b"", b"").await;
+    let mut streams = (1..).step_by(2);
+    while !bench.server.is_finished() {
+        let stream = streams.next().unwrap();
+        let begins = [
+            frame(HEADERS, END_HEADERS, stream, &head("POST")),
+            frame(0, 0, stream, b"half"),
+        ];
+        bench.send(&begins.concat()).await;
+        bench
+            .send(&frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes()))
+            .await;
+    }
+    // The 102nd is there when the 101st is counted.
+    assert!(matches!(streams.next(), Some(203 | 205)));
+    assert_eq!(bench.ending().await.0, Some(Ending::TakenBack));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_know_yet_how_many_it_may_have_is_refused_those_beyond_and_no_more() {
+    let mut frames = Vec::new();
+    for stream in (1..201).step_by(2) {
+        frames.extend(frame(HEADERS, END_HEADERS | END_STREAM, stream, &head("GET")));
+    }
+    let bench = Bench::begun(Duration::from_secs(1), b"", &frames).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(bench.served.load(SeqCst), 8);
+    let (ending, after, kinds) = bench.ending().await;
+    assert_eq!((ending, after), (Some(Ending::Idle), Duration::from_secs(76)));
+    assert_eq!(kinds.iter().filter(|kind| **kind == RST_STREAM).count(), 92);
+}
+
+#[tokio::test(start_paused = true)]
 async fn resets_in_the_packet_of_their_request_end_the_connection_sooner() {
     let mut frames = Vec::new();
     for stream in (1..2001).step_by(2) {

@@ -1,0 +1,4 @@
+//! See `check` in `src/to_spans.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| xray_fuzz::to_spans::check(input));
