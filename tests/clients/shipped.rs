@@ -574,6 +574,41 @@ fn the_lock_file_of_the_express_app_names_versions_and_hashes_but_no_addresses()
 }
 
 #[test]
+fn the_compose_file_of_the_bridge_has_one_daemon_in_place_of_two_sidecars() {
+    let text = read("docker-compose.otel.yml");
+    let document = compose(&text);
+    let services = document["services"].as_mapping().expect("a mapping");
+    let names: Vec<_> = services.keys().filter_map(Yaml::as_str).collect();
+    assert_eq!(names, ["backend-flask", "xray"]);
+    let application = text_map(&document["services"]["backend-flask"]["environment"]);
+    assert_eq!(application["AWS_XRAY_DAEMON_ADDRESS"], "xray:2000");
+    assert_eq!(application["OTEL_EXPORTER_OTLP_ENDPOINT"], "http://xray:4318");
+    assert!(
+        !application.contains_key("OTEL_EXPORTER_OTLP_HEADERS"),
+        "it needs no key"
+    );
+    let daemon = &document["services"]["xray"];
+    let command = texts(&daemon["command"]);
+    assert_eq!(
+        command,
+        [
+            "-o",
+            "--otlp-listen",
+            "0.0.0.0:4317",
+            "--otlp-listen",
+            "0.0.0.0:4318"
+        ]
+    );
+    let key = &text_map(&daemon["environment"])["OTEL_EXPORTER_OTLP_HEADERS"];
+    assert!(key.starts_with("x-honeycomb-team=${HONEYCOMB_API_KEY:?"), "{key}");
+    let ports = texts(&daemon["ports"]);
+    assert!(
+        ports.iter().all(|port| port.starts_with("127.0.0.1:")),
+        "{ports:?}"
+    );
+}
+
+#[test]
 fn the_requirements_of_the_flask_app_are_pinned() {
     let requirements = read("examples/backend-flask/requirements.txt");
     let lines = requirements
