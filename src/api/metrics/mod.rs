@@ -343,6 +343,9 @@ fn buffer(page: &mut Page, observed: &Observed) {
     );
 }
 
+/// A number of a spool.
+type OfSpool = fn(&SpoolDepth) -> f64;
+
 fn spool(page: &mut Page, observed: &Observed) {
     let spools: Vec<(Vec<Label<'_>>, SpoolDepth)> = observed
         .lanes
@@ -352,7 +355,7 @@ fn spool(page: &mut Page, observed: &Observed) {
     if spools.is_empty() {
         return;
     }
-    let value: [(&str, &str, fn(&SpoolDepth) -> f64); 4] = [
+    let values: [(&str, &str, OfSpool); 4] = [
         ("xray_spool_files", "Files that wait in the spool.", |depth| {
             depth.files as f64
         }),
@@ -372,7 +375,7 @@ fn spool(page: &mut Page, observed: &Observed) {
             |depth| depth.to_write_bytes as f64,
         ),
     ];
-    for (name, help, value) in value {
+    for (name, help, value) in values {
         let samples = spools
             .iter()
             .map(|(labels, depth)| (labels.clone(), value(depth)));

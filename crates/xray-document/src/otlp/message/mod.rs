@@ -3,10 +3,12 @@
 //!
 //! Each is read from protobuf and from JSON (lowerCamelCase keys, unknown ones stepped over).
 
+mod json;
+
 use prost::Message;
 use serde::Deserialize;
 
-use super::json::values::{any_value_of, hex_bytes, number, or_default, texts};
+use self::json::{any_value_of, hex_bytes, number, or_default, texts};
 
 /// `ExportTraceServiceRequest`.
 #[derive(Clone, PartialEq, Message)]
@@ -132,7 +134,7 @@ pub struct Span {
     pub name: String,
     /// 1: internal, 2: server, 3: client, 4: producer, 5: consumer.
     #[prost(int32, tag = "6")]
-    #[serde(deserialize_with = "super::json::values::kind")]
+    #[serde(deserialize_with = "self::json::kind")]
     pub kind: i32,
     /// Nanoseconds since 1970.
     #[prost(fixed64, tag = "7")]
@@ -237,7 +239,7 @@ pub struct Status {
     pub message: String,
     /// 0: unset, 1: ok, 2: error.
     #[prost(int32, tag = "3")]
-    #[serde(deserialize_with = "super::json::values::status_code")]
+    #[serde(deserialize_with = "self::json::status_code")]
     pub code: i32,
 }
 

@@ -7,35 +7,35 @@ use std::marker::PhantomData;
 use serde::de::{Error, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use crate::otlp::message::{ArrayValue, KeyValueList, any_value::Value};
+use super::{ArrayValue, KeyValueList, any_value::Value};
 
 /// The value, or the default for `null`.
-pub(in crate::otlp) fn or_default<'de, T: Deserialize<'de> + Default, D: Deserializer<'de>>(
+pub(super) fn or_default<'de, T: Deserialize<'de> + Default, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<T, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 /// A list of strings.
-pub(in crate::otlp) fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+pub(super) fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     or_default(deserializer)
 }
 
 /// Bytes as hex digits of either case.
-pub(in crate::otlp) fn hex_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+pub(super) fn hex_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
     let text: String = or_default(deserializer)?;
     hex::decode(text).map_err(|_| Error::custom("an id is not made of hex digits"))
 }
 
 /// A whole number, also one in a string.
-pub(in crate::otlp) fn number<'de, T: Whole, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+pub(super) fn number<'de, T: Whole, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
     Ok(deserializer
         .deserialize_any(Number(PhantomData))?
         .unwrap_or_default())
 }
 
 /// A kind of span, also by its name.
-pub(in crate::otlp) fn kind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i32, D::Error> {
+pub(super) fn kind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i32, D::Error> {
     const NAMES: [&str; 6] = [
         "SPAN_KIND_UNSPECIFIED",
         "SPAN_KIND_INTERNAL",
@@ -48,7 +48,7 @@ pub(in crate::otlp) fn kind<'de, D: Deserializer<'de>>(deserializer: D) -> Resul
 }
 
 /// A code of a status, also by its name.
-pub(in crate::otlp) fn status_code<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i32, D::Error> {
+pub(super) fn status_code<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i32, D::Error> {
     enumeration(
         deserializer,
         &["STATUS_CODE_UNSET", "STATUS_CODE_OK", "STATUS_CODE_ERROR"],
@@ -75,7 +75,7 @@ fn enumeration<'de, D: Deserializer<'de>>(deserializer: D, names: &[&str]) -> Re
 }
 
 /// The types of whole numbers that fields have.
-pub(in crate::otlp) trait Whole: TryFrom<i128> + Default {}
+pub(super) trait Whole: TryFrom<i128> + Default {}
 impl Whole for u32 {}
 impl Whole for u64 {}
 impl Whole for i64 {}
@@ -171,9 +171,7 @@ impl<'de> Deserialize<'de> for Base64 {
 }
 
 /// An `AnyValue`: an object with one key, which says the type.
-pub(in crate::otlp) fn any_value_of<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Value>, D::Error> {
+pub(super) fn any_value_of<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     deserializer.deserialize_map(AnyValueKeys)
 }
 
