@@ -4,10 +4,8 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use serde::de::{Error, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer};
-
-use super::{ArrayValue, KeyValueList, any_value::Value};
 
 /// The value, or the default for `null`.
 pub(super) fn or_default<'de, T: Deserialize<'de> + Default, D: Deserializer<'de>>(
@@ -125,7 +123,7 @@ impl<T: Whole> Visitor<'_> for Number<T> {
 }
 
 /// A number, also one in a string, and the three that JSON has no number for.
-struct Double(f64);
+pub(super) struct Double(pub(super) f64);
 
 impl<'de> Deserialize<'de> for Double {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -150,7 +148,8 @@ impl<'de> Deserialize<'de> for Double {
     }
 }
 
-struct Int(i64);
+/// A whole number, also one in a string.
+pub(super) struct Int(pub(super) i64);
 
 impl<'de> Deserialize<'de> for Int {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -158,7 +157,8 @@ impl<'de> Deserialize<'de> for Int {
     }
 }
 
-struct Base64(Vec<u8>);
+/// Bytes in base64.
+pub(super) struct Base64(pub(super) Vec<u8>);
 
 impl<'de> Deserialize<'de> for Base64 {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -167,45 +167,5 @@ impl<'de> Deserialize<'de> for Base64 {
         bytes
             .map(Self)
             .map_err(|_| Error::custom("a value of bytes is not base64"))
-    }
-}
-
-/// An `AnyValue`: an object with one key, which says the type.
-pub(super) fn any_value_of<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
-    deserializer.deserialize_map(AnyValueKeys)
-}
-
-struct AnyValueKeys;
-
-impl<'de> Visitor<'de> for AnyValueKeys {
-    type Value = Option<Value>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value with its type as the key")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut value = None;
-        while let Some(key) = map.next_key::<String>()? {
-            let read = match key.as_str() {
-                "stringValue" => map.next_value::<Option<String>>()?.map(Value::Text),
-                "boolValue" => map.next_value::<Option<bool>>()?.map(Value::Bool),
-                "intValue" => map.next_value::<Option<Int>>()?.map(|int| Value::Int(int.0)),
-                "doubleValue" => map
-                    .next_value::<Option<Double>>()?
-                    .map(|double| Value::Double(double.0)),
-                "arrayValue" => map.next_value::<Option<ArrayValue>>()?.map(Value::Array),
-                "kvlistValue" => map.next_value::<Option<KeyValueList>>()?.map(Value::List),
-                "bytesValue" => map
-                    .next_value::<Option<Base64>>()?
-                    .map(|bytes| Value::Bytes(bytes.0)),
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                    None
-                }
-            };
-            value = read.or(value);
-        }
-        Ok(value)
     }
 }
