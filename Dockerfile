@@ -80,9 +80,6 @@ COPY --from=build /image /
 # Where the AWS SDK looks for `.aws/config` and `.aws/credentials`, whatever user a `--user` makes it: one that is not in
 # /etc/passwd would have / for a home.
 ENV HOME=/home/xray
-# Memory that is free goes back to the system at once, and not when the allocator is next asked for some, which may be hours
-# later: what large bodies over TCP took.
-ENV MIMALLOC_PURGE_DELAY=0
 
 # Unprivileged, by number, so that Kubernetes' runAsNonRoot can tell.
 USER 10001:10001
