@@ -93,7 +93,11 @@ impl<R: Requests> Otlp<R> {
         let result = match self.let_in(&head, origin.as_ref()) {
             Ok(()) if origin.is_some() && origins::is_preflight(&head) => Ok(origins::preflight(&head)),
             Ok(()) => match self.checked(&head, speech, signal) {
-                Ok((speech, signal, coding)) => self.take(&head, body, speech, signal, coding).await,
+                // Memory of its own, so that a request that is refused before never has it: a client of HTTP/2 can have
+                // thousands of those waiting in the same instant.
+                Ok((speech, signal, coding)) => {
+                    Box::pin(self.take(&head, body, speech, signal, coding)).await
+                }
                 Err(refusal) => {
                     body::discard(&head, body).await;
                     Err(refusal)

@@ -102,6 +102,10 @@ where
             if let Poll::Ready(result) = http.as_mut().poll(cx) {
                 return Poll::Ready(result.err().map(|error| ending(&error)));
             }
+            // One that is over keeps its memory until somebody asks how it went.
+            let mut running = tasks.lock().unwrap_or_else(PoisonError::into_inner);
+            while let Poll::Ready(Some(_)) = running.poll_join_next(cx) {}
+            drop(running);
             if shared.streams(|streams, _| streams.taken_back()) > bounds.taken_back {
                 return Poll::Ready(Some(Ending::TakenBack));
             }
@@ -162,9 +166,7 @@ struct Tasks(Weak<Mutex<JoinSet<()>>>);
 impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Tasks {
     fn execute(&self, task: F) {
         if let Some(tasks) = self.0.upgrade() {
-            let mut tasks = tasks.lock().unwrap_or_else(PoisonError::into_inner);
-            while tasks.try_join_next().is_some() {}
-            tasks.spawn(task);
+            tasks.lock().unwrap_or_else(PoisonError::into_inner).spawn(task);
         }
     }
 }
