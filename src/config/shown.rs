@@ -17,25 +17,27 @@ const REGION_VARIABLES: [&str; 2] = ["AWS_REGION", "AWS_DEFAULT_REGION"];
 /// The AWS SDKs' variables of an endpoint, in the order in which they count.
 const ENDPOINT_VARIABLES: [&str; 2] = ["AWS_ENDPOINT_URL_XRAY", "AWS_ENDPOINT_URL"];
 
-/// A line of the table.
-struct Line {
-    name: &'static str,
-    value: String,
-    source: String,
+/// A setting of a run, without passwords.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// The long name of its flag, or its key in cfg.yaml.
+    pub name: &'static str,
+    /// In words for people.
+    pub value: String,
+    /// The place it comes from.
+    pub source: String,
 }
 
-/// The table of `config`, which `flags` and `file` made, without passwords. Ends in a newline.
-///
-/// Region and endpoint may come from the AWS SDKs' variables, `env`; `default_memory_mb` is the buffer memory of a run
-/// that is given none.
-pub(super) fn table(
-    flags: &Flags,
-    file: &FileSettings,
-    config: &Config,
-    env: &Environment,
-    default_memory_mb: u64,
-) -> String {
-    let lines = lines(flags, file, config, env, default_memory_mb);
+impl Setting {
+    /// Whether nobody set it.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        self.source == DEFAULT
+    }
+}
+
+/// The table of `lines`. Ends in a newline.
+pub(super) fn table(lines: Vec<Setting>) -> String {
     let name_width = lines.iter().map(|line| line.name.len()).max().unwrap_or_default();
     let value_width = lines
         .iter()
@@ -43,20 +45,24 @@ pub(super) fn table(
         .max()
         .unwrap_or_default();
     let mut table = String::new();
-    for Line { name, value, source } in lines {
+    for Setting { name, value, source } in lines {
         // Writing to a String does not fail.
         let _: std::fmt::Result = writeln!(table, "{name:name_width$}  {value:value_width$}  {source}");
     }
     table
 }
 
-fn lines(
+/// The settings of `config`, which `flags` and `file` made.
+///
+/// Region and endpoint may come from the AWS SDKs' variables, `env`; `default_memory_mb` is the buffer memory of a run
+/// that is given none.
+pub(super) fn lines(
     flags: &Flags,
     file: &FileSettings,
     config: &Config,
     env: &Environment,
     default_memory_mb: u64,
-) -> Vec<Line> {
+) -> Vec<Setting> {
     let (xray, tcp, log) = (&config.xray, &config.tcp, &config.log);
     let spool = config.spool.as_ref();
     let proxy = xray.proxy_address.as_ref();
@@ -187,9 +193,9 @@ fn lines(
 }
 
 /// The first source there is, else the default.
-fn line(name: &'static str, value: impl ToString, sources: [Option<&String>; 2]) -> Line {
+fn line(name: &'static str, value: impl ToString, sources: [Option<&String>; 2]) -> Setting {
     let source = sources.into_iter().flatten().next();
-    Line {
+    Setting {
         name,
         value: bare(&value.to_string()),
         source: source.map_or(DEFAULT.to_owned(), |source| bare(source)),
@@ -204,7 +210,7 @@ fn sdk_line(
     env: &Environment,
     variables: &[&str],
     none: &str,
-) -> Line {
+) -> Setting {
     let of_variable = || {
         variables.iter().find_map(|variable| {
             let value = env.get(variable)?.trim();
@@ -226,7 +232,12 @@ fn endpoint_variables(env: &Environment) -> &'static [&'static str] {
 }
 
 /// What may be repeated comes from every place that has some.
-fn list(name: &'static str, values: &[String], flags: &[Sourced<String>], file: &[Sourced<String>]) -> Line {
+fn list(
+    name: &'static str,
+    values: &[String],
+    flags: &[Sourced<String>],
+    file: &[Sourced<String>],
+) -> Setting {
     let mut sources: Vec<&str> = flags
         .iter()
         .chain(file)
