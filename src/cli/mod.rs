@@ -44,7 +44,7 @@ pub enum Invocation {
     },
     /// Say why there are no traces: `xray doctor`.
     Doctor(DoctorFlags),
-    /// Run the daemon with X-Ray built in: `xray dev`.
+    /// Run the daemon with X-Ray built in: `xray dev`, or show its settings.
     Dev(DevFlags),
     /// Show the settings that the daemon would run with, and where each comes from: `--print-config`.
     PrintConfig(Flags),

@@ -40,7 +40,7 @@ pub fn load_with_sources(
     default_memory_mb: u64,
 ) -> Result<(Config, String), ConfigError> {
     let (config, settings) = load_with_settings(flags, env, files, default_memory_mb)?;
-    Ok((config, shown::table(settings)))
+    Ok((config, shown::aligned(settings)))
 }
 
 /// As [`load_with_sources`], with the settings one by one.

@@ -21,7 +21,7 @@ mod report;
 mod scalar;
 mod sdks;
 mod services;
-mod shown;
+pub(crate) mod shown;
 mod spool;
 pub mod tcp;
 pub(crate) mod text;

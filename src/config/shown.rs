@@ -36,8 +36,8 @@ impl Setting {
     }
 }
 
-/// The table of `lines`. Ends in a newline.
-pub(super) fn table(lines: Vec<Setting>) -> String {
+/// Lines with their parts one below the other. Ends in a newline.
+pub(crate) fn aligned(lines: Vec<Setting>) -> String {
     let name_width = lines.iter().map(|line| line.name.len()).max().unwrap_or_default();
     let value_width = lines
         .iter()
@@ -161,14 +161,7 @@ pub(super) fn lines(
             [from(&flags.shutdown_timeout), None],
         ),
         line("log-level", level(log.level), log::sources(flags, file)),
-        line(
-            "log-format",
-            match log.format {
-                LogFormat::Text => "text",
-                LogFormat::Json => "json",
-            },
-            [from(&flags.log_format), None],
-        ),
+        line("log-format", format(log.format), [from(&flags.log_format), None]),
         line(
             "log-file",
             path(log.file.as_deref(), "stdout"),
@@ -193,7 +186,7 @@ pub(super) fn lines(
 }
 
 /// The first source there is, else the default.
-fn line(name: &'static str, value: impl ToString, sources: [Option<&String>; 2]) -> Setting {
+pub(crate) fn line(name: &'static str, value: impl ToString, sources: [Option<&String>; 2]) -> Setting {
     let source = sources.into_iter().flatten().next();
     Setting {
         name,
@@ -232,7 +225,7 @@ fn endpoint_variables(env: &Environment) -> &'static [&'static str] {
 }
 
 /// What may be repeated comes from every place that has some.
-fn list(
+pub(crate) fn list(
     name: &'static str,
     values: &[String],
     flags: &[Sourced<String>],
@@ -252,7 +245,8 @@ fn list(
     line(name, value, [Some(&source), None])
 }
 
-fn from<T>(setting: &Option<Sourced<T>>) -> Option<&String> {
+/// The source of a setting that was given.
+pub(crate) fn from<T>(setting: &Option<Sourced<T>>) -> Option<&String> {
     setting.as_ref().map(|setting| &setting.source)
 }
 
@@ -262,11 +256,21 @@ fn text(setting: &Option<Sourced<String>>, none: &str) -> String {
         .map_or(none.to_owned(), |setting| setting.value.clone())
 }
 
-fn seconds(duration: Duration) -> String {
+/// A duration as the table has it.
+pub(crate) fn seconds(duration: Duration) -> String {
     format!("{} s", duration.as_secs_f64())
 }
 
-const fn level(level: LogLevel) -> &'static str {
+/// The name of a format that its flag takes.
+pub(crate) const fn format(format: LogFormat) -> &'static str {
+    match format {
+        LogFormat::Text => "text",
+        LogFormat::Json => "json",
+    }
+}
+
+/// The name of a level that its flag takes.
+pub(crate) const fn level(level: LogLevel) -> &'static str {
     match level {
         LogLevel::Trace => "dev",
         LogLevel::Debug => "debug",

@@ -205,7 +205,11 @@ fn sources(environment: &Environment) -> String {
         is_set("AWS_ACCESS_KEY_ID"),
         sanitize(profile, 80),
         sanitize(&*files[0].to_string_lossy(), 160),
-        if files[0].exists() { "there" } else { "not there" },
+        match files[0].try_exists() {
+            Ok(true) => "there",
+            Ok(false) => "not there",
+            Err(_) => "closed to this user",
+        },
         is_set("AWS_WEB_IDENTITY_TOKEN_FILE"),
         is_set("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"),
         is_set("AWS_CONTAINER_CREDENTIALS_FULL_URI"),
