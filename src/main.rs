@@ -12,8 +12,9 @@ use std::time::SystemTime;
 
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
+use xray::api::doctor::{self, Subject};
 use xray::api::healthcheck;
-use xray::cli::{self, DevFlags, Invocation, SendFlags};
+use xray::cli::{self, DevFlags, DoctorFlags, Invocation, SendFlags};
 use xray::config::{self, Config, ConfigError, Environment, Flags, LogConfig, SystemFiles};
 use xray::daemon;
 use xray::daemon::signals::{self, Stop};
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
     let flags = match cli::parse(std::env::args_os().skip(1)) {
         Ok(Invocation::Run(flags)) => flags,
         Ok(Invocation::HealthCheck { flags, ready }) => return health_check(&flags, ready),
+        Ok(Invocation::Doctor(asked)) => return examine(asked),
         Ok(Invocation::PrintConfig(flags)) => return print_config(flags),
         Ok(Invocation::Dev(flags)) => return dev(flags),
         Ok(Invocation::Send(flags)) => return send(flags),
@@ -124,9 +126,9 @@ fn print_dev_config(flags: DevFlags) -> ExitCode {
 /// Sends one segment, and says so.
 fn send(flags: SendFlags) -> ExitCode {
     let variable = std::env::var("AWS_XRAY_DAEMON_ADDRESS").unwrap_or_default();
-    let to = flags.to.or_else(|| send::udp_address(&variable));
+    let to = flags.to.or_else(|| config::sdk_addresses(&variable).udp);
     let config = SendConfig {
-        to: to.unwrap_or_else(|| send::DEFAULT_ADDRESS.to_owned()),
+        to: to.unwrap_or_else(|| config::DEFAULT_SDK_ADDRESS.to_owned()),
         file: flags.file,
     };
     match send::send(&config, SystemTime::now()) {
@@ -195,18 +197,74 @@ fn health_check(flags: &Flags, ready: bool) -> ExitCode {
     }
 }
 
-/// The configuration of the daemon that is to be asked: the one with `flags`, or without any the one of this container,
-/// which is process 1.
-fn config_of_running(flags: &Flags) -> Result<Config, ConfigError> {
+/// Says why there are no traces: a line for each check, and 0 or 1.
+fn examine(asked: DoctorFlags) -> ExitCode {
+    let DoctorFlags {
+        flags,
+        json,
+        no_calls,
+    } = asked;
+    let report = doctor::examine(move || subject(&flags), no_calls);
+    let text = if json { report.json() } else { report.text() };
+    say(io::stdout(), &text);
+    if report.is_sound() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// The daemon that the doctor is to look at, found as [`config_of_running`] finds it.
+fn subject(flags: &Flags) -> Result<Subject, ConfigError> {
     let environment = Environment::of_process();
+    let flags = match running(flags) {
+        Running::Dev(flags) => {
+            let config = dev_config(flags, &environment)?.daemon;
+            return Ok(Subject {
+                config,
+                settings: Vec::new(),
+                environment,
+                is_dev: true,
+            });
+        }
+        Running::Daemon(flags) => cli::with_environment(flags, &environment)?,
+    };
+    let default = Budget::decide(None, budget::available_memory_bytes(&SystemFiles));
+    let (config, settings) =
+        config::load_with_settings(&flags, &environment, &SystemFiles, default.total_mb)?;
+    Ok(Subject {
+        config,
+        settings,
+        environment,
+        is_dev: false,
+    })
+}
+
+/// What runs, and with which flags.
+enum Running {
+    Daemon(Flags),
+    Dev(DevFlags),
+}
+
+/// The daemon that `flags` mean: the one with these, or without any the one of this container, which is process 1.
+fn running(flags: &Flags) -> Running {
     let running = flags
         .are_none()
         .then(|| cli::of_process_one(&SystemFiles))
         .flatten();
-    let flags = match running {
-        Some(Invocation::Dev(flags)) => return dev_config(flags, &environment).map(|config| config.daemon),
-        Some(Invocation::Run(flags)) => flags,
-        _ => flags.clone(),
+    match running {
+        Some(Invocation::Dev(flags)) => Running::Dev(flags),
+        Some(Invocation::Run(flags)) => Running::Daemon(flags),
+        _ => Running::Daemon(flags.clone()),
+    }
+}
+
+/// The configuration of the daemon that is to be asked, see [`running`].
+fn config_of_running(flags: &Flags) -> Result<Config, ConfigError> {
+    let environment = Environment::of_process();
+    let flags = match running(flags) {
+        Running::Dev(flags) => return dev_config(flags, &environment).map(|config| config.daemon),
+        Running::Daemon(flags) => flags,
     };
     let flags = cli::with_environment(flags, &environment)?;
     config::load(&flags, &environment, &SystemFiles)

@@ -54,6 +54,22 @@ pub fn ask(config: &Config, ready: bool) -> Result<String, String> {
     Err(format!("{ill}: {why}"))
 }
 
+/// What a daemon that listens on `address` answers to a GET of `path`: the status and the body. Takes `limit` at the most.
+///
+/// # Errors
+/// Why there is no answer in HTTP.
+pub(super) fn get(address: &str, path: &str, limit: Duration) -> io::Result<(u16, String)> {
+    let deadline = Deadline::after(limit);
+    let answer = exchange(&targets(address, &deadline)?, path, &deadline)?;
+    let parsed = parse(&answer).and_then(|(status, body)| Some((status.parse().ok()?, body.to_owned())));
+    parsed.ok_or_else(|| {
+        io::Error::new(
+            io::ErrorKind::InvalidData,
+            "what answers there does not speak HTTP",
+        )
+    })
+}
+
 /// The end of it all.
 struct Deadline {
     at: Instant,

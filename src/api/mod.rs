@@ -23,6 +23,7 @@
 
 mod admin;
 mod discretion;
+pub mod doctor;
 pub mod health;
 pub mod healthcheck;
 pub mod limits;

@@ -75,6 +75,9 @@ impl Kind {
 /// The subcommand that asks a running daemon how it is.
 pub(super) const HEALTH_CHECK: &str = "healthcheck";
 
+/// The subcommand that says why there are no traces.
+pub(super) const DOCTOR: &str = "doctor";
+
 /// The subcommand that runs the daemon with X-Ray built in.
 pub(super) const DEV: &str = "dev";
 
@@ -99,6 +102,22 @@ pub(super) fn health_check() -> Command {
         )
         .next_help_heading("Options of healthcheck")
         .arg(switch("ready").help("Ask whether the daemon can do its work: region, credentials, calls"))
+}
+
+/// The command line of `xray doctor`: that of the daemon whose settings are looked at, and its own.
+pub(super) fn doctor() -> Command {
+    command()
+        .name(DOCTOR)
+        .override_usage("xray doctor [--json] [--no-calls] [options of the daemon]")
+        .about(
+            "Says why there are no traces: looks at settings, ports, the daemon that runs, credentials and the way to X-Ray.\n\
+             A line for each check, within ten seconds; changes nothing. Exits 0 if nothing failed, 1 if something did.",
+        )
+        .next_help_heading("Options of doctor")
+        .args([
+            switch("json").help("Print JSON instead of lines"),
+            switch("no-calls").help("Make no signed call to X-Ray"),
+        ])
 }
 
 /// The command line of the daemon.
@@ -176,7 +195,8 @@ pub(super) fn command() -> Command {
         .next_help_heading("More options")
         .args(own)
         .after_help(
-            "xray healthcheck asks a running daemon how it is; see xray healthcheck --help.\n\n\
+            "xray doctor says why there are no traces; xray healthcheck asks a running daemon how it is; --help after each\n\
+             tells more.\n\n\
              One dash or two before any name; a value after a space or after \"=\" (-n eu-west-1, --region=eu-west-1).\n\
              Switches take a value only after \"=\" (-o=false). The last one given wins; a flag goes over cfg.yaml, and so does a\n\
              variable, over which a flag goes: XRAY_ and the long name in capitals (XRAY_SPOOL_DIR, XRAY_LOG_LEVEL).\n\

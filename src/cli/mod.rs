@@ -42,6 +42,8 @@ pub enum Invocation {
         /// `--ready`: whether it can do its work, not only whether it answers.
         ready: bool,
     },
+    /// Say why there are no traces: `xray doctor`.
+    Doctor(DoctorFlags),
     /// Run the daemon with X-Ray built in: `xray dev`, or show its settings.
     Dev(DevFlags),
     /// Show the settings that the daemon would run with, and where each comes from: `--print-config`.
@@ -50,6 +52,17 @@ pub enum Invocation {
     Send(SendFlags),
     /// Print this text, which ends in a newline, to stdout and exit 0.
     Print(String),
+}
+
+/// What `xray doctor` is to look at, and how it tells.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DoctorFlags {
+    /// The flags of the daemon.
+    pub flags: Flags,
+    /// `--json`.
+    pub json: bool,
+    /// `--no-calls`: no signed call to X-Ray.
+    pub no_calls: bool,
 }
 
 /// A command line that cannot be run: exit code 2, this on stderr, [`UsageError::help`] on stdout, as the official
@@ -134,6 +147,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocation, Usa
         Some((first, rest)) if first == definition::HEALTH_CHECK => {
             parse_with(definition::health_check(), rest)
         }
+        Some((first, rest)) if first == definition::DOCTOR => parse_with(definition::doctor(), rest),
         Some((first, rest)) if first == definition::DEV => {
             let asked = dev::parse_dev(rest).map_err(|error| error.in_command(&dev::dev_command()))?;
             Ok(match asked {
@@ -159,7 +173,7 @@ fn parse_with(command: clap::Command, arguments: &[OsString]) -> Result<Invocati
     }
     let warnings = ignored::warnings(&command, &line);
     let canonical = canonical(&command, &line.given);
-    let is_health_check = command.get_name() == definition::HEALTH_CHECK;
+    let name = command.get_name().to_owned();
     let matches = command
         .clone()
         .try_get_matches_from(canonical)
@@ -176,9 +190,17 @@ fn parse_with(command: clap::Command, arguments: &[OsString]) -> Result<Invocati
     if matches.get_one("print-config").copied().unwrap_or_default() {
         return Ok(Invocation::PrintConfig(flags));
     }
-    if is_health_check {
-        let ready = matches.get_one("ready").copied().unwrap_or_default();
+    let is_on = |id| matches.get_one(id).copied().unwrap_or_default();
+    if name == definition::HEALTH_CHECK {
+        let ready = is_on("ready");
         return Ok(Invocation::HealthCheck { flags, ready });
+    }
+    if name == definition::DOCTOR {
+        return Ok(Invocation::Doctor(DoctorFlags {
+            flags,
+            json: is_on("json"),
+            no_calls: is_on("no-calls"),
+        }));
     }
     Ok(Invocation::Run(flags))
 }

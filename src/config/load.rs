@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::file::{self, FileSettings, default_locations};
 use super::text::bare;
 use super::{
-    BufferConfig, Config, ConfigError, Environment, Files, Flags, LogConfig, OtlpConfig, Report, Sourced,
-    SpoolConfig, TcpConfig, UdpConfig, XRayConfig, address, shown, xray,
+    BufferConfig, Config, ConfigError, Environment, Files, Flags, LogConfig, OtlpConfig, Report, Setting,
+    Sourced, SpoolConfig, TcpConfig, UdpConfig, XRayConfig, address, shown, xray,
 };
 
 /// What names a file but a variable.
@@ -39,9 +39,23 @@ pub fn load_with_sources(
     files: &dyn Files,
     default_memory_mb: u64,
 ) -> Result<(Config, String), ConfigError> {
+    let (config, settings) = load_with_settings(flags, env, files, default_memory_mb)?;
+    Ok((config, shown::aligned(settings)))
+}
+
+/// As [`load_with_sources`], with the settings one by one.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_with_settings(
+    flags: &Flags,
+    env: &Environment,
+    files: &dyn Files,
+    default_memory_mb: u64,
+) -> Result<(Config, Vec<Setting>), ConfigError> {
     let (config, file) = read(flags, env, files)?;
-    let table = shown::table(flags, &file, &config, env, default_memory_mb);
-    Ok((config, table))
+    let settings = shown::lines(flags, &file, &config, env, default_memory_mb);
+    Ok((config, settings))
 }
 
 fn read(flags: &Flags, env: &Environment, files: &dyn Files) -> Result<(Config, FileSettings), ConfigError> {

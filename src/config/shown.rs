@@ -18,29 +18,27 @@ const REGION_VARIABLES: [&str; 2] = ["AWS_REGION", "AWS_DEFAULT_REGION"];
 /// The AWS SDKs' variables of an endpoint, in the order in which they count.
 const ENDPOINT_VARIABLES: [&str; 2] = ["AWS_ENDPOINT_URL_XRAY", "AWS_ENDPOINT_URL"];
 
-/// A line of the table.
-pub(crate) struct Line {
-    name: &'static str,
-    value: String,
-    source: String,
+/// A setting of a run, without passwords.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// The long name of its flag, or its key in cfg.yaml.
+    pub name: &'static str,
+    /// In words for people.
+    pub value: String,
+    /// The place it comes from.
+    pub source: String,
 }
 
-/// The table of `config`, which `flags` and `file` made, without passwords. Ends in a newline.
-///
-/// Region and endpoint may come from the AWS SDKs' variables, `env`; `default_memory_mb` is the buffer memory of a run
-/// that is given none.
-pub(super) fn table(
-    flags: &Flags,
-    file: &FileSettings,
-    config: &Config,
-    env: &Environment,
-    default_memory_mb: u64,
-) -> String {
-    aligned(lines(flags, file, config, env, default_memory_mb))
+impl Setting {
+    /// Whether nobody set it.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        self.source == DEFAULT
+    }
 }
 
 /// Lines with their parts one below the other. Ends in a newline.
-pub(crate) fn aligned(lines: Vec<Line>) -> String {
+pub(crate) fn aligned(lines: Vec<Setting>) -> String {
     let name_width = lines.iter().map(|line| line.name.len()).max().unwrap_or_default();
     let value_width = lines
         .iter()
@@ -48,20 +46,24 @@ pub(crate) fn aligned(lines: Vec<Line>) -> String {
         .max()
         .unwrap_or_default();
     let mut table = String::new();
-    for Line { name, value, source } in lines {
+    for Setting { name, value, source } in lines {
         // Writing to a String does not fail.
         let _: std::fmt::Result = writeln!(table, "{name:name_width$}  {value:value_width$}  {source}");
     }
     table
 }
 
-fn lines(
+/// The settings of `config`, which `flags` and `file` made.
+///
+/// Region and endpoint may come from the AWS SDKs' variables, `env`; `default_memory_mb` is the buffer memory of a run
+/// that is given none.
+pub(super) fn lines(
     flags: &Flags,
     file: &FileSettings,
     config: &Config,
     env: &Environment,
     default_memory_mb: u64,
-) -> Vec<Line> {
+) -> Vec<Setting> {
     let (xray, tcp, log) = (&config.xray, &config.tcp, &config.log);
     let (spool, otlp) = (config.spool.as_ref(), config.otlp.as_ref());
     let proxy = xray.proxy_address.as_ref();
@@ -187,7 +189,7 @@ fn lines(
 }
 
 /// The settings of OTLP; those of its endpoint only when there is one.
-fn otlp_lines(flags: &Flags, file: &FileSettings, otlp: Option<&OtlpConfig>) -> Vec<Line> {
+fn otlp_lines(flags: &Flags, file: &FileSettings, otlp: Option<&OtlpConfig>) -> Vec<Setting> {
     let listen: Vec<String> = otlp
         .map(|otlp| otlp.listen.iter().map(|address| address.value.clone()).collect())
         .unwrap_or_default();
@@ -281,7 +283,7 @@ fn by_signal(
     name: &'static str,
     endpoint: &OtlpEndpoint,
     of: impl Fn(&RequestForm) -> (String, Option<String>),
-) -> Line {
+) -> Setting {
     let [traces, metrics, logs] = endpoint.forms().map(of);
     let mut sources: Vec<String> = [&traces, &metrics, &logs]
         .into_iter()
@@ -298,9 +300,9 @@ fn by_signal(
 }
 
 /// The first source there is, else the default.
-pub(crate) fn line(name: &'static str, value: impl ToString, sources: [Option<&String>; 2]) -> Line {
+pub(crate) fn line(name: &'static str, value: impl ToString, sources: [Option<&String>; 2]) -> Setting {
     let source = sources.into_iter().flatten().next();
-    Line {
+    Setting {
         name,
         value: bare(&value.to_string()),
         source: source.map_or(DEFAULT.to_owned(), |source| bare(source)),
@@ -315,7 +317,7 @@ fn sdk_line(
     env: &Environment,
     variables: &[&str],
     none: &str,
-) -> Line {
+) -> Setting {
     let of_variable = || {
         variables.iter().find_map(|variable| {
             let value = env.get(variable)?.trim();
@@ -342,7 +344,7 @@ pub(crate) fn list(
     values: &[String],
     flags: &[Sourced<String>],
     file: &[Sourced<String>],
-) -> Line {
+) -> Setting {
     let mut sources: Vec<&str> = flags
         .iter()
         .chain(file)

@@ -18,9 +18,6 @@ const MAX_DATAGRAM_BYTES: usize = 65_507;
 /// How long the kernel is given to say that nobody listens.
 const REFUSAL_WAIT: Duration = Duration::from_millis(100);
 
-/// Where SDKs send by default.
-pub const DEFAULT_ADDRESS: &str = "127.0.0.1:2000";
-
 /// What to send, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SendConfig {
@@ -34,18 +31,6 @@ pub struct SendConfig {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct SendError(String);
-
-/// The UDP address in a value of `AWS_XRAY_DAEMON_ADDRESS`: `host:port`, or `tcp:host:port udp:host:port` in either
-/// order.
-#[must_use]
-pub fn udp_address(variable: &str) -> Option<String> {
-    let mut words = variable.split_whitespace();
-    if let Some(udp) = words.clone().find_map(|word| word.strip_prefix("udp:")) {
-        return Some(udp.to_owned());
-    }
-    let only = words.next()?;
-    (words.next().is_none() && !only.starts_with("tcp:")).then(|| only.to_owned())
-}
 
 /// Sends, and returns the line that says so.
 ///
@@ -238,19 +223,5 @@ mod tests {
         };
         let error = send(&config, SystemTime::now()).unwrap_err().to_string();
         assert!(error.contains("nobody listens there"), "{error}");
-    }
-
-    #[test]
-    fn the_sdks_variable_is_read_in_all_its_forms() {
-        for (variable, address) in [
-            ("xray:2000", Some("xray:2000")),
-            ("tcp:a:1 udp:b:2", Some("b:2")),
-            ("udp:b:2  tcp:a:1", Some("b:2")),
-            ("tcp:a:1", None),
-            ("a b", None),
-            ("", None),
-        ] {
-            assert_eq!(udp_address(variable).as_deref(), address, "{variable}");
-        }
     }
 }

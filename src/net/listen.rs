@@ -59,6 +59,11 @@ pub struct BindError {
 }
 
 impl BindError {
+    /// Whether somebody else has it.
+    pub(crate) fn is_in_use(&self) -> bool {
+        self.error.kind() == io::ErrorKind::AddrInUse
+    }
+
     /// What is wrong and which address would do, for programs that can't do without the port.
     pub(crate) fn without_alternative(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Sourced { value, source } = &self.address;

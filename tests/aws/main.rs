@@ -8,6 +8,7 @@
 
 mod answers;
 mod credentials;
+mod doctor;
 mod endpoints;
 mod failures;
 mod forward;

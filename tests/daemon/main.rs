@@ -6,6 +6,7 @@
 )]
 
 mod credentials;
+mod doctor;
 mod end;
 mod files;
 mod start;

@@ -216,6 +216,9 @@ fn the_page_about_operations_lists_the_exit_codes_that_there_are() {
         ending("xray send", &["--help"], 0),
         ending("xray send", &["no-such-file"], 1),
         ending("xray send", &["-q"], 2),
+        ending("xray doctor", &["--help"], 0),
+        ending("xray doctor", &["-m", "2"], 1),
+        ending("xray doctor", &["-q"], 2),
         ending("xray healthcheck", &["--no-tcp"], 0),
         // Nobody listens there: port 1 is tcpmux.
         ending("xray healthcheck", &["-t", "127.0.0.1:1"], 1),
@@ -283,6 +286,13 @@ fn the_lines_of_the_log_that_the_pages_explain_are_in_the_program() {
             }
         }
     }
+}
+
+#[test]
+fn the_page_about_trouble_lists_each_check_of_the_doctor_in_its_order() {
+    let rows = rows("docs/troubleshooting.md", "| Check | It looks at |");
+    let listed: Vec<_> = rows.iter().flat_map(|row| code_spans(&row[0])).collect();
+    assert_eq!(listed, xray::api::doctor::report::CHECKS);
 }
 
 /// The names of metrics in `text`, without what a histogram adds to its own.

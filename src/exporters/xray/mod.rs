@@ -8,6 +8,7 @@
 //! | `request` | the request's headers as the official daemon's, and the finished body |
 //! | `answer` | what an answer or a failure means, as an [`ErrorClass`] |
 //! | `forward` | other calls on X-Ray: a new, signed request around a finished body |
+//! | `probe` | one connection, one question, one empty call: for `xray doctor` |
 //! | `spans` | spans as they are, to X-Ray's OTLP endpoint |
 //! | [`encoding`] | how segment documents stand in a body |
 //! | [`telemetry`] | what the daemon tells X-Ray about itself |
@@ -15,6 +16,7 @@
 mod answer;
 pub mod encoding;
 mod forward;
+mod probe;
 mod request;
 mod spans;
 pub mod telemetry;

@@ -20,11 +20,12 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use http::header::PROXY_AUTHORIZATION;
-use http::{Request, Response};
+use http::{Request, Response, Uri};
 use http_body_util::Limited;
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tower_service::Service as _;
 
 use super::connector::{ConnectError, Connector};
 use super::error::find_cause;
@@ -98,6 +99,21 @@ impl PooledClient {
             .request(request)
             .await?;
         Ok(response.map(|body| Limited::new(body, RESPONSE_MAX_BYTES)))
+    }
+}
+
+impl PooledClient {
+    /// Makes one connection to `target` and closes it again: name, TCP, proxy, TLS.
+    ///
+    /// # Errors
+    /// How far it came, and why no further.
+    pub(crate) async fn connect(&self, target: Uri) -> Result<(), ConnectError> {
+        let mut connector = Connector::new(
+            Arc::clone(&self.shared.proxies),
+            Arc::clone(&self.shared.tls),
+            self.shared.default_connect_timeout,
+        );
+        connector.call(target).await.map(drop)
     }
 }
 

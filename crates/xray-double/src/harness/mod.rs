@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`process`] | child processes whose output can be waited for |
 //! | [`daemon`] | the daemon against the double |
+//! | [`doctor`] | `xray doctor`, and what it says |
 //! | [`account`] | the account in the last line of a run |
 //! | [`outages`] | all that an endpoint can do to a daemon |
 //! | [`datagrams`] | what the official daemon was seen to do with datagrams |
@@ -18,6 +19,7 @@ pub mod account;
 pub mod apps;
 pub mod daemon;
 pub mod datagrams;
+pub mod doctor;
 pub mod install;
 pub mod moto;
 pub mod outages;

@@ -32,18 +32,31 @@ use crate::logs::sanitize_lines;
 /// The longest reason taken from a TLS handshake, in characters: it can list every name of a certificate.
 const SHOWN_REASON_MAX_CHARS: usize = 300;
 
+/// How far a connection came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// The name has no address, or nobody takes the connection there; or, with a limit for all, unknown.
+    Connecting,
+    /// The proxy on the way is not reached, or does not do what it is for.
+    Proxy,
+    /// No TLS with the endpoint.
+    Tls,
+}
+
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub(crate) struct ConnectError {
     pub(crate) class: ErrorClass,
+    pub(crate) step: Step,
     message: String,
 }
 
 impl ConnectError {
-    fn new(class: ErrorClass, message: impl Into<String>) -> Self {
+    fn new(class: ErrorClass, step: Step, message: impl Into<String>) -> Self {
         Self {
             class,
+            step,
             message: message.into(),
         }
     }
@@ -144,6 +157,7 @@ impl Connector {
         let failed = |reason: &str| {
             ConnectError::new(
                 ErrorClass::Connection,
+                Step::Tls,
                 format!("TLS with {}: {reason}", shown(target)),
             )
         };
@@ -176,6 +190,7 @@ impl Service<Uri> for Connector {
                 Ok(result) => result,
                 Err(_) => Err(ConnectError::new(
                     ErrorClass::Timeout,
+                    Step::Connecting,
                     format!("no connection to {place} within {} s", limit.as_secs_f32()),
                 )),
             }
@@ -271,21 +286,23 @@ fn not_connected(proxy: &Uri, target: &Uri, reason: &str) -> ConnectError {
         shown(proxy),
         shown(target)
     );
-    ConnectError::new(ErrorClass::Connection, message)
+    ConnectError::new(ErrorClass::Connection, Step::Proxy, message)
 }
 
 fn via_proxy(proxy: &Uri, error: ConnectError) -> ConnectError {
-    ConnectError::new(error.class, format!("proxy {}: {}", shown(proxy), error.message))
+    let message = format!("proxy {}: {}", shown(proxy), error.message);
+    ConnectError::new(error.class, Step::Proxy, message)
 }
 
 fn tcp_error(target: &Uri, error: &(dyn std::error::Error + 'static)) -> ConnectError {
     if let Some(unresolved) = find_cause::<ResolveError>(error) {
-        return ConnectError::new(ErrorClass::UnknownHost, unresolved.to_string());
+        return ConnectError::new(ErrorClass::UnknownHost, Step::Connecting, unresolved.to_string());
     }
     let class = io_class(error).unwrap_or(ErrorClass::Connection);
     // Of the whole chain the operating system's own word says most.
     let reason = causes(error).last().map(ToString::to_string).unwrap_or_default();
-    ConnectError::new(class, format!("cannot connect to {}: {reason}", shown(target)))
+    let message = format!("cannot connect to {}: {reason}", shown(target));
+    ConnectError::new(class, Step::Connecting, message)
 }
 
 /// The class of the first I/O error among `error` and its causes.
