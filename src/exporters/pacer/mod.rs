@@ -279,7 +279,7 @@ impl Pacer {
             }
             Outcome::Throttled { retry_after, taken } => {
                 self.ask_to_wait(retry_after, now, jitter);
-                self.quota.throttled(started, now);
+                self.quota.throttled(started, now, self.asked_to_wait_until);
                 self.quota.taken(taken, now);
                 // Who says that it is too much is there.
                 self.succeeded(started, now, 0)
@@ -401,7 +401,7 @@ impl Pacer {
         self.given_up = 0;
         self.asked_to_wait_until = None;
         self.rate.hurry();
-        self.quota.hurry();
+        self.quota.hurry(now);
         self.health.hurry(now);
     }
 
