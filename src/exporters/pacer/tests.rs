@@ -302,23 +302,30 @@ fn where_more_than_sixteen_calls_hang_the_oldest_gives_way_although_there_are_pl
 }
 
 #[test]
-fn near_the_end_a_call_hangs_that_takes_long_and_the_next_one_gets_twice_the_time() {
+fn near_the_end_a_call_hangs_that_takes_long_and_after_two_of_them_the_next_ones_get_twice_the_time() {
     let (mut pacer, now) = settled();
     let first = pacer.started(50, now, 0.5);
     assert_eq!((pacer.hangs(now + S(9)), pacer.hangs_at(now)), (None, None));
     pacer.hurry(now + S(9));
     assert_eq!(
-        (pacer.hangs(now + MS(999)), pacer.hangs_at(now)),
-        (None, Some(now + S(1)))
+        (pacer.hangs(now + MS(499)), pacer.hangs_at(now)),
+        (None, Some(now + MS(500)))
     );
-    assert_eq!(pacer.hangs(now + S(1)), Some(first));
-    pacer.given_up(first, now + S(1), 0.5);
-    let second = pacer.started(50, now + S(1), 0.5);
-    assert_eq!(pacer.hangs_at(now + S(2)), Some(now + S(3)));
-    pacer.given_up(second, now + S(3), 0.5);
-    let third = pacer.started(50, now + S(3), 0.5);
-    assert_eq!(pacer.hangs_at(now + S(3)), Some(now + S(7)));
-    assert_eq!(pacer.ended(third, now + S(6), Outcome::Answered, 0.5), None);
+    assert_eq!(pacer.hangs(now + MS(500)), Some(first));
+    let mut started = now;
+    let mut hanging = first;
+    let mut next = |pacer: &mut Pacer, after_ms| {
+        started += MS(after_ms);
+        pacer.given_up(hanging, started, 0.5);
+        hanging = pacer.started(50, started, 0.5);
+        (hanging, (pacer.hangs_at(started).unwrap() - started).as_millis())
+    };
+    assert_eq!(next(&mut pacer, 500).1, 500);
+    assert_eq!(next(&mut pacer, 500).1, 1000);
+    assert_eq!(next(&mut pacer, 1000).1, 1000);
+    let (fifth, age_ms) = next(&mut pacer, 1000);
+    assert_eq!(age_ms, 2000);
+    assert_eq!(pacer.ended(fifth, now + S(6), Outcome::Answered, 0.5), None);
     // Slow answers of late count, and after a success the time is the first one again.
     pacer.started(50, now + S(6), 0.5);
     let lately = Duration::from_secs_f64(pacer.lately_s.unwrap());

@@ -23,6 +23,9 @@ const SETTLES: Duration = Duration::from_secs(1);
 /// Less than this share of what was usual says nothing of the quota: the service takes nothing at all just now.
 const STALLED: f64 = 0.05;
 
+/// And where that is refused too, fewer go, down to so many a second: as soon is seen that something is taken again.
+const STALLED_LEAST_PER_S: f64 = 1.0;
+
 /// The weight of a second in what is usual, over minutes.
 const USUAL_WEIGHT: f64 = 0.01;
 
@@ -103,7 +106,11 @@ impl Quota {
         }
         self.taken.roll(now);
         let lately = self.taken.now_per_s(now).unwrap_or(UNKNOWN_PER_S);
-        let least = (STALLED * self.usual_per_s()).max(MIN_PER_S);
+        let least = match self.bound.map(|bound| bound.growth()) {
+            // Even those are too many in a call.
+            Some(Growth::Stalled { per_s }) => (KEPT * per_s).max(STALLED_LEAST_PER_S.min(per_s)),
+            _ => (STALLED * self.usual_per_s()).max(MIN_PER_S),
+        };
         let at_per_s = self.bound.map_or(lately, |bound| {
             let most = match bound.growth() {
                 Growth::Share { .. } => f64::MAX,

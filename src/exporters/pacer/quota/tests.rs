@@ -212,16 +212,23 @@ fn the_first_throttle_after_an_outage_leaves_what_is_taken_or_with_few_half_more
 }
 
 #[test]
-fn where_nothing_at_all_is_taken_a_twentieth_of_what_was_usual_goes_until_something_is() {
-    let (mut quota, mut now) = throttled(100);
+fn where_nothing_at_all_is_taken_a_twentieth_of_what_was_usual_goes_then_less_until_something_is() {
+    let (mut quota, mut now) = throttled(1000);
+    let mut seen = Vec::new();
     for _ in 0..60 {
         now += S(1);
         quota.throttled(now, now, None);
+        seen.push(per_s(&quota, now).round());
     }
-    assert_eq!(per_s(&quota, now), 5.0);
-    assert_eq!(per_s(&quota, now + S(600)), 5.0);
-    quota.taken(5, now);
-    assert_eq!(per_s(&quota, now + S(4)).round(), 80.0);
+    assert!(seen.contains(&50.0), "{seen:?}");
+    assert_eq!(
+        seen[50..],
+        [1.0; 10],
+        "fewer fit into a call of what may be left: {seen:?}"
+    );
+    assert_eq!(per_s(&quota, now + S(600)), 1.0);
+    quota.taken(1, now);
+    assert_eq!(per_s(&quota, now + S(4)).round(), 16.0);
 }
 
 #[test]
