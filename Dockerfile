@@ -26,16 +26,36 @@ RUN case "$TARGETARCH" in amd64) cpu=x86_64 ;; arm64) cpu=aarch64 ;; esac \
     && rustup target add "$cpu-unknown-linux-musl" \
     && echo "$cpu" > /cpu
 
+# musl, so that the binary needs nothing of the image it runs in: not even name resolution reads a library at run
+# time, as it would with a static glibc. A script, so that both builds below have the same settings: with others Cargo
+# would build everything again.
+RUN printf '%s\n' '#!/bin/sh' \
+        'cpu="$(cat /cpu)"' \
+        'export CC=clang AR=llvm-ar CFLAGS="-nostdlibinc -isystem /usr/include/$cpu-linux-musl"' \
+        'export RUSTFLAGS="-C linker=rust-lld -C link-self-contained=yes -C target-feature=+crt-static"' \
+        'exec cargo build --release --locked --target "$cpu-unknown-linux-musl" --package xray --bin xray' \
+        > /usr/local/bin/build-xray \
+    && chmod +x /usr/local/bin/build-xray
+
 WORKDIR /build
+# The dependencies, in a layer of their own that only a change of these files builds again: with an empty program in
+# place of ours, Cargo builds all that ours needs.
+COPY Cargo.toml Cargo.lock ./
+COPY crates/xray-document/Cargo.toml crates/xray-document/
+COPY crates/xray-double/Cargo.toml crates/xray-double/
+COPY crates/xray-service/Cargo.toml crates/xray-service/
+RUN mkdir -p src benches/footprint benches/micro \
+    && for package in . crates/*; do mkdir -p "$package/src" && : > "$package/src/lib.rs"; done \
+    && echo 'fn main() {}' | tee src/main.rs benches/footprint/main.rs > benches/micro/main.rs \
+    && build-xray
+
 # What gets in is listed in .dockerignore.
 COPY . .
 
-# musl, so that the binary needs nothing of the image it runs in: not even name resolution reads a library at run
-# time, as it would with a static glibc.
-RUN cpu="$(cat /cpu)" target="$(cat /cpu)-unknown-linux-musl" \
-    && export CC=clang AR=llvm-ar CFLAGS="-nostdlibinc -isystem /usr/include/$cpu-linux-musl" \
-    && export RUSTFLAGS="-C linker=rust-lld -C link-self-contained=yes -C target-feature=+crt-static" \
-    && cargo build --release --locked --target "$target" --package xray --bin xray \
+# Our own source, which is older than what was built of the empty one, and would pass for built already.
+RUN find src crates -name '*.rs' -exec touch {} + \
+    && build-xray \
+    && target="$(cat /cpu)-unknown-linux-musl" \
     && mkdir -p /image/etc/ssl/certs /image/usr/bin \
     && cp "target/$target/release/xray" /image/xray \
     && ln -s /xray /image/usr/bin/xray \
@@ -47,6 +67,12 @@ RUN cpu="$(cat /cpu)" target="$(cat /cpu)-unknown-linux-musl" \
     && ln -s /home/xray /image/root
 
 FROM scratch
+# What registries and scanners show of an image. Whoever publishes one adds where its source is and which change it was:
+# docker build --label org.opencontainers.image.source=… --label org.opencontainers.image.revision=…
+LABEL org.opencontainers.image.title="xray" \
+      org.opencontainers.image.description="A drop-in replacement for the AWS X-Ray daemon" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="0.1.0"
 # Owners are kept. /usr/bin/xray is where AWS's image and its Kubernetes sample have the program; /root/.aws, where its
 # documentation mounts credentials, leads to the home below; a volume on /var/spool/xray belongs to the user when it is new.
 COPY --from=build /image /

@@ -178,6 +178,81 @@ fn the_image_has_the_paths_users_and_homes_that_people_start_it_with() {
 }
 
 #[test]
+fn the_image_builds_dependencies_before_it_sees_a_line_of_our_source() {
+    let steps = instructions("Dockerfile");
+    let builds = |(name, arguments): &(String, String)| name == "RUN" && arguments.ends_with("&& build-xray");
+    let dependencies = steps.iter().position(builds).expect("a build without our source");
+    let source = steps
+        .iter()
+        .position(|(_, arguments)| arguments == ". .")
+        .expect("COPY . .");
+    assert!(dependencies < source, "{dependencies}, {source}");
+
+    // What is copied before is enough for Cargo, with the files that the step makes.
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    for (_, arguments) in steps[..dependencies].iter().filter(|(name, _)| name == "COPY") {
+        let (files, to) = arguments.rsplit_once(' ').expect("a destination");
+        for file in files.split(' ') {
+            assert!(
+                file.ends_with("Cargo.toml") || file == "Cargo.lock",
+                "{file} is source of ours"
+            );
+            let folder = directory.path().join(to);
+            fs::create_dir_all(&folder).expect("a folder");
+            let name = std::path::Path::new(file).file_name().expect("a name");
+            fs::copy(repository().join(file), folder.join(name)).expect("a copy");
+        }
+    }
+    let prepare = steps[dependencies].1.replace("&& build-xray", "");
+    let made = Command::new("sh")
+        .args(["-euc", &prepare])
+        .current_dir(&directory)
+        .status()
+        .expect("a shell");
+    assert!(made.success(), "{prepare}");
+    let output = Command::new(env!("CARGO"))
+        .args([
+            "metadata",
+            "--locked",
+            "--offline",
+            "--no-deps",
+            "--format-version=1",
+        ])
+        .current_dir(&directory)
+        .output()
+        .expect("cargo");
+    assert!(output.status.success(), "{output:?}");
+    let metadata: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let packages = metadata["packages"].as_array().expect("packages");
+    let crates = fs::read_dir(repository().join("crates"))
+        .expect("a folder")
+        .count();
+    assert_eq!(packages.len(), 1 + crates);
+    for target in packages
+        .iter()
+        .flat_map(|package| package["targets"].as_array().expect("targets"))
+        .filter(|target| target["kind"] != serde_json::json!(["test"]))
+    {
+        let path = target["src_path"].as_str().expect("a path");
+        assert!(fs::exists(path).expect("a folder"), "{path} is not made");
+    }
+}
+
+#[test]
+fn the_image_says_what_it_is() {
+    let labels = of_last_stage("Dockerfile", "LABEL").join(" ");
+    let manifest = read("Cargo.toml");
+    for (label, key) in [("version", "version"), ("licenses", "license")] {
+        let (_, value) = manifest
+            .split_once(&format!("\n{key} = \""))
+            .unwrap_or_else(|| panic!("Cargo.toml has no {key}"));
+        let (value, _) = value.split_once('"').expect("the end of a value");
+        let expected = format!("org.opencontainers.image.{label}=\"{value}\"");
+        assert!(labels.contains(&expected), "{expected}: {labels}");
+    }
+}
+
+#[test]
 fn the_health_check_of_the_image_finds_a_running_daemon_healthy_and_a_missing_one_not() {
     let check = of_last_stage("Dockerfile", "HEALTHCHECK");
     let (_, command) = check[0].split_once("CMD ").expect("a command");

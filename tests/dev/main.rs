@@ -3,6 +3,7 @@
 //!
 //! The tests that need Python or Node.js install what they need as `tests/clients` does, and share it.
 
+mod aws_cli;
 mod boto;
 mod bounds;
 mod compose;

@@ -269,6 +269,39 @@ fn every_link_of_a_page_to_a_file_of_the_tree_leads_there() {
     assert!(broken.is_empty(), "{broken:#?}");
 }
 
+/// The pages that `page` has links to.
+fn linked_from(page: &str) -> Vec<String> {
+    let folder = Path::new(page).parent().expect("a folder");
+    let text = read(page);
+    let links = text
+        .split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split([')', '#']).next());
+    links
+        .filter(|link| link.ends_with(".md"))
+        .filter_map(|link| repository().join(folder).join(link).canonicalize().ok())
+        .filter_map(|path| {
+            let root = repository().canonicalize().expect("the repository");
+            path.strip_prefix(root).ok()?.to_str().map(str::to_owned)
+        })
+        .collect()
+}
+
+#[test]
+fn every_page_is_found_from_the_readme() {
+    let mut found = BTreeSet::from(["README.md".to_owned()]);
+    let mut to_read: Vec<_> = found.iter().cloned().collect();
+    while let Some(page) = to_read.pop() {
+        for linked in linked_from(&page) {
+            if found.insert(linked.clone()) {
+                to_read.push(linked);
+            }
+        }
+    }
+    let lost: Vec<_> = pages().into_iter().filter(|page| !found.contains(page)).collect();
+    assert!(lost.is_empty(), "no link leads to {lost:?}");
+}
+
 #[test]
 fn the_manifest_the_image_and_the_guide_name_the_same_rust() {
     let manifest = read("Cargo.toml");

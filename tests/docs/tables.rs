@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use xray_double::harness::apps::clean;
 use xray_double::harness::process::Process;
 
-use super::read;
+use super::{entries, read, repository};
 
 const XRAY: &str = env!("CARGO_BIN_EXE_xray");
 
@@ -132,6 +132,61 @@ fn the_readme_takes_five_minutes() {
     assert!(longest <= Some(132), "{longest:?} characters in a line");
 }
 
+/// A line of a log without its time, and with `N` for each number, since those are the machine's.
+fn words(line: &str) -> String {
+    let line = line.split_once(" [").map_or(line, |(_, rest)| rest);
+    let mut words = String::new();
+    for char in line.chars() {
+        match char {
+            '0'..='9' if words.ends_with('N') => {}
+            '0'..='9' => words.push('N'),
+            _ => words.push(char),
+        }
+    }
+    words
+}
+
+#[test]
+fn the_page_about_operations_shows_every_line_of_a_start() {
+    let page = read("docs/operations.md");
+    let (_, sample) = page.split_once("```text\n").expect("a sample");
+    let (sample, _) = sample.split_once("\n```").expect("its end");
+    // The last one comes with the first segments.
+    let (sample, last) = sample.rsplit_once('\n').expect("lines");
+    assert!(last.contains("Successfully sent batch of "), "{last}");
+    let directory = TempDir::new().expect("a temporary directory");
+    let mut command = Command::new(XRAY);
+    clean(&mut command)
+        .current_dir(&directory)
+        .args(["-o", "-b", "127.0.0.1:0", "-t", "127.0.0.1:0"])
+        .envs([
+            ("AWS_ACCESS_KEY_ID", "id"),
+            ("AWS_SECRET_ACCESS_KEY", "key"),
+            ("AWS_REGION", "eu-central-1"),
+        ]);
+    let daemon = Process::start("xray", &mut command);
+    let lines = daemon.wait_until("its credentials", |lines| {
+        let said = lines.iter().any(|line| line.contains("Using credentials from"));
+        said.then(|| lines.to_vec())
+    });
+    // What this machine grants may be less, and is a warning then; signals that it ignores are said first.
+    let is_of_machine =
+        |line: &&str| line.contains("UDP receive buffer") || line.contains("Ignored at the start");
+    let said: Vec<_> = lines
+        .iter()
+        .map(String::as_str)
+        .filter(|line| !is_of_machine(line))
+        .map(words)
+        .collect();
+    let shown: Vec<_> = sample
+        .lines()
+        .filter(|line| !is_of_machine(line))
+        .map(words)
+        .collect();
+    assert_eq!(said, shown);
+    assert_eq!(sample.lines().filter(is_of_machine).count(), 1);
+}
+
 /// A command that ends with a code, in a directory of its own.
 struct Ending<'a> {
     command: &'a str,
@@ -190,6 +245,44 @@ fn the_page_about_operations_lists_the_exit_codes_that_there_are() {
         .map(|row| (code_spans(&row[0]).concat(), row[1].clone()))
         .collect();
     assert_eq!(listed, seen);
+}
+
+/// The text of all sources in `folder` and below it, as it is after strings that go over several lines are put together.
+fn sources(folder: &str) -> String {
+    let mut text = String::new();
+    for path in entries(folder) {
+        let name = path.strip_prefix(repository()).expect("below the repository");
+        let name = name.to_str().expect("UTF-8");
+        if path.is_dir() {
+            text += &sources(name);
+        } else if name.ends_with(".rs") {
+            let whole = read(name);
+            let mut pieces = whole.split("\\\n");
+            text += pieces.next().expect("a piece");
+            for piece in pieces {
+                text += piece.trim_start();
+            }
+        }
+    }
+    text
+}
+
+#[test]
+fn the_lines_of_the_log_that_the_pages_explain_are_in_the_program() {
+    let source = sources("src");
+    for page in ["README.md", "docs/troubleshooting.md"] {
+        for row in rows(page, "| The log says | It means | Do this |") {
+            for line in code_spans(&row[0]) {
+                // What follows the first gap may be the system's words.
+                let words = line
+                    .split('…')
+                    .next()
+                    .expect("a piece")
+                    .trim_end_matches([' ', ':']);
+                assert!(words.len() >= 7 && source.contains(words), "{page}: {line}");
+            }
+        }
+    }
 }
 
 /// The names of metrics in `text`, without what a histogram adds to its own.
