@@ -51,6 +51,9 @@ pub const DEFAULT_MAX_CONCURRENCY: usize = 64;
 /// The age at which a call may count as hanging, when answers are quick.
 const HANGING_MIN_AGE: Duration = Duration::from_secs(1);
 
+/// The same near the end: there is no time then to wait for many that hang, one after the other.
+const HANGING_MIN_AGE_AT_END: Duration = Duration::from_millis(500);
+
 /// How many times the usual time of an answer a call must be out to count as hanging.
 const HANGING_FACTOR: u32 = 4;
 
@@ -284,7 +287,7 @@ impl Pacer {
             }
             Outcome::Throttled { retry_after, taken } => {
                 self.ask_to_wait(retry_after, now, jitter);
-                self.quota.throttled(started, now);
+                self.quota.throttled(started, now, self.asked_to_wait_until);
                 self.quota.taken(taken, now);
                 // Who says that it is too much is there.
                 self.succeeded(started, now, 0)
@@ -354,7 +357,7 @@ impl Pacer {
     }
 
     /// The call that hangs for longest, if one does: others that started after it have succeeded. Near the end, when few
-    /// others start, it is enough that it takes long; twice as long with each that was given up in vain.
+    /// others start, it is enough that it takes long; twice as long with each second one that was given up in vain.
     #[must_use]
     pub fn hangs(&self, now: Instant) -> Option<CallId> {
         self.hanging(now).oldest
@@ -369,7 +372,11 @@ impl Pacer {
     /// The age at which a call may count as hanging.
     fn hanging_age(&self) -> Duration {
         let usual = Duration::from_secs_f64(self.usual_s.unwrap_or_default());
-        HANGING_MIN_AGE.max(usual * HANGING_FACTOR)
+        let least = match self.hurried {
+            true => HANGING_MIN_AGE_AT_END,
+            false => HANGING_MIN_AGE,
+        };
+        least.max(usual * HANGING_FACTOR)
     }
 
     fn hanging(&self, now: Instant) -> Hanging {
@@ -385,7 +392,7 @@ impl Pacer {
                 false if self.hurried && self.usual_s.is_some() => {
                     let lately = Duration::from_secs_f64(self.lately_s.unwrap_or_default());
                     let age = overtaken_age.max(lately * HANGING_FACTOR);
-                    age.saturating_mul(2_u32.saturating_pow(self.given_up))
+                    age.saturating_mul(2_u32.saturating_pow(self.given_up / 2))
                 }
                 false => break,
             };
@@ -406,7 +413,7 @@ impl Pacer {
         self.given_up = 0;
         self.asked_to_wait_until = None;
         self.rate.hurry();
-        self.quota.hurry();
+        self.quota.hurry(now);
         self.health.hurry(now);
     }
 
