@@ -23,6 +23,10 @@ fmt:
 files:
     .ci/run files
 
+# the workflows, by actionlint
+workflows:
+    .ci/run workflows
+
 # lints of all targets; a warning is an error
 lint:
     .ci/run lint
@@ -54,6 +58,18 @@ e2e:
 # `xray dev` and `xray send`, as the README has them
 trace:
     .ci/run trace
+
+# completions and man pages anew, after a change of a flag
+shipped:
+    .ci/run shipped
+
+# archive, deb and rpm below target/dist, and whether they can be installed and purged
+packages:
+    .ci/run packages
+
+# random faults for SOAK_SECONDS (300), and more seeds of the simulation
+soak:
+    .ci/run soak
 
 # what the daemon costs: 15 minutes, `just bench --quick` for one; `--help` lists the choices
 bench *arguments:

@@ -15,6 +15,8 @@ mod front;
 mod hint;
 mod ignored;
 mod process;
+#[cfg(test)]
+mod shipped;
 mod variables;
 
 use std::ffi::OsString;

@@ -2,6 +2,7 @@
 
 mod commands;
 mod tables;
+mod workflows;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -103,7 +104,9 @@ fn recipes() -> Vec<(String, Vec<String>)> {
 
 /// The pages that people read, from the repository's root.
 fn pages() -> Vec<String> {
-    let mut pages = vec!["README.md".to_owned(), "CONTRIBUTING.md".to_owned()];
+    let mut pages: Vec<_> = ["README.md", "CONTRIBUTING.md", "RELEASING.md", "SECURITY.md"]
+        .map(str::to_owned)
+        .into();
     for folder in ["docs", "docs/adr"] {
         let files = entries(folder)
             .into_iter()
