@@ -4,14 +4,14 @@ use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
 use super::say::{batch_of, more, say_unprocessed};
+use super::settled::Settled;
 use super::{Sender, now};
 use crate::exporters::Exporter;
 use crate::exporters::answer::{Answer, Unprocessed};
 use crate::exporters::error::PutError;
 use crate::exporters::pacer;
+use crate::ledger::DropReason;
 use crate::ledger::outcome::ErrorClass;
-use crate::ledger::signal::Content;
-use crate::ledger::{DropReason, Ledger};
 use crate::pipeline::batch::Batch;
 use crate::pipeline::batch::encoding::{Description, Encoding as _};
 use crate::pipeline::queue::Flight;
@@ -20,9 +20,6 @@ use crate::pipeline::queue::Flight;
 /// them that is about a minute, in which the service answers for others: what fails then is this segment. That the service
 /// throttles does not count.
 const MAX_FAULTS: u32 = 16;
-
-/// The code of what an OTLP endpoint rejected in a request that it took in part.
-const PARTIAL_SUCCESS: &str = "PartialSuccess";
 
 impl<X: Exporter> Sender<X> {
     /// A batch is refused for good: the fault is in one of its documents, so it is halved until that one is alone. What
@@ -164,51 +161,6 @@ impl<X: Exporter> Sender<X> {
             for code in given_up {
                 self.ledger.add_unprocessed(code);
             }
-        }
-    }
-}
-
-/// What became of each item of a batch whose answer names none.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Settled {
-    content: Content,
-    pub(super) sent: u64,
-    /// Not taken, whichever they were.
-    pub(super) unprocessed: u64,
-    pub(super) left_out: Vec<(DropReason, u64)>,
-}
-
-impl Settled {
-    /// An answer can't have left out, or left undone, more than there was.
-    fn of(flight: &Flight, answer: &Answer) -> Self {
-        let mut left = flight.documents as u64;
-        let mut take = |count: u64| {
-            let taken = count.min(left);
-            left -= taken;
-            taken
-        };
-        let left_out = answer.left_out.iter();
-        let left_out = left_out
-            .map(|(reason, count)| (*reason, take(*count)))
-            .filter(|(_, count)| *count > 0)
-            .collect();
-        let unprocessed = answer.unnamed.as_ref().map_or(0, |unnamed| take(unnamed.count));
-        Self {
-            content: flight.kind.content(),
-            sent: left,
-            unprocessed,
-            left_out,
-        }
-    }
-
-    fn count(&self, ledger: &Ledger) {
-        let account = ledger.of(self.content);
-        account.add_sent(self.sent);
-        for (reason, count) in &self.left_out {
-            account.add_dropped(*reason, *count);
-        }
-        if self.unprocessed > 0 {
-            ledger.add_unprocessed_of(self.content, Some(PARTIAL_SUCCESS), self.unprocessed);
         }
     }
 }

@@ -6,6 +6,7 @@
 mod account;
 mod length;
 mod say;
+mod settled;
 mod splits;
 mod trouble;
 

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::account::Settled;
+use super::settled::Settled;
 use super::trouble::{HalfIll, Row};
 use super::{Sender, now};
 use crate::exporters::Exporter;
