@@ -3,11 +3,22 @@
 The SDK sends one segment document per request over UDP to the daemon, and asks the daemon over TCP for the
 sampling rules. Where the daemon is comes from the variable AWS_XRAY_DAEMON_ADDRESS (`xray-daemon:2000` in
 docker-compose.example.yml); without it the SDK uses 127.0.0.1:2000.
+
+Beside it OpenTelemetry's SDK traces what the X-Ray SDK does not, where OTEL_EXPORTER_OTLP_ENDPOINT names somebody who takes
+OTLP (docker-compose.otel.yml: the same daemon). Flask itself is left to the X-Ray middleware: with both, each would open
+a trace of its own for every request.
 """
+
+import os
 
 from aws_xray_sdk.core import xray_recorder
 from aws_xray_sdk.ext.flask.middleware import XRayMiddleware
 from flask import Flask
+from opentelemetry import trace
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.instrumentation.requests import RequestsInstrumentor
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from services import home_activities, notifications_activities
 
@@ -18,6 +29,15 @@ app = Flask(__name__)
 xray_recorder.configure(service="backend-flask")
 # From here on every request opens a segment and closes it with the response.
 XRayMiddleware(app, xray_recorder)
+
+# Where, with which headers, and under which name of the service: the variables OTEL_EXPORTER_OTLP_ENDPOINT,
+# OTEL_EXPORTER_OTLP_HEADERS and OTEL_SERVICE_NAME. Without a provider a span is made of nothing and costs nothing.
+if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
+    provider = TracerProvider()
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    trace.set_tracer_provider(provider)
+    # Calls that the application makes with `requests` become spans.
+    RequestsInstrumentor().instrument()
 
 
 @app.get("/api/activities/home")

@@ -164,6 +164,9 @@ pub fn say_finished(totals: &Totals) {
 
 /// A line with each number in it as a field of its own.
 fn say(totals: &Totals, pending: Option<u64>, oldest_s: Option<f64>, line: &dyn Display) {
+    if let Some(bridge) = &totals.bridge {
+        return say_bridge(totals, bridge, pending, oldest_s, line);
+    }
     let counts = &totals.counts;
     let rejected = |reason| some_if_any(counts.rejected(reason));
     let dropped = |reason| some_if_any(counts.dropped(reason));
@@ -184,8 +187,54 @@ fn say(totals: &Totals, pending: Option<u64>, oldest_s: Option<f64>, line: &dyn 
         dropped_spool_failed = dropped(DropReason::SpoolFailed),
         dropped_spool_slow = dropped(DropReason::SpoolSlow),
         dropped_spool_damaged = dropped(DropReason::SpoolDamaged),
-        dropped_not_convertible = dropped(DropReason::NotConvertible),
         spooled = some_if_any(counts.spooled),
+        kernel_drops = totals.kernel_dropped,
+        lost_in_fragments = totals.lost_in_fragments.and_then(some_if_any),
+        pending,
+        oldest_s,
+        "{line}"
+    );
+}
+
+/// The same of a bridge: what came by each receiver, and what became of it at each destination.
+fn say_bridge(
+    totals: &Totals,
+    bridge: &BridgeTotals,
+    pending: Option<u64>,
+    oldest_s: Option<f64>,
+    line: &dyn Display,
+) {
+    let [udp, http, otlp_http, otlp_grpc] = bridge.received.map(|receipt| receipt.received);
+    let of = |destination: Destination, count: fn(&LaneTotals) -> u64| {
+        bridge.lanes[destination as usize].as_ref().map(count)
+    };
+    let (xray, otlp) = (Destination::XRay, Destination::Otlp);
+    let sent = |lane: &LaneTotals| lane.all().sent;
+    let unprocessed = |lane: &LaneTotals| lane.all().unprocessed;
+    let dropped = |lane: &LaneTotals| lane.all().dropped_total();
+    let waiting = |lane: &LaneTotals| lane.pending.total();
+    let spooled = |lane: &LaneTotals| lane.all().spooled;
+    tracing::info!(
+        received = udp + http + otlp_http + otlp_grpc,
+        received_udp = udp,
+        received_http = http,
+        received_otlp_http = otlp_http,
+        received_otlp_grpc = otlp_grpc,
+        rejected = bridge
+            .received
+            .iter()
+            .map(|receipt| receipt.rejected)
+            .sum::<u64>(),
+        xray_sent = of(xray, sent),
+        xray_unprocessed = of(xray, unprocessed),
+        xray_dropped = of(xray, dropped),
+        xray_spooled = of(xray, spooled).and_then(some_if_any),
+        xray_pending = of(xray, waiting).and_then(some_if_any),
+        otlp_sent = of(otlp, sent),
+        otlp_unprocessed = of(otlp, unprocessed),
+        otlp_dropped = of(otlp, dropped),
+        otlp_spooled = of(otlp, spooled).and_then(some_if_any),
+        otlp_pending = of(otlp, waiting).and_then(some_if_any),
         kernel_drops = totals.kernel_dropped,
         lost_in_fragments = totals.lost_in_fragments.and_then(some_if_any),
         pending,
@@ -413,6 +462,37 @@ mod tests {
                     3 (shutdown 2, spool_full 1), kernel drops 5",
                 "received": 9, "sent": 4, "unprocessed": 1, "rejected": 1, "rejected_missing_segment": 1, "dropped": 3,
                 "dropped_shutdown": 2, "dropped_spool_full": 1, "kernel_drops": 5
+            })]
+        );
+    }
+
+    #[test]
+    fn in_json_the_last_line_of_a_bridge_has_the_numbers_of_each_destination() {
+        let log = LogLines::collect_from(LogLevel::Info, LogFormat::Json);
+        let lane = |sent| {
+            let ledger = Ledger::default();
+            ledger.add_sent(sent);
+            LaneTotals {
+                counts: Content::ALL.map(|content| ledger.snapshot_of(content)),
+                ..LaneTotals::default()
+            }
+        };
+        let receipt = |received, rejected| Receipt { received, rejected };
+        say_finished(&Totals {
+            bridge: Some(BridgeTotals {
+                received: [receipt(5, 1), receipt(0, 0), receipt(3, 0), receipt(0, 0)],
+                lanes: [None, Some(lane(7))],
+            }),
+            ..Totals::default()
+        });
+        assert_eq!(
+            log.take_json(),
+            [json!({
+                "timestamp": "1970-01-01T00:00:00.000Z", "level": "info",
+                "message": "Shutdown finished: received 8 (udp 5, otlp_http 3), rejected 1; to OTLP: sent 7, unprocessed 0, \
+                    dropped 0",
+                "received": 8, "received_udp": 5, "received_http": 0, "received_otlp_http": 3, "received_otlp_grpc": 0,
+                "rejected": 1, "otlp_sent": 7, "otlp_unprocessed": 0, "otlp_dropped": 0
             })]
         );
     }

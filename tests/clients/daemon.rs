@@ -58,6 +58,32 @@ impl Daemon {
         Self::launch(command, TempDir::new().expect("a temporary directory"))
     }
 
+    /// As [`Daemon::start`] with these variables, and with an address for OTLP.
+    pub(crate) fn start_bridge(endpoint: &str, variables: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xray"));
+        clean(&mut command)
+            .args(ADDRESSES)
+            .args(["-o", "--otlp-listen", "127.0.0.1:0"])
+            .env("AWS_REGION", REGION)
+            .env("XRAY_ENDPOINT", endpoint)
+            .envs(variables.iter().copied());
+        Self::launch(command, TempDir::new().expect("a temporary directory"))
+    }
+
+    /// Where it takes OTLP.
+    pub(crate) fn otlp(&self) -> SocketAddr {
+        self.process.wait_for("its OTLP address", |line| {
+            address_after("Listening for OTLP over HTTP and gRPC on ", line)
+        })
+    }
+
+    /// Ends the daemon as Docker does; its last line.
+    pub(crate) fn stop(self) -> String {
+        let (status, mut log) = self.process.terminate();
+        assert_eq!(status.code(), Some(0), "exit code");
+        log.pop().expect("the daemon logs")
+    }
+
     fn launch(mut command: Command, directory: TempDir) -> Self {
         command
             .current_dir(&directory)

@@ -6,6 +6,7 @@
 //!
 //! No port is fixed and nothing waits for a time: everything waits for what it needs to see, at most [`xray_double::harness::process::PATIENCE`].
 
+mod bridge;
 mod daemon;
 mod deploy;
 mod endpoint;

@@ -20,7 +20,9 @@ fn the_entry_point_of_the_compose_file_serves_containers_beside_it() {
     assert_eq!(program, "/xray");
     assert!(arguments.iter().any(|argument| argument == "0.0.0.0:2000"));
     // The same on free ports.
-    let arguments = arguments.iter().map(|argument| argument.replace(":2000", ":0"));
+    let arguments = arguments
+        .iter()
+        .map(|argument| argument.replace(":2000", ":0").replace(":4318", ":0"));
     let mut command = Command::new(env!("CARGO_BIN_EXE_xray"));
     clean(&mut command).args(arguments);
     let process = Process::start("xray dev", &mut command);

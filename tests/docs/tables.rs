@@ -68,8 +68,8 @@ fn keys_of_example() -> BTreeSet<String> {
             continue;
         };
         let (indent, name) = (name.len() - name.trim_start().len(), name.trim_start());
-        // Sentences in comments begin after one space.
-        if indent == 1 || name.contains(' ') {
+        // Sentences in comments begin after one space; deeper than a section's keys stand names that a user chooses.
+        if indent == 1 || indent > 2 || name.contains(' ') {
             continue;
         }
         if indent == 2 {

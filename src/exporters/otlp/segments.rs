@@ -26,15 +26,11 @@ impl AsSpans {
             return Vec::new();
         }
         let described = Segments::describe(body);
-        let unknown = || Description {
-            id: None,
-            shown: "unknown".to_owned(),
-        };
         self.unconvertible
             .iter()
             .map(|(place, reason)| {
                 let description = described.get(*place).cloned();
-                (description.unwrap_or_else(unknown), reason.as_str())
+                (description.unwrap_or_default(), reason.as_str())
             })
             .collect()
     }

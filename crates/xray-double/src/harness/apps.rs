@@ -21,6 +21,11 @@ impl App {
     /// `examples/backend-flask`, run by `python` as its Dockerfile runs it, on a free port. `daemon` is where its
     /// SDK looks for the daemon.
     pub fn flask(python: &Path, daemon: impl Display) -> Self {
+        Self::flask_with(python, daemon, &[])
+    }
+
+    /// As [`App::flask`], with these variables besides.
+    pub fn flask_with(python: &Path, daemon: impl Display, variables: &[(&str, &str)]) -> Self {
         let process = Process::start(
             "backend-flask",
             clean(&mut Command::new(python))
@@ -37,6 +42,7 @@ impl App {
                 ])
                 .current_dir(install::repository().join("examples/backend-flask"))
                 .env("AWS_XRAY_DAEMON_ADDRESS", daemon.to_string())
+                .envs(variables.iter().copied())
                 // Nothing is written beside the sources.
                 .env("PYTHONDONTWRITEBYTECODE", "1"),
         );

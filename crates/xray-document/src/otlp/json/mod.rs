@@ -5,10 +5,10 @@
 //! |---|---|
 //! | this one | a request for traces as protobuf |
 //! | [`parts`] | how much is in a request, and its halves |
-//! | `values` | how numbers, ids and values are written |
+//!
+//! How numbers, ids and values are written is told beside [`super::message`].
 
 pub mod parts;
-pub(super) mod values;
 
 use std::fmt;
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::entity::Made;
+use super::Made;
 use super::{Options, Sharing};
 use crate::otlp::attributes::unflat;
 use crate::otlp::keys::{ANNOTATION, ANNOTATION_OF_SDK, ANNOTATIONS};

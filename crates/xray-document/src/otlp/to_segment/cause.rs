@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::entity::Made;
+use super::Made;
 use crate::otlp::attributes::{add, text};
 use crate::otlp::attributes::{json_of, unflat};
 use crate::otlp::keys::EXCEPTION;

@@ -2,16 +2,15 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Beside, Segment, annotations, aws, cause, fields, http, metadata, names, shed};
+use super::{
+    Beside, MAX_LINKS, Made, Segment, Times, annotations, aws, cause, fields, http, metadata, names, shed,
+};
 use crate::otlp::attributes::json_of;
 use crate::otlp::attributes::{add, add_object, text};
 use crate::otlp::message::{Link, Span, flags, kind};
 use crate::otlp::tables::{FORM, FORM_FIELD, WRAPS};
 use crate::outline::Outline;
 use crate::segment::MAX_DOCUMENT_BYTES;
-
-/// The most links of a segment that X-Ray takes.
-pub(super) const MAX_LINKS: usize = 20;
 
 /// What is kept of [`MAX_DOCUMENT_BYTES`] for ids and times, which are written at the end.
 const FRAME_BYTES: usize = 512;
@@ -121,14 +120,6 @@ pub(super) fn document(span: &Span, beside: Beside<'_>) -> Result<Segment, Strin
     Ok(Segment { outline, document })
 }
 
-/// What decides on how a span's fields are read.
-#[derive(Clone, Copy)]
-pub(super) struct Made {
-    pub(super) is_segment: bool,
-    /// The span was made of a segment: its attributes tell exactly what the fields were, and nothing is guessed.
-    pub(super) is_from_segment: bool,
-}
-
 fn fill(span: &Span, attributes: &Map<String, Value>, made: Made, entity: &mut Map<String, Value>) {
     let http = http::of(attributes);
     if !made.is_from_segment {
@@ -220,34 +211,6 @@ fn wrapper_id(span_id: &[u8]) -> String {
         id = vec![0x5a; 8];
     }
     hex::encode(id)
-}
-
-/// A span's times as X-Ray has them.
-pub(super) struct Times {
-    start: u64,
-    /// `None`: it has not ended.
-    end: Option<u64>,
-}
-
-impl Times {
-    fn of(span: &Span) -> Self {
-        let start = span.start_time_unix_nano;
-        let end = span.end_time_unix_nano;
-        Self {
-            start,
-            // An end before the start is one that clocks have made.
-            end: (end != 0).then(|| end.max(start)),
-        }
-    }
-
-    /// Whether start and end are found again in whole microseconds.
-    pub(super) fn are_whole(&self, span: &Span) -> bool {
-        let is_whole = |nanos: u64| nanos.is_multiple_of(1_000) && nanos < 18_000_000_000_000_000_000;
-        is_whole(self.start)
-            && self
-                .end
-                .is_none_or(|end| is_whole(end) && end == span.end_time_unix_nano)
-    }
 }
 
 /// Seconds with nine decimals, by whole numbers: as a float, a child could begin before its parent.

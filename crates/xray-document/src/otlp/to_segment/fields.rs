@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::entity::Made;
+use super::Made;
 use crate::otlp::attributes::unflat;
 use crate::otlp::keys::{METADATA, MORE, NESTED, XRAY, is_plain_field};
 

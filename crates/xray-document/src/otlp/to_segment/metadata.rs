@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::entity::Times;
+use super::Times;
 use super::{OfResource, OfScope, Sharing};
 use crate::otlp::attributes::{add_object, json_of};
 use crate::otlp::keys::{ANNOTATIONS, is_known};
@@ -80,7 +80,7 @@ fn are_told(links: &[Link]) -> bool {
             && link.trace_id.len() == 16
             && link.span_id.len() == 8
     };
-    links.len() <= super::entity::MAX_LINKS && links.iter().all(is_told)
+    links.len() <= super::MAX_LINKS && links.iter().all(is_told)
 }
 
 fn otlp(of: &Of<'_>) -> Map<String, Value> {

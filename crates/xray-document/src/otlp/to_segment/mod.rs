@@ -277,3 +277,42 @@ impl Sharing {
         fits
     }
 }
+
+/// The most links of a segment that X-Ray takes.
+const MAX_LINKS: usize = 20;
+
+/// What decides on how a span's fields are read.
+#[derive(Clone, Copy)]
+struct Made {
+    is_segment: bool,
+    /// The span was made of a segment: its attributes tell exactly what the fields were, and nothing is guessed.
+    is_from_segment: bool,
+}
+
+/// A span's times as X-Ray has them.
+struct Times {
+    start: u64,
+    /// `None`: it has not ended.
+    end: Option<u64>,
+}
+
+impl Times {
+    fn of(span: &Span) -> Self {
+        let start = span.start_time_unix_nano;
+        let end = span.end_time_unix_nano;
+        Self {
+            start,
+            // An end before the start is one that clocks have made.
+            end: (end != 0).then(|| end.max(start)),
+        }
+    }
+
+    /// Whether start and end are found again in whole microseconds.
+    fn are_whole(&self, span: &Span) -> bool {
+        let is_whole = |nanos: u64| nanos.is_multiple_of(1_000) && nanos < 18_000_000_000_000_000_000;
+        is_whole(self.start)
+            && self
+                .end
+                .is_none_or(|end| is_whole(end) && end == span.end_time_unix_nano)
+    }
+}

@@ -10,6 +10,8 @@
 //! | `aws` | `aws` of a subsegment, and `sql` |
 //! | `resource` | `aws`, `service` and `origin` of a segment |
 //! | `cause` | `cause` |
+//! | `ids` | ids, names and times |
+//! | `links` | `links` |
 //! | `rest` | annotations, metadata, and what nobody maps |
 //! | `restore` | documents that [`super::to_segment`] has made |
 //! | `names` | the segment's name for a subsegment that does not say it |
@@ -17,6 +19,8 @@
 mod aws;
 mod cause;
 mod http;
+mod ids;
+mod links;
 mod names;
 mod resource;
 mod rest;
@@ -27,19 +31,17 @@ mod tests;
 use prost::Message as _;
 use serde_json::{Map, Value};
 
+use ids::{name_of, parent_id, span_id, time, trace_id};
 pub use names::Names;
 
 use super::attributes::{Attributes, listed, of_text};
 use super::count::{self, MAX_SPANS, Signal};
 use super::keys::FROM_SEGMENT;
 use super::message::{
-    AnyValue, KeyValue, Link, Request, Resource, ResourceSpans, STATUS_ERROR, Scope, ScopeSpans, Span,
-    Status, any_value, flags, kind,
+    AnyValue, KeyValue, Request, Resource, ResourceSpans, STATUS_ERROR, Scope, ScopeSpans, Span, Status,
+    any_value, flags, kind,
 };
-use crate::clock;
-use crate::fields::number;
 use crate::nesting;
-use crate::segment::{is_hex, is_trace_id};
 
 /// The longest document that is read: sixteen times what X-Ray takes. Read, a byte takes up ten.
 pub const MAX_BYTES: usize = 1 << 20;
@@ -303,7 +305,7 @@ impl Making {
         let caused = cause::take(&mut entity, end, &self.messages, &mut attributes);
         span.events = caused.events;
         span.status = status(&entity, &attributes, is_segment, caused.message);
-        span.links = links(&mut entity);
+        span.links = links::take(&mut entity);
         rest::take(entity, &mut attributes);
         span.attributes = listed(attributes);
         if let Some(ours) = ours {
@@ -365,50 +367,6 @@ fn is_absent(value: Option<&Value>) -> bool {
     matches!(value, None | Some(Value::Null))
 }
 
-/// `1-<8 hex>-<24 hex>`, or 32 hex digits; the time in it is not looked at.
-fn trace_id(value: Option<&Value>) -> Result<Vec<u8>, Unconvertible> {
-    let id = value.and_then(Value::as_str).and_then(trace_id_bytes);
-    id.ok_or_else(|| wrong("trace_id is missing, or not 1-<8 hex digits>-<24 hex digits>"))
-}
-
-fn trace_id_bytes(id: &str) -> Option<Vec<u8>> {
-    let digits = if is_trace_id(id) {
-        format!("{}{}", &id[2..10], &id[11..])
-    } else {
-        id.to_owned()
-    };
-    let bytes = hex::decode(digits).ok()?;
-    (bytes.len() == 16 && bytes.iter().any(|&byte| byte != 0)).then_some(bytes)
-}
-
-/// 16 hex digits, which are not all zero.
-fn span_id(value: Option<&Value>) -> Option<Vec<u8>> {
-    let id = value?.as_str().filter(|id| is_hex(id, 16))?;
-    let bytes = hex::decode(id).ok()?;
-    bytes.iter().any(|&byte| byte != 0).then_some(bytes)
-}
-
-/// Empty for a root.
-fn parent_id(entity: &mut Map<String, Value>) -> Result<Vec<u8>, Unconvertible> {
-    match entity.remove("parent_id") {
-        None | Some(Value::Null) => Ok(Vec::new()),
-        id => span_id(id.as_ref()).ok_or_else(|| wrong("parent_id is not 16 hex digits")),
-    }
-}
-
-fn name_of(entity: &Map<String, Value>) -> Result<String, Unconvertible> {
-    let name = entity.get("name").and_then(Value::as_str);
-    let name = name.filter(|name| !name.is_empty()).map(str::to_owned);
-    name.ok_or_else(|| wrong("a name is missing, or not a text"))
-}
-
-/// Nanoseconds since 1970, to the microsecond: the rest of such a number is noise, and SDKs send no more.
-fn time(value: Option<&Value>) -> Option<u64> {
-    let micros = (clock::seconds(number(value)?) * 1e6).round();
-    // As many as fit into 64 bits of nanoseconds: until the year 2554.
-    (1.0..1.8e16).contains(&micros).then_some(micros as u64 * 1_000)
-}
-
 /// The conventions for HTTP: what a client has asked wrongly is no error of the server.
 fn status(
     entity: &Map<String, Value>,
@@ -432,47 +390,5 @@ fn status(
     has_failed.then(|| Status {
         code: STATUS_ERROR,
         message: message.unwrap_or_default(),
-    })
-}
-
-/// Takes the links whose ids are ids; the others stay.
-fn links(entity: &mut Map<String, Value>) -> Vec<Link> {
-    let Some(Value::Array(links)) = entity.get_mut("links") else {
-        return Vec::new();
-    };
-    let mut found = Vec::new();
-    links.retain(|link| match link_of(link) {
-        Some(link) => {
-            found.push(link);
-            false
-        }
-        None => true,
-    });
-    if links.is_empty() {
-        entity.remove("links");
-    }
-    found
-}
-
-fn link_of(link: &Value) -> Option<Link> {
-    let link = link.as_object()?;
-    let known = ["trace_id", "id", "attributes"];
-    if !link.keys().all(|key| known.contains(&key.as_str())) {
-        return None;
-    }
-    let mut attributes = Attributes::new();
-    match link.get("attributes") {
-        None | Some(Value::Null) => {}
-        Some(Value::Object(found)) => {
-            let found = found.clone().into_iter();
-            attributes.extend(found.map(|(key, value)| (key, super::attributes::flat(value))));
-        }
-        Some(_) => return None,
-    }
-    Some(Link {
-        trace_id: trace_id_bytes(link.get("trace_id")?.as_str()?)?,
-        span_id: span_id(link.get("id"))?,
-        attributes: listed(attributes),
-        ..Link::default()
     })
 }

@@ -4,38 +4,36 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use serde::de::{Error, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use crate::otlp::message::{ArrayValue, KeyValueList, any_value::Value};
-
 /// The value, or the default for `null`.
-pub(in crate::otlp) fn or_default<'de, T: Deserialize<'de> + Default, D: Deserializer<'de>>(
+pub(super) fn or_default<'de, T: Deserialize<'de> + Default, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<T, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 /// A list of strings.
-pub(in crate::otlp) fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+pub(super) fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     or_default(deserializer)
 }
 
 /// Bytes as hex digits of either case.
-pub(in crate::otlp) fn hex_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+pub(super) fn hex_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
     let text: String = or_default(deserializer)?;
     hex::decode(text).map_err(|_| Error::custom("an id is not made of hex digits"))
 }
 
 /// A whole number, also one in a string.
-pub(in crate::otlp) fn number<'de, T: Whole, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+pub(super) fn number<'de, T: Whole, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
     Ok(deserializer
         .deserialize_any(Number(PhantomData))?
         .unwrap_or_default())
 }
 
 /// A kind of span, also by its name.
-pub(in crate::otlp) fn kind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i32, D::Error> {
+pub(super) fn kind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i32, D::Error> {
     const NAMES: [&str; 6] = [
         "SPAN_KIND_UNSPECIFIED",
         "SPAN_KIND_INTERNAL",
@@ -48,7 +46,7 @@ pub(in crate::otlp) fn kind<'de, D: Deserializer<'de>>(deserializer: D) -> Resul
 }
 
 /// A code of a status, also by its name.
-pub(in crate::otlp) fn status_code<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i32, D::Error> {
+pub(super) fn status_code<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i32, D::Error> {
     enumeration(
         deserializer,
         &["STATUS_CODE_UNSET", "STATUS_CODE_OK", "STATUS_CODE_ERROR"],
@@ -75,7 +73,7 @@ fn enumeration<'de, D: Deserializer<'de>>(deserializer: D, names: &[&str]) -> Re
 }
 
 /// The types of whole numbers that fields have.
-pub(in crate::otlp) trait Whole: TryFrom<i128> + Default {}
+pub(super) trait Whole: TryFrom<i128> + Default {}
 impl Whole for u32 {}
 impl Whole for u64 {}
 impl Whole for i64 {}
@@ -125,7 +123,7 @@ impl<T: Whole> Visitor<'_> for Number<T> {
 }
 
 /// A number, also one in a string, and the three that JSON has no number for.
-struct Double(f64);
+pub(super) struct Double(pub(super) f64);
 
 impl<'de> Deserialize<'de> for Double {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -150,7 +148,8 @@ impl<'de> Deserialize<'de> for Double {
     }
 }
 
-struct Int(i64);
+/// A whole number, also one in a string.
+pub(super) struct Int(pub(super) i64);
 
 impl<'de> Deserialize<'de> for Int {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -158,7 +157,8 @@ impl<'de> Deserialize<'de> for Int {
     }
 }
 
-struct Base64(Vec<u8>);
+/// Bytes in base64.
+pub(super) struct Base64(pub(super) Vec<u8>);
 
 impl<'de> Deserialize<'de> for Base64 {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -167,47 +167,5 @@ impl<'de> Deserialize<'de> for Base64 {
         bytes
             .map(Self)
             .map_err(|_| Error::custom("a value of bytes is not base64"))
-    }
-}
-
-/// An `AnyValue`: an object with one key, which says the type.
-pub(in crate::otlp) fn any_value_of<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Value>, D::Error> {
-    deserializer.deserialize_map(AnyValueKeys)
-}
-
-struct AnyValueKeys;
-
-impl<'de> Visitor<'de> for AnyValueKeys {
-    type Value = Option<Value>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value with its type as the key")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut value = None;
-        while let Some(key) = map.next_key::<String>()? {
-            let read = match key.as_str() {
-                "stringValue" => map.next_value::<Option<String>>()?.map(Value::Text),
-                "boolValue" => map.next_value::<Option<bool>>()?.map(Value::Bool),
-                "intValue" => map.next_value::<Option<Int>>()?.map(|int| Value::Int(int.0)),
-                "doubleValue" => map
-                    .next_value::<Option<Double>>()?
-                    .map(|double| Value::Double(double.0)),
-                "arrayValue" => map.next_value::<Option<ArrayValue>>()?.map(Value::Array),
-                "kvlistValue" => map.next_value::<Option<KeyValueList>>()?.map(Value::List),
-                "bytesValue" => map
-                    .next_value::<Option<Base64>>()?
-                    .map(|bytes| Value::Bytes(bytes.0)),
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                    None
-                }
-            };
-            value = read.or(value);
-        }
-        Ok(value)
     }
 }

@@ -3,10 +3,15 @@
 //!
 //! Each is read from protobuf and from JSON (lowerCamelCase keys, unknown ones stepped over).
 
+mod json;
+
+use std::fmt;
+
 use prost::Message;
 use serde::Deserialize;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
 
-use super::json::values::{any_value_of, hex_bytes, number, or_default, texts};
+use self::json::{Base64, Double, Int, hex_bytes, number, or_default, texts};
 
 /// `ExportTraceServiceRequest`.
 #[derive(Clone, PartialEq, Message)]
@@ -132,7 +137,7 @@ pub struct Span {
     pub name: String,
     /// 1: internal, 2: server, 3: client, 4: producer, 5: consumer.
     #[prost(int32, tag = "6")]
-    #[serde(deserialize_with = "super::json::values::kind")]
+    #[serde(deserialize_with = "self::json::kind")]
     pub kind: i32,
     /// Nanoseconds since 1970.
     #[prost(fixed64, tag = "7")]
@@ -237,7 +242,7 @@ pub struct Status {
     pub message: String,
     /// 0: unset, 1: ok, 2: error.
     #[prost(int32, tag = "3")]
-    #[serde(deserialize_with = "super::json::values::status_code")]
+    #[serde(deserialize_with = "self::json::status_code")]
     pub code: i32,
 }
 
@@ -264,9 +269,49 @@ pub struct AnyValue {
 
 impl<'de> Deserialize<'de> for AnyValue {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self {
-            value: any_value_of(deserializer)?,
-        })
+        deserializer.deserialize_map(AnyValueKeys)
+    }
+}
+
+/// An object with one key, which says the type.
+struct AnyValueKeys;
+
+impl<'de> Visitor<'de> for AnyValueKeys {
+    type Value = AnyValue;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value with its type as the key")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut value = None;
+        while let Some(key) = map.next_key::<String>()? {
+            let read = match key.as_str() {
+                "stringValue" => map.next_value::<Option<String>>()?.map(any_value::Value::Text),
+                "boolValue" => map.next_value::<Option<bool>>()?.map(any_value::Value::Bool),
+                "intValue" => map
+                    .next_value::<Option<Int>>()?
+                    .map(|int| any_value::Value::Int(int.0)),
+                "doubleValue" => map
+                    .next_value::<Option<Double>>()?
+                    .map(|double| any_value::Value::Double(double.0)),
+                "arrayValue" => map
+                    .next_value::<Option<ArrayValue>>()?
+                    .map(any_value::Value::Array),
+                "kvlistValue" => map
+                    .next_value::<Option<KeyValueList>>()?
+                    .map(any_value::Value::List),
+                "bytesValue" => map
+                    .next_value::<Option<Base64>>()?
+                    .map(|bytes| any_value::Value::Bytes(bytes.0)),
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                    None
+                }
+            };
+            value = read.or(value);
+        }
+        Ok(AnyValue { value })
     }
 }
 

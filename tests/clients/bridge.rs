@@ -1,0 +1,136 @@
+//! One daemon in place of two sidecars: the example application with both SDKs, X-Ray behind it, and a receiver that reads
+//! OTLP with OpenTelemetry's own messages.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+use xray_double::harness::apps::{App, address_after, clean};
+use xray_double::harness::install;
+use xray_double::harness::process::Process;
+use xray_double::harness::routes::trace_id;
+use xray_double::harness::web;
+
+use crate::TMP;
+use crate::daemon::Daemon;
+use crate::endpoint::Endpoint;
+
+/// What stands for HONEYCOMB_API_KEY.
+const KEY: &str = "key of these tests";
+
+const ROUNDS: usize = 3;
+
+/// A back end for OTLP.
+struct Receiver {
+    process: Process,
+    address: SocketAddr,
+}
+
+impl Receiver {
+    fn start(python: &Path) -> Self {
+        let script = install::repository().join("tests/clients/receive.py");
+        let process = Process::start("receive.py", clean(&mut Command::new(python)).arg(script));
+        let address = process.wait_for("where it listens", |line| {
+            address_after("Listening on http://", line)
+        });
+        Self { process, address }
+    }
+
+    /// What was received once there are so many spans of this name, a request each.
+    fn wait_for_spans(&self, name: &str, count: usize) -> Vec<Value> {
+        self.process
+            .wait_until(&format!("{count} spans {name}"), |lines| {
+                let requests: Vec<Value> = lines
+                    .iter()
+                    .filter_map(|line| serde_json::from_str(line).ok())
+                    .collect();
+                (spans_of(&requests, name).len() >= count).then_some(requests)
+            })
+    }
+}
+
+fn spans_of<'r>(requests: &'r [Value], name: &str) -> Vec<&'r Value> {
+    let spans = requests.iter().filter_map(|request| request["spans"].as_array());
+    spans.flatten().filter(|span| span["name"] == name).collect()
+}
+
+/// The value of a variable of the service `xray` in docker-compose.otel.yml, with what stands for the key in it.
+fn of_compose(variable: &str) -> String {
+    let file = install::repository().join("docker-compose.otel.yml");
+    let text = std::fs::read_to_string(file).expect("the compose file");
+    let value = text
+        .lines()
+        .find_map(|line| line.trim().strip_prefix(&format!("{variable}: ")))
+        .expect("the variable")
+        .trim_matches('"');
+    let (before, rest) = value.split_once("${HONEYCOMB_API_KEY:?").expect("the key");
+    let (_, after) = rest.split_once('}').expect("its end");
+    // As in a header of W3C baggage.
+    format!("{before}{}{after}", KEY.replace(' ', "%20"))
+}
+
+#[test]
+fn the_flask_app_with_both_sdks_reaches_x_ray_and_an_otlp_back_end_through_one_daemon() {
+    let Some(python) = install::python(TMP) else {
+        return;
+    };
+    let (endpoint, receiver) = (Endpoint::start(), Receiver::start(&python));
+    let daemon = Daemon::start_bridge(
+        &endpoint.url(),
+        &[
+            ("XRAY_OTLP_ENDPOINT", &format!("http://{}", receiver.address)),
+            (
+                "OTEL_EXPORTER_OTLP_HEADERS",
+                &of_compose("OTEL_EXPORTER_OTLP_HEADERS"),
+            ),
+        ],
+    );
+    let app = App::flask_with(
+        &python,
+        daemon.udp,
+        &[
+            (
+                "OTEL_EXPORTER_OTLP_ENDPOINT",
+                &format!("http://{}", daemon.otlp()),
+            ),
+            ("OTEL_SERVICE_NAME", "backend-flask"),
+            // Milliseconds; the default is five seconds.
+            ("OTEL_BSP_SCHEDULE_DELAY", "100"),
+        ],
+    );
+    for number in 0..ROUNDS {
+        let sampled = format!("Root={};Parent=53995c3f42cd8ad8;Sampled=1", trace_id(number));
+        let answer = web::get(app.address, "/api/activities/home", Some(&sampled));
+        assert_eq!(answer.status, 200);
+    }
+
+    assert_eq!(endpoint.wait_for_documents(ROUNDS).len(), ROUNDS);
+    receiver.wait_for_spans("home_activities", ROUNDS);
+    let requests = receiver.wait_for_spans("home-activities-mock-data", ROUNDS);
+    for request in &requests {
+        assert_eq!(request["path"], "/v1/traces");
+        assert_eq!(request["headers"]["x-honeycomb-team"], KEY, "{request}");
+        assert_eq!(request["headers"]["content-type"], "application/x-protobuf");
+    }
+    for span in spans_of(&requests, "home-activities-mock-data") {
+        assert_eq!(span["service"], "backend-flask");
+        assert_eq!(span["attributes"]["app.result_length"], 2, "{span}");
+        assert!(span["attributes"]["app.now"].is_string(), "{span}");
+    }
+    let segments = spans_of(&requests, "backend-flask");
+    assert_eq!(segments.len(), ROUNDS);
+    for (number, span) in segments.into_iter().enumerate() {
+        assert_eq!(span["attributes"]["http.response.status_code"], 200, "{span}");
+        let root = trace_id(number).replace("1-", "").replace('-', "");
+        assert_eq!(span["trace_id"], root);
+    }
+    app.stop();
+    let last = daemon.stop();
+    assert!(
+        last.ends_with(
+            "to X-Ray: sent 3, unprocessed 0, dropped 0; to OTLP: sent 6 (segments 3, traces 3), unprocessed 0, dropped 0"
+        ),
+        "{last}"
+    );
+}
