@@ -219,7 +219,7 @@ fn subject(flags: &Flags) -> Result<Subject, ConfigError> {
     let environment = Environment::of_process();
     let flags = match running(flags) {
         Running::Dev(flags) => {
-            let config = dev_config(flags, &environment)?.daemon;
+            let config = dev_config(*flags, &environment)?.daemon;
             return Ok(Subject {
                 config,
                 settings: Vec::new(),
@@ -227,7 +227,7 @@ fn subject(flags: &Flags) -> Result<Subject, ConfigError> {
                 is_dev: true,
             });
         }
-        Running::Daemon(flags) => cli::with_environment(flags, &environment)?,
+        Running::Daemon(flags) => cli::with_environment(*flags, &environment)?,
     };
     let default = Budget::decide(None, budget::available_memory_bytes(&SystemFiles));
     let (config, settings) =
@@ -242,8 +242,8 @@ fn subject(flags: &Flags) -> Result<Subject, ConfigError> {
 
 /// What runs, and with which flags.
 enum Running {
-    Daemon(Flags),
-    Dev(DevFlags),
+    Daemon(Box<Flags>),
+    Dev(Box<DevFlags>),
 }
 
 /// The daemon that `flags` mean: the one with these, or without any the one of this container, which is process 1.
@@ -253,9 +253,9 @@ fn running(flags: &Flags) -> Running {
         .then(|| cli::of_process_one(&SystemFiles))
         .flatten();
     match running {
-        Some(Invocation::Dev(flags)) => Running::Dev(flags),
-        Some(Invocation::Run(flags)) => Running::Daemon(flags),
-        _ => Running::Daemon(flags.clone()),
+        Some(Invocation::Dev(flags)) => Running::Dev(Box::new(flags)),
+        Some(Invocation::Run(flags)) => Running::Daemon(Box::new(flags)),
+        _ => Running::Daemon(Box::new(flags.clone())),
     }
 }
 
@@ -263,8 +263,8 @@ fn running(flags: &Flags) -> Running {
 fn config_of_running(flags: &Flags) -> Result<Config, ConfigError> {
     let environment = Environment::of_process();
     let flags = match running(flags) {
-        Running::Dev(flags) => return dev_config(flags, &environment).map(|config| config.daemon),
-        Running::Daemon(flags) => flags,
+        Running::Dev(flags) => return dev_config(*flags, &environment).map(|config| config.daemon),
+        Running::Daemon(flags) => *flags,
     };
     let flags = cli::with_environment(flags, &environment)?;
     config::load(&flags, &environment, &SystemFiles)
