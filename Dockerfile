@@ -44,16 +44,16 @@ COPY Cargo.toml Cargo.lock ./
 COPY crates/xray-document/Cargo.toml crates/xray-document/
 COPY crates/xray-double/Cargo.toml crates/xray-double/
 COPY crates/xray-service/Cargo.toml crates/xray-service/
-RUN mkdir -p src benches/footprint benches/micro \
+RUN mkdir -p src build benches/footprint benches/micro \
     && for package in . crates/*; do mkdir -p "$package/src" && : > "$package/src/lib.rs"; done \
-    && echo 'fn main() {}' | tee src/main.rs benches/footprint/main.rs > benches/micro/main.rs \
+    && echo 'fn main() {}' | tee src/main.rs build/main.rs benches/footprint/main.rs > benches/micro/main.rs \
     && build-xray
 
 # What gets in is listed in .dockerignore.
 COPY . .
 
 # Our own source, which is older than what was built of the empty one, and would pass for built already.
-RUN find src crates -name '*.rs' -exec touch {} + \
+RUN find src build crates -name '*.rs' -exec touch {} + \
     && build-xray \
     && target="$(cat /cpu)-unknown-linux-musl" \
     && mkdir -p /image/etc/ssl/certs /image/usr/bin \
@@ -80,9 +80,6 @@ COPY --from=build /image /
 # Where the AWS SDK looks for `.aws/config` and `.aws/credentials`, whatever user a `--user` makes it: one that is not in
 # /etc/passwd would have / for a home.
 ENV HOME=/home/xray
-# Memory that is free goes back to the system at once, and not when the allocator is next asked for some, which may be hours
-# later: what large bodies over TCP took.
-ENV MIMALLOC_PURGE_DELAY=0
 
 # Unprivileged, by number, so that Kubernetes' runAsNonRoot can tell.
 USER 10001:10001

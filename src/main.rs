@@ -73,6 +73,10 @@ fn print_config(flags: Flags) -> ExitCode {
         let default = Budget::decide(None, budget::available_memory_bytes(&SystemFiles));
         config::load_with_sources(&flags, &environment, &SystemFiles, default.total_mb)
     });
+    show(shown)
+}
+
+fn show(shown: Result<(Config, String), ConfigError>) -> ExitCode {
     match shown {
         Ok((config, table)) => {
             let warnings = config
@@ -89,6 +93,9 @@ fn print_config(flags: Flags) -> ExitCode {
 
 /// Runs the daemon with X-Ray built in. The environment has settings of it, and no say about AWS.
 fn dev(flags: DevFlags) -> ExitCode {
+    if flags.print_config {
+        return print_dev_config(flags);
+    }
     match dev_config(flags, &Environment::of_process()) {
         Ok(config) => {
             let log = config.daemon.log.clone();
@@ -101,6 +108,17 @@ fn dev(flags: DevFlags) -> ExitCode {
 fn dev_config(flags: DevFlags, environment: &Environment) -> Result<DevConfig, ConfigError> {
     let flags = cli::dev_with_environment(flags, environment)?;
     dev::settings::load(&flags, &SystemFiles)
+}
+
+/// As [`print_config`], for `xray dev`.
+fn print_dev_config(flags: DevFlags) -> ExitCode {
+    let shown = cli::dev_with_environment(flags, &Environment::of_process()).and_then(|flags| {
+        let config = dev::settings::load(&flags, &SystemFiles)?;
+        let default = Budget::decide(None, budget::available_memory_bytes(&SystemFiles));
+        let table = dev::settings::table(&flags, &config, default.total_mb);
+        Ok((config.daemon, table))
+    });
+    show(shown)
 }
 
 /// Sends one segment, and says so.

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use aws_config::profile::{self, Profile, ProfileSet};
 use aws_runtime::env_config::file::EnvConfigFiles;
 use aws_types::os_shim_internal::{Env, Fs};
+use sha1::{Digest as _, Sha1};
 
 use crate::config::files::Kind;
 use crate::config::user::this_user;
@@ -29,6 +30,14 @@ const TOKEN_FILE: Kind = Kind {
     name: "token",
     max_mib: 1,
 };
+
+const SSO_FILE: Kind = Kind {
+    name: "SSO token",
+    max_mib: 1,
+};
+
+/// Where the SDK and `aws sso login` keep a token, in a file by the SHA-1 of the session's name or of its start URL.
+const SSO_CACHE: &str = "~/.aws/sso/cache";
 
 /// The files of profiles: the variable that names each, and where it is otherwise.
 const PROFILE_FILES: [(&str, &str); 2] = [
@@ -82,8 +91,8 @@ impl SdkView {
         looking.await.unwrap_or_else(|_| Self::over(HashMap::new()))
     }
 
-    /// The token file that the selected profile names, or one along its `source_profile`, if it can't be used: the SDK would
-    /// open it. Not asked when the environment has keys, which come first.
+    /// The file that the selected profile, or one along its `source_profile`, has its token in, if it can't be used: a token
+    /// of a web identity, or one of SSO. The SDK would open it. Not asked when the environment has keys, which come first.
     pub(super) async fn unusable_token_of_profile(&self) -> Option<Unusable> {
         if self.variables.contains_key("AWS_ACCESS_KEY_ID") {
             return None;
@@ -91,12 +100,19 @@ impl SdkView {
         let files = EnvConfigFiles::default();
         // What is wrong with these files is told by who reads them next.
         let profiles = profile::load(&Fs::real(), &self.env(), &files, None).await.ok()?;
-        let paths: Vec<PathBuf> = chain(&profiles)
-            .filter_map(|profile| profile.get("web_identity_token_file"))
-            .map(PathBuf::from)
+        let home = Environment(self.variables.clone().into_iter().collect());
+        let files: Vec<(Kind, PathBuf)> = chain(&profiles)
+            .flat_map(|profile| {
+                let web_identity = profile.get("web_identity_token_file");
+                let sso = ["sso_session", "sso_start_url"].map(|key| profile.get(key));
+                let sso = sso.into_iter().flatten();
+                let sso = sso.map(|name| (SSO_FILE, sso_file(name, &home)));
+                let web_identity = web_identity.map(|path| (TOKEN_FILE, PathBuf::from(path)));
+                web_identity.into_iter().chain(sso).collect::<Vec<_>>()
+            })
             .collect();
         let looking = tokio::task::spawn_blocking(move || {
-            let mut unusable = paths.iter().filter_map(|path| unusable(TOKEN_FILE, path));
+            let mut unusable = files.iter().filter_map(|(kind, path)| unusable(*kind, path));
             unusable.next()
         });
         looking.await.ok().flatten()
@@ -160,6 +176,12 @@ impl fmt::Display for Unusable {
         let path = self.path.to_string_lossy();
         write!(f, "{} {}", sanitize(&*path, SHOWN_PATH_MAX_CHARS), self.reason)
     }
+}
+
+/// The file with the token of the SSO session of this name, or of this start URL.
+fn sso_file(name: &str, environment: &Environment) -> PathBuf {
+    let name = hex::encode(Sha1::digest(name));
+    expanded(SSO_CACHE, environment).join(format!("{name}.json"))
 }
 
 /// What makes a file unusable; one that is not there is none.
@@ -293,6 +315,25 @@ mod tests {
         assert_eq!(of("AWS_SHARED_CREDENTIALS_FILE"), "/dev/null");
         assert_eq!(of("AWS_WEB_IDENTITY_TOKEN_FILE"), "/");
         assert_eq!(of("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"), "/nonexistent/token");
+    }
+
+    #[tokio::test]
+    async fn a_token_of_sso_that_is_no_file_or_too_large_is_named_and_the_sdk_not_asked() {
+        let home = tempfile::tempdir().unwrap();
+        let cache = home.path().join(".aws/sso/cache");
+        std::fs::create_dir_all(&cache).unwrap();
+        let config = "[default]\nsso_session = corp\nsso_account_id = 1\nsso_role_name = r\n\
+                      [sso-session corp]\nsso_region = us-east-1\nsso_start_url = https://corp.example/start\n";
+        std::fs::write(home.path().join(".aws/config"), config).unwrap();
+        let view = SdkView::look(&environment(&[("HOME", home.path().to_str().unwrap())]));
+        assert_eq!(view.unusable_token_of_profile().await, None, "there is none yet");
+        // The name that `aws sso login` gives it.
+        let token = cache.join("ee0bfd2552fbd840c02cc48b6e823320543c450f.json");
+        std::fs::write(&token, vec![b' '; (1 << 20) + 1]).unwrap();
+        assert_eq!(
+            view.unusable_token_of_profile().await.unwrap().to_string(),
+            format!("{} is larger than 1 MiB, which no SSO token is", token.display())
+        );
     }
 
     #[test]

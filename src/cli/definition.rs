@@ -152,9 +152,8 @@ pub(super) fn command() -> Command {
         switch("no-tcp").help("Open no TCP port: no sampling, no health, no metrics"),
         repeated("proxy-allow", "PATH")
             .help("Forward POST requests to this path of the X-Ray API too, signed; may be repeated"),
-        repeated("allow-host", "NAME").help(
-            "Let the TCP port be called by this host name too, by all below it with .NAME; may be repeated",
-        ),
+        repeated("allow-host", "NAME")
+            .help("Let the TCP port be called by this host name, by all below .NAME; may be repeated"),
         switch("no-telemetry").help("Send X-Ray no counts about the daemon itself"),
         switch("print-config").help("Print each setting with the place it comes from, and end"),
     ];

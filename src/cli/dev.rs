@@ -32,19 +32,21 @@ pub struct DevFlags {
     /// `--shutdown-timeout`.
     pub shutdown_timeout: Option<Sourced<Duration>>,
     /// `--tree`.
-    pub tree: Option<bool>,
+    pub tree: Option<Sourced<bool>>,
     /// `--sampling`.
-    pub sampling: Option<Sampling>,
+    pub sampling: Option<Sourced<Sampling>>,
     /// `--sampling-rules`.
-    pub sampling_rules: Option<PathBuf>,
+    pub sampling_rules: Option<Sourced<PathBuf>>,
     /// `--store`.
-    pub store: Option<PathBuf>,
+    pub store: Option<Sourced<PathBuf>>,
     /// `--max-traces`.
     pub max_traces: Option<Sourced<i64>>,
     /// `--max-store-mb`.
     pub max_store_mb: Option<Sourced<i64>>,
     /// `--allow-host`, each time it was given.
     pub allow_host: Vec<Sourced<String>>,
+    /// `--print-config`: show the settings, and do not run.
+    pub print_config: bool,
     /// What the user should know about them, to be logged at Warn.
     pub warnings: Vec<String>,
 }
@@ -68,6 +70,7 @@ impl DevFlags {
             max_traces: self.max_traces.or(lower.max_traces),
             max_store_mb: self.max_store_mb.or(lower.max_store_mb),
             allow_host: [self.allow_host, lower.allow_host].concat(),
+            print_config: self.print_config,
             warnings: self.warnings,
         }
     }
@@ -141,6 +144,7 @@ pub(super) fn dev_command() -> Command {
                 .help("text, or json: traces and log as one JSON object a line [default: text]"),
             value("shutdown-timeout", "DURATION", duration_value)
                 .help("Time to take in what waits when told to stop [default: 8s]"),
+            switch("print-config").help("Print each setting with the place it comes from, and end"),
             // People put `dev` before the command line that they have.
             switch("local-mode")
                 .short('o')
@@ -199,13 +203,14 @@ pub(super) fn flags(matches: &ArgMatches, source: &dyn Fn(&str) -> String) -> De
         log_file: sourced(matches, "log-file", source),
         log_format: sourced(matches, "log-format", source),
         shutdown_timeout: sourced(matches, "shutdown-timeout", source),
-        tree: matches.get_one("tree").copied(),
-        sampling: matches.get_one("sampling").copied(),
-        sampling_rules: matches.get_one("sampling-rules").cloned(),
-        store: matches.get_one("store").cloned(),
+        tree: sourced(matches, "tree", source),
+        sampling: sourced(matches, "sampling", source),
+        sampling_rules: sourced(matches, "sampling-rules", source),
+        store: sourced(matches, "store", source),
         max_traces: sourced(matches, "max-traces", source),
         max_store_mb: sourced(matches, "max-store-mb", source),
         allow_host: all_sourced(matches, "allow-host", source),
+        print_config: matches.get_one("print-config").copied().unwrap_or_default(),
         warnings: Vec::new(),
     }
 }
@@ -288,15 +293,19 @@ mod tests {
     fn flags_are_read_in_the_daemons_spellings() {
         let flags =
             dev("--tree -b=:1 --bind-tcp 127.0.0.1:2 -store x.traces -max-traces 0x10 --log-format json");
-        assert_eq!(flags.tree, Some(true));
+        assert!(flags.tree.unwrap().value);
         assert_eq!(flags.udp_address.unwrap().value, ":1");
         assert_eq!(flags.tcp_address.unwrap().value, "127.0.0.1:2");
-        assert_eq!(flags.store, Some(PathBuf::from("x.traces")));
+        assert_eq!(flags.store.unwrap().value, PathBuf::from("x.traces"));
         assert_eq!(flags.max_traces.unwrap().value, 16);
         assert_eq!(flags.log_format.unwrap().value, LogFormat::Json);
         assert_eq!(dev(""), DevFlags::default());
-        assert_eq!(dev("--sampling aws").sampling, Some(Sampling::Aws));
-        assert_eq!(dev("-sampling=ALL").sampling, Some(Sampling::All));
+        let sampling = |line: &str| dev(line).sampling.unwrap().value;
+        assert_eq!(
+            [sampling("--sampling aws"), sampling("-sampling=ALL")],
+            [Sampling::Aws, Sampling::All]
+        );
+        assert!(dev("--print-config").print_config);
     }
 
     #[test]

@@ -42,7 +42,7 @@ pub enum Invocation {
         /// `--ready`: whether it can do its work, not only whether it answers.
         ready: bool,
     },
-    /// Run the daemon with X-Ray built in: `xray dev`.
+    /// Run the daemon with X-Ray built in: `xray dev`, or show its settings.
     Dev(DevFlags),
     /// Show the settings that the daemon would run with, and where each comes from: `--print-config`.
     PrintConfig(Flags),

@@ -167,8 +167,11 @@ fn unknown(command: &Command, other: &Command, environment: &Environment) -> Vec
             && !is_of_a_service(name)
     };
     let warning = |name: &String| {
-        let meant = match nearest(name, known.iter().map(String::as_str)) {
-            Some(near) => format!("Did you mean {near}?"),
+        // Without the beginning, which is right in any case and must not count.
+        let rest = |name: &str| name.strip_prefix(PREFIX).unwrap_or_default().to_owned();
+        let known: Vec<String> = known.iter().map(|name| rest(name)).collect();
+        let meant = match nearest(&rest(name), known.iter().map(String::as_str)) {
+            Some(near) => format!("Did you mean {PREFIX}{near}?"),
             None => format!("They are {PREFIX} and the long name of a flag in capitals; see --help."),
         };
         format!("{} is no setting of this daemon. {meant}", bare(name))
@@ -274,6 +277,8 @@ mod tests {
             ("XRAY_REGOIN", "x"),
             ("XRAY_PURPLE", "x"),
             ("XRAY_PRINT_CONFIG", "x"),
+            // Nearer to XRAY_REGION than a third of its letters, but for those of XRAY_.
+            ("XRAY_VERSION", "x"),
             ("XRAY_DAEMON_CPU_PROFILE", "x"),
             ("XRAY_OPTIONS", "-o"),
             ("XRAY_SERVICE_HOST", "10.0.0.1"),
@@ -294,6 +299,7 @@ mod tests {
                 format!("XRAY_PRINT_CONFIG {by_rule}"),
                 format!("XRAY_PURPLE {by_rule}"),
                 "XRAY_REGOIN is no setting of this daemon. Did you mean XRAY_REGION?".to_owned(),
+                format!("XRAY_VERSION {by_rule}"),
             ]
         );
         assert!(set.are_none());
@@ -353,8 +359,13 @@ mod tests {
             ("XRAY_STROE", "x"),
         ];
         let flags = with(&["--tree=false", "-b", ":1"], &variables).unwrap();
-        assert_eq!((flags.tree, flags.sampling), (Some(false), Some(Sampling::Aws)));
-        assert_eq!(flags.store.as_deref(), Some("traces".as_ref()));
+        assert_eq!(flags.tree.unwrap().source, "flag --tree");
+        assert_eq!(flags.sampling.unwrap().value, Sampling::Aws);
+        let store = flags.store.unwrap();
+        assert_eq!(
+            (store.value, store.source),
+            ("traces".into(), "XRAY_STORE".to_owned())
+        );
         assert_eq!(flags.max_traces.unwrap().source, "XRAY_MAX_TRACES");
         assert_eq!(flags.udp_address, by("flag -b", ":1"));
         assert_eq!(

@@ -35,11 +35,12 @@ impl Kind {
     ///
     /// # Errors
     /// What the file system says; [`io::ErrorKind::FileTooLarge`]; or [`io::ErrorKind::Other`], with words of its own, for
-    /// a pipe and a device.
+    /// a pipe, a device, and a file of the kernel's that would be waited for.
     pub(crate) fn read(self, path: &Path) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         // One byte more than allowed, so that a file that is too large shows and is not read in part.
-        let read = open(path)?.take(self.max_bytes() + 1).read_to_end(&mut bytes)?;
+        let mut file = open(path)?.take(self.max_bytes() + 1);
+        let read = file.read_to_end(&mut bytes).map_err(in_words)?;
         self.fits(read as u64).map(|()| bytes)
     }
 
@@ -48,7 +49,14 @@ impl Kind {
     /// # Errors
     /// As [`Kind::read`].
     pub(crate) fn check(self, path: &Path) -> io::Result<()> {
-        self.fits(open(path)?.metadata()?.len())
+        let mut file = open(path)?;
+        let bytes = file.metadata()?.len();
+        // The kernel's own files (in /proc, say) tell no length. Some have no end, and some are waited for: who reads one of
+        // these without knowing never comes back, not even for a signal.
+        if bytes == 0 && file.read(&mut [0]).map_err(in_words)? > 0 {
+            return Err(io::Error::other("is a file of the kernel's, without a length"));
+        }
+        self.fits(bytes)
     }
 
     fn fits(self, bytes: u64) -> io::Result<()> {
@@ -64,6 +72,14 @@ impl Kind {
 
     fn max_bytes(self) -> u64 {
         self.max_mib << 20
+    }
+}
+
+/// The error of a read that did not wait.
+fn in_words(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::WouldBlock => io::Error::other("is a file of the kernel's that has no end"),
+        _ => error,
     }
 }
 
@@ -224,6 +240,28 @@ mod tests {
         assert_eq!(said(SystemFiles.read(&link)), "is a device, not a file");
         assert_eq!(
             SMALL.read(&directory.path().join("gone")).unwrap_err().kind(),
+            io::ErrorKind::NotFound
+        );
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_file_of_the_kernels_is_no_file_for_a_library_and_an_empty_one_is() {
+        let said = |path: &Path| SMALL.check(path).map_err(|error| error.to_string());
+        assert_eq!(
+            said(Path::new("/proc/self/status")),
+            Err("is a file of the kernel's, without a length".to_owned())
+        );
+        let directory = tempfile::tempdir().unwrap();
+        let empty = directory.path().join("empty");
+        fs::write(&empty, "").unwrap();
+        assert_eq!(said(&empty), Ok(()));
+        assert_eq!(
+            in_words(io::ErrorKind::WouldBlock.into()).to_string(),
+            "is a file of the kernel's that has no end"
+        );
+        assert_eq!(
+            in_words(io::ErrorKind::NotFound.into()).kind(),
             io::ErrorKind::NotFound
         );
     }

@@ -20,7 +20,7 @@ mod over;
 mod report;
 mod scalar;
 mod services;
-mod shown;
+pub(crate) mod shown;
 mod spool;
 pub mod tcp;
 pub(crate) mod text;

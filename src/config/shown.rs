@@ -18,7 +18,7 @@ const REGION_VARIABLES: [&str; 2] = ["AWS_REGION", "AWS_DEFAULT_REGION"];
 const ENDPOINT_VARIABLES: [&str; 2] = ["AWS_ENDPOINT_URL_XRAY", "AWS_ENDPOINT_URL"];
 
 /// A line of the table.
-struct Line {
+pub(crate) struct Line {
     name: &'static str,
     value: String,
     source: String,
@@ -35,7 +35,11 @@ pub(super) fn table(
     env: &Environment,
     default_memory_mb: u64,
 ) -> String {
-    let lines = lines(flags, file, config, env, default_memory_mb);
+    aligned(lines(flags, file, config, env, default_memory_mb))
+}
+
+/// Lines with their parts one below the other. Ends in a newline.
+pub(crate) fn aligned(lines: Vec<Line>) -> String {
     let name_width = lines.iter().map(|line| line.name.len()).max().unwrap_or_default();
     let value_width = lines
         .iter()
@@ -155,14 +159,7 @@ fn lines(
             [from(&flags.shutdown_timeout), None],
         ),
         line("log-level", level(log.level), log::sources(flags, file)),
-        line(
-            "log-format",
-            match log.format {
-                LogFormat::Text => "text",
-                LogFormat::Json => "json",
-            },
-            [from(&flags.log_format), None],
-        ),
+        line("log-format", format(log.format), [from(&flags.log_format), None]),
         line(
             "log-file",
             path(log.file.as_deref(), "stdout"),
@@ -187,7 +184,7 @@ fn lines(
 }
 
 /// The first source there is, else the default.
-fn line(name: &'static str, value: impl ToString, sources: [Option<&String>; 2]) -> Line {
+pub(crate) fn line(name: &'static str, value: impl ToString, sources: [Option<&String>; 2]) -> Line {
     let source = sources.into_iter().flatten().next();
     Line {
         name,
@@ -226,7 +223,12 @@ fn endpoint_variables(env: &Environment) -> &'static [&'static str] {
 }
 
 /// What may be repeated comes from every place that has some.
-fn list(name: &'static str, values: &[String], flags: &[Sourced<String>], file: &[Sourced<String>]) -> Line {
+pub(crate) fn list(
+    name: &'static str,
+    values: &[String],
+    flags: &[Sourced<String>],
+    file: &[Sourced<String>],
+) -> Line {
     let mut sources: Vec<&str> = flags
         .iter()
         .chain(file)
@@ -241,7 +243,8 @@ fn list(name: &'static str, values: &[String], flags: &[Sourced<String>], file: 
     line(name, value, [Some(&source), None])
 }
 
-fn from<T>(setting: &Option<Sourced<T>>) -> Option<&String> {
+/// The source of a setting that was given.
+pub(crate) fn from<T>(setting: &Option<Sourced<T>>) -> Option<&String> {
     setting.as_ref().map(|setting| &setting.source)
 }
 
@@ -251,11 +254,21 @@ fn text(setting: &Option<Sourced<String>>, none: &str) -> String {
         .map_or(none.to_owned(), |setting| setting.value.clone())
 }
 
-fn seconds(duration: Duration) -> String {
+/// A duration as the table has it.
+pub(crate) fn seconds(duration: Duration) -> String {
     format!("{} s", duration.as_secs_f64())
 }
 
-const fn level(level: LogLevel) -> &'static str {
+/// The name of a format that its flag takes.
+pub(crate) const fn format(format: LogFormat) -> &'static str {
+    match format {
+        LogFormat::Text => "text",
+        LogFormat::Json => "json",
+    }
+}
+
+/// The name of a level that its flag takes.
+pub(crate) const fn level(level: LogLevel) -> &'static str {
     match level {
         LogLevel::Trace => "dev",
         LogLevel::Debug => "debug",

@@ -17,7 +17,7 @@ mod start;
 mod status;
 #[cfg(target_os = "linux")]
 mod supervisor;
-mod threads;
+pub(crate) mod threads;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};

@@ -23,9 +23,9 @@ use super::disk::{StoreFile, StoreFileError};
 use super::memory::{self, Idle};
 use super::screen::{self, Screen, View};
 use super::web::{self, Site};
-use crate::config::{Config, Environment, LogFormat, Sourced, TcpConfig, XRayConfig};
+use crate::config::{Config, Environment, LogFormat, Sourced, SystemFiles, TcpConfig, XRayConfig};
 use crate::daemon::signals::{self, Stop};
-use crate::daemon::{Daemon, StartError};
+use crate::daemon::{Daemon, StartError, threads};
 use crate::ledger::RefusedDatagrams;
 use crate::net::listen::{self, BindError};
 use crate::net::server::guard::Guard;
@@ -57,6 +57,11 @@ pub enum DevError {
     /// The file of `--store` can't be used.
     #[error(transparent)]
     Store(StoreFileError),
+    /// The system refuses the first thread.
+    #[error(
+        "The system refuses a thread: {0}. Allow xray dev more of them (--pids-limit of a container, ulimit -u)"
+    )]
+    Thread(io::Error),
     /// The system refuses a thread or a runtime.
     #[error("The system refuses what xray dev needs to run: {0}")]
     System(io::Error),
@@ -64,9 +69,6 @@ pub enum DevError {
 
 /// The region of the built-in service: SDKs need one, and this is what examples have.
 const REGION: &str = "us-east-1";
-
-/// How long a thread that answered a question waits for the next one: the allocator gives its memory back when it ends.
-const THREAD_KEEP_ALIVE: Duration = Duration::from_secs(1);
 
 /// How long the page and the terminal get at the end.
 const END: Duration = Duration::from_millis(500);
@@ -78,7 +80,8 @@ const END: Duration = Duration::from_millis(500);
 pub fn run(config: DevConfig, reopen_log: Option<Box<dyn Fn() + Send>>) -> Result<Stop, DevError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .thread_keep_alive(THREAD_KEEP_ALIVE)
+        .max_blocking_threads(threads::LOOK_UPS_AT_A_TIME)
+        .thread_keep_alive(threads::KEPT_FOR)
         .build()
         .map_err(DevError::System)?;
     let result = runtime.block_on(async {
@@ -87,6 +90,9 @@ pub fn run(config: DevConfig, reopen_log: Option<Box<dyn Fn() + Send>>) -> Resul
         // Before the sockets: whoever sees them bound may send a signal.
         let signals = signals::listen(stop, reopen_log).map_err(DevError::System)?;
         let signals = tokio::spawn(signals);
+        threads::start_the_first(&SystemFiles)
+            .await
+            .map_err(DevError::Thread)?;
         let result = run_until(config, stopped).await;
         signals.abort();
         result.map(|()| *told.borrow())

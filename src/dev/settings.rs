@@ -2,13 +2,14 @@
 //! for AWS.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use xray_service::sampling::{self, SamplingRule};
 use xray_service::traces::Limits;
 
 use super::run::DevConfig;
 use crate::cli::{DevFlags, Sampling};
+use crate::config::shown::{self, from, line, list};
 use crate::config::text::quoted;
 use crate::config::{self, ConfigError, Environment, Files, Flags, LogLevel, Sourced};
 
@@ -81,7 +82,11 @@ pub fn load(flags: &DevFlags, files: &dyn Files) -> Result<DevConfig, ConfigErro
             default.max_bytes >> 20,
         ) << 20,
     };
-    let sampling_rules = match flags.sampling_rules.as_deref().map(|path| rules(path, files)) {
+    let sampling_rules = match flags
+        .sampling_rules
+        .as_ref()
+        .map(|path| rules(&path.value, files))
+    {
         None => Vec::new(),
         Some(Ok(rules)) => rules,
         Some(Err(problem)) => {
@@ -91,21 +96,104 @@ pub fn load(flags: &DevFlags, files: &dyn Files) -> Result<DevConfig, ConfigErro
     };
     let mut sampling_rules = sampling_rules;
     if !sampling_rules.iter().any(SamplingRule::is_default) {
-        sampling_rules.push(match flags.sampling.unwrap_or_default() {
-            Sampling::All => SamplingRule::default_of_all(),
-            Sampling::Aws => SamplingRule::default_rule(),
-        });
+        sampling_rules.push(
+            match flags
+                .sampling
+                .as_ref()
+                .map(|sampling| sampling.value)
+                .unwrap_or_default()
+            {
+                Sampling::All => SamplingRule::default_of_all(),
+                Sampling::Aws => SamplingRule::default_rule(),
+            },
+        );
     }
     match daemon {
         Some(daemon) if problems.is_empty() => Ok(DevConfig {
             daemon,
-            tree: flags.tree.unwrap_or_default(),
+            tree: flags.tree.as_ref().is_some_and(|tree| tree.value),
             sampling_rules,
-            store: flags.store.clone(),
+            store: flags.store.as_ref().map(|store| store.value.clone()),
             limits,
         }),
         _ => Err(ConfigError::of(problems)),
     }
+}
+
+/// The settings of a run as a table, each with its source, as `xray --print-config` shows the daemon's. `default_memory_mb`
+/// is the buffer memory of a run that is given none.
+#[must_use]
+pub fn table(flags: &DevFlags, config: &DevConfig, default_memory_mb: u64) -> String {
+    let daemon = &config.daemon;
+    let path = |path: &Option<Sourced<PathBuf>>, none: &str| {
+        path.as_ref()
+            .map_or(none.to_owned(), |path| path.value.display().to_string())
+    };
+    let sampling = match flags
+        .sampling
+        .as_ref()
+        .map(|sampling| sampling.value)
+        .unwrap_or_default()
+    {
+        Sampling::All => "all",
+        Sampling::Aws => "aws",
+    };
+    shown::aligned(vec![
+        line(
+            "bind",
+            &daemon.udp.address.value,
+            [Some(&daemon.udp.address.source), None],
+        ),
+        line(
+            "bind-tcp",
+            &daemon.tcp.address.value,
+            [Some(&daemon.tcp.address.source), None],
+        ),
+        list("allow-host", &daemon.tcp.allow_host, &flags.allow_host, &[]),
+        line(
+            "buffer-memory",
+            format!("{} MB", daemon.buffer.memory_mb.unwrap_or(default_memory_mb)),
+            [from(&flags.buffer_memory_mb), None],
+        ),
+        line("tree", config.tree, [from(&flags.tree), None]),
+        line("sampling", sampling, [from(&flags.sampling), None]),
+        line(
+            "sampling-rules",
+            path(&flags.sampling_rules, "none"),
+            [from(&flags.sampling_rules), None],
+        ),
+        line("store", path(&flags.store, "none"), [from(&flags.store), None]),
+        line(
+            "max-traces",
+            config.limits.max_traces,
+            [from(&flags.max_traces), None],
+        ),
+        line(
+            "max-store-mb",
+            format!("{} MB", config.limits.max_bytes >> 20),
+            [from(&flags.max_store_mb), None],
+        ),
+        line(
+            "shutdown-timeout",
+            shown::seconds(daemon.shutdown_timeout),
+            [from(&flags.shutdown_timeout), None],
+        ),
+        line(
+            "log-level",
+            shown::level(daemon.log.level),
+            [from(&flags.log_level), None],
+        ),
+        line(
+            "log-format",
+            shown::format(daemon.log.format),
+            [from(&flags.log_format), None],
+        ),
+        line(
+            "log-file",
+            path(&flags.log_file, "stdout"),
+            [from(&flags.log_file), None],
+        ),
+    ])
 }
 
 fn rules(path: &Path, files: &dyn Files) -> Result<Vec<SamplingRule>, String> {
@@ -147,9 +235,42 @@ mod tests {
     }
 
     #[test]
+    fn each_setting_is_shown_with_where_it_comes_from() {
+        let flags = DevFlags {
+            max_traces: number(7),
+            tree: Some(Sourced {
+                value: true,
+                source: "XRAY_TREE".to_owned(),
+            }),
+            ..DevFlags::default()
+        };
+        let config = load(&flags, &NoFiles).unwrap();
+        assert_eq!(
+            table(&flags, &config, 16),
+            "bind              127.0.0.1:2000  default\n\
+             bind-tcp          127.0.0.1:2000  default\n\
+             allow-host        none            default\n\
+             buffer-memory     16 MB           default\n\
+             tree              true            XRAY_TREE\n\
+             sampling          all             default\n\
+             sampling-rules    none            default\n\
+             store             none            default\n\
+             max-traces        7               flag --max-traces\n\
+             max-store-mb      256 MB          default\n\
+             shutdown-timeout  8 s             default\n\
+             log-level         warn            default\n\
+             log-format        text            default\n\
+             log-file          stdout          default\n"
+        );
+    }
+
+    #[test]
     fn every_request_is_sampled_unless_a_flag_or_a_file_says_otherwise() {
         let aws = DevFlags {
-            sampling: Some(Sampling::Aws),
+            sampling: Some(Sourced {
+                value: Sampling::Aws,
+                source: "flag --sampling".to_owned(),
+            }),
             ..DevFlags::default()
         };
         let rules = |flags: &DevFlags, file: &'static str| {
@@ -161,7 +282,10 @@ mod tests {
         assert_eq!(rules(&DevFlags::default(), ""), [default(1.0)]);
         assert_eq!(rules(&aws, ""), [default(0.05)]);
         let of_file = |flags: &DevFlags| DevFlags {
-            sampling_rules: Some("rules.json".into()),
+            sampling_rules: Some(Sourced {
+                value: "rules.json".into(),
+                source: "flag --sampling-rules".to_owned(),
+            }),
             ..flags.clone()
         };
         let home = r#"[{"RuleName":"home","Priority":1,"FixedRate":0.5,"ReservoirSize":1}]"#;
@@ -186,7 +310,10 @@ mod tests {
                 value: 31,
                 source: "flag --max-store-mb".to_owned(),
             }),
-            sampling_rules: Some("rules.json".into()),
+            sampling_rules: Some(Sourced {
+                value: "rules.json".into(),
+                source: "flag --sampling-rules".to_owned(),
+            }),
             udp_address: Some(Sourced {
                 value: "x".to_owned(),
                 source: "flag -b".to_owned(),

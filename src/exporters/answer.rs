@@ -11,7 +11,8 @@ pub struct Answer {
     pub request_id: Option<String>,
 }
 
-/// A document that the destination did not take. All texts are one line each, control characters escaped.
+/// A document that the destination did not take. All texts are the destination's own, some hundred characters at most, and
+/// anything may stand in them: who shows one escapes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unprocessed {
     /// The document's id, as in its [`Description`](crate::pipeline::batch::encoding::Description); missing when the

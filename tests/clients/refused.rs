@@ -147,6 +147,27 @@ async fn too_few_threads_are_an_error_at_the_start_and_just_enough_deliver() {
 }
 
 #[test]
+fn too_few_threads_are_an_error_for_xray_dev_too_and_never_a_panic() {
+    let Some(python) = python(TMP) else { return };
+    let dev = ["dev", "-b", "127.0.0.1:0", "-t", "127.0.0.1:0"];
+    for (tasks, words) in [
+        ("1", "cannot start the thread that writes the log: "),
+        ("2", "The system refuses a thread: "),
+        ("3", "The system refuses the thread that receives: "),
+    ] {
+        let directory = tempfile::tempdir().expect("a directory");
+        std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o755)).expect("a directory");
+        let mut command = Command::new(&python);
+        command.args(["-c", FEW_THREADS, tasks, XRAY]).args(dev);
+        command.env_clear().current_dir(&directory);
+        let (status, lines) = Process::start("xray dev", &mut command).end();
+        assert_eq!(status.code(), Some(1), "{tasks}: {lines:?}");
+        assert!(line(&lines, words).contains("--pids-limit"), "{lines:?}");
+        assert!(!lines.iter().any(|line| line.contains("panicked")), "{lines:?}");
+    }
+}
+
+#[test]
 fn datagrams_that_the_network_lost_in_fragments_are_counted() {
     let Some(python) = python(TMP) else { return };
     let setup = Setup::new(XRAY, "http://127.0.0.1:9").args(&["-b", "127.0.0.1:2000"]);

@@ -163,10 +163,7 @@ fn the_image_has_the_paths_users_and_homes_that_people_start_it_with() {
         })
         .collect();
     assert_eq!(homes, [("0", "/root"), ("10001", "/home/xray")]);
-    assert_eq!(
-        of_last_stage("Dockerfile", "ENV"),
-        ["HOME=/home/xray", "MIMALLOC_PURGE_DELAY=0"]
-    );
+    assert_eq!(of_last_stage("Dockerfile", "ENV"), ["HOME=/home/xray"]);
     assert!(root.path().join("home/xray").is_dir());
     let spool = root.path().join("var/spool/xray");
     assert!(spool.is_dir());
@@ -302,10 +299,19 @@ const NAMESPACES: [&str; 6] = [
 /// Starts the daemon with these arguments as process 1 of a process namespace of its own, as a container does, asks it
 /// by the image's health check, and ends it; what that said.
 fn asked_in_a_container(arguments: &[&str], directory: &tempfile::TempDir) -> (Option<i32>, String) {
+    asked_behind(&[env!("CARGO_BIN_EXE_xray")], arguments, directory)
+}
+
+/// The same with the program behind these words.
+fn asked_behind(
+    program: &[&str],
+    arguments: &[&str],
+    directory: &tempfile::TempDir,
+) -> (Option<i32>, String) {
     let mut command = Command::new("unshare");
     let command = clean(&mut command)
         .args(NAMESPACES)
-        .arg(env!("CARGO_BIN_EXE_xray"))
+        .args(program)
         .args(arguments)
         .env("AWS_REGION", "us-east-1")
         .env("AWS_EC2_METADATA_DISABLED", "true")
@@ -362,6 +368,19 @@ fn the_health_check_asks_where_process_one_of_the_container_listens() {
     assert_eq!(
         asked_in_a_container(&["-c", "lab.yaml", "-b", "127.0.0.1:0"], &named),
         (Some(0), format!("healthy: {tcp} answers GET /healthz\n"))
+    );
+    assert_eq!(
+        asked_behind(
+            &[
+                "sh",
+                "-c",
+                "trap : TERM; \"$0\" \"$@\" & wait",
+                env!("CARGO_BIN_EXE_xray")
+            ],
+            &["-t", &everywhere, "-b", "127.0.0.1:0"],
+            &elsewhere
+        ),
+        (Some(0), format!("healthy: {everywhere} answers GET /healthz\n"))
     );
     assert_eq!(
         asked_in_a_container(&["-b", "127.0.0.1:0", "--no-tcp"], &elsewhere),

@@ -144,6 +144,15 @@ impl Daemon {
         peak.and_then(|peak| peak.parse().ok()).expect("a number")
     }
 
+    /// The memory that it holds now beside its files, in KiB.
+    pub(crate) fn held_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))
+            .expect("a process that runs, on Linux");
+        let held = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+        let held = held.and_then(|held| held.trim().strip_suffix(" kB"));
+        held.and_then(|held| held.parse().ok()).expect("a number")
+    }
+
     /// Waits for a line that has `words`.
     pub(crate) fn wait_for(&self, words: &str) {
         self.process

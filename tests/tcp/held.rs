@@ -171,6 +171,23 @@ async fn a_body_of_many_documents_takes_no_more_memory_than_its_length() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_large_bodies_took_is_given_back_when_there_is_nothing_more_to_do() {
+    let (_double, daemon) = pair().await;
+    // A document with escapes, which is copied to be read, in a body that is refused for what follows it.
+    let document = format!("{{\"id\":\"{}\"}}", "\\\"".repeat(1 << 20));
+    let body = json!({"TraceSegmentDocuments": [document, 1]}).to_string();
+    for _ in 0..2 {
+        assert_eq!(post(daemon.tcp, "/TraceSegments", &body).await.status, 400);
+    }
+    let deadline = Instant::now() + PATIENCE;
+    // The copy alone is 2 MB, and grew by doubling.
+    while daemon.held_kib() > 5 << 10 {
+        assert!(Instant::now() < deadline, "{} KiB", daemon.held_kib());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_longest_body_is_the_one_that_is_said_also_with_a_small_buffer() {
     let double = double().await;
     for (memory, longest) in [("3", 2_202_010), ("16", 5 << 20)] {

@@ -74,6 +74,9 @@ impl<X: Exporter> Sender<X> {
     }
 }
 
+/// The longest text of an answer that a line shows, in characters.
+const SHOWN_MAX_CHARS: usize = 200;
+
 /// How many lines of its kind were left out before one.
 pub(super) fn more(left_out: u64) -> String {
     match left_out {
@@ -84,18 +87,27 @@ pub(super) fn more(left_out: u64) -> String {
 
 /// One line about a segment that the service did not process; `again` when it goes out once more.
 pub(super) fn say_unprocessed(left: &Unprocessed, segment: Option<&Description>, again: bool, left_out: u64) {
-    let shown = |text: &Option<String>| logs::sanitize(text.as_deref().unwrap_or("none").as_bytes(), 200);
-    let segment = segment.map_or_else(|| format!("id {}", shown(&left.id)), Description::to_string);
+    let shown = |text: &Option<String>| text.as_deref().map(|text| logs::sanitize(text, SHOWN_MAX_CHARS));
+    let (id, error_code, message) = (shown(&left.id), shown(&left.error_code), shown(&left.message));
+    let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "none".to_owned());
+    let described = segment.map_or_else(|| format!("id {}", or_none(&id)), Description::to_string);
+    let of_segment = |text: fn(&Description) -> &Option<String>| {
+        let text = text(segment?).as_deref()?;
+        Some(Description::shown(Some(text)))
+    };
     let ending = if again { "; it is sent again" } else { "" };
-    let message = shown(&left.message);
     tracing::error!(
-        segment,
-        error_code = left.error_code.as_deref().unwrap_or_default(),
+        id,
+        trace_id = of_segment(|segment| &segment.trace_id),
+        name = of_segment(|segment| &segment.name),
+        bytes = segment.map(|segment| segment.bytes),
+        error_code,
         error = message,
         again,
         left_out,
-        "Unprocessed segment: {segment}, error code {}, message: {message}{ending}{}",
-        shown(&left.error_code),
+        "Unprocessed segment: {described}, error code {}, message: {}{ending}{}",
+        or_none(&error_code),
+        or_none(&message),
         more(left_out),
     );
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::logs::sanitize;
+
 /// How a body that carries documents is opened, appended to, closed, taken apart and described.
 ///
 /// A body is [`Encoding::HEAD`], the documents with [`Encoding::SEPARATOR`] between them, [`Encoding::TAIL`]. It is
@@ -53,17 +55,40 @@ impl Output for Vec<u8> {
     }
 }
 
-/// What may be said about a document without showing its content.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Most characters of a name or id that are shown.
+const SHOWN_MAX_CHARS: usize = 64;
+
+/// What may be said about a document without showing its content. The texts are the sender's: who shows one escapes it, as
+/// its [`Display`](fmt::Display) does, which is one line of some hundred characters at most.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Description {
     /// The id that a destination names it by, as it stands in the document; `None` when it has none.
     pub id: Option<String>,
-    /// For people: one line without control characters, some hundred characters at most.
-    pub shown: String,
+    /// Its trace, as it stands in the document.
+    pub trace_id: Option<String>,
+    /// What it is about, as it stands in the document.
+    pub name: Option<String>,
+    /// Its length.
+    pub bytes: usize,
+}
+
+impl Description {
+    /// A text of a description as a log shows it.
+    #[must_use]
+    pub fn shown(text: Option<&str>) -> String {
+        text.map_or_else(|| "unknown".to_owned(), |text| sanitize(text, SHOWN_MAX_CHARS))
+    }
 }
 
 impl fmt::Display for Description {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.shown)
+        write!(
+            f,
+            "id {}, trace id {}, name {}, {} bytes",
+            Self::shown(self.id.as_deref()),
+            Self::shown(self.trace_id.as_deref()),
+            Self::shown(self.name.as_deref()),
+            self.bytes
+        )
     }
 }

@@ -56,8 +56,9 @@ impl Encoding for Strings {
         texts
             .into_iter()
             .map(|text| Description {
-                shown: format!("{} bytes", text.len()),
+                bytes: text.len(),
                 id: Some(text),
+                ..Description::default()
             })
             .collect()
     }

@@ -229,6 +229,11 @@ fn taken(text: &str) -> String {
     sanitize_lines(text, TAKEN_TEXT_MAX_CHARS)
 }
 
+/// As [`taken`] in length, and otherwise as it came: it is compared first, and made fit for a line where it is shown.
+fn cut(text: &str) -> String {
+    text.chars().take(TAKEN_TEXT_MAX_CHARS).collect()
+}
+
 /// The documents that `json` names, or `None` when it is not `PutTraceSegments`' answer.
 fn unprocessed(json: &Map<String, Value>) -> Option<Vec<Unprocessed>> {
     match json.get("UnprocessedTraceSegments") {
@@ -241,7 +246,7 @@ fn unprocessed(json: &Map<String, Value>) -> Option<Vec<Unprocessed>> {
             .filter(|entry| !entry.is_null())
             .map(|entry| {
                 let entry = entry.as_object()?;
-                let text = |key: &str| entry.get(key).and_then(Value::as_str).map(taken);
+                let text = |key: &str| entry.get(key).and_then(Value::as_str).map(cut);
                 let error_code = text("ErrorCode");
                 Some(Unprocessed {
                     id: text("Id"),

@@ -175,7 +175,7 @@ fn only_the_services_own_json_with_a_200_is_a_success() {
     assert_eq!(
         taken(&format!(r#"{{"UnprocessedTraceSegments":{entries}}}"#)),
         Ok(vec![
-            unprocessed(Some("a"), Some("ParseError"), Some("no segment")),
+            unprocessed(Some("a"), Some("ParseError"), Some("no\nsegment")),
             unprocessed(None, None, None)
         ])
     );

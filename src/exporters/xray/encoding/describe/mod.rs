@@ -5,11 +5,7 @@
 
 use serde::Deserialize;
 
-use crate::logs;
 use crate::pipeline::batch::encoding::Description;
-
-/// Most characters of a name or id that are shown.
-const SHOWN_CHARS: usize = 64;
 
 #[derive(Deserialize)]
 struct Body {
@@ -38,18 +34,12 @@ pub(super) fn describe(body: &[u8]) -> Vec<Description> {
 
 fn description(document: &str) -> Description {
     let Identity { id, trace_id, name } = serde_json::from_str(document).unwrap_or_default();
-    let shown = |text: &Option<String>| match text {
-        Some(text) => logs::sanitize(text.as_bytes(), SHOWN_CHARS),
-        None => "unknown".to_owned(),
-    };
-    let shown = format!(
-        "id {}, trace id {}, name {}, {} bytes",
-        shown(&id),
-        shown(&trace_id),
-        shown(&name),
-        document.len()
-    );
-    Description { id, shown }
+    Description {
+        id,
+        trace_id,
+        name,
+        bytes: document.len(),
+    }
 }
 
 #[cfg(test)]
