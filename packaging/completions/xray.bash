@@ -240,7 +240,7 @@ _xray() {
             return 0
             ;;
         xray__subcmd__dev)
-            opts="-h -b -t -m -l -f -o -n --help --tree --sampling --sampling-rules --store --max-traces --max-store-mb --bind --bind-tcp --allow-host --buffer-memory --log-level --log-file --log-format --shutdown-timeout --local-mode --region"
+            opts="-h -b -t -m -l -f -o -n --help --tree --sampling --sampling-rules --store --max-traces --max-store-mb --bind --bind-tcp --allow-host --buffer-memory --log-level --log-file --log-format --shutdown-timeout --print-config --local-mode --region"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -363,6 +363,10 @@ _xray() {
                     return 0
                     ;;
                 --shutdown-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --print-config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -43,7 +43,7 @@ complete -c xray -n "__fish_xray_needs_command" -l call-timeout -d 'Time for one
 complete -c xray -n "__fish_xray_needs_command" -l shutdown-timeout -d 'Time to send what waits when told to stop, such as 500ms, 8s, 1m30s [default: 8s]' -r
 complete -c xray -n "__fish_xray_needs_command" -l no-tcp -d 'Open no TCP port: no sampling, no health, no metrics' -r
 complete -c xray -n "__fish_xray_needs_command" -l proxy-allow -d 'Forward POST requests to this path of the X-Ray API too, signed; may be repeated' -r
-complete -c xray -n "__fish_xray_needs_command" -l allow-host -d 'Let the TCP port be called by this host name too, by all below it with .NAME; may be repeated' -r
+complete -c xray -n "__fish_xray_needs_command" -l allow-host -d 'Let the TCP port be called by this host name, by all below .NAME; may be repeated' -r
 complete -c xray -n "__fish_xray_needs_command" -l no-telemetry -d 'Send X-Ray no counts about the daemon itself' -r
 complete -c xray -n "__fish_xray_needs_command" -l print-config -d 'Print each setting with the place it comes from, and end' -r
 complete -c xray -n "__fish_xray_needs_command" -s v -l version -d 'Print the version'
@@ -71,7 +71,7 @@ complete -c xray -n "__fish_xray_using_subcommand healthcheck" -l call-timeout -
 complete -c xray -n "__fish_xray_using_subcommand healthcheck" -l shutdown-timeout -d 'Time to send what waits when told to stop, such as 500ms, 8s, 1m30s [default: 8s]' -r
 complete -c xray -n "__fish_xray_using_subcommand healthcheck" -l no-tcp -d 'Open no TCP port: no sampling, no health, no metrics' -r
 complete -c xray -n "__fish_xray_using_subcommand healthcheck" -l proxy-allow -d 'Forward POST requests to this path of the X-Ray API too, signed; may be repeated' -r
-complete -c xray -n "__fish_xray_using_subcommand healthcheck" -l allow-host -d 'Let the TCP port be called by this host name too, by all below it with .NAME; may be repeated' -r
+complete -c xray -n "__fish_xray_using_subcommand healthcheck" -l allow-host -d 'Let the TCP port be called by this host name, by all below .NAME; may be repeated' -r
 complete -c xray -n "__fish_xray_using_subcommand healthcheck" -l no-telemetry -d 'Send X-Ray no counts about the daemon itself' -r
 complete -c xray -n "__fish_xray_using_subcommand healthcheck" -l print-config -d 'Print each setting with the place it comes from, and end' -r
 complete -c xray -n "__fish_xray_using_subcommand healthcheck" -l ready -d 'Ask whether the daemon can do its work: region, credentials, calls' -r
@@ -91,6 +91,7 @@ complete -c xray -n "__fish_xray_using_subcommand dev" -s l -l log-level -d 'Wha
 complete -c xray -n "__fish_xray_using_subcommand dev" -s f -l log-file -d 'Log to this file and not to stdout' -r -F
 complete -c xray -n "__fish_xray_using_subcommand dev" -l log-format -d 'text, or json: traces and log as one JSON object a line [default: text]' -r
 complete -c xray -n "__fish_xray_using_subcommand dev" -l shutdown-timeout -d 'Time to take in what waits when told to stop [default: 8s]' -r
+complete -c xray -n "__fish_xray_using_subcommand dev" -l print-config -d 'Print each setting with the place it comes from, and end' -r
 complete -c xray -n "__fish_xray_using_subcommand dev" -s o -l local-mode -d 'Without effect: no metadata is asked for anyway' -r
 complete -c xray -n "__fish_xray_using_subcommand dev" -s n -l region -d 'Without effect: nothing is sent to a region' -r
 complete -c xray -n "__fish_xray_using_subcommand dev" -s h -l help -d 'Print this text'
