@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_xray_global_optspecs
-    string join \n a/resource-arn= o/local-mode= m/buffer-memory= n/region= b/bind= t/bind-tcp= r/role-arn= c/config= f/log-file= l/log-level= p/proxy-address= v/version h/help log-format= spool-dir= spool-size= connect-timeout= call-timeout= shutdown-timeout= no-tcp= proxy-allow= allow-host= no-telemetry= print-config=
+    string join \n a/resource-arn= o/local-mode= m/buffer-memory= n/region= b/bind= t/bind-tcp= r/role-arn= c/config= f/log-file= l/log-level= p/proxy-address= v/version h/help log-format= spool-dir= spool-size= connect-timeout= call-timeout= shutdown-timeout= no-tcp= proxy-allow= allow-host= no-telemetry= otlp-listen= otlp-allow-origin= otlp-endpoint= segments-to= spans-to= print-config=
 end
 
 function __fish_xray_needs_command
@@ -45,10 +45,16 @@ complete -c xray -n "__fish_xray_needs_command" -l no-tcp -d 'Open no TCP port: 
 complete -c xray -n "__fish_xray_needs_command" -l proxy-allow -d 'Forward POST requests to this path of the X-Ray API too, signed; may be repeated' -r
 complete -c xray -n "__fish_xray_needs_command" -l allow-host -d 'Let the TCP port be called by this host name, by all below .NAME; may be repeated' -r
 complete -c xray -n "__fish_xray_needs_command" -l no-telemetry -d 'Send X-Ray no counts about the daemon itself' -r
+complete -c xray -n "__fish_xray_needs_command" -l otlp-listen -d 'Take OTLP here too, over HTTP and gRPC, such as 127.0.0.1:4318; may be repeated' -r
+complete -c xray -n "__fish_xray_needs_command" -l otlp-allow-origin -d 'Let web pages of this origin send OTLP (https://app.example.com); may be repeated' -r
+complete -c xray -n "__fish_xray_needs_command" -l otlp-endpoint -d 'Send OTLP there, over HTTP: the base to which v1/traces and so on are appended' -r
+complete -c xray -n "__fish_xray_needs_command" -l segments-to -d 'Where segments go: xray, otlp [default: both with an OTLP endpoint, else xray]' -r
+complete -c xray -n "__fish_xray_needs_command" -l spans-to -d 'Where spans go: xray, otlp [default: otlp with an OTLP endpoint, else xray]' -r
 complete -c xray -n "__fish_xray_needs_command" -l print-config -d 'Print each setting with the place it comes from, and end' -r
 complete -c xray -n "__fish_xray_needs_command" -s v -l version -d 'Print the version'
 complete -c xray -n "__fish_xray_needs_command" -s h -l help -d 'Print this text'
 complete -c xray -n "__fish_xray_needs_command" -f -a "healthcheck" -d 'Asks the daemon on this machine whether it runs. Prints one line; exits 0 if it does, else 1.'
+complete -c xray -n "__fish_xray_needs_command" -f -a "doctor" -d 'Says why there are no traces: looks at settings, ports, the daemon that runs, credentials and the way to X-Ray. A line for each check, within ten seconds; changes nothing. Exits 0 if nothing failed, 1 if something did.'
 complete -c xray -n "__fish_xray_needs_command" -f -a "dev" -d 'X-Ray on this machine: it receives segments as the daemon does, answers the X-Ray API and has a page to look at traces. Nothing is sent to AWS.'
 complete -c xray -n "__fish_xray_needs_command" -f -a "send" -d 'Send one segment to a daemon over UDP, as an SDK does: a sample, or the document in FILE (- for stdin).'
 complete -c xray -n "__fish_xray_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
@@ -73,10 +79,46 @@ complete -c xray -n "__fish_xray_using_subcommand healthcheck" -l no-tcp -d 'Ope
 complete -c xray -n "__fish_xray_using_subcommand healthcheck" -l proxy-allow -d 'Forward POST requests to this path of the X-Ray API too, signed; may be repeated' -r
 complete -c xray -n "__fish_xray_using_subcommand healthcheck" -l allow-host -d 'Let the TCP port be called by this host name, by all below .NAME; may be repeated' -r
 complete -c xray -n "__fish_xray_using_subcommand healthcheck" -l no-telemetry -d 'Send X-Ray no counts about the daemon itself' -r
+complete -c xray -n "__fish_xray_using_subcommand healthcheck" -l otlp-listen -d 'Take OTLP here too, over HTTP and gRPC, such as 127.0.0.1:4318; may be repeated' -r
+complete -c xray -n "__fish_xray_using_subcommand healthcheck" -l otlp-allow-origin -d 'Let web pages of this origin send OTLP (https://app.example.com); may be repeated' -r
+complete -c xray -n "__fish_xray_using_subcommand healthcheck" -l otlp-endpoint -d 'Send OTLP there, over HTTP: the base to which v1/traces and so on are appended' -r
+complete -c xray -n "__fish_xray_using_subcommand healthcheck" -l segments-to -d 'Where segments go: xray, otlp [default: both with an OTLP endpoint, else xray]' -r
+complete -c xray -n "__fish_xray_using_subcommand healthcheck" -l spans-to -d 'Where spans go: xray, otlp [default: otlp with an OTLP endpoint, else xray]' -r
 complete -c xray -n "__fish_xray_using_subcommand healthcheck" -l print-config -d 'Print each setting with the place it comes from, and end' -r
 complete -c xray -n "__fish_xray_using_subcommand healthcheck" -l ready -d 'Ask whether the daemon can do its work: region, credentials, calls' -r
 complete -c xray -n "__fish_xray_using_subcommand healthcheck" -s v -l version -d 'Print the version'
 complete -c xray -n "__fish_xray_using_subcommand healthcheck" -s h -l help -d 'Print this text'
+complete -c xray -n "__fish_xray_using_subcommand doctor" -s a -l resource-arn -d 'ARN of the AWS resource that the daemon runs on, for telemetry' -r
+complete -c xray -n "__fish_xray_using_subcommand doctor" -s o -l local-mode -d 'Ask no EC2 or ECS metadata for the region' -r
+complete -c xray -n "__fish_xray_using_subcommand doctor" -s m -l buffer-memory -d 'Memory that segments may wait in, at least 3 [default: 1 % of the memory there is]' -r
+complete -c xray -n "__fish_xray_using_subcommand doctor" -s n -l region -d 'AWS region of the X-Ray service' -r
+complete -c xray -n "__fish_xray_using_subcommand doctor" -s b -l bind -d 'UDP address for segments [default: 127.0.0.1:2000]' -r
+complete -c xray -n "__fish_xray_using_subcommand doctor" -s t -l bind-tcp -d 'TCP address for sampling calls [default: 127.0.0.1:2000]' -r
+complete -c xray -n "__fish_xray_using_subcommand doctor" -s r -l role-arn -d 'IAM role to assume, to send to another account' -r
+complete -c xray -n "__fish_xray_using_subcommand doctor" -s c -l config -d 'Configuration file [default: /etc/amazon/xray/cfg.yaml, then ./cfg.yaml]' -r -F
+complete -c xray -n "__fish_xray_using_subcommand doctor" -s f -l log-file -d 'Log to this file and not to stdout' -r -F
+complete -c xray -n "__fish_xray_using_subcommand doctor" -s l -l log-level -d 'What to log, most first: dev, debug, info, warn, error [default: prod, which is info]' -r
+complete -c xray -n "__fish_xray_using_subcommand doctor" -s p -l proxy-address -d 'HTTP proxy on the way to AWS' -r
+complete -c xray -n "__fish_xray_using_subcommand doctor" -l log-format -d 'text (the lines of the official daemon) or json [default: text]' -r
+complete -c xray -n "__fish_xray_using_subcommand doctor" -l spool-dir -d 'Keep segments in this directory when memory is full [default: drop the oldest]' -r -f -a "(__fish_complete_directories)"
+complete -c xray -n "__fish_xray_using_subcommand doctor" -l spool-size -d 'Most that the spool may take up, at least 16 [default: 1024]' -r
+complete -c xray -n "__fish_xray_using_subcommand doctor" -l connect-timeout -d 'Time to connect to the service, such as 500ms, 3s [default: 3s]' -r
+complete -c xray -n "__fish_xray_using_subcommand doctor" -l call-timeout -d 'Time for one call to the service, from credentials to its answer [default: 15s]' -r
+complete -c xray -n "__fish_xray_using_subcommand doctor" -l shutdown-timeout -d 'Time to send what waits when told to stop, such as 500ms, 8s, 1m30s [default: 8s]' -r
+complete -c xray -n "__fish_xray_using_subcommand doctor" -l no-tcp -d 'Open no TCP port: no sampling, no health, no metrics' -r
+complete -c xray -n "__fish_xray_using_subcommand doctor" -l proxy-allow -d 'Forward POST requests to this path of the X-Ray API too, signed; may be repeated' -r
+complete -c xray -n "__fish_xray_using_subcommand doctor" -l allow-host -d 'Let the TCP port be called by this host name, by all below .NAME; may be repeated' -r
+complete -c xray -n "__fish_xray_using_subcommand doctor" -l no-telemetry -d 'Send X-Ray no counts about the daemon itself' -r
+complete -c xray -n "__fish_xray_using_subcommand doctor" -l otlp-listen -d 'Take OTLP here too, over HTTP and gRPC, such as 127.0.0.1:4318; may be repeated' -r
+complete -c xray -n "__fish_xray_using_subcommand doctor" -l otlp-allow-origin -d 'Let web pages of this origin send OTLP (https://app.example.com); may be repeated' -r
+complete -c xray -n "__fish_xray_using_subcommand doctor" -l otlp-endpoint -d 'Send OTLP there, over HTTP: the base to which v1/traces and so on are appended' -r
+complete -c xray -n "__fish_xray_using_subcommand doctor" -l segments-to -d 'Where segments go: xray, otlp [default: both with an OTLP endpoint, else xray]' -r
+complete -c xray -n "__fish_xray_using_subcommand doctor" -l spans-to -d 'Where spans go: xray, otlp [default: otlp with an OTLP endpoint, else xray]' -r
+complete -c xray -n "__fish_xray_using_subcommand doctor" -l print-config -d 'Print each setting with the place it comes from, and end' -r
+complete -c xray -n "__fish_xray_using_subcommand doctor" -l json -d 'Print JSON instead of lines' -r
+complete -c xray -n "__fish_xray_using_subcommand doctor" -l no-calls -d 'Make no signed call to X-Ray' -r
+complete -c xray -n "__fish_xray_using_subcommand doctor" -s v -l version -d 'Print the version'
+complete -c xray -n "__fish_xray_using_subcommand doctor" -s h -l help -d 'Print this text'
 complete -c xray -n "__fish_xray_using_subcommand dev" -l tree -d 'Print each finished trace as a tree' -r
 complete -c xray -n "__fish_xray_using_subcommand dev" -l sampling -d 'The default rule: all samples every request, aws one a second and 5 % [default: all]' -r
 complete -c xray -n "__fish_xray_using_subcommand dev" -l sampling-rules -d 'Sampling rules in the API\'s JSON, as `aws xray get-sampling-rules` prints them, or an SDK\'s local rules' -r -F
@@ -86,6 +128,7 @@ complete -c xray -n "__fish_xray_using_subcommand dev" -l max-store-mb -d 'The m
 complete -c xray -n "__fish_xray_using_subcommand dev" -s b -l bind -d 'UDP address for segments [default: 127.0.0.1:2000]' -r
 complete -c xray -n "__fish_xray_using_subcommand dev" -s t -l bind-tcp -d 'TCP address of page and API [default: 127.0.0.1:2000]' -r
 complete -c xray -n "__fish_xray_using_subcommand dev" -l allow-host -d 'A host name with a dot under which page and API are asked; `.NAME`: all below it' -r
+complete -c xray -n "__fish_xray_using_subcommand dev" -l otlp-listen -d 'Take OTLP here, over HTTP and gRPC; may be repeated; "": nowhere [default: 127.0.0.1:4317 and 127.0.0.1:4318]' -r
 complete -c xray -n "__fish_xray_using_subcommand dev" -s m -l buffer-memory -d 'Memory that segments may wait in on their way to the store' -r
 complete -c xray -n "__fish_xray_using_subcommand dev" -s l -l log-level -d 'What the daemon logs besides: dev, debug, info, warn, error [default: warn]' -r
 complete -c xray -n "__fish_xray_using_subcommand dev" -s f -l log-file -d 'Log to this file and not to stdout' -r -F
@@ -97,7 +140,8 @@ complete -c xray -n "__fish_xray_using_subcommand dev" -s n -l region -d 'Withou
 complete -c xray -n "__fish_xray_using_subcommand dev" -s h -l help -d 'Print this text'
 complete -c xray -n "__fish_xray_using_subcommand send" -l to -d 'Where [default: AWS_XRAY_DAEMON_ADDRESS, or else 127.0.0.1:2000]' -r
 complete -c xray -n "__fish_xray_using_subcommand send" -s h -l help -d 'Print this text'
-complete -c xray -n "__fish_xray_using_subcommand help; and not __fish_seen_subcommand_from healthcheck dev send help" -f -a "healthcheck" -d 'Asks the daemon on this machine whether it runs. Prints one line; exits 0 if it does, else 1.'
-complete -c xray -n "__fish_xray_using_subcommand help; and not __fish_seen_subcommand_from healthcheck dev send help" -f -a "dev" -d 'X-Ray on this machine: it receives segments as the daemon does, answers the X-Ray API and has a page to look at traces. Nothing is sent to AWS.'
-complete -c xray -n "__fish_xray_using_subcommand help; and not __fish_seen_subcommand_from healthcheck dev send help" -f -a "send" -d 'Send one segment to a daemon over UDP, as an SDK does: a sample, or the document in FILE (- for stdin).'
-complete -c xray -n "__fish_xray_using_subcommand help; and not __fish_seen_subcommand_from healthcheck dev send help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c xray -n "__fish_xray_using_subcommand help; and not __fish_seen_subcommand_from healthcheck doctor dev send help" -f -a "healthcheck" -d 'Asks the daemon on this machine whether it runs. Prints one line; exits 0 if it does, else 1.'
+complete -c xray -n "__fish_xray_using_subcommand help; and not __fish_seen_subcommand_from healthcheck doctor dev send help" -f -a "doctor" -d 'Says why there are no traces: looks at settings, ports, the daemon that runs, credentials and the way to X-Ray. A line for each check, within ten seconds; changes nothing. Exits 0 if nothing failed, 1 if something did.'
+complete -c xray -n "__fish_xray_using_subcommand help; and not __fish_seen_subcommand_from healthcheck doctor dev send help" -f -a "dev" -d 'X-Ray on this machine: it receives segments as the daemon does, answers the X-Ray API and has a page to look at traces. Nothing is sent to AWS.'
+complete -c xray -n "__fish_xray_using_subcommand help; and not __fish_seen_subcommand_from healthcheck doctor dev send help" -f -a "send" -d 'Send one segment to a daemon over UDP, as an SDK does: a sample, or the document in FILE (- for stdin).'
+complete -c xray -n "__fish_xray_using_subcommand help; and not __fish_seen_subcommand_from healthcheck doctor dev send help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

@@ -19,7 +19,12 @@ const ABOUT: &str = env!("CARGO_PKG_DESCRIPTION");
 
 /// The command line as a shell sees it: the daemon's flags, and the subcommands.
 fn whole() -> Command {
-    let subcommands = [definition::health_check(), dev_command(), send_command()];
+    let subcommands = [
+        definition::health_check(),
+        definition::doctor(),
+        dev_command(),
+        send_command(),
+    ];
     with_hints(definition::command().about(ABOUT)).subcommands(subcommands.map(with_hints))
 }
 
@@ -64,7 +69,7 @@ fn man(command: Command) -> String {
         let codes = "0 when told to stop; 1 when it could not start, or was told twice to stop; 2 when the arguments are wrong.";
         section("EXIT STATUS", codes, &mut out);
     }
-    let all = ["xray", "xray-healthcheck", "xray-dev", "xray-send"];
+    let all = ["xray", "xray-healthcheck", "xray-doctor", "xray-dev", "xray-send"];
     section(
         "SEE ALSO",
         &all.map(|page| format!("{page}(1)")).join(", "),
@@ -117,6 +122,7 @@ fn shipped() -> Vec<(&'static str, String)> {
         ("completions/_xray.ps1", completions(Shell::PowerShell)),
         ("man/xray.1", man(definition::command().about(ABOUT))),
         ("man/xray-healthcheck.1", man(definition::health_check())),
+        ("man/xray-doctor.1", man(definition::doctor())),
         ("man/xray-dev.1", man(dev_command())),
         ("man/xray-send.1", man(send_command())),
     ]
@@ -149,6 +155,7 @@ fn each_flag_stands_in_the_man_page_and_in_the_completions_of_its_command() {
     for (command, page) in [
         (definition::command(), "man/xray.1"),
         (definition::health_check(), "man/xray-healthcheck.1"),
+        (definition::doctor(), "man/xray-doctor.1"),
         (dev_command(), "man/xray-dev.1"),
         (send_command(), "man/xray-send.1"),
     ] {
