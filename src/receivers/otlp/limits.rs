@@ -27,9 +27,10 @@ const BODIES_LEAST_BYTES: usize = 2 << 20;
 /// From the end of the head to the end of the body. SDKs give up after 10 s themselves.
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The most connections of a port: three of each process (traces, metrics, logs), for some 80 processes, at about 10 KB
-/// each and 64 KiB more where a client sends more over HTTP/2 than is read.
-pub const MAX_CONNECTIONS: usize = 256;
+/// The most connections of a port: three of each process (traces, metrics, logs), for some 40 processes, and one that does
+/// nothing goes for another. An idle one takes some 20 KB; one that does all that it may over HTTP/2 (a full window, all
+/// its streams at once) takes ten times as much for as long as it does.
+pub const MAX_CONNECTIONS: usize = 128;
 
 /// The bounds of a port's connections.
 pub const CONNECTIONS: Limits = Limits {
@@ -46,7 +47,7 @@ pub const CONNECTIONS: Limits = Limits {
     http2: Some(Http2 {
         // A Collector sends ten requests at a time for each signal. All connections together have no more requests than
         // connections, so that this is no way to more of either.
-        streams: 32,
+        streams: 16,
         // A client takes a request back when its own time is over, which is rare; a hundred times it is an attack, or a
         // connection that has been there for very long, and opens another one.
         taken_back: 100,
@@ -100,9 +101,9 @@ mod tests {
     #[test]
     fn ports_share_half_of_the_files() {
         for (open_files, ports, places) in [
-            (None, 2, 256),
-            (Some(1024), 1, 256),
-            (Some(1024), 4, 128),
+            (None, 2, 128),
+            (Some(1024), 1, 128),
+            (Some(1024), 8, 64),
             (Some(64), 2, 16),
             (Some(10), 2, 8),
         ] {
