@@ -70,7 +70,8 @@ async fn unprocessed_documents_are_told() {
             Unprocessed {
                 id: Some("0000000000000001".to_owned()),
                 error_code: Some("InvalidName".to_owned()),
-                message: Some("Invalid\\x1b[31m subsegment".to_owned()),
+                // As it came: who shows it escapes it, once.
+                message: Some("Invalid\u{1b}[31m subsegment".to_owned()),
                 class: ErrorClass::Refused,
             },
             Unprocessed {

@@ -55,6 +55,34 @@ async fn each_unprocessed_segment_has_a_line_with_what_becomes_of_it() {
     );
 }
 
+/// The segment's name is its sender's, code and message are whoever's answered.
+#[tokio::test(start_paused = true)]
+async fn hostile_texts_of_an_answer_and_of_a_segment_are_escaped_once() {
+    let log = LogLines::collect();
+    let bench = Bench::start(None, |_, _| {
+        let unprocessed = vec![Unprocessed {
+            id: Some("a".to_owned()),
+            error_code: Some("In\nvalid".to_owned()),
+            message: Some("\u{1b}[31m \\ red".to_owned()),
+            class: ErrorClass::Refused,
+        }];
+        let answer = Answer {
+            unprocessed,
+            request_id: None,
+            ..Answer::default()
+        };
+        (AT_ONCE, Ok(answer))
+    });
+    add(&bench, &[r#"{"id":"a","name":"\u001b[2J"}"#.to_owned()]);
+    bench.drain().await;
+    assert_eq!(
+        without_successes(&log)[1..],
+        [
+            r"[Error] Unprocessed segment: id a, trace id unknown, name \x1b[2J, 28 bytes, error code In\nvalid, message: \x1b[31m \ red"
+        ]
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn of_twenty_five_lines_in_a_second_twenty_are_written_and_the_next_one_says_so() {
     let log = LogLines::collect();
