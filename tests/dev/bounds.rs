@@ -126,7 +126,8 @@ fn largest_call(first_trace: usize) -> String {
     json!({ "TraceSegmentDocuments": documents }).to_string()
 }
 
-/// They were read on the thread that does the rest.
+/// They were read on the thread that does the rest: then something waits through most of every call. A machine that does
+/// other things too makes anything wait now and then, but not in each of twenty calls.
 #[test]
 fn the_largest_call_holds_up_neither_health_nor_sampling_nor_datagrams() {
     let dev = Dev::start(&[]);
@@ -141,34 +142,38 @@ fn the_largest_call_holds_up_neither_health_nor_sampling_nor_datagrams() {
         );
         started.elapsed()
     };
-    let alone = call(0);
-    let received = "xray_segments_received_total 1";
-    let (rounds, longest, is_received) = std::thread::scope(|scope| {
-        let putting = scope.spawn(|| call(100));
-        dev.send(&calling(999, 0));
-        let (mut rounds, mut longest, mut is_received) = (0, Duration::ZERO, false);
-        while !putting.is_finished() {
-            for (method, path) in [
-                ("GET", "/healthz"),
-                ("POST", "/GetSamplingRules"),
-                ("GET", "/metrics"),
-            ] {
-                let asked = Instant::now();
-                let (status, answer) = ask(dev.tcp, method, path, &[], "{}");
-                assert_eq!(status, 200);
-                longest = longest.max(asked.elapsed());
-                is_received |= answer.lines().any(|line| line == received);
+    let mut seen = Vec::new();
+    for trial in 1..=20 {
+        let received =
+            format!("xray_segments_received_total{{receiver=\"udp\",signal=\"segments\"}} {trial}");
+        let (taken, rounds, longest, is_received) = std::thread::scope(|scope| {
+            let putting = scope.spawn(|| call(100 * trial));
+            dev.send(&calling(100 * trial + 99, 0));
+            let (mut rounds, mut longest, mut is_received) = (0, Duration::ZERO, false);
+            while !putting.is_finished() {
+                for (method, path) in [
+                    ("GET", "/healthz"),
+                    ("POST", "/GetSamplingRules"),
+                    ("GET", "/metrics"),
+                ] {
+                    let asked = Instant::now();
+                    let (status, answer) = ask(dev.tcp, method, path, &[], "{}");
+                    assert_eq!(status, 200);
+                    longest = longest.max(asked.elapsed());
+                    is_received |= answer.lines().any(|line| line == received);
+                }
+                rounds += 1;
             }
-            rounds += 1;
+            (putting.join().expect("a call"), rounds, longest, is_received)
+        });
+        if rounds > 5 && longest < taken / 4 && is_received {
+            return;
         }
-        (rounds, longest, is_received)
-    });
-    assert!(rounds > 5, "{rounds} while a call of {alone:?} was taken");
-    assert!(
-        longest < alone / 4,
-        "{longest:?} while a call of {alone:?} was taken"
-    );
-    assert!(is_received);
+        seen.push(format!(
+            "{longest:?} at the most in {rounds} rounds while a call of {taken:?} was taken, the datagram read: {is_received}"
+        ));
+    }
+    panic!("{}", seen.join("\n"));
 }
 
 /// 701 of them ended the process by stack overflow, and a chain of children took 89 s to send.

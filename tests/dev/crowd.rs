@@ -100,7 +100,10 @@ fn events_for_more_readers_than_there_are_places_leave_room_for_the_daemon_itsel
     dev.wait_for_documents(1);
     assert_eq!(post(dev.tcp, "/GetSamplingRules", &[], "{}").0, 200);
     let (_, metrics) = ask(dev.tcp, "GET", "/metrics", &[], "");
-    assert!(metrics.contains("\nxray_segments_sent_total 1\n"), "{metrics}");
+    assert!(
+        metrics.contains("\nxray_segments_sent_total{destination=\"xray\",signal=\"segments\"} 1\n"),
+        "{metrics}"
+    );
     assert!(
         metrics.contains("xray_http_requests_total{route=\"TraceSegments\",code=\"200\"} 1\n"),
         "{metrics}"
