@@ -66,6 +66,16 @@ async fn a_daemon_that_works_is_well_and_gets_no_segment_of_it() {
     );
 }
 
+/// Its metrics have more labels then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_datagram_to_a_daemon_that_takes_otlp_arrives_by_its_count_too() {
+    let double = double().await;
+    let setup = Setup::new(XRAY, &double.url()).args(&["--otlp-listen", "127.0.0.1:0"]);
+    let (daemon, tcp) = running(setup).await;
+    let said = made(visit(daemon.udp, tcp)).await;
+    said.says("datagram", "ok", &["arrived, by the daemon's own count"]);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_daemon_without_credentials_runs_and_is_not_ready() {
     let setup = Setup::bare(XRAY)

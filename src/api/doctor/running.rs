@@ -24,8 +24,8 @@ const LOOK_PAUSE: Duration = Duration::from_millis(20);
 /// A header with nothing behind it: counted as rejected, and never sent to X-Ray. SDKs send none such.
 const NO_SEGMENT: &[u8] = b"{\"format\":\"json\",\"version\":1}\n";
 
-/// What counts those.
-const COUNTER: &str = "xray_segments_rejected_total{reason=\"missing_segment\"}";
+/// What counts those, by its name and by the label that tells them from others.
+const COUNTER: (&str, &str) = ("xray_segments_rejected_total{", "reason=\"missing_segment\"");
 
 /// The metrics of the daemon that answers on the TCP address of `config`; `None` if what is there is none of this kind.
 pub(super) fn metrics(config: &Config) -> Option<String> {
@@ -92,7 +92,7 @@ fn version(page: &str) -> String {
 )]
 pub(super) fn datagram(config: &Config, udp: &Found, metrics: Option<&str>) -> Verdict {
     const CHECK: &str = "datagram";
-    let (Some(before), Some(to)) = (metrics.and_then(|page| sample(page, COUNTER)), udp.resolved) else {
+    let (Some(before), Some(to)) = (metrics.and_then(counted), udp.resolved) else {
         return Verdict::skip(CHECK, "there is no daemon of this kind whose counters would tell");
     };
     let to = on_this_machine(to);
@@ -107,7 +107,7 @@ pub(super) fn datagram(config: &Config, udp: &Found, metrics: Option<&str>) -> V
     loop {
         let page = self::metrics(config);
         if page
-            .and_then(|page| sample(&page, COUNTER))
+            .and_then(|page| counted(&page))
             .is_some_and(|now| now > before)
         {
             return Verdict::ok(
@@ -158,6 +158,16 @@ fn on_this_machine(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
+/// How many datagrams without a segment a page of metrics has, however it is told by receiver: a daemon that takes OTLP has
+/// more labels. `None` where nothing counts them.
+fn counted(page: &str) -> Option<u64> {
+    let (name, label) = COUNTER;
+    page.lines()
+        .filter(|line| line.starts_with(name) && line.contains(label) && !line.contains("receiver=\"http\""))
+        .map(|line| line.rsplit(' ').next()?.parse::<u64>().ok())
+        .reduce(|sum, count| Some(sum?.saturating_add(count?)))?
+}
+
 /// The value of a sample of a page of metrics.
 fn sample(page: &str, name: &str) -> Option<u64> {
     let value = page.lines().find_map(|line| line.strip_prefix(name))?;
@@ -201,7 +211,12 @@ mod tests {
 
     #[test]
     fn a_sample_is_the_line_of_its_name_and_labels() {
-        assert_eq!(sample(PAGE, COUNTER), Some(41));
+        assert_eq!(counted(PAGE), Some(41));
+        let with_otlp = "xray_segments_rejected_total{receiver=\"udp\",signal=\"segments\",reason=\"missing_header\"} 1\n\
+                         xray_segments_rejected_total{receiver=\"udp\",signal=\"segments\",reason=\"missing_segment\"} 2\n\
+                         xray_segments_rejected_total{receiver=\"http\",signal=\"segments\",reason=\"missing_segment\"} 4\n";
+        assert_eq!(counted(with_otlp), Some(2));
+        assert_eq!(counted("xray_build_info{version=\"0.1.0\"} 1\n"), None);
         assert_eq!(sample(PAGE, "xray_segments_pending"), None);
         assert_eq!(version(PAGE), "0.1.0");
         assert_eq!(version("x"), "unknown");
