@@ -78,7 +78,7 @@ async fn hostile_texts_of_an_answer_and_of_a_segment_are_escaped_once() {
     assert_eq!(
         without_successes(&log)[1..],
         [
-            r"[Error] Unprocessed segment: id a, trace id unknown, name \x1b[2J, 28 bytes, error code In\nvalid, message: \x1b[31m \ red"
+            r"[Error] Unprocessed segment: id a, trace id unknown, name \x1b[2J, 29 bytes, error code In\nvalid, message: \x1b[31m \\ red"
         ]
     );
 }
