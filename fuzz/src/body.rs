@@ -68,7 +68,7 @@ fn together(input: &[u8], now: Instant) {
         let described = Segments::describe(&batch.body);
         assert_eq!(described.len(), batch.documents);
         for description in described {
-            assert_is_plain(&description.shown, SHOWN_MAX_BYTES);
+            assert_is_plain(&description.to_string(), SHOWN_MAX_BYTES);
         }
         let mut last = None;
         for (document, piece) in found.into_iter().zip(expected.by_ref()) {

@@ -30,6 +30,7 @@ pub fn check(file: &[u8]) {
     match (strict, lenient) {
         (Ok(strict), Ok(lenient)) => {
             assert_eq!(settings(&strict), settings(&lenient));
+            assert_eq!(strict.otlp.is_some(), lenient.otlp.is_some());
             assert_eq!(strict.warnings.len(), lenient.warnings.len());
         }
         (Ok(_), Err(error)) => panic!("only with -c: {error}"),
@@ -99,6 +100,8 @@ fn is_within_bounds(config: &Config) {
 /// Without the places where they came from.
 fn settings(config: &Config) -> Config {
     let mut config = config.clone();
+    // Each text in it has a source.
+    config.otlp = None;
     for setting in [
         Some(&mut config.udp.address),
         Some(&mut config.tcp.address),

@@ -32,7 +32,7 @@ pub fn check(input: &[u8]) {
             let _config = loaded(flags, b"Version: 2\n");
         }
         Ok(Invocation::Print(text)) => assert!(text.ends_with('\n') && text.len() < TEXT_MAX_BYTES),
-        Ok(Invocation::Dev(_) | Invocation::Send(_)) => {}
+        Ok(Invocation::Dev(_) | Invocation::Doctor(_) | Invocation::Send(_)) => {}
         Err(error) => {
             assert!(!error.message().is_empty() && !error.hint().is_empty());
             assert_is_plain(error.message(), crate::config::LINE_MAX_BYTES);
@@ -64,7 +64,7 @@ fn given_twice(arguments: &[OsString], parsed: Result<Invocation, UsageError>) {
     let Ok(Invocation::Run(once)) = parsed else {
         return;
     };
-    if !text.starts_with('-') || !text.contains('=') || text.contains("-allow") {
+    if !text.starts_with('-') || !text.contains('=') || text.contains("-allow") || text.contains("-otlp-listen") {
         return;
     }
     let doubled = [first.clone()].into_iter().chain(arguments.iter().cloned());

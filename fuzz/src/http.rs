@@ -14,8 +14,8 @@ use tokio::time::Instant;
 
 use crate::assert_is_plain;
 use crate::subject::http::{
-    App, Budget, EXCHANGE_TIMEOUT, Guard, HEAD_TIMEOUT, Health, INGEST, Lane, Ledger, PutError, Summary,
-    Upstream, serve_http,
+    App, Budget, EXCHANGE_TIMEOUT, Fanout, Guard, HEAD_TIMEOUT, Health, INGEST, Lane, Ledger, PutError,
+    Summary, Upstream, serve_http,
 };
 
 thread_local! {
@@ -127,8 +127,7 @@ async fn talk(input: &[u8], forwarded: &Arc<AtomicUsize>) -> Vec<u8> {
 fn app(forwarded: &Arc<AtomicUsize>) -> App<Silent> {
     let ledger = Arc::new(Ledger::default());
     let summary = Arc::new(Summary {
-        ledger: Arc::clone(&ledger),
-        lane: Arc::new(Lane::new(Budget::of_mb(3), ledger)),
+        fanout: Arc::new(Fanout::of_segments(Arc::new(Lane::new(Budget::of_mb(3), ledger)))),
         kernel_drops: None,
         lost_in_fragments: None,
     });

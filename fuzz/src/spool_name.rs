@@ -1,7 +1,7 @@
 //! Names of spool files. The input is a name, and also the numbers of one.
 
 use crate::subject::body::Segments;
-use crate::subject::spool::{FileId, FileName, Kind, MAX_BODY_BYTES};
+use crate::subject::spool::{FileId, FileName, Kind, MAX_BODY_BYTES, Made};
 
 /// A name that is taken is written back as it was read; what is written is read again; no name leads out of the
 /// directory.
@@ -53,6 +53,7 @@ fn write(fields: &[u8; 33]) {
             opened_ms: number(0),
             sequence: number(8),
         },
+        kind: Made::Segments,
         // Also those that are none: 0, and 51 to 63.
         documents: u64::from(fields[32] % 64),
         redeliveries: number(16) as u32,

@@ -35,6 +35,7 @@ pub(crate) mod http {
     pub(crate) use xray::ledger::Ledger;
     pub(crate) use xray::net::server::guard::Guard;
     pub(crate) use xray::pipeline::budget::Budget;
+    pub(crate) use xray::pipeline::fanout::Fanout;
     pub(crate) use xray::pipeline::lane::Lane;
 }
 
@@ -48,6 +49,7 @@ pub(crate) mod otlp {
 }
 
 pub(crate) mod spool {
+    pub(crate) use xray::pipeline::batch::kind::Kind as Made;
     pub(crate) use xray::pipeline::batch::origin::FileId;
     pub(crate) use xray::pipeline::spool::disk::Disk;
     pub(crate) use xray::pipeline::spool::index::{MAX_DAMAGED, cost_bytes};

@@ -48,5 +48,5 @@ pub(super) fn name_of(entity: &Map<String, Value>) -> Result<String, Unconvertib
 pub(super) fn time(value: Option<&Value>) -> Option<u64> {
     let micros = (clock::seconds(number(value)?) * 1e6).round();
     // As many as fit into 64 bits of nanoseconds: until the year 2554.
-    (1.0..1.8e16).contains(&micros).then_some(micros as u64 * 1_000)
+    (1.0..1.8e16).contains(&micros).then(|| micros as u64 * 1_000)
 }

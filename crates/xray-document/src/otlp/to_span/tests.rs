@@ -510,3 +510,10 @@ fn a_trace_id_in_the_form_of_w3c_and_times_in_another_unit_are_read() {
     );
     assert_eq!(found[0].start_time_unix_nano, 1_478_293_361_271_000_000);
 }
+
+/// In nanoseconds it would not fit into 64 bits.
+#[test]
+fn a_time_beyond_the_year_2554_is_none() {
+    let document = r#"{"trace_id":"1-581cf771-a006649127e371903a2de979","id":"70de5b6f19ff9a0a","name":"x","start_time":1e30,"end_time":1e31}"#;
+    assert!(spans_of(document, &Context::default()).is_err());
+}
