@@ -1,40 +1,6 @@
 //! What OpenTelemetry sends: signals, and by which receiver anything came.
 
-/// A signal of OpenTelemetry. What one item of each is: a span, a data point, a log record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Signal {
-    /// Spans.
-    Traces,
-    /// Data points.
-    Metrics,
-    /// Log records.
-    Logs,
-}
-
-impl Signal {
-    /// Every signal, in the order of their counters.
-    pub const ALL: [Self; 3] = [Self::Traces, Self::Metrics, Self::Logs];
-
-    /// The label in metrics and JSON logs; also the last part of the path of OTLP over HTTP (`v1/traces`).
-    #[must_use]
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Traces => "traces",
-            Self::Metrics => "metrics",
-            Self::Logs => "logs",
-        }
-    }
-
-    /// What its items are called, in the plural.
-    #[must_use]
-    pub const fn items(self) -> &'static str {
-        match self {
-            Self::Traces => "spans",
-            Self::Metrics => "data points",
-            Self::Logs => "log records",
-        }
-    }
-}
+pub use xray_document::otlp::Signal;
 
 /// What is counted for a destination, by what it is made of: a segment document, or an item of a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -7,6 +7,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use xray_document::otlp::Signal;
+
 use super::headers::Headers;
 use crate::config::file::FileSettings;
 use crate::config::text::quoted;
@@ -97,36 +99,19 @@ impl Compression {
     }
 }
 
-/// What a signal's variables have in their name.
-#[derive(Debug, Clone, Copy)]
-enum Signal {
-    Traces,
-    Metrics,
-    Logs,
+/// The variable of `signal` for `setting`.
+fn variable(signal: Signal, setting: &str) -> String {
+    format!("{PREFIX}{}_{setting}", signal.label().to_ascii_uppercase())
 }
 
-impl Signal {
-    const ALL: [Self; 3] = [Self::Traces, Self::Metrics, Self::Logs];
-
-    /// The variable of this signal for `setting`.
-    fn variable(self, setting: &str) -> String {
-        let signal = match self {
-            Self::Traces => "TRACES",
-            Self::Metrics => "METRICS",
-            Self::Logs => "LOGS",
-        };
-        format!("{PREFIX}{signal}_{setting}")
-    }
-
-    /// The value of the signal's own variable, else of the one for all, with its name.
-    fn setting(self, setting: &str, env: &Environment) -> Option<Sourced<String>> {
-        [self.variable(setting), format!("{PREFIX}{setting}")]
-            .into_iter()
-            .find_map(|source| {
-                let value = env.get(&source)?.to_owned();
-                Some(Sourced { value, source })
-            })
-    }
+/// The value of the signal's own variable, else of the one for all, with its name.
+fn of_variables(signal: Signal, setting: &str, env: &Environment) -> Option<Sourced<String>> {
+    [variable(signal, setting), format!("{PREFIX}{setting}")]
+        .into_iter()
+        .find_map(|source| {
+            let value = env.get(&source)?.to_owned();
+            Some(Sourced { value, source })
+        })
 }
 
 impl OtlpEndpoint {
@@ -163,7 +148,7 @@ impl OtlpEndpoint {
                     None => variables.compression(signal, env, report),
                 },
                 timeout: variables.timeout(signal, env, call_timeout, report),
-                certificate: path(signal.setting("CERTIFICATE", env)),
+                certificate: path(of_variables(signal, "CERTIFICATE", env)),
                 client: variables.client(signal, env, report),
             }
         };
@@ -236,7 +221,7 @@ impl Variables {
     ) -> (Headers, Option<String>) {
         let mut headers = Headers::default();
         let mut sources = Vec::new();
-        for variable in [format!("{PREFIX}HEADERS"), signal.variable("HEADERS")] {
+        for variable in [format!("{PREFIX}HEADERS"), variable(signal, "HEADERS")] {
             let Some(text) = env.get(&variable) else { continue };
             let mut said = Report::default();
             headers = headers.with(&Headers::of_variable(&variable, text, &mut said));
@@ -262,7 +247,7 @@ impl Variables {
             value: Compression::default(),
             source: super::DEFAULT_SOURCE.to_owned(),
         };
-        let Some(Sourced { value, source }) = signal.setting("COMPRESSION", env) else {
+        let Some(Sourced { value, source }) = of_variables(signal, "COMPRESSION", env) else {
             return default();
         };
         match Compression::of(&value) {
@@ -287,7 +272,7 @@ impl Variables {
             value: default,
             source: super::DEFAULT_SOURCE.to_owned(),
         };
-        let Some(Sourced { value, source }) = signal.setting("TIMEOUT", env) else {
+        let Some(Sourced { value, source }) = of_variables(signal, "TIMEOUT", env) else {
             return default();
         };
         let timeout = value.trim().parse().ok().map(Duration::from_millis);
@@ -308,8 +293,8 @@ impl Variables {
     }
 
     fn client(&mut self, signal: Signal, env: &Environment, report: &mut Report) -> Option<ClientIdentity> {
-        let certificate = path(signal.setting("CLIENT_CERTIFICATE", env));
-        let key = path(signal.setting("CLIENT_KEY", env));
+        let certificate = path(of_variables(signal, "CLIENT_CERTIFICATE", env));
+        let key = path(of_variables(signal, "CLIENT_KEY", env));
         let (alone, missing) = match (certificate, key) {
             (None, None) => return None,
             (Some(certificate), Some(key)) => return Some(ClientIdentity { certificate, key }),
@@ -379,7 +364,7 @@ fn warn_without_endpoint(flags: &Flags, file: &FileSettings, report: &mut Report
 /// An application's exporter beside the daemon: its variables name the daemon, and are not where the daemon sends to.
 fn warn_of_other_endpoints(own: &str, env: &Environment, report: &mut Report) {
     let for_all = format!("{PREFIX}ENDPOINT");
-    let of_signals = Signal::ALL.map(|signal| signal.variable("ENDPOINT"));
+    let of_signals = Signal::ALL.map(|signal| variable(signal, "ENDPOINT"));
     for variable in std::iter::once(for_all).chain(of_signals) {
         if env.get(&variable).is_some() {
             report.warning(format!(
@@ -392,7 +377,7 @@ fn warn_of_other_endpoints(own: &str, env: &Environment, report: &mut Report) {
 /// Headers of variables that those of the file stand over.
 fn warn_of_other_headers(own: &str, env: &Environment, report: &mut Report) {
     let for_all = format!("{PREFIX}HEADERS");
-    let of_signals = Signal::ALL.map(|signal| signal.variable("HEADERS"));
+    let of_signals = Signal::ALL.map(|signal| variable(signal, "HEADERS"));
     for variable in std::iter::once(for_all).chain(of_signals) {
         if env.get(&variable).is_some() {
             report.warning(format!("{own} goes over {variable}, whose headers are not sent."));

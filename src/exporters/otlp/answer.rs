@@ -17,6 +17,7 @@ use http::HeaderMap;
 use http::header::{CONTENT_TYPE, DATE, LOCATION, RETRY_AFTER};
 use prost::Message as _;
 use serde_json::{Map, Value};
+use xray_document::otlp::response::{PartialSuccess, Response};
 
 use crate::exporters::answer::{Answer, Unnamed};
 use crate::exporters::error::PutError;
@@ -61,21 +62,6 @@ impl Taken {
             ..Answer::default()
         }
     }
-}
-
-/// `ExportTraceServiceResponse`, and those of the other signals, which have the same form.
-#[derive(Clone, PartialEq, prost::Message)]
-struct Response {
-    #[prost(message, optional, tag = "1")]
-    partial_success: Option<PartialSuccess>,
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-struct PartialSuccess {
-    #[prost(int64, tag = "1")]
-    rejected: i64,
-    #[prost(string, tag = "2")]
-    error_message: String,
 }
 
 /// `google.rpc.Status`, the body of failures.

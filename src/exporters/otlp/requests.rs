@@ -1,7 +1,7 @@
 //! Bodies of OTLP requests, taken apart where they have to be. Off the hot path.
 
 use xray_document::otlp::json::parts;
-use xray_document::otlp::{self, count, split};
+use xray_document::otlp::{count, split};
 
 use crate::ledger::signal::Signal;
 use crate::pipeline::batch::encoding::Requests;
@@ -9,7 +9,6 @@ use crate::pipeline::intake::Form;
 
 /// How many items are in a body; `None` when it is no request of this form.
 pub(in crate::exporters) fn items(signal: Signal, form: Form, body: &[u8]) -> Option<u64> {
-    let signal = of(signal);
     let count = match form {
         Form::Protobuf => count::count(signal, body).ok()?,
         Form::Json => parts::count(signal, body).ok()?,
@@ -42,16 +41,8 @@ pub(in crate::exporters) fn halves(signal: Signal, form: Form, body: &[u8]) -> O
 
 fn halved(signal: Signal, form: Form, body: &[u8]) -> Option<[Vec<u8>; 2]> {
     match form {
-        Form::Protobuf => split::halves(of(signal), body).ok()?,
-        Form::Json => parts::halves(of(signal), body).ok()?,
-    }
-}
-
-const fn of(signal: Signal) -> otlp::Signal {
-    match signal {
-        Signal::Traces => otlp::Signal::Traces,
-        Signal::Metrics => otlp::Signal::Metrics,
-        Signal::Logs => otlp::Signal::Logs,
+        Form::Protobuf => split::halves(signal, body).ok()?,
+        Form::Json => parts::halves(signal, body).ok()?,
     }
 }
 

@@ -21,6 +21,7 @@ use http::header::{ALLOW, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 use prost::Message as _;
 use serde_json::{Value, json};
+use xray_document::otlp::response::{PartialSuccess, Response};
 
 use super::grpc;
 use crate::ledger::signal::Signal;
@@ -137,22 +138,6 @@ struct RetryInfo {
 struct Delay {
     #[prost(int64, tag = "1")]
     seconds: i64,
-}
-
-/// `ExportTraceServiceResponse`, and those of metrics and logs, which have the same numbers.
-#[derive(Clone, PartialEq, prost::Message)]
-struct Response {
-    #[prost(message, optional, tag = "1")]
-    partial_success: Option<PartialSuccess>,
-}
-
-/// `ExportTracePartialSuccess`, and those of metrics and logs.
-#[derive(Clone, PartialEq, prost::Message)]
-struct PartialSuccess {
-    #[prost(int64, tag = "1")]
-    rejected: i64,
-    #[prost(string, tag = "2")]
-    error_message: String,
 }
 
 /// A request has been taken, but for what `not_taken` says.

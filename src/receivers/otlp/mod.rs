@@ -342,11 +342,6 @@ fn too_long(max_bytes: usize) -> Refusal {
 
 /// How many items are in a request, which is looked at no further than that needs.
 fn items(signal: Signal, form: Form, body: &[u8]) -> Result<u64, Refusal> {
-    let signal = match signal {
-        Signal::Traces => otlp::Signal::Traces,
-        Signal::Metrics => otlp::Signal::Metrics,
-        Signal::Logs => otlp::Signal::Logs,
-    };
     let counted = match form {
         Form::Protobuf => otlp::count::count(signal, body).map_err(|_| {
             Refusal::new(

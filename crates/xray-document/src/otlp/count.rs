@@ -2,7 +2,7 @@
 
 use super::wire::{Fields, Malformed};
 
-/// What a request is about.
+/// A signal of OpenTelemetry: what a request is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Signal {
     /// `ExportTraceServiceRequest`; its items are spans.
@@ -14,6 +14,29 @@ pub enum Signal {
 }
 
 impl Signal {
+    /// Every signal, in the order of their counters.
+    pub const ALL: [Self; 3] = [Self::Traces, Self::Metrics, Self::Logs];
+
+    /// The label in metrics and JSON logs; also the last part of the path of OTLP over HTTP (`v1/traces`).
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Traces => "traces",
+            Self::Metrics => "metrics",
+            Self::Logs => "logs",
+        }
+    }
+
+    /// What its items are called, in the plural.
+    #[must_use]
+    pub const fn items(self) -> &'static str {
+        match self {
+            Self::Traces => "spans",
+            Self::Metrics => "data points",
+            Self::Logs => "log records",
+        }
+    }
+
     /// The fields that lead from a request to its items, a level each: resources, scopes, items. Data points are two levels
     /// further down than spans: in metrics, in one of five forms.
     pub(super) const fn levels(self) -> &'static [&'static [u32]] {

@@ -11,6 +11,7 @@
 //! | [`split`] | a request in protobuf as its two halves |
 //! | [`resources`] | a request in protobuf without resources that are too long |
 //! | [`message`] | the messages of a request for traces |
+//! | [`response`] | what a server says of a request that it has taken |
 //! | `attributes` | attributes, and JSON in them |
 //! | `keys`, `tables` | what both conversions go by: keys, and fields as attributes |
 //! | `resource` | what a resource tells of segments |
@@ -29,6 +30,7 @@ mod keys;
 pub mod message;
 mod resource;
 pub mod resources;
+pub mod response;
 pub mod shown;
 pub mod split;
 mod stack;

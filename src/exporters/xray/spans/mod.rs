@@ -9,7 +9,6 @@ use bytes::Bytes;
 use http::Response;
 use tokio::time::{Instant, timeout_at};
 use xray_document::otlp::resources::without_longer;
-use xray_document::otlp::{self as document};
 
 use super::answer::Raw;
 use super::forward::BodyForm;
@@ -101,7 +100,7 @@ impl XRay {
     )]
     fn without_long_resources(&self, form: Form, body: Bytes) -> (Bytes, u64) {
         let shortened = match form {
-            Form::Protobuf => without_longer(document::Signal::Traces, &body, MAX_RESOURCE_BYTES),
+            Form::Protobuf => without_longer(Signal::Traces, &body, MAX_RESOURCE_BYTES),
             Form::Json => Ok(None),
         };
         // What is no request, X-Ray is to say.

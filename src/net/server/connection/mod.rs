@@ -385,7 +385,7 @@ where
             shared.note(if is_stream { Event::Stream } else { Event::Answer });
             let answer = answer.map(|body| Sent {
                 body,
-                stream_of: is_stream.then(|| Arc::clone(shared)),
+                _until: is_stream.then(|| Streaming(Arc::clone(shared))),
             });
             Ok::<_, Infallible>(answer)
         }
@@ -476,13 +476,13 @@ struct Watched<S> {
     head_max_bytes: usize,
 }
 
-/// The body of an answer on its way; tells when a stream is over.
-struct Sent {
+/// The body of an answer on its way, and what is dropped with it: then it is over.
+struct Sent<T> {
     body: Body,
-    stream_of: Option<Arc<Clocked>>,
+    _until: T,
 }
 
-impl hyper::body::Body for Sent {
+impl<T: Unpin> hyper::body::Body for Sent<T> {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -502,11 +502,12 @@ impl hyper::body::Body for Sent {
     }
 }
 
-impl Drop for Sent {
+/// A stream of events; tells when it is over.
+struct Streaming(Arc<Clocked>);
+
+impl Drop for Streaming {
     fn drop(&mut self) {
-        if let Some(shared) = &self.stream_of {
-            shared.note(Event::StreamEnd);
-        }
+        self.0.note(Event::StreamEnd);
     }
 }
 

@@ -13,9 +13,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{Method, Request};
-use hyper::body::{Body as _, Frame, Incoming, SizeHint};
+use hyper::body::{Body as _, Incoming};
 use hyper::rt::Executor;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -24,9 +23,9 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::request_body::RequestBody;
-use super::{Clocked, Going, Stage};
+use super::{Clocked, Going, Sent, Stage};
 use crate::ledger::http::Ending;
-use crate::net::server::answer::{Answer, Body};
+use crate::net::server::answer::Answer;
 use crate::net::server::limits::{Http2, Limits};
 
 /// How many bytes of bodies a client may send before they are read, on one stream and on the whole connection: what HTTP/2
@@ -73,7 +72,7 @@ where
         async move {
             let answer = answering.await;
             open.shared.streams(|streams, _| streams.answered(open.number));
-            Ok::<_, Infallible>(answer.map(|body| Sent { body, _open: open }))
+            Ok::<_, Infallible>(answer.map(|body| Sent { body, _until: open }))
         }
     });
     // Dropped with this connection, whatever they are at.
@@ -190,32 +189,6 @@ impl Open {
 impl Drop for Open {
     fn drop(&mut self) {
         self.shared.streams(|streams, now| streams.end(self.number, now));
-    }
-}
-
-/// The body of an answer on its way; the request is over with it.
-struct Sent {
-    body: Body,
-    _open: Open,
-}
-
-impl hyper::body::Body for Sent {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }
 

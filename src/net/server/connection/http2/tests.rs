@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
+use bytes::Bytes;
 use http::{Response, StatusCode};
 use http_body_util::{BodyExt as _, Empty, Full};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
@@ -10,6 +11,7 @@ use tokio::time::Instant;
 
 use super::super::first;
 use super::*;
+use crate::net::server::answer::Body;
 
 const LIMITS: Limits = Limits {
     head_max_bytes: 16 << 10,
