@@ -53,7 +53,7 @@ enum Growth {
 }
 
 /// How many times the usual rate an endpoint is taken to bear so many seconds after an outage.
-fn recovered(seconds: f64) -> f64 {
+pub(super) fn recovered(seconds: f64) -> f64 {
     if seconds < 1.0 {
         1.0 + seconds / 2.0
     } else {

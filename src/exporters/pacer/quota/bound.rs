@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::MIN_PER_S;
-use crate::exporters::pacer::CAP;
+use crate::exporters::pacer::{CAP, rate};
 
 /// What is left of the rate when the service throttles and nothing is known; AWS's SDKs take the same share.
 pub(super) const KEPT: f64 = 0.7;
@@ -83,8 +83,8 @@ pub(super) enum Growth {
     Stalled { per_s: f64 },
     /// Nobody knows how much may be had: twice as much in each second.
     Search { from_per_s: f64 },
-    /// After an outage.
-    Recovery { usual_per_s: f64 },
+    /// After an outage. Where the usual rate is a guess, nothing speaks for staying at it: it grows as that of the calls.
+    Recovery { usual_per_s: f64, is_known: bool },
 }
 
 /// How much of a step is done after so many throttles.
@@ -164,7 +164,11 @@ impl Bound {
             }
             Growth::Stalled { per_s } => per_s,
             Growth::Search { from_per_s } => from_per_s * 2_f64.powf(t / DOUBLES_IN.as_secs_f64()),
-            Growth::Recovery { usual_per_s } => usual_per_s * recovered(t),
+            Growth::Recovery {
+                usual_per_s,
+                is_known: true,
+            } => usual_per_s * recovered(t),
+            Growth::Recovery { usual_per_s, .. } => usual_per_s * rate::recovered(t),
         };
         per_s.max(MIN_PER_S)
     }

@@ -115,7 +115,7 @@ impl Quota {
             let most = match bound.growth() {
                 Growth::Share { .. } => f64::MAX,
                 // Of so few what was taken in the last seconds is chance.
-                Growth::Recovery { usual_per_s } if lately < FULL => AFTER_OUTAGE * usual_per_s,
+                Growth::Recovery { usual_per_s, .. } if lately < FULL => AFTER_OUTAGE * usual_per_s,
                 Growth::Recovery { .. } => lately,
                 Growth::Stalled { .. } | Growth::Search { .. } => 2.0 * lately,
             };
@@ -148,7 +148,11 @@ impl Quota {
         let usual_per_s = self.before_outage_per_s.unwrap_or(UNKNOWN_PER_S).max(1.0);
         // Counting goes on as if there had been no outage.
         self.taken = Counted::at(usual_per_s);
-        self.bound = Some(Bound::new(Growth::Recovery { usual_per_s }, now));
+        let growth = Growth::Recovery {
+            usual_per_s,
+            is_known: self.before_outage_per_s.is_some(),
+        };
+        self.bound = Some(Bound::new(growth, now));
     }
 
     /// From now on a throttle is the only reason to wait.

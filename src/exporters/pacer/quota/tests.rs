@@ -193,6 +193,16 @@ fn after_an_outage_the_rate_stays_at_half_more_than_usual_until_all_are_back_the
     assert_eq!([0, 1, 10, 12, 14].map(after), [100.0, 150.0, 150.0, 300.0, 600.0]);
 }
 
+/// It had taken nothing before, so that its rate is a guess: with many documents waiting, ten seconds at a guess are lost.
+#[test]
+fn after_an_outage_that_was_there_from_the_start_the_rate_doubles_from_the_first_second_on() {
+    let (mut quota, now) = (Quota::default(), Instant::now());
+    quota.outage();
+    quota.recovers(now);
+    let after = |seconds| per_s(&quota, now + S(seconds)).round();
+    assert_eq!([0, 1, 2, 3, 4].map(after), [400.0, 600.0, 1200.0, 2400.0, 4800.0]);
+}
+
 #[test]
 fn the_first_throttle_after_an_outage_leaves_what_is_taken_or_with_few_half_more_than_usual() {
     let first = |usual: usize, lately: usize| {
