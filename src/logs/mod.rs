@@ -50,7 +50,7 @@ pub(crate) mod testing;
 mod tests;
 
 pub use file::open_for_appending;
-pub use repeats::{LineBudget, Reminder, Tally};
+pub use repeats::{LineBudget, Reminder, Tally, more};
 pub use sanitize::{sanitize, sanitize_lines};
 
 use crate::config::{LogConfig, LogFormat, LogLevel};

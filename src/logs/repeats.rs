@@ -78,6 +78,15 @@ impl LineBudget {
     }
 }
 
+/// How many lines were left out before one that [`LineBudget::allow`] let through, for the end of that line; empty for none.
+#[must_use]
+pub fn more(left_out: u64) -> String {
+    match left_out {
+        0 => String::new(),
+        _ => format!(" ({left_out} more lines of this kind were left out before)"),
+    }
+}
+
 /// When a state that lasts was said last, so that it is said again after a minute and not before.
 #[derive(Debug, Default)]
 pub struct Reminder {

@@ -107,10 +107,7 @@ impl<E: Encoding> Fanout<E> {
     /// What goes to a destination, by these routes.
     #[must_use]
     pub fn contents_to(&self, destination: Destination) -> Vec<Content> {
-        let goes = |targets: Targets| match destination {
-            Destination::XRay => targets.xray,
-            Destination::Otlp => targets.otlp,
-        };
+        let goes = |targets| is_among(targets, destination);
         let makes_segments = self.routes.spans.xray && self.makes_segments(destination);
         Content::ALL
             .into_iter()
@@ -156,13 +153,12 @@ impl<E: Encoding> Fanout<E> {
     }
 
     fn lanes_of(&self, targets: Targets) -> impl Iterator<Item = &Arc<Lane<E>>> {
-        self.lanes.all().filter(move |lane| match lane.destination() {
-            Destination::XRay => targets.xray,
-            Destination::Otlp => targets.otlp,
-        })
+        self.lanes
+            .all()
+            .filter(move |lane| is_among(targets, lane.destination()))
     }
 
-    /// How spans of `form` go into `lane`.
+    /// Whether spans become segments on the way to a destination.
     fn makes_segments(&self, destination: Destination) -> bool {
         destination == Destination::XRay && self.routes.spans_for_xray == SpansForXRay::Segments
     }
@@ -309,6 +305,13 @@ impl<E: Encoding> Requests for Fanout<E> {
 
     fn add_refused(&self, signal: Signal, receiver: Receiver) {
         self.receipts.add_rejected(receiver, signal);
+    }
+}
+
+const fn is_among(targets: Targets, destination: Destination) -> bool {
+    match destination {
+        Destination::XRay => targets.xray,
+        Destination::Otlp => targets.otlp,
     }
 }
 

@@ -38,11 +38,12 @@ use crate::config::otlp::{Compression, OtlpEndpoint, RequestForm};
 use crate::config::{Environment, XRayConfig};
 use crate::ledger::outcome::ErrorClass;
 use crate::ledger::signal::Signal;
-use crate::logs::{LineBudget, Reminder};
+use crate::logs::{self, LineBudget, Reminder};
 use crate::net::client::SettingError;
 use crate::net::client::pooled::PooledClient;
 use crate::net::client::proxy::{ProxyInForce, ProxyRules, is_loopback};
 use crate::net::client::tls::{ClientAuth, Tls, Trust};
+use crate::pipeline::batch::encoding::Description;
 use crate::pipeline::batch::kind::Kind;
 use crate::pipeline::intake::Form;
 
@@ -214,16 +215,15 @@ impl Otlp {
             let Some(left_out) = self.seen().unconvertible_lines.allow(Instant::now()) else {
                 continue;
             };
-            let more = match left_out {
-                0 => String::new(),
-                _ => format!(" ({left_out} more lines of this kind were left out before)"),
-            };
-            let segment = segment.to_string();
             tracing::warn!(
-                segment,
+                id = Description::field(&segment.id),
+                trace_id = Description::field(&segment.trace_id),
+                name = Description::field(&segment.name),
+                bytes = segment.bytes,
                 error = reason,
                 left_out,
-                "A segment cannot be made into spans, so the OTLP endpoint does not get it: {reason}; {segment}{more}"
+                "A segment cannot be made into spans, so the OTLP endpoint does not get it: {reason}; {segment}{}",
+                logs::more(left_out)
             );
         }
     }

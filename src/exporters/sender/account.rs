@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
-use super::say::{batch_of, more, say_unprocessed};
+use super::say::{batch_of, say_unprocessed};
 use super::settled::Settled;
 use super::{Sender, now};
 use crate::exporters::Exporter;
@@ -12,6 +12,7 @@ use crate::exporters::error::PutError;
 use crate::exporters::pacer;
 use crate::ledger::DropReason;
 use crate::ledger::outcome::ErrorClass;
+use crate::logs;
 use crate::pipeline::batch::Batch;
 use crate::pipeline::batch::encoding::{Description, Encoding as _};
 use crate::pipeline::queue::Flight;
@@ -75,7 +76,7 @@ impl<X: Exporter> Sender<X> {
             batch_of(flight.kind),
             self.to_other(),
             error.message,
-            more(left_out)
+            logs::more(left_out)
         );
     }
 

@@ -84,7 +84,7 @@ impl<X: Exporter> Sender<X> {
                 left_out,
                 "Partial success{to}: {unprocessed} of {} {items} were not taken, and are not sent again; message: {message}{}",
                 flight.documents,
-                more(left_out)
+                logs::more(left_out)
             );
         }
     }
@@ -172,29 +172,17 @@ fn reasons(left_out: &[(DropReason, u64)]) -> String {
     each.join(", ")
 }
 
-/// How many lines of its kind were left out before one.
-pub(super) fn more(left_out: u64) -> String {
-    match left_out {
-        0 => String::new(),
-        _ => format!(" ({left_out} more lines of this kind were left out before)"),
-    }
-}
-
 /// One line about a segment that the service did not process; `again` when it goes out once more.
 pub(super) fn say_unprocessed(left: &Unprocessed, segment: Option<&Description>, again: bool, left_out: u64) {
     let shown = |text: &Option<String>| text.as_deref().map(|text| logs::sanitize(text, SHOWN_MAX_CHARS));
     let (id, error_code, message) = (shown(&left.id), shown(&left.error_code), shown(&left.message));
     let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "none".to_owned());
     let described = segment.map_or_else(|| format!("id {}", or_none(&id)), Description::to_string);
-    let of_segment = |text: fn(&Description) -> &Option<String>| {
-        let text = text(segment?).as_deref()?;
-        Some(Description::shown(Some(text)))
-    };
     let ending = if again { "; it is sent again" } else { "" };
     tracing::error!(
         id,
-        trace_id = of_segment(|segment| &segment.trace_id),
-        name = of_segment(|segment| &segment.name),
+        trace_id = segment.and_then(|segment| Description::field(&segment.trace_id)),
+        name = segment.and_then(|segment| Description::field(&segment.name)),
         bytes = segment.map(|segment| segment.bytes),
         error_code,
         error = message,
@@ -203,6 +191,6 @@ pub(super) fn say_unprocessed(left: &Unprocessed, segment: Option<&Description>,
         "Unprocessed segment: {described}, error code {}, message: {}{ending}{}",
         or_none(&error_code),
         or_none(&message),
-        more(left_out),
+        logs::more(left_out),
     );
 }

@@ -99,19 +99,20 @@ pub struct Description {
 impl Description {
     /// A text of a description as a log shows it.
     #[must_use]
-    pub fn shown(text: Option<&str>) -> String {
-        text.map_or_else(|| "unknown".to_owned(), |text| sanitize(text, SHOWN_MAX_CHARS))
+    pub fn field(text: &Option<String>) -> Option<String> {
+        text.as_deref().map(|text| sanitize(text, SHOWN_MAX_CHARS))
     }
 }
 
 impl fmt::Display for Description {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |text| Self::field(text).unwrap_or_else(|| "unknown".to_owned());
         write!(
             f,
             "id {}, trace id {}, name {}, {} bytes",
-            Self::shown(self.id.as_deref()),
-            Self::shown(self.trace_id.as_deref()),
-            Self::shown(self.name.as_deref()),
+            shown(&self.id),
+            shown(&self.trace_id),
+            shown(&self.name),
             self.bytes
         )
     }

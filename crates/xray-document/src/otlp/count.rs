@@ -133,16 +133,8 @@ fn walk(levels: &[&[u32]], message: &[u8], counts: &mut [u64]) -> Result<(), Mal
 
 #[cfg(test)]
 mod tests {
-    use super::super::wire::append;
+    use super::super::wire::message;
     use super::*;
-
-    fn message(fields: &[(u32, &[u8])]) -> Vec<u8> {
-        let mut message = Vec::new();
-        for (number, content) in fields {
-            append(*number, content, &mut message);
-        }
-        message
-    }
 
     #[test]
     fn spans_and_records_are_counted_below_every_scope_of_every_resource() {

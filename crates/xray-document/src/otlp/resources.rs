@@ -79,15 +79,8 @@ fn length(fields: &[Field<'_>], number: u32) -> usize {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::wire::message;
     use super::*;
-
-    fn message(fields: &[(u32, &[u8])]) -> Vec<u8> {
-        let mut message = Vec::new();
-        for (number, content) in fields {
-            append(*number, content, &mut message);
-        }
-        message
-    }
 
     /// A resource of so many bytes with scopes of so many bytes, of two spans each.
     fn resource(bytes: usize, scopes: &[usize]) -> Vec<u8> {

@@ -127,6 +127,16 @@ pub(super) fn append(number: u32, content: &[u8], to: &mut Vec<u8>) {
     to.extend_from_slice(content);
 }
 
+/// A message of these fields, for tests.
+#[cfg(test)]
+pub(super) fn message(fields: &[(u32, &[u8])]) -> Vec<u8> {
+    let mut message = Vec::new();
+    for (number, content) in fields {
+        append(*number, content, &mut message);
+    }
+    message
+}
+
 fn append_varint(mut value: u64, to: &mut Vec<u8>) {
     while value >= 0x80 {
         to.push(value as u8 | 0x80);
