@@ -34,17 +34,7 @@ impl<X: Exporter> Sender<X> {
         let is_search = flight.documents > 1 && !error.whole && !error.is_too_long();
         let not_before = if is_search { self.splits.split(now) } else { None };
         if !error.whole && self.halve(flight, not_before, now) {
-            tracing::debug!(
-                segments = flight.documents,
-                error = error.message,
-                destination = self.destination(),
-                "Sending {} batch{} failed with: {}; trying its {} {} in two halves",
-                batch_of(flight.kind),
-                self.to_other(),
-                error.message,
-                flight.documents,
-                flight.kind.content().items()
-            );
+            self.say_halved(flight, &error.message, now);
             if not_before.is_some() && self.splits_reminder.is_due(now) {
                 tracing::warn!(
                     "So many batches hold segments that the service refuses that the search for them is slowed down; those \
