@@ -318,9 +318,11 @@ impl Pacer {
         self.latest_success_started = self.latest_success_started.max(Some(started));
         self.rate.let_go();
         let ended = self.health.succeeded(started);
-        if ended.is_some() {
-            self.rate.recovers(now);
-            self.quota.recovers(now);
+        if let Some(outage) = ended {
+            let from = self.asked_to_wait_until.unwrap_or(now).max(now);
+            self.rate.recovers(from);
+            self.quota
+                .recovers(now.saturating_duration_since(outage.since), from);
         }
         let failed_before = f64::from(std::mem::take(&mut self.failed_at_limit));
         // Only a limit that was reached is raised: otherwise nothing shows that more would be carried.
@@ -352,7 +354,7 @@ impl Pacer {
 
     fn ask_to_wait(&mut self, retry_after: Option<Duration>, now: Instant, jitter: f64) {
         // A fleet that was told the same must not come back in the same moment.
-        let asked = retry_after.map(|asked| now + asked.min(MAX_RETRY_AFTER).mul_f64(1.0 + jitter / 4.0));
+        let asked = retry_after.map(|asked| now + asked.min(MAX_RETRY_AFTER).mul_f64(1.0 + jitter / 2.0));
         self.asked_to_wait_until = self.asked_to_wait_until.max(asked);
     }
 
