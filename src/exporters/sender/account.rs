@@ -9,7 +9,6 @@ use super::{Sender, now};
 use crate::exporters::Exporter;
 use crate::exporters::answer::{Answer, Unprocessed};
 use crate::exporters::error::PutError;
-use crate::exporters::pacer;
 use crate::ledger::DropReason;
 use crate::ledger::outcome::ErrorClass;
 use crate::logs;
@@ -130,7 +129,10 @@ impl<X: Exporter> Sender<X> {
         }
         let now = now();
         let redeliveries = flight.redeliveries.saturating_add(1);
-        let not_before = pacer::hold_back_unprocessed(now, redeliveries, fastrand::f64());
+        let failed = faults > flight.faults;
+        let not_before = self
+            .pacer
+            .hold_back_unprocessed(now, redeliveries, failed, fastrand::f64());
         let unsettled = again.len() + alone.len() + given_up.len();
         let parts: Vec<Batch> = std::iter::once(again.as_slice())
             .chain(alone.chunks(1))
