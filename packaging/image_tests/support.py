@@ -136,6 +136,9 @@ class Container:
             return True
         try:
             socket.create_connection((address, 2000), timeout=1).close()
+        except ConnectionRefusedError:
+            # It listens for itself alone, and has been reached.
+            return True
         except OSError:
             return False
         return True

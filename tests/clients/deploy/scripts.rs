@@ -50,6 +50,61 @@ fn shellcheck_finds_nothing_in_any_script() {
     passes(check.arg("--severity=warning").args(scripts));
 }
 
+#[test]
+fn the_image_is_left_out_with_a_reason_where_no_engine_answers_but_not_in_the_ci() {
+    if !cfg!(target_os = "linux") {
+        return;
+    }
+    let run = |ci: &str| {
+        let output = Command::new(repository().join("packaging/image-test"))
+            .env("DOCKER_HOST", "unix:///nonexistent/docker.sock")
+            .env("CI", ci)
+            .output()
+            .expect("bash");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code(), said)
+    };
+    let (code, said) = run("");
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.starts_with("SKIPPED: the image was not tried: "), "{said}");
+    let (code, said) = run("true");
+    assert_eq!(code, Some(1), "{said}");
+    assert!(
+        said.starts_with("CI is set, so the image must be tried: "),
+        "{said}"
+    );
+}
+
+#[test]
+fn the_tests_of_the_image_can_be_read_and_the_page_about_testing_names_each_file() {
+    let folder = "packaging/image_tests";
+    let page = read("docs/testing.md");
+    let files = fs::read_dir(repository().join(folder)).expect(folder);
+    let modules: Vec<_> = files
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "py"))
+        .map(|path| {
+            path.file_stem()
+                .expect("a name")
+                .to_str()
+                .expect("UTF-8")
+                .to_owned()
+        })
+        .collect();
+    assert!(modules.len() >= 6, "{modules:?}");
+    for module in modules.iter().filter(|module| *module != "support") {
+        assert!(page.contains(&format!("`{folder}/{module}.py`")), "{module}");
+    }
+    let Some(mut python) = checker("python") else {
+        return;
+    };
+    let load = format!(
+        "import sys; sys.path.insert(0, '{folder}'); import {}",
+        modules.join(", ")
+    );
+    passes(python.args(["-B", "-c", &load]));
+}
+
 /// Runs the user data where each program only writes down how it was called; the lines of those calls. `package_manager` is
 /// the one that is there.
 fn first_boot(package_manager: &str) -> Vec<String> {
