@@ -66,7 +66,7 @@ pub(super) enum Program {
 pub(super) fn of(port: Port, address: SocketAddr) -> Option<Holder> {
     let tables = match port {
         Port::Udp => ["/proc/net/udp", "/proc/net/udp6"],
-        Port::Tcp => ["/proc/net/tcp", "/proc/net/tcp6"],
+        Port::Tcp | Port::Otlp => ["/proc/net/tcp", "/proc/net/tcp6"],
     };
     let rows = tables.iter().flat_map(|table| rows(Path::new(table)));
     let listening = |row: &Row| port == Port::Udp || row.state == "0A";
