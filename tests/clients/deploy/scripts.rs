@@ -112,7 +112,7 @@ fn first_boot(package_manager: &str) -> Vec<String> {
     let (programs, log) = (root.path().join("bin"), root.path().join("log"));
     fs::create_dir(&programs).expect("a directory");
     let script = format!("#!/bin/sh\necho \"${{0##*/}} $*\" >>{}\n", log.display());
-    let mut write = |name: &str, text: &str| {
+    let write = |name: &str, text: &str| {
         let path = programs.join(name);
         fs::write(&path, text).expect("a file");
         passes(Command::new("chmod").arg("+x").arg(&path));
