@@ -1,7 +1,9 @@
+// @ts-check
 // The requests of the page. Same origin only.
 
 /** A filter expression the server did not take: `message`, and `position` in characters or null. */
 export class FilterError extends Error {
+  /** @param {string} message @param {number | null} position */
   constructor(message, position) {
     super(message);
     this.position = position;
@@ -10,6 +12,7 @@ export class FilterError extends Error {
 
 /** Any other answer that is not the one asked for; `status` is 0 when there was no answer. */
 export class ApiError extends Error {
+  /** @param {string} message @param {number} status */
   constructor(message, status) {
     super(message);
     this.status = status;
@@ -17,13 +20,13 @@ export class ApiError extends Error {
 }
 
 // What only this page has: the server tells nothing to who does not. A server that was started anew has another one.
-let key = document.querySelector('meta[name="xray-key"]').content;
+let key = /** @type {HTMLMetaElement} */ (document.querySelector('meta[name="xray-key"]')).content;
 
 async function send(path, options) {
   try {
     return await fetch(path, { cache: "no-store", ...options });
   } catch (error) {
-    if (error.name === "AbortError") throw error;
+    if (error instanceof Error && error.name === "AbortError") throw error;
     throw new ApiError("xray dev does not answer", 0);
   }
 }
@@ -62,7 +65,11 @@ async function request(path, params, options = {}) {
   throw new ApiError(message, response.status);
 }
 
-/** One page of summaries, newest first. */
+/**
+ * One page of summaries, newest first.
+ * @param {{ filter?: string, limit?: number, before?: string | null }} asked
+ * @param {AbortSignal} [signal]
+ */
 export function traces({ filter, limit, before }, signal) {
   return request("/-/traces", { filter, limit, before }, { signal });
 }
@@ -72,27 +79,45 @@ export function clear() {
   return request("/-/traces", {}, { method: "DELETE" });
 }
 
-/** All documents of one trace. */
+/**
+ * All documents of one trace.
+ * @param {string} id
+ * @param {AbortSignal} [signal]
+ */
 export function trace(id, signal) {
   return request(`/-/trace/${encodeURIComponent(id)}`, {}, { signal });
 }
 
-/** Response times of the matching traces: counts, percentiles, buckets. */
+/**
+ * Response times of the matching traces: counts, percentiles, buckets.
+ * @param {{ filter?: string }} asked
+ * @param {AbortSignal} [signal]
+ */
 export function latency({ filter }, signal) {
   return request("/-/latency", { filter }, { signal });
 }
 
-/** Services and the calls between them. */
+/**
+ * Services and the calls between them.
+ * @param {{ filter?: string, start?: number | null, end?: number | null, trace?: string }} asked
+ * @param {AbortSignal} [signal]
+ */
 export function graph({ filter, start, end, trace: id }, signal) {
   return request("/-/graph", { filter, start, end, trace: id }, { signal });
 }
 
-/** The state of the daemon and its store. */
+/**
+ * The state of the daemon and its store.
+ * @param {AbortSignal} [signal]
+ */
 export function stats(signal) {
   return request("/-/stats", {}, { signal });
 }
 
-/** Where the event stream is, but for the key; `trace` narrows it to one trace. */
+/**
+ * Where the event stream is, but for the key; `trace` narrows it to one trace.
+ * @param {{ filter?: string, trace?: string }} asked
+ */
 export function eventsUrl({ filter, trace: id }) {
   const query = new URLSearchParams();
   if (filter) query.set("filter", filter);

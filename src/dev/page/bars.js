@@ -1,3 +1,4 @@
+// @ts-check
 // One row of the timeline: a name in the tree, a bar in time.
 
 import { exceptionOf, selfStretches } from "./analysis.js";

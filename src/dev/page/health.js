@@ -1,3 +1,4 @@
+// @ts-check
 // One vocabulary of health for list, timeline, histogram and map. The words are the service's:
 // fault = 5xx or an unhandled exception, error = 4xx, throttle = 429.
 

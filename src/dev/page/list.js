@@ -1,7 +1,8 @@
+// @ts-check
 // The live list of traces: filter, health at a glance, response times, rows.
 
 import * as api from "./api.js";
-import { announce, el, fill, perFrame, throttle } from "./dom.js";
+import { announce, el, fill, make, perFrame, throttle } from "./dom.js";
 import { emptyState, noMatch } from "./empty.js";
 import { FilterBox } from "./filterbox.js";
 import { hasClause, rangeOf, toggleClause, withRange, withoutRange } from "./filter.js";
@@ -25,16 +26,22 @@ export class ListView {
   #app;
   #store = new RowStore();
   #filter = "";
+  /** @type {string | null} */
   #next = null; // cursor of the rows below, null at the end
   #loading = false;
   #matched = 0;
+  /** @type {any} as /-/latency answers */
   #latency = null;
   #paused = false;
   #waiting = new Set(); // ids that came while paused
+  /** @type {any[]} */
   #incoming = []; // events of this frame
   #fresh = new Set();
+  /** @type {{ slow_s: number | null, scale_s: number, fresh: Set<string> }} */
   #context = { slow_s: null, scale_s: 0, fresh: this.#fresh };
   #generation = 0; // answers to an earlier filter are dropped
+
+  scrollTop = 0; // while another view is shown
 
   /** `app`: go(hash), connect(url, view), disconnect(), stats() and refreshStats(). */
   constructor(app) {
@@ -55,24 +62,26 @@ export class ListView {
       onKey: (event) => this.#rowKey(event),
       onNearEnd: () => this.#loadMore(),
     });
-    this.pauseButton = el("button", { class: "button", type: "button", id: "pause", on: { click: () => this.togglePause() } });
-    this.clearButton = el("button", { class: "button", type: "button", id: "clear", title: "Forget all traces", on: { click: () => this.#clear() } }, icon("trash", 14), "Clear");
-    this.chips = el("div", { class: "health-chips", role: "group", "aria-label": "Filter by health" });
-    this.figures = el("div", { class: "figures-slot" });
-    this.newPill = el("button", { class: "new-pill", type: "button", hidden: true, on: { click: () => this.#toTop() } });
-    this.summary = el("p", { class: "list-summary", role: "status" });
-    this.overview = el("section", { class: "overview card", "aria-label": "Response times" }, this.figures, this.histogram.element);
-    this.table = el("section", { class: "table card", "aria-label": "Traces" }, headings(), this.newPill, this.rows.viewport);
-    this.placeholder = el("section", { class: "placeholder" });
-    this.element = el(
+    this.pauseButton = make("button", { class: "button", type: "button", id: "pause", on: { click: () => this.togglePause() } });
+    this.clearButton = make("button", { class: "button", type: "button", id: "clear", title: "Forget all traces", on: { click: () => this.#clear() } });
+    fill(this.clearButton, icon("trash", 14), "Clear");
+    this.chips = make("div", { class: "health-chips", role: "group", "aria-label": "Filter by health" });
+    this.figures = make("div", { class: "figures-slot" });
+    this.newPill = make("button", { class: "new-pill", type: "button", hidden: true, on: { click: () => this.#toTop() } });
+    this.summary = make("p", { class: "list-summary", role: "status" });
+    this.overview = make("section", { class: "overview card", "aria-label": "Response times" }, this.figures, this.histogram.element);
+    this.table = make("section", { class: "table card", "aria-label": "Traces" }, (this.head = make("div", { class: "table-head", "aria-hidden": "true" })), this.newPill, this.rows.viewport);
+    this.placeholder = make("section", { class: "placeholder" });
+    this.element = make(
       "div",
       { class: "view list-view" },
-      el("div", { class: "toolbar" }, this.filterBox.element, this.pauseButton, this.clearButton),
-      el("div", { class: "subbar" }, this.chips, this.summary),
+      make("div", { class: "toolbar" }, this.filterBox.element, this.pauseButton, this.clearButton),
+      make("div", { class: "subbar" }, this.chips, this.summary),
       this.overview,
       this.table,
       this.placeholder,
     );
+    fill(this.head, headings());
     this.apply = perFrame(() => this.#applyIncoming());
     this.refreshLatency = throttle(() => this.#loadLatency(), LATENCY_EVERY_MS);
     this.rows.viewport.addEventListener("scroll", () => this.#atTop() && (this.newPill.hidden = true), { passive: true });
@@ -184,6 +193,7 @@ export class ListView {
     this.#app.refreshStats();
   }
 
+  /** @param {{ added?: string[] }} [news] */
   #showRows({ added = [] } = {}) {
     const { rows } = this.#store;
     const atTop = this.#atTop();
@@ -274,9 +284,7 @@ export class ListView {
     const range = rangeOf(this.#filter);
     const slowOn = slow_s !== null && range?.from_s === slow_s && range.to_s === null;
     const slow = slow_s !== null && chip("slow", ["Slow", el("b", { text: `≥ ${duration(slow_s)}` })], slowOn, "The slowest responses", () => this.#go(slowOn ? withoutRange(this.#filter) : withRange(this.#filter, slow_s, null)));
-    const focused = this.chips.contains(document.activeElement) ? [...this.chips.children].indexOf(document.activeElement) : -1;
     fill(this.chips, health, slow);
-    if (focused >= 0) this.chips.children[focused]?.focus();
   }
 
   #known() {
@@ -316,7 +324,7 @@ export class ListView {
       await this.#restart();
       announce("All traces forgotten");
     } catch (error) {
-      this.#app.notice(`Could not clear: ${error.message}`);
+      this.#app.notice(`Could not clear: ${error instanceof Error ? error.message : error}`);
     }
   }
 
@@ -361,5 +369,5 @@ function readPage(answer) {
 
 function headings() {
   const head = (name, text) => el("span", { class: `cell-${name}`, text });
-  return el("div", { class: "table-head", "aria-hidden": "true" }, head("time", "Time"), head("what", "Request"), head("mark", ""), head("status", "Status"), head("duration", "Response time"), head("segments", "Segments"));
+  return [head("time", "Time"), head("what", "Request"), head("mark", ""), head("status", "Status"), head("duration", "Response time"), head("segments", "Segments")];
 }

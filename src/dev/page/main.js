@@ -1,7 +1,8 @@
+// @ts-check
 // Puts the page together: the address decides the view, one live connection serves whichever is shown.
 
 import * as api from "./api.js";
-import { fill, isTyping, throttle } from "./dom.js";
+import { isTyping, throttle } from "./dom.js";
 import { Header } from "./header.js";
 import { ListView } from "./list.js";
 import { Live } from "./live.js";
@@ -13,14 +14,17 @@ const STATS_EVERY_MS = 5000;
 const STATS_AT_MOST_EVERY_MS = 1000;
 const NOTICE_MS = 6000;
 
-const main = document.getElementById("main");
-const banner = document.getElementById("banner");
+const main = /** @type {HTMLElement} */ (document.getElementById("main"));
+const banner = /** @type {HTMLElement} */ (document.getElementById("banner"));
 const header = new Header();
 const live = new Live((state) => showState(state));
 
+/** @type {any} as /-/stats answers; null before the first answer */
 let stats = null;
+/** @type {any} the view on the screen */
 let current = null;
 let cameFromList = false;
+/** @type {any} */
 let noticeTimer = 0;
 
 const app = {
@@ -74,7 +78,7 @@ function route() {
   if (view !== before) {
     before?.hide?.();
     const scrollTop = views.list.rows.viewport.scrollTop;
-    fill(main, view.element);
+    main.replaceChildren(view.element);
     if (view === views.list) views.list.rows.viewport.scrollTop = views.list.scrollTop ?? 0;
     if (before === views.list) views.list.scrollTop = scrollTop;
     cameFromList = view === views.trace && before === views.list;
@@ -113,7 +117,7 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 
-document.getElementById("skip").addEventListener("click", () => main.focus());
+/** @type {HTMLElement} */ (document.getElementById("skip")).addEventListener("click", () => main.focus());
 addEventListener("hashchange", route);
 setInterval(() => document.visibilityState === "visible" && loadStats(), STATS_EVERY_MS);
 document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && loadStats());

@@ -1,6 +1,7 @@
+// @ts-check
 // The service map as SVG: where nodes and edges go is dagre's work, how they look is decided here.
 
-import { css, el, svg } from "./dom.js";
+import { el } from "./dom.js";
 import { count, duration, percent, plural, short } from "./format.js";
 import { healthWord, shares } from "./health.js";
 import { Graph, layout } from "./vendor/dagre.esm.js";
@@ -9,7 +10,16 @@ export const RADIUS = 40;
 const LABEL_CHARS = 22;
 const RING = 7;
 
-/** Positions for nodes and edges: {nodes: Map of id to {x, y}, edges: [{points, label}], width, height}. */
+/** @typedef {{ count: number, ok: number, error: number, throttle: number, fault: number, avg_s: number | null }} Counts */
+/** @typedef {Counts & { id: string, name: string, type: string, p50_s: number | null, p95_s: number | null, p99_s: number | null, buckets: any[] }} GraphNode */
+/** @typedef {Counts & { source: string, target: string }} GraphEdge */
+/** @typedef {{ x: number, y: number }} Point */
+
+/**
+ * Positions for nodes and edges.
+ * @param {{ nodes: GraphNode[], edges: GraphEdge[] }} graph
+ * @returns {{ nodes: Map<string, Point>, edges: { points: Point[], label: Point }[], width: number, height: number }}
+ */
 export function arrange(graph) {
   const drawing = new Graph({ multigraph: true });
   drawing.setGraph({ rankdir: "LR", nodesep: 76, ranksep: 96, edgesep: 28, marginx: 70, marginy: 40 });
@@ -62,14 +72,14 @@ export function drawEdge(edge, placed, busiest) {
   const health = dominant(edge);
   const width = 1.2 + 3 * Math.sqrt(edge.count / Math.max(1, busiest));
   const label = `${duration(edge.avg_s ?? NaN)}`;
-  return svg(
+  return el(
     "g",
-    { class: `map-edge edge-${health}`, "data-source": edge.source, "data-target": edge.target },
-    svg("title", { text: `${plural(edge.count, "call")}, ${duration(edge.avg_s ?? NaN)} on average${health === "ok" ? "" : `, ${failing(edge)}`}` }),
-    svg("path", { class: "edge-line", d: pathThrough(placed.points), "stroke-width": width.toFixed(2), "marker-end": `url(#arrow-${health})` }),
-    svg("path", { class: "edge-hit", d: pathThrough(placed.points) }),
-    svg("text", { class: "edge-label", x: placed.label.x, y: placed.label.y - 3, "text-anchor": "middle" }, label),
-    svg("text", { class: "edge-count", x: placed.label.x, y: placed.label.y + 10, "text-anchor": "middle" }, plural(edge.count, "call")),
+    { key: `${edge.source} ${edge.target}`, class: `map-edge edge-${health}`, "data-source": edge.source, "data-target": edge.target },
+    el("title", { text: `${plural(edge.count, "call")}, ${duration(edge.avg_s ?? NaN)} on average${health === "ok" ? "" : `, ${failing(edge)}`}` }),
+    el("path", { class: "edge-line", d: pathThrough(placed.points), "stroke-width": width.toFixed(2), "marker-end": `url(#arrow-${health})` }),
+    el("path", { class: "edge-hit", d: pathThrough(placed.points) }),
+    el("text", { class: "edge-label", x: placed.label.x, y: placed.label.y - 3, "text-anchor": "middle" }, label),
+    el("text", { class: "edge-count", x: placed.label.x, y: placed.label.y + 10, "text-anchor": "middle" }, plural(edge.count, "call")),
   );
 }
 
@@ -86,17 +96,17 @@ export function drawNode(node, { x, y }) {
   const client = node.type === "client";
   const bad = failing(node);
   const label = [node.name, typeWord(node.type), plural(node.count, "request"), client ? null : `${duration(node.avg_s ?? NaN)} on average`, bad].filter(Boolean).join(", ");
-  return svg(
+  return el(
     "g",
-    { class: `map-node${client ? " is-client" : ""}`, role: "option", tabindex: "-1", "aria-selected": "false", "aria-label": label, "data-id": node.id, transform: `translate(${x.toFixed(1)} ${y.toFixed(1)})` },
-    svg("title", { text: label }),
-    svg("circle", { class: "node-halo", r: RADIUS + 7 }),
-    svg("circle", { class: "node-disc", r: RADIUS }),
+    { key: node.id, class: `map-node${client ? " is-client" : ""}`, role: "option", tabindex: "-1", "aria-selected": "false", "aria-label": label, "data-id": node.id, transform: `translate(${x.toFixed(1)} ${y.toFixed(1)})` },
+    el("title", { text: label }),
+    el("circle", { class: "node-halo", r: RADIUS + 7 }),
+    el("circle", { class: "node-disc", r: RADIUS }),
     client ? clientMark() : ring(node),
-    !client && svg("text", { class: "node-latency", y: -1, "text-anchor": "middle" }, duration(node.avg_s ?? NaN)),
-    !client && svg("text", { class: "node-count", y: 14, "text-anchor": "middle" }, `${short(node.count)} req`),
-    svg("text", { class: "node-name", y: RADIUS + 20, "text-anchor": "middle" }, cut(node.name)),
-    !client && node.type && typeWord(node.type) !== node.name && svg("text", { class: "node-type", y: RADIUS + 35, "text-anchor": "middle" }, cut(typeWord(node.type))),
+    !client && el("text", { class: "node-latency", y: -1, "text-anchor": "middle" }, duration(node.avg_s ?? NaN)),
+    !client && el("text", { class: "node-count", y: 14, "text-anchor": "middle" }, `${short(node.count)} req`),
+    el("text", { class: "node-name", y: RADIUS + 20, "text-anchor": "middle" }, cut(node.name)),
+    !client && node.type && typeWord(node.type) !== node.name && el("text", { class: "node-type", y: RADIUS + 35, "text-anchor": "middle" }, cut(typeWord(node.type))),
   );
 }
 
@@ -108,7 +118,7 @@ function ring(node) {
   const arcs = parts.map((part) => {
     // A single fault among thousands is still to be seen.
     const share = Math.max(part.n / all, part.health === "ok" ? 0 : 0.03);
-    const arc = svg("circle", { class: `ring-part r-${part.health}`, r: RADIUS - RING / 2, "stroke-width": RING, pathLength: 100, "stroke-dasharray": `${(share * 100).toFixed(2)} 100`, "stroke-dashoffset": (-turned * 100).toFixed(2), transform: "rotate(-90)" });
+    const arc = el("circle", { class: `ring-part r-${part.health}`, r: RADIUS - RING / 2, "stroke-width": RING, pathLength: 100, "stroke-dasharray": `${(share * 100).toFixed(2)} 100`, "stroke-dashoffset": (-turned * 100).toFixed(2), transform: "rotate(-90)" });
     turned += share;
     return arc;
   });
@@ -117,7 +127,7 @@ function ring(node) {
 }
 
 function clientMark() {
-  return [svg("circle", { class: "client-head", cy: -8, r: 9 }), svg("path", { class: "client-body", d: "M-16 18a16 13 0 0132 0" })];
+  return [el("circle", { class: "client-head", cy: -8, r: 9 }), el("path", { class: "client-body", d: "M-16 18a16 13 0 0132 0" })];
 }
 
 function cut(text) {
@@ -133,22 +143,18 @@ export function typeWord(type) {
 
 /** Arrow heads, one per health, because a marker does not take the colour of its line. */
 export function arrowHeads() {
-  return svg(
-    "defs",
-    {},
+  return [
     ["ok", "error", "throttle", "fault"].map((health) =>
-      svg("marker", { id: `arrow-${health}`, class: `arrow arrow-${health}`, viewBox: "0 0 8 8", refX: 6, refY: 4, markerWidth: 8, markerHeight: 8, markerUnits: "userSpaceOnUse", orient: "auto" }, svg("path", { d: "M0 0.5L7.5 4L0 7.5z" })),
+      el("marker", { id: `arrow-${health}`, class: `arrow arrow-${health}`, viewBox: "0 0 8 8", refX: 6, refY: 4, markerWidth: 8, markerHeight: 8, markerUnits: "userSpaceOnUse", orient: "auto" }, el("path", { d: "M0 0.5L7.5 4L0 7.5z" })),
     ),
-  );
+  ];
 }
 
 /** A bar of shares by health, for tables. */
 export function healthBar(counts) {
-  const bar = el("span", { class: "health-bar", title: failing(counts) || `${count(counts.count)} ok` });
-  for (const share of shares(counts)) {
-    const part = el("span", { class: `f-${share.health}` });
-    css(part, { "flex-grow": share.n });
-    bar.append(part);
-  }
-  return bar;
+  return el(
+    "span",
+    { class: "health-bar", title: failing(counts) || `${count(counts.count)} ok` },
+    shares(counts).map((share) => el("span", { class: `f-${share.health}`, css: { "flex-grow": share.n } })),
+  );
 }

@@ -1,7 +1,8 @@
+// @ts-check
 // A service map with its side panel: services by trouble, or the one that is chosen.
 
 import * as api from "./api.js";
-import { el, fill, svg } from "./dom.js";
+import { Fragment, el, embed, fill, make, makeSvg } from "./dom.js";
 import { quote } from "./filter.js";
 import { count, duration, percent, plain, plural } from "./format.js";
 import { healthWord, shares } from "./health.js";
@@ -10,10 +11,18 @@ import { icon } from "./icons.js";
 import { arrange, arrowHeads, drawEdge, drawNode, failing, healthBar, typeWord } from "./mapdraw.js";
 import { PanZoom } from "./panzoom.js";
 
+/** @typedef {import("./mapdraw.js").GraphNode} GraphNode */
+/** @typedef {import("./mapdraw.js").GraphEdge} GraphEdge */
+
+const ORIGIN = { x: 0, y: 0 };
+
 export class MapPanel {
+  /** @type {{ nodes: GraphNode[], edges: GraphEdge[] }} */
   #graph = { nodes: [], edges: [] };
-  #placed = null;
+  /** @type {ReturnType<typeof arrange>} */
+  #placed = arrange({ nodes: [], edges: [] });
   #shape = "";
+  /** @type {string | null} */
   #selected = null;
   #onFilter;
   #asked = 0;
@@ -21,23 +30,25 @@ export class MapPanel {
   /** `onFilter(expression)` lists the traces of a node, an edge or a bucket. */
   constructor({ onFilter }) {
     this.#onFilter = onFilter;
-    this.edges = svg("g", { class: "map-edges" });
-    this.nodes = svg("g", { class: "map-nodes" });
-    this.layer = svg("g", {}, this.edges, this.nodes);
-    this.svg = svg(
+    this.edges = makeSvg("g", { class: "map-edges" });
+    this.nodes = makeSvg("g", { class: "map-nodes" });
+    this.layer = makeSvg("g", {}, this.edges, this.nodes);
+    this.svg = makeSvg(
       "svg",
       { class: "map-svg", role: "listbox", "aria-label": "Services", on: { click: (event) => this.#click(event), keydown: (event) => this.#keydown(event) } },
-      arrowHeads(),
+      fill(makeSvg("defs", {}), arrowHeads()),
       this.layer,
     );
     this.panZoom = new PanZoom(this.svg, this.layer);
     const tool = (name, label, act) => el("button", { type: "button", class: "icon-button", title: label, "aria-label": label, on: { click: act } }, icon(name));
-    this.tools = el("div", { class: "map-tools", role: "group", "aria-label": "Map" }, tool("plus", "Zoom in", () => this.panZoom.zoom(1.25)), tool("minus", "Zoom out", () => this.panZoom.zoom(0.8)), tool("fit", "See all", () => this.panZoom.fit()));
-    this.empty = el("p", { class: "map-empty", hidden: true, text: "No request in this selection." });
-    this.legend = el("div", { class: "map-legend", "aria-hidden": "true" }, ["ok", "error", "throttle", "fault"].map((health) => el("span", { class: "legend-item" }, el("span", { class: `dot-${health}` }), healthWord(health))));
-    this.stage = el("div", { class: "map-stage" }, this.svg, this.tools, this.legend, this.empty);
-    this.side = el("aside", { class: "map-side", "aria-label": "Services" });
-    this.element = el("section", { class: "map-panel card", "aria-label": "Service map" }, this.stage, this.side);
+    this.tools = make("div", { class: "map-tools", role: "group", "aria-label": "Map" });
+    fill(this.tools, tool("plus", "Zoom in", () => this.panZoom.zoom(1.25)), tool("minus", "Zoom out", () => this.panZoom.zoom(0.8)), tool("fit", "See all", () => this.panZoom.fit()));
+    this.empty = make("p", { class: "map-empty", hidden: true, text: "No request in this selection." });
+    this.legend = fill(make("div", { class: "map-legend", "aria-hidden": "true" }), ["ok", "error", "throttle", "fault"].map((health) => el("span", { class: "legend-item" }, el("span", { class: `dot-${health}` }), healthWord(health))));
+    this.stage = make("div", { class: "map-stage" }, this.svg, this.tools, this.legend, this.empty);
+    this.histogram = new Histogram({ label: "", height: 56, onRange: (from_s, to_s) => this.#onFilter(serviceClause(this.#node(this.#selected), between(from_s, to_s))) });
+    this.side = make("aside", { class: "map-side", "aria-label": "Services" });
+    this.element = make("section", { class: "map-panel card", "aria-label": "Service map" }, this.stage, this.side);
   }
 
   /** Reads the graph; throws what the API throws. An answer that was overtaken is dropped. */
@@ -61,7 +72,7 @@ export class MapPanel {
     const hadFocus = this.nodes.contains(document.activeElement);
     const busiest = Math.max(1, ...edges.map((edge) => edge.count));
     fill(this.edges, edges.map((edge, index) => drawEdge(edge, this.#placed.edges[index], busiest)));
-    fill(this.nodes, nodes.map((node) => drawNode(node, this.#placed.nodes.get(node.id))));
+    fill(this.nodes, nodes.map((node) => drawNode(node, this.#placed.nodes.get(node.id) ?? ORIGIN)));
     this.panZoom.setSize(this.#placed, { keep });
     this.#mark(hadFocus);
     this.#showSide();
@@ -75,14 +86,14 @@ export class MapPanel {
   #mark(focus) {
     const active = this.#selected ?? this.#graph.nodes[0]?.id;
     const near = new Set(this.#graph.edges.filter((edge) => edge.source === this.#selected || edge.target === this.#selected).flatMap((edge) => [edge.source, edge.target]));
-    for (const element of this.nodes.children) {
+    for (const element of /** @type {any} */ (this.nodes.children)) {
       const { id } = element.dataset;
       element.setAttribute("aria-selected", String(id === this.#selected));
       element.setAttribute("tabindex", id === active ? "0" : "-1");
       element.classList.toggle("is-far", this.#selected !== null && id !== this.#selected && !near.has(id));
       if (focus && id === active) element.focus({ preventScroll: true });
     }
-    for (const element of this.edges.children) {
+    for (const element of /** @type {any} */ (this.edges.children)) {
       const touches = element.dataset.source === this.#selected || element.dataset.target === this.#selected;
       element.classList.toggle("is-far", this.#selected !== null && !touches);
     }
@@ -125,7 +136,8 @@ export class MapPanel {
 
   /** The nearest node in a direction, sideways distance counting double. */
   #nearest(id, [dx, dy]) {
-    const from = this.#placed.nodes.get(id);
+    const from = this.#placed.nodes.get(id) ?? ORIGIN;
+    /** @type {{ id: string, distance: number } | null} */
     let best = null;
     for (const [other, spot] of this.#placed.nodes) {
       const ahead = (spot.x - from.x) * dx + (spot.y - from.y) * dy;
@@ -147,7 +159,7 @@ export class MapPanel {
 
   #showSide() {
     const node = this.#selected === null ? null : this.#node(this.#selected);
-    fill(this.side, node ? this.#nodeSide(node) : this.#allSide());
+    fill(this.side, el(Fragment, { key: node?.id }, node ? this.#nodeSide(node) : this.#allSide()));
   }
 
   #allSide() {
@@ -173,8 +185,8 @@ export class MapPanel {
   #nodeSide(node) {
     const client = node.type === "client";
     const own = serviceClause(node);
-    const histogram = new Histogram({ label: `Response times of ${node.name}; choose a bar to list its traces`, height: 56, onRange: (from_s, to_s) => this.#onFilter(serviceClause(node, between(from_s, to_s))) });
-    histogram.show(node.buckets ?? [], null);
+    this.histogram.label = `Response times of ${node.name}; choose a bar to list its traces`;
+    this.histogram.show(node.buckets ?? [], null);
     const calls = this.#graph.edges.filter((edge) => edge.source === node.id || edge.target === node.id);
     return [
       el("button", { type: "button", class: "icon-button side-close", "aria-label": "Back to all services", title: "All services", on: { click: () => this.#select(null) } }, icon("close")),
@@ -182,7 +194,7 @@ export class MapPanel {
       el("p", { class: "muted small", text: client ? "Where requests come from" : typeWord(node.type) }),
       el("p", { class: "side-health" }, healthBar(node), el("span", { text: failing(node) || `${count(node.count)} requests, all ok` })),
       !client && percentiles(node),
-      !client && histogram.element,
+      !client && embed(this.histogram.element),
       el("div", { class: "side-actions" }, el("button", { type: "button", class: "button", on: { click: () => this.#onFilter(own) } }, icon("search", 14), "Its traces"), node.fault > 0 && el("button", { type: "button", class: "button", on: { click: () => this.#onFilter(serviceClause(node, "fault")) } }, el("span", { class: "dot-fault" }), "With a fault")),
       calls.length > 0 && el("h3", { text: "Calls" }),
       el("div", { class: "call-list" }, calls.map((edge) => this.#callRow(edge, node))),
@@ -197,7 +209,7 @@ export class MapPanel {
       "button",
       { type: "button", class: "call-row", title: "List the traces with this call", on: { click: () => this.#filterEdge(edge.source, edge.target) } },
       el("span", { class: "call-direction", text: outgoing ? "→" : "←", "aria-label": outgoing ? "to" : "from" }),
-      el("span", { class: "call-name", text: other.name }),
+      el("span", { class: "call-name", text: other?.name }),
       el("span", { class: "muted", text: `${count(edge.count)} × ${duration(edge.avg_s ?? NaN)}` }),
       bad.map((share) => el("span", { class: `tag tag-${share.health}`, text: percent(share.n / (edge.count || 1)) })),
     );

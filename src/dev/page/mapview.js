@@ -1,7 +1,8 @@
+// @ts-check
 // The service map of all traces: a filter, a span of time, the map.
 
 import * as api from "./api.js";
-import { el, throttle } from "./dom.js";
+import { make, throttle } from "./dom.js";
 import { FilterBox } from "./filterbox.js";
 import { MapPanel } from "./mappanel.js";
 
@@ -28,12 +29,12 @@ export class MapView {
       onApply: (expression) => this.#go(expression, this.#span),
       onLeave: () => this.filterBox.input.blur(),
     });
-    this.span = el(
+    this.span = make(
       "select",
       { class: "select", "aria-label": "Time span", on: { change: () => this.#go(this.#filter, this.span.value) } },
-      SPANS.map(([value, label]) => el("option", { value, text: label })),
+      SPANS.map(([value, label]) => make("option", { value, text: label })),
     );
-    this.element = el("div", { class: "view map-view" }, el("div", { class: "toolbar" }, this.filterBox.element, this.span), this.panel.element);
+    this.element = make("div", { class: "view map-view" }, make("div", { class: "toolbar" }, this.filterBox.element, this.span), this.panel.element);
     this.refresh = throttle(() => this.sync().catch(() => {}), REFRESH_MS);
   }
 

@@ -1,3 +1,4 @@
+// @ts-check
 // The documents of one trace as one tree, whatever their order and however little they keep to the rules. Pure.
 //
 // SDKs send segments whole, or their subsegments one by one before or after them, and in-progress copies before the
@@ -41,13 +42,52 @@ export function textOf(value) {
 }
 
 /**
- * `answer` as in the contract of /-/trace. Returns {id, start, end, duration, roots, entry, order, byKey, services,
- * documents, unreadable, in_progress, note}: `order` has all nodes, parents before children; `entry` is where the
- * request came in; `note` is what is odd about its times, or null.
- *
- * A node: {key, id, name, kind: "segment" | "subsegment", service, data (as sent), document (its index), parent,
- * children, depth, orphan (its parent has not arrived), start, end, duration (seconds), unit (of `start_time`, where
- * that is no time in seconds), in_progress, fault, error, throttle, exceptions}.
+ * A segment or subsegment in the tree; times in seconds since 1970.
+ * @typedef {object} TraceNode
+ * @property {string} key which one it is; its id where it has one
+ * @property {string | null} id
+ * @property {string} name
+ * @property {"segment" | "subsegment"} kind
+ * @property {string} service whose segment it is in
+ * @property {Record<string, any>} data as sent
+ * @property {number} document the index of the one it came in
+ * @property {boolean} otlp
+ * @property {string | null} parentKey
+ * @property {TraceNode | null} parent
+ * @property {TraceNode[]} children by their start
+ * @property {number} depth
+ * @property {boolean} orphan its parent has not arrived
+ * @property {number} start
+ * @property {number} end
+ * @property {number} duration
+ * @property {{ name: string, in_a_second: number } | null} unit of `start_time`, where that is no time in seconds
+ * @property {boolean} in_progress
+ * @property {boolean} fault
+ * @property {boolean} error
+ * @property {boolean} throttle
+ * @property {Record<string, any>[]} exceptions
+ */
+
+/**
+ * @typedef {object} Trace
+ * @property {string} id
+ * @property {number} start
+ * @property {number} end
+ * @property {number} duration
+ * @property {TraceNode[]} roots
+ * @property {TraceNode} entry where the request came in; null only where there is no node at all
+ * @property {TraceNode[]} order all nodes, parents before children
+ * @property {Map<string, TraceNode>} byKey
+ * @property {string[]} services
+ * @property {any[]} documents
+ * @property {number} unreadable
+ * @property {boolean} in_progress
+ * @property {string | null} note what is odd about its times
+ */
+
+/**
+ * `answer` as in the contract of /-/trace.
+ * @returns {Trace}
  */
 export function buildTrace(answer) {
   const documents = Array.isArray(answer.segments) ? answer.segments : [];
@@ -106,7 +146,7 @@ function longNumbers(_key, value, context) {
 function collect(document, index, otlp, found) {
   const stack = [{ data: document, parentKey: textOf(document.parent_id), nested: false }];
   while (stack.length > 0) {
-    const { data, parentKey, nested } = stack.pop();
+    const { data, parentKey, nested } = /** @type {(typeof stack)[0]} */ (stack.pop());
     const id = textOf(data.id);
     const key = id ?? `no-id-${found.length}`; // parents are found by key, and named by id
     const kind = nested || data.type === "subsegment" ? "subsegment" : "segment";
@@ -130,6 +170,7 @@ function isComplete(data) {
   return numberOf(data.end_time) !== null;
 }
 
+/** @returns {any} a node whose place and times are still to be settled */
 function makeNode({ key, id, data, kind, parentKey, document, otlp }) {
   const cause = isObject(data.cause) ? data.cause : {};
   return {
@@ -221,7 +262,10 @@ function byStart(a, b) {
   return a.start - b.start || b.end - a.end;
 }
 
-/** What kind of work a node is: the name of its icon. */
+/**
+ * What kind of work a node is: the name of its icon.
+ * @param {TraceNode} node
+ */
 export function kindOf(node) {
   if (isObject(node.data.sql)) return "database";
   if (node.data.namespace === "aws") return /dynamo|rds|database/i.test(node.name) ? "database" : "cloud";
@@ -229,7 +273,10 @@ export function kindOf(node) {
   return node.kind === "segment" ? "server" : "code";
 }
 
-/** The few words that tell one call from another of the same name. */
+/**
+ * The few words that tell one call from another of the same name.
+ * @param {TraceNode} node
+ */
 export function subtitle(node) {
   const { data } = node;
   if (isObject(data.sql)) return textOf(data.sql.sanitized_query) ?? textOf(data.sql.database_type) ?? "";
@@ -254,7 +301,10 @@ function pathOf(url) {
   }
 }
 
-/** The status code of a node's HTTP response, or null. */
+/**
+ * The status code of a node's HTTP response, or null.
+ * @param {TraceNode} node
+ */
 export function statusOf(node) {
   const { http } = node.data;
   return isObject(http) && isObject(http.response) ? numberOf(http.response.status) : null;

@@ -1,3 +1,4 @@
+// @ts-check
 // Moving about in an SVG: drag, wheel, buttons, keys.
 
 const CLOSEST = 2.5;

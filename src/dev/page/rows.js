@@ -1,3 +1,4 @@
+// @ts-check
 // One row of the list: what was asked, what came of it, how long it took.
 
 import { el } from "./dom.js";

@@ -1,3 +1,4 @@
+// @ts-check
 // The summaries the list knows, newest first. Pure.
 
 /** More than the store of a default `xray dev` holds; beyond it the oldest go. */

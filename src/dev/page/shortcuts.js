@@ -1,8 +1,10 @@
+// @ts-check
 // Dialogs: the keys and the filter language at a glance, and whatever else wants one.
 
-import { el } from "./dom.js";
+import { el, fill, make } from "./dom.js";
 import { icon } from "./icons.js";
 
+/** @type {[string, string[][]][]} */
 const KEYS = [
   ["Everywhere", [["/", "filter, or find in a trace"], ["l", "list of traces"], ["m", "service map"], ["t", "theme"], ["?", "this help"]]],
   ["List", [["↑ ↓", "move"], ["Enter", "open the trace"], ["p", "pause, go on"], ["Esc", "clear the filter"]]],
@@ -41,9 +43,9 @@ export function showShortcuts() {
 
 /** A modal dialog that Escape, its button and a click beside it close. */
 export function showDialog(title, ...content) {
-  const dialog = el("dialog", { class: "dialog", "aria-label": title });
+  const dialog = make("dialog", { class: "dialog", "aria-label": title });
   const close = el("button", { type: "button", class: "icon-button", "aria-label": "Close", on: { click: () => dialog.close() } }, icon("close"));
-  dialog.append(el("header", { class: "dialog-head" }, el("h2", { text: title }), close), el("div", { class: "dialog-body" }, content));
+  fill(dialog, el("header", { class: "dialog-head" }, el("h2", { text: title }), close), el("div", { class: "dialog-body" }, content));
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
   dialog.addEventListener("close", () => dialog.remove());
   document.body.append(dialog);

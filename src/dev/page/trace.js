@@ -1,8 +1,9 @@
+// @ts-check
 // One trace: what it was, why it took so long, where it failed, and everything its segments say.
 
 import * as api from "./api.js";
 import { criticalPath, failures } from "./analysis.js";
-import { announce, el, fill, throttle } from "./dom.js";
+import { announce, el, fill, make, throttle } from "./dom.js";
 import { Details } from "./details.js";
 import { copyButton } from "./empty.js";
 import { duration, moment, plural } from "./format.js";
@@ -14,14 +15,20 @@ import { buildTrace, isObject, statusOf, subtitle, textOf } from "./model.js";
 import { requestOf } from "./rows.js";
 import { Waterfall, waterfallTools } from "./waterfall.js";
 
+/** @typedef {import("./model.js").Trace} Trace */
+/** @typedef {import("./model.js").TraceNode} TraceNode */
+
 /** A trace that is still growing is read again at most this often. */
 const REREAD_MS = 400;
 
 export class TraceView {
   #app;
-  #id = null;
-  #trace = null;
+  /** @type {string} "" while another view is shown */
+  #id = "";
+  /** @type {Trace} null while there is none */
+  #trace = /** @type {any} */ (null);
   #tab = "timeline";
+  /** @type {TraceNode[]} */
   #matches = [];
 
   /** `app`: go(hash), replace(hash), back(), connect(url, view), disconnect(). */
@@ -34,16 +41,16 @@ export class TraceView {
       close: () => this.#closeDetails(),
     });
     this.map = new MapPanel({ onFilter: (expression) => app.go(`#/traces?filter=${encodeURIComponent(expression)}`) });
-    this.head = el("header", { class: "trace-head" });
-    this.insights = el("div", { class: "insights" });
-    this.find = el("input", { class: "find", type: "search", placeholder: "Find in this trace", "aria-label": "Find in this trace", on: { input: () => this.#search(), keydown: (event) => this.#findKey(event) } });
-    this.findCount = el("span", { class: "muted small", role: "status" });
-    this.tabs = el("div", { class: "tab-row", role: "tablist", "aria-label": "Views of the trace" });
-    this.tools = el("div", { class: "trace-tools" }, this.tabs, el("div", { class: "find-group" }, this.find, this.findCount), waterfallTools(this.waterfall));
-    this.timeline = el("div", { class: "trace-body card" }, this.waterfall.element, this.details.element);
-    this.message = el("div", { class: "placeholder", hidden: true });
-    this.content = el("div", { class: "trace-content" }, this.head, this.insights, this.tools, this.timeline, this.map.element);
-    this.element = el("div", { class: "view trace-view" }, this.content, this.message);
+    this.head = make("header", { class: "trace-head" });
+    this.insights = make("div", { class: "insights" });
+    this.find = make("input", { class: "find", type: "search", placeholder: "Find in this trace", "aria-label": "Find in this trace", on: { input: () => this.#search(), keydown: (event) => this.#findKey(event) } });
+    this.findCount = make("span", { class: "muted small", role: "status" });
+    this.tabs = make("div", { class: "tab-row", role: "tablist", "aria-label": "Views of the trace" });
+    this.tools = make("div", { class: "trace-tools" }, this.tabs, make("div", { class: "find-group" }, this.find, this.findCount), waterfallTools(this.waterfall));
+    this.timeline = make("div", { class: "trace-body card" }, this.waterfall.element, this.details.element);
+    this.message = make("div", { class: "placeholder", hidden: true });
+    this.content = make("div", { class: "trace-content" }, this.head, this.insights, this.tools, this.timeline, this.map.element);
+    this.element = make("div", { class: "view trace-view" }, this.content, this.message);
     this.reread = throttle(() => this.#load(), REREAD_MS);
   }
 
@@ -52,7 +59,7 @@ export class TraceView {
     const segment = query.get("segment");
     if (id !== this.#id) {
       this.#id = id;
-      this.#trace = null;
+      this.#trace = /** @type {any} */ (null);
       this.find.value = "";
       this.findCount.textContent = "";
       this.#matches = [];
@@ -66,7 +73,7 @@ export class TraceView {
   }
 
   hide() {
-    this.#id = null;
+    this.#id = "";
   }
 
   /** Reads the trace and shows it; false when there was no answer at all. */
@@ -77,7 +84,7 @@ export class TraceView {
       answer = await api.trace(id);
     } catch (error) {
       if (id === this.#id && this.#trace === null) this.#missing(error);
-      return error.status !== 0;
+      return !(error instanceof api.ApiError && error.status === 0);
     }
     if (id === this.#id) this.#showTrace(buildTrace(answer), segment);
     return true;
@@ -151,11 +158,11 @@ export class TraceView {
 
   #showTab() {
     const tab = (name, label) =>
-      el("button", { type: "button", class: "tab", role: "tab", "aria-selected": String(this.#tab === name), tabindex: this.#tab === name ? 0 : -1, text: label, on: { click: () => this.#chooseTab(name), keydown: (event) => (event.key === "ArrowLeft" || event.key === "ArrowRight") && this.#chooseTab(name === "map" ? "timeline" : "map", true) } });
+      el("button", { type: "button", class: "tab", role: "tab", "aria-selected": String(this.#tab === name), tabindex: this.#tab === name ? 0 : -1, text: label, on: { click: () => this.#chooseTab(name), keydown: (event) => (event.key === "ArrowLeft" || event.key === "ArrowRight") && this.#chooseTab(name === "map" ? "timeline" : "map") } });
     const hadFocus = this.tabs.contains(document.activeElement);
     fill(this.tabs, tab("timeline", "Timeline"), tab("map", "Map"));
     const onMap = this.#tab === "map";
-    if (hadFocus) this.tabs.children[onMap ? 1 : 0].focus();
+    if (hadFocus) /** @type {HTMLElement} */ (this.tabs.children[onMap ? 1 : 0]).focus();
     this.timeline.hidden = onMap;
     this.map.element.hidden = !onMap;
     this.tools.classList.toggle("on-map", onMap);
@@ -181,7 +188,7 @@ export class TraceView {
 
   /** The address always leads back to what is on the screen. */
   #writeAddress() {
-    if (this.#id === null) return;
+    if (this.#id === "") return;
     const query = new URLSearchParams();
     if (this.#tab === "map") query.set("view", "map");
     const node = this.waterfall.selected;
@@ -235,7 +242,7 @@ export class TraceView {
   #step(nodes, direction, focus) {
     if (nodes.length === 0) return;
     const { order } = this.#trace;
-    const at = order.indexOf(this.waterfall.selected);
+    const at = order.findIndex((node) => node === this.waterfall.selected);
     const sorted = nodes.map((node) => order.indexOf(node)).sort((a, b) => a - b);
     const next = direction > 0 ? (sorted.find((index) => index > at) ?? sorted[0]) : (sorted.findLast((index) => index < at) ?? sorted.at(-1));
     this.waterfall.select(order[next].key, { reveal: true, focus });

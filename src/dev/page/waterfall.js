@@ -1,20 +1,26 @@
+// @ts-check
 // The timeline of a trace: a tree whose rows are bars in time.
 
 import { selfTime } from "./analysis.js";
 import { BAR_ROW_HEIGHT, barRow, tooltipOf } from "./bars.js";
-import { css, el, fill, perFrame } from "./dom.js";
+import { css, el, fill, make, perFrame } from "./dom.js";
 import { duration, tick } from "./format.js";
 import { icon } from "./icons.js";
 import { Minimap } from "./minimap.js";
 import { clampWindow, panWindow, ticks, zoomWindow } from "./timescale.js";
 import { VirtualList } from "./virtual.js";
 
+/** @typedef {import("./model.js").Trace} Trace */
+/** @typedef {import("./timescale.js").Window} Window */
+
 const NAME_WIDTH = { least: 140, most: 640, step: 24 };
 
 export class Waterfall {
-  #trace = null;
+  /** @type {Trace} */
+  #trace = /** @type {any} */ (null);
   #onSelect;
-  #context = { trace: null, path: new Map(), window: [0, 1], collapsed: new Set(), selected: null, matches: null };
+  /** @type {{ trace: Trace, path: Map<string, Window[]>, window: Window, collapsed: Set<string>, selected: string | null, matches: Set<string> | null }} */
+  #context = { trace: /** @type {any} */ (null), path: new Map(), window: [0, 1], collapsed: new Set(), selected: null, matches: null };
 
   /** `onSelect(node)` when a row is chosen, `onOpen(node)` for Enter and click. */
   constructor({ onSelect, onOpen }) {
@@ -34,11 +40,11 @@ export class Waterfall {
       onKey: (event, node) => this.#rowKey(event, node),
     });
     this.minimap = new Minimap((from, to) => this.setWindow([from, to]));
-    this.axis = el("div", { class: "axis", "aria-hidden": "true" });
-    this.grid = el("div", { class: "grid", "aria-hidden": "true" });
-    this.cursor = el("div", { class: "time-cursor", hidden: true, "aria-hidden": "true" }, (this.cursorLabel = el("span", { class: "time-cursor-label" })));
-    this.tooltip = el("div", { class: "tooltip", role: "tooltip", hidden: true });
-    this.splitter = el("div", {
+    this.axis = make("div", { class: "axis", "aria-hidden": "true" });
+    this.grid = make("div", { class: "grid", "aria-hidden": "true" });
+    this.cursor = make("div", { class: "time-cursor", hidden: true, "aria-hidden": "true" }, (this.cursorLabel = make("span", { class: "time-cursor-label" })));
+    this.tooltip = make("div", { class: "tooltip", role: "tooltip", hidden: true });
+    this.splitter = make("div", {
       class: "splitter",
       role: "separator",
       tabindex: "0",
@@ -46,13 +52,13 @@ export class Waterfall {
       "aria-label": "Width of the names",
       on: { pointerdown: (event) => this.#dragSplitter(event), keydown: (event) => this.#splitterKey(event) },
     });
-    this.zoomOut = el("button", { type: "button", class: "link-button zoom-reset", hidden: true, text: "See all", on: { click: () => this.resetWindow() } });
-    this.element = el(
+    this.zoomOut = make("button", { type: "button", class: "link-button zoom-reset", hidden: true, text: "See all", on: { click: () => this.resetWindow() } });
+    this.element = make(
       "div",
       { class: "waterfall" },
-      el("div", { class: "waterfall-top" }, el("div", { class: "waterfall-corner" }, el("span", { text: "Segment" }), this.zoomOut), this.minimap.element),
-      el("div", { class: "waterfall-axis" }, el("div", { class: "waterfall-corner" }), this.axis),
-      el("div", { class: "waterfall-body" }, this.grid, this.cursor, this.rows.viewport),
+      make("div", { class: "waterfall-top" }, make("div", { class: "waterfall-corner" }, make("span", { text: "Segment" }), this.zoomOut), this.minimap.element),
+      make("div", { class: "waterfall-axis" }, make("div", { class: "waterfall-corner" }), this.axis),
+      make("div", { class: "waterfall-body" }, this.grid, this.cursor, this.rows.viewport),
       this.splitter,
       this.tooltip,
     );
@@ -79,14 +85,14 @@ export class Waterfall {
     if (reveal) this.#unfoldAbove(node);
     const changed = this.#context.selected !== key;
     this.#context.selected = key;
-    for (const row of this.rows.spacer.children) row.setAttribute("aria-selected", String(row.dataset.key === key));
+    if (changed) this.rows.refresh();
     if (focus || reveal) this.rows.activate(key, { focus });
     if (changed) this.#onSelect(node);
     return true;
   }
 
   get selected() {
-    return this.#trace?.byKey.get(this.#context.selected) ?? null;
+    return this.#trace?.byKey.get(this.#context.selected ?? "") ?? null;
   }
 
   /** Marks the rows whose keys are in the set and dims the others; null shows all alike. */
@@ -105,6 +111,7 @@ export class Waterfall {
     this.#relist();
   }
 
+  /** @param {Window} window */
   setWindow([from, to]) {
     const { start, end } = this.#trace;
     this.#context.window = clampWindow(from, to, start, end);
@@ -188,6 +195,7 @@ export class Waterfall {
 
   #watchPointer() {
     const body = this.rows.viewport;
+    /** @type {{ x: number, y: number, target: any } | null} */
     let last = null;
     const update = perFrame(() => last && this.#hover(last));
     body.addEventListener("pointermove", (event) => {
@@ -243,9 +251,9 @@ export class Waterfall {
   #setNameWidth(pixels) {
     const width = Math.round(Math.min(NAME_WIDTH.most, Math.max(NAME_WIDTH.least, pixels)));
     css(this.element, { "--name-width": `${width}px` });
-    this.splitter.setAttribute("aria-valuenow", width);
-    this.splitter.setAttribute("aria-valuemin", NAME_WIDTH.least);
-    this.splitter.setAttribute("aria-valuemax", NAME_WIDTH.most);
+    this.splitter.setAttribute("aria-valuenow", String(width));
+    this.splitter.setAttribute("aria-valuemin", String(NAME_WIDTH.least));
+    this.splitter.setAttribute("aria-valuemax", String(NAME_WIDTH.most));
   }
 
   #dragSplitter(event) {
@@ -272,9 +280,8 @@ export class Waterfall {
 /** The buttons above the timeline. */
 export function waterfallTools(waterfall) {
   const button = (name, label, act) => el("button", { type: "button", class: "icon-button", title: label, "aria-label": label, on: { click: act } }, icon(name));
-  return el(
-    "div",
-    { class: "tool-group", role: "group", "aria-label": "Timeline" },
+  return fill(
+    make("div", { class: "tool-group", role: "group", "aria-label": "Timeline" }),
     button("plus", "Zoom in (+)", () => waterfall.zoom(0.5)),
     button("minus", "Zoom out (-)", () => waterfall.zoom(2)),
     button("fit", "See all (0)", () => waterfall.resetWindow()),
