@@ -74,9 +74,14 @@ export function traces({ filter, limit, before }, signal) {
   return request("/-/traces", { filter, limit, before }, { signal });
 }
 
-/** Forgets every trace. */
+/** Clears every trace; `undoClear` brings them back for ten seconds. */
 export function clear() {
   return request("/-/traces", {}, { method: "DELETE" });
+}
+
+/** Brings back what was cleared less than ten seconds ago. */
+export function undoClear() {
+  return request("/-/traces/undo", {}, { method: "POST" });
 }
 
 /**

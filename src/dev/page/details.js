@@ -3,6 +3,7 @@
 
 import { causeId, findException, selfTime } from "./analysis.js";
 import { Component, Fragment, el, fill, make } from "./dom.js";
+import { skewSentence, tookText } from "./bars.js";
 import { copyButton } from "./empty.js";
 import { exceptionBlock } from "./exceptions.js";
 import { annotationClause } from "./filter.js";
@@ -156,7 +157,9 @@ class Section extends Component {
 function timing(node, trace) {
   const share = trace.duration > 0 ? node.duration / trace.duration : 1;
   const rows = [
-    ["Duration", node.in_progress ? "in progress" : `${duration(node.duration)} (${percent(share)} of the trace)`],
+    ["Duration", node.in_progress ? tookText(node) : `${duration(node.duration)} (${percent(share)} of the trace)`],
+    node.skew !== 0 && ["Clock", `${skewSentence(node)} ${trace.adjusted ? "Times are adjusted." : "Times are as they were sent."}`],
+    node.skew === 0 && node.shift !== 0 && ["Clock", `Of ${node.service}, which differs. ${trace.adjusted ? "Times are adjusted." : "Times are as they were sent."}`],
     node.children.length > 0 && ["Own time", `${duration(selfTime(node))}, not in what it called`],
     ["Starts at", `${duration(node.start - trace.start)} into the trace`],
     ["Started", moment(node.start)],

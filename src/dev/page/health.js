@@ -5,6 +5,9 @@
 /** Worst first: the order in which one mark is chosen for something that has several. */
 export const ORDER = ["fault", "throttle", "error", "ok"];
 
+/** What has not ended for so many seconds since its last sign of life may never: nobody waits this long for a request. */
+export const NEVER_ENDED_AFTER_S = 300;
+
 const WORDS = { fault: "Fault", throttle: "Throttle", error: "Error", ok: "OK", progress: "In progress" };
 
 /** The single word that marks a row, a node or a segment. */
@@ -14,6 +17,11 @@ export function healthOf(flags) {
   if (flags.error === true) return "error";
   if (flags.in_progress === true) return "progress";
   return "ok";
+}
+
+/** The word for something that has not ended `age_s` seconds after it began. */
+export function progressWord(age_s) {
+  return age_s >= NEVER_ENDED_AFTER_S ? "Never ended?" : healthWord("progress");
 }
 
 /** As shown to people. */

@@ -8,6 +8,9 @@ import { healthWord, shares, total } from "./health.js";
 /** @typedef {{ from_s: number | null, to_s: number | null }} Range */
 /** @typedef {{ from_s: number, to_s: number | null, ok: number, error: number, throttle: number, fault: number }} Bucket */
 
+/** The widest label and some air. */
+const LABEL_PX = 54;
+
 export class Histogram {
   #onRange;
   /** @type {Bucket[]} */
@@ -37,6 +40,7 @@ export class Histogram {
     });
     this.axis = make("div", { class: "histogram-axis", "aria-hidden": "true" });
     this.element = make("div", { class: "histogram" }, this.bars, this.axis);
+    new ResizeObserver(() => this.#showAxis()).observe(this.axis);
   }
 
   set label(text) {
@@ -57,11 +61,18 @@ export class Histogram {
     const highest = Math.max(1, ...buckets.map(total));
     if (!same) {
       this.#active = Math.min(this.#active, Math.max(0, buckets.length - 1));
-      const every = Math.max(1, Math.ceil(buckets.length / 14));
-      fill(this.axis, buckets.map((bucket, index) => el("span", { text: index % every === 0 ? tick(bucket.from_s) : "" })));
+      this.#showAxis();
     }
     fill(this.bars, buckets.map((bucket, index) => bar(bucket, index, highest)));
     this.#mark();
+  }
+
+  /** As many labels as there is room for. */
+  #showAxis() {
+    const room = this.axis.clientWidth;
+    if (room === 0) return; // not in the document yet
+    const every = Math.max(1, Math.ceil((this.#buckets.length * LABEL_PX) / room));
+    fill(this.axis, this.#buckets.map((bucket, index) => el("span", { text: index % every === 0 ? tick(bucket.from_s) : "" })));
   }
 
   #mark() {

@@ -12,6 +12,7 @@ import { Histogram, percentiles } from "./histogram.js";
 import { icon } from "./icons.js";
 import { ROW_HEIGHT, traceRow } from "./rows.js";
 import { RowStore, normalise } from "./rowstore.js";
+import { ask } from "./shortcuts.js";
 import { VirtualList } from "./virtual.js";
 
 const PAGE_ROWS = 200;
@@ -20,6 +21,12 @@ const LATENCY_EVERY_MS = 1500;
 const FRESH_MS = 1500;
 /** Below this many requests a percentile says nothing, and nothing is called slow. */
 const SLOW_NEEDS_REQUESTS = 20;
+/** Above so many new traces a second none is lit up: the light would be all that moves, and most of what it costs. */
+const LIT_AT_MOST_A_SECOND = 20;
+/** As long as the server keeps what was cleared. */
+const UNDO_MS = 10_000;
+/** "So far" of requests that have not ended. */
+const TICK_MS = 1000;
 const HEALTH_CLAUSES = ["fault", "error", "throttle"];
 
 export class ListView {
@@ -36,9 +43,11 @@ export class ListView {
   #waiting = new Set(); // ids that came while paused
   /** @type {any[]} */
   #incoming = []; // events of this frame
+  /** @type {Set<string>} */
   #fresh = new Set();
-  /** @type {{ slow_s: number | null, scale_s: number, fresh: Set<string> }} */
-  #context = { slow_s: null, scale_s: 0, fresh: this.#fresh };
+  /** @type {{ slow_s: number | null, scale_s: number, fresh: Set<string>, now: number }} */
+  #context = { slow_s: null, scale_s: 0, fresh: this.#fresh, now: Date.now() / 1000 };
+  #second = { began: 0, added: 0 };
   #generation = 0; // answers to an earlier filter are dropped
 
   scrollTop = 0; // while another view is shown
@@ -63,7 +72,7 @@ export class ListView {
       onNearEnd: () => this.#loadMore(),
     });
     this.pauseButton = make("button", { class: "button", type: "button", id: "pause", on: { click: () => this.togglePause() } });
-    this.clearButton = make("button", { class: "button", type: "button", id: "clear", title: "Forget all traces", on: { click: () => this.#clear() } });
+    this.clearButton = make("button", { class: "button", type: "button", id: "clear", title: "Clear all traces; this can be undone for ten seconds", on: { click: () => this.#clear() } });
     fill(this.clearButton, icon("trash", 14), "Clear");
     this.chips = make("div", { class: "health-chips", role: "group", "aria-label": "Filter by health" });
     this.figures = make("div", { class: "figures-slot" });
@@ -86,6 +95,7 @@ export class ListView {
     this.refreshLatency = throttle(() => this.#loadLatency(), LATENCY_EVERY_MS);
     this.rows.viewport.addEventListener("scroll", () => this.#atTop() && (this.newPill.hidden = true), { passive: true });
     this.#showPause();
+    setInterval(() => this.#tick(), TICK_MS);
   }
 
   /** Enters the view with the expression of the address. */
@@ -197,7 +207,8 @@ export class ListView {
   #showRows({ added = [] } = {}) {
     const { rows } = this.#store;
     const atTop = this.#atTop();
-    if (added.length > 0 && added.length < PAGE_ROWS) {
+    this.#context.now = Date.now() / 1000;
+    if (added.length > 0 && this.#isCalm(added.length)) {
       for (const id of added) this.#fresh.add(id);
       // Without this a row that scrolls back into sight would light up again.
       setTimeout(() => added.forEach((id) => this.#fresh.delete(id)), FRESH_MS);
@@ -214,6 +225,21 @@ export class ListView {
     if (empty) this.#showEmpty();
     const shown = rows.length < this.#matched ? `${count(rows.length)} of ${count(this.#matched)}` : count(rows.length);
     this.summary.textContent = empty ? "" : `${shown} ${this.#matched === 1 ? "trace" : "traces"}${this.#filter ? " match" : ""}`;
+  }
+
+  /** Whether so many new traces now, with those of the last second, are few enough to be lit up. */
+  #isCalm(added) {
+    const now = performance.now();
+    if (now - this.#second.began > 1000) this.#second = { began: now, added: 0 };
+    this.#second.added += added;
+    return this.#second.added <= LIT_AT_MOST_A_SECOND;
+  }
+
+  #tick() {
+    if (!this.element.isConnected || document.visibilityState !== "visible") return;
+    if (!this.rows.drawn.some((row) => row.in_progress)) return;
+    this.#context.now = Date.now() / 1000;
+    this.rows.refresh();
   }
 
   #showEmpty() {
@@ -320,12 +346,29 @@ export class ListView {
 
   async #clear() {
     try {
+      const { traces, file } = (await api.stats()).store;
+      const what = plural(traces, "trace");
+      if (file && !(await ask("Clear all traces?", `The ${what} in ${file} go too.`, "Clear"))) return;
       await api.clear();
       await this.#restart();
-      announce("All traces forgotten");
+      this.#app.offer(`${what} cleared.`, "Undo", () => this.#undoClear(), UNDO_MS);
     } catch (error) {
-      this.#app.notice(`Could not clear: ${error instanceof Error ? error.message : error}`);
+      this.#failed("clear", error);
     }
+  }
+
+  async #undoClear() {
+    try {
+      await api.undoClear();
+      await this.#restart();
+      announce("Brought back");
+    } catch (error) {
+      this.#failed("undo", error);
+    }
+  }
+
+  #failed(what, error) {
+    this.#app.notice(`Could not ${what}: ${error instanceof Error ? error.message : error}`);
   }
 
   #rowKey(event) {
@@ -357,6 +400,7 @@ export class ListView {
   key(event) {
     if (event.key === "/") this.filterBox.focus();
     else if (event.key === "p") this.togglePause();
+    else if (event.key === "u") return this.#app.takeOffer();
     else if (event.key === "ArrowDown" || event.key === "ArrowUp") this.#focusRows();
     else return false;
     return true;

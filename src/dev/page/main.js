@@ -2,7 +2,7 @@
 // Puts the page together: the address decides the view, one live connection serves whichever is shown.
 
 import * as api from "./api.js";
-import { isTyping, throttle } from "./dom.js";
+import { el, fill, isTyping, throttle } from "./dom.js";
 import { Header } from "./header.js";
 import { ListView } from "./list.js";
 import { Live } from "./live.js";
@@ -15,6 +15,7 @@ const STATS_AT_MOST_EVERY_MS = 1000;
 const NOTICE_MS = 6000;
 
 const main = /** @type {HTMLElement} */ (document.getElementById("main"));
+const offer = /** @type {HTMLElement} */ (document.getElementById("offer"));
 const banner = /** @type {HTMLElement} */ (document.getElementById("banner"));
 const header = new Header();
 const live = new Live((state) => showState(state));
@@ -44,12 +45,32 @@ const app = {
   disconnect: () => live.disconnect(),
   stats: () => stats,
   refreshStats: throttle(loadStats, STATS_AT_MOST_EVERY_MS),
+  offer(text, label, act, for_ms) {
+    endOffer();
+    offered = { act, timer: setTimeout(endOffer, for_ms) };
+    fill(offer, el("span", { text }), el("button", { type: "button", class: "button small", text: label, on: { click: () => this.takeOffer() } }));
+    offer.hidden = false;
+  },
+  /** Does what is offered; false when nothing is. */
+  takeOffer() {
+    if (offer.hidden) return false;
+    endOffer();
+    offered.act();
+    return true;
+  },
   notice(text) {
     header.notice(banner, text);
     clearTimeout(noticeTimer);
     noticeTimer = setTimeout(() => showState(live.state), NOTICE_MS);
   },
 };
+
+/** What can be taken back: a text with a button, for a while. */
+let offered = { act: () => {}, timer: /** @type {any} */ (0) };
+function endOffer() {
+  clearTimeout(offered.timer);
+  offer.hidden = true;
+}
 
 const views = { list: new ListView(app), trace: new TraceView(app), map: new MapView(app) };
 

@@ -95,6 +95,7 @@ export class MapView {
   /** Keys that work anywhere in this view. */
   key(event) {
     if (event.key === "/") this.filterBox.focus();
+    else if (event.key === "f") this.panel.find();
     else if (event.key === "+" || event.key === "=") this.panel.panZoom.zoom(1.25);
     else if (event.key === "-") this.panel.panZoom.zoom(0.8);
     else if (event.key === "0") this.panel.panZoom.fit();

@@ -48,6 +48,7 @@ assets! {
     SCRIPT "api.js",
     SCRIPT "bars.js",
     CSS "base.css",
+    SCRIPT "clocks.js",
     CSS "details.css",
     SCRIPT "details.js",
     SCRIPT "dom.js",

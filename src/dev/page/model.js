@@ -4,6 +4,7 @@
 // SDKs send segments whole, or their subsegments one by one before or after them, and in-progress copies before the
 // complete ones. Fields may be missing or of the wrong type: a bad field is left out, the rest is shown.
 
+import { compareClocks } from "./clocks.js";
 import { furtherUnit, noteOf, secondsOf, unitOf } from "./unit.js";
 
 /** Numbers of so few digits are what they were in the document. */
@@ -62,6 +63,8 @@ export function textOf(value) {
  * @property {number} duration
  * @property {{ name: string, in_a_second: number } | null} unit of `start_time`, where that is no time in seconds
  * @property {boolean} in_progress
+ * @property {number} skew seconds that its clock is ahead of its caller's, where that is sure; else 0
+ * @property {number} shift what added to its times as sent makes them those of the clock at the top
  * @property {boolean} fault
  * @property {boolean} error
  * @property {boolean} throttle
@@ -82,14 +85,20 @@ export function textOf(value) {
  * @property {any[]} documents
  * @property {number} unreadable
  * @property {boolean} in_progress
+ * @property {number} known_end the last moment that a segment told of; what has not ended goes on after it
+ * @property {number} skew_s the largest difference of clocks, 0 where they agree
+ * @property {boolean} adjusted times are those of the clock at the top
  * @property {string | null} note what is odd about its times
  */
 
 /**
- * `answer` as in the contract of /-/trace.
+ * `answer` as in the contract of /-/trace; `now` in seconds since 1970: what has not ended lasts until then; `adjust`: clocks
+ * that differ are taken to agree.
+ * @param {any} answer
+ * @param {{ now: number, adjust?: boolean }} options
  * @returns {Trace}
  */
-export function buildTrace(answer) {
+export function buildTrace(answer, { now, adjust = false }) {
   const documents = Array.isArray(answer.segments) ? answer.segments : [];
   const found = [];
   let unreadable = 0;
@@ -103,12 +112,18 @@ export function buildTrace(answer) {
   attach(nodes, byKey);
   const roots = nodes.filter((node) => node.parent === null);
   settleTimes(nodes, roots);
+  compareClocks(preorder(roots));
+  if (adjust) nodes.forEach(move);
   nodes.forEach((node) => node.children.sort(byStart));
   roots.sort(byStart);
   const order = preorder(roots);
-  const start = order.reduce((low, node) => Math.min(low, node.start), order[0]?.start ?? 0);
-  const end = order.reduce((high, node) => Math.max(high, node.end), start);
-  for (const node of order) if (node.in_progress) stretch(node, end);
+  // A clock that differs does not take the axis; its bar is out of sight until the clocks are adjusted.
+  const agreeing = adjust ? order : order.filter((node) => node.shift === 0);
+  const start = agreeing.reduce((low, node) => Math.min(low, node.start), agreeing[0]?.start ?? 0);
+  const known_end = agreeing.reduce((high, node) => Math.max(high, node.end), start);
+  const open = order.some((node) => node.in_progress);
+  const end = open ? Math.max(known_end, now) : known_end;
+  for (const node of order) if (node.in_progress) stretch(node, adjust ? end : end - node.shift);
   nameServices(order);
   return {
     id: textOf(answer.id) ?? "",
@@ -122,7 +137,10 @@ export function buildTrace(answer) {
     services: [...new Set(order.map((node) => node.service))],
     documents,
     unreadable,
-    in_progress: order.some((node) => node.in_progress),
+    in_progress: open,
+    known_end,
+    skew_s: order.reduce((most, node) => (Math.abs(node.skew) > Math.abs(most) ? node.skew : most), 0),
+    adjusted: adjust,
     note: noteOf(order.reduce((unit, node) => furtherUnit(unit, node.unit), null)),
   };
 }
@@ -190,6 +208,8 @@ function makeNode({ key, id, data, kind, parentKey, document, otlp }) {
     end: secondsOf(numberOf(data.end_time)),
     unit: unitOf(numberOf(data.start_time)),
     in_progress: numberOf(data.end_time) === null,
+    skew: 0,
+    shift: 0,
     fault: data.fault === true,
     error: data.error === true,
     throttle: data.throttle === true,
@@ -236,6 +256,12 @@ function settleTimes(nodes, roots) {
   }
 }
 
+/** To the clock at the top. */
+function move(node) {
+  node.start += node.shift;
+  node.end += node.shift;
+}
+
 function stretch(node, end) {
   node.end = Math.max(node.start, end);
   node.duration = node.end - node.start;
@@ -258,6 +284,7 @@ function nameServices(order) {
   for (const node of order) node.service = node.kind === "segment" || node.parent === null ? node.name : node.parent.service;
 }
 
+/** @param {TraceNode} a @param {TraceNode} b */
 function byStart(a, b) {
   return a.start - b.start || b.end - a.end;
 }

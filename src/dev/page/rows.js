@@ -3,14 +3,14 @@
 
 import { el } from "./dom.js";
 import { clock, count, duration, moment, plural } from "./format.js";
-import { healthOf, healthWord, statusHealth } from "./health.js";
+import { healthOf, healthWord, progressWord, statusHealth } from "./health.js";
 
 /** Pixels; two lines of text. */
 export const ROW_HEIGHT = 56;
 const MAX_CHIPS = 4;
 const MAX_SERVICES = 5;
 
-/** `context`: slow_s (a response at least this long is marked, null for none), scale_s (a full bar), fresh (new ids). */
+/** `context`: slow_s (a response at least this long is marked, null for none), scale_s (a full bar), fresh (new ids), now (seconds since 1970). */
 export function traceRow(row, context) {
   const health = healthOf(row);
   const slow = context.slow_s !== null && row.response_time_s !== null && row.response_time_s >= context.slow_s;
@@ -41,22 +41,28 @@ export function traceRow(row, context) {
       ),
       el("span", { class: "line-2" }, row.note && el("span", { class: "tag tag-plain", text: row.note }), serviceTrail(row.services), chips(row)),
     ),
-    el("span", { class: "cell-mark" }, health !== "ok" && el("span", { class: `tag tag-${health}`, text: healthWord(health) }), slow && el("span", { class: "tag tag-slow", text: "Slow" })),
+    el("span", { class: "cell-mark" }, health !== "ok" && el("span", { class: `tag tag-${health}`, text: health === "progress" ? progressWord(soFar(row, context.now)) : healthWord(health) }), slow && el("span", { class: "tag tag-slow", text: "Slow" })),
     el("span", { class: `cell-status s-${statusHealth(row.status) ?? "none"}`, text: row.status ?? "–" }),
-    timeCell(row, health, context.scale_s),
+    timeCell(row, health, context),
     el("span", { class: "cell-segments", title: plural(row.segments, "segment"), text: count(row.segments) }),
   );
 }
 
-function timeCell(row, health, scale_s) {
-  const seconds = row.response_time_s ?? row.duration_s;
+/** Seconds since the start of a trace that has not ended. */
+function soFar(row, now) {
+  return Math.max(0, now - row.start);
+}
+
+function timeCell(row, health, { scale_s, now }) {
+  const seconds = row.response_time_s ?? (row.in_progress ? soFar(row, now) : row.duration_s);
   const share = scale_s > 0 && seconds !== null ? Math.min(1, seconds / scale_s) : 0;
+  const open = row.in_progress && row.response_time_s === null;
   const later = row.response_time_s !== null && row.duration_s !== null && row.duration_s > row.response_time_s * 1.05 + 0.001;
   const title = later ? `Response after ${duration(row.response_time_s)}; work went on until ${duration(row.duration_s)}` : null;
   return el(
     "span",
     { class: "cell-duration", title },
-    el("span", { class: "number" }, seconds === null ? "…" : duration(seconds), later && el("sup", { text: "+" })),
+    el("span", { class: "number" }, seconds === null ? "…" : duration(seconds), open && el("span", { class: "so-far", text: " so far" }), later && el("sup", { text: "+" })),
     el("span", { class: "gauge" }, el("span", { class: `gauge-fill f-${health}`, css: { width: `${(share * 100).toFixed(1)}%` } })),
   );
 }
@@ -106,7 +112,7 @@ function spoken(row, health, slow, path) {
   if (health !== "ok") parts.push(healthWord(health).toLowerCase());
   if (slow) parts.push("slow");
   const seconds = row.response_time_s ?? row.duration_s;
-  if (seconds !== null) parts.push(duration(seconds));
+  if (seconds !== null && !row.in_progress) parts.push(duration(seconds));
   parts.push(plural(row.segments, "segment"), `at ${clock(row.start)}`);
   return parts.join(", ");
 }

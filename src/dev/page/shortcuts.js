@@ -7,9 +7,9 @@ import { icon } from "./icons.js";
 /** @type {[string, string[][]][]} */
 const KEYS = [
   ["Everywhere", [["/", "filter, or find in a trace"], ["l", "list of traces"], ["m", "service map"], ["t", "theme"], ["?", "this help"]]],
-  ["List", [["↑ ↓", "move"], ["Enter", "open the trace"], ["p", "pause, go on"], ["Esc", "clear the filter"]]],
+  ["List", [["↑ ↓", "move"], ["Enter", "open the trace"], ["p", "pause, go on"], ["u", "undo clearing, for ten seconds"], ["Esc", "clear the filter"]]],
   ["Trace", [["↑ ↓", "move"], ["→ ←", "unfold, fold; to the child, to the parent"], ["e", "next failure"], ["+ - 0", "closer, further, all"], ["Shift → ←", "move in time"], ["Esc", "back to the list"]]],
-  ["Map", [["↑ ↓ → ←", "to the next service"], ["Enter", "choose it"], ["+ - 0", "closer, further, all"]]],
+  ["Map", [["f", "find a service"], ["↑ ↓ → ←", "to the next service"], ["Enter", "choose it"], ["+ - 0", "closer, further, all"]]],
 ];
 
 const FILTERS = [
@@ -39,6 +39,19 @@ export function showShortcuts() {
     el("p", { class: "muted small", text: "The language of X-Ray; Enter applies. Times are in seconds." }),
     el("dl", { class: "filter-help" }, FILTERS.map(([filter, what]) => [el("dt", {}, el("code", { text: filter })), el("dd", { text: what })])),
   );
+}
+
+/** Asks before something is done; true when the reader says `yes`. */
+export function ask(title, text, yes) {
+  const { promise, resolve } = Promise.withResolvers();
+  const answer = (said) => {
+    resolve(said);
+    dialog.close();
+  };
+  const button = (label, said, extra = {}) => el("button", { type: "button", class: "button", text: label, on: { click: () => answer(said) }, ...extra });
+  const dialog = showDialog(title, el("p", { text }), el("p", { class: "dialog-actions" }, button("Cancel", false, { autofocus: true }), button(yes, true, { class: "button danger" })));
+  dialog.addEventListener("close", () => resolve(false));
+  return promise;
 }
 
 /** A modal dialog that Escape, its button and a click beside it close. */

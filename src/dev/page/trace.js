@@ -7,7 +7,7 @@ import { announce, el, fill, make, throttle } from "./dom.js";
 import { Details } from "./details.js";
 import { copyButton } from "./empty.js";
 import { duration, moment, plural } from "./format.js";
-import { healthWord, statusHealth } from "./health.js";
+import { NEVER_ENDED_AFTER_S, healthWord, progressWord, statusHealth } from "./health.js";
 import { icon } from "./icons.js";
 import { insights } from "./insights.js";
 import { MapPanel } from "./mappanel.js";
@@ -18,8 +18,14 @@ import { Waterfall, waterfallTools } from "./waterfall.js";
 /** @typedef {import("./model.js").Trace} Trace */
 /** @typedef {import("./model.js").TraceNode} TraceNode */
 
+/** They move in the timeline wherever the keyboard is, but in a field or a tab. */
+const TREE_KEYS = new Set(["ArrowDown", "ArrowUp", "ArrowLeft", "ArrowRight", "Home", "End", "PageDown", "PageUp"]);
+
 /** A trace that is still growing is read again at most this often. */
 const REREAD_MS = 400;
+/** What has not ended is drawn on so often; less often when it may never end. */
+const TICK_MS = 1000;
+const SLOW_TICK_MS = 30_000;
 
 export class TraceView {
   #app;
@@ -27,6 +33,10 @@ export class TraceView {
   #id = "";
   /** @type {Trace} null while there is none */
   #trace = /** @type {any} */ (null);
+  #answer = /** @type {any} */ (null); // the documents of the trace, as they were read last
+  #adjust = false; // clocks that differ
+  /** @type {any} */
+  #tick = 0;
   #tab = "timeline";
   /** @type {TraceNode[]} */
   #matches = [];
@@ -47,6 +57,8 @@ export class TraceView {
     this.findCount = make("span", { class: "muted small", role: "status" });
     this.tabs = make("div", { class: "tab-row", role: "tablist", "aria-label": "Views of the trace" });
     this.tools = make("div", { class: "trace-tools" }, this.tabs, make("div", { class: "find-group" }, this.find, this.findCount), waterfallTools(this.waterfall));
+    this.clocks = make("button", { type: "button", class: "button small", id: "clocks", hidden: true, text: "Adjust clocks", on: { click: () => this.#adjustClocks() } });
+    this.tools.append(this.clocks);
     this.timeline = make("div", { class: "trace-body card" }, this.waterfall.element, this.details.element);
     this.message = make("div", { class: "placeholder", hidden: true });
     this.content = make("div", { class: "trace-content" }, this.head, this.insights, this.tools, this.timeline, this.map.element);
@@ -60,6 +72,8 @@ export class TraceView {
     if (id !== this.#id) {
       this.#id = id;
       this.#trace = /** @type {any} */ (null);
+      this.#adjust = false;
+      this.waterfall.leave();
       this.find.value = "";
       this.findCount.textContent = "";
       this.#matches = [];
@@ -74,6 +88,7 @@ export class TraceView {
 
   hide() {
     this.#id = "";
+    clearTimeout(this.#tick);
   }
 
   /** Reads the trace and shows it; false when there was no answer at all. */
@@ -86,10 +101,26 @@ export class TraceView {
       if (id === this.#id && this.#trace === null) this.#missing(error);
       return !(error instanceof api.ApiError && error.status === 0);
     }
-    if (id === this.#id) this.#showTrace(buildTrace(answer), segment);
+    if (id !== this.#id) return true;
+    this.#answer = answer;
+    this.#showAnswer(segment);
     return true;
   }
 
+  #showAnswer(segment = null) {
+    const trace = buildTrace(this.#answer, { now: Date.now() / 1000, adjust: this.#adjust });
+    clearTimeout(this.#tick);
+    if (trace.in_progress) this.#tick = setTimeout(() => this.#showAnswer(), trace.end - trace.known_end < NEVER_ENDED_AFTER_S ? TICK_MS : SLOW_TICK_MS);
+    this.#showTrace(trace, segment);
+  }
+
+  #adjustClocks() {
+    this.#adjust = !this.#adjust;
+    this.#showAnswer();
+    announce(this.#adjust ? "Clocks adjusted" : "Times as they were sent");
+  }
+
+  /** @param {Trace} trace @param {string | null} segment */
   #showTrace(trace, segment) {
     if (trace.order.length === 0) {
       this.#missing(new api.ApiError("No segment of this trace could be read.", 200));
@@ -102,7 +133,11 @@ export class TraceView {
     this.#showHead();
     fill(this.insights, insights(trace, path, (key) => this.#jump(key)));
     this.waterfall.show(trace, path);
-    const chosen = trace.byKey.get(segment) ?? this.waterfall.selected ?? failures(trace)[0] ?? trace.entry;
+    this.clocks.hidden = trace.skew_s === 0;
+    this.clocks.setAttribute("aria-pressed", String(trace.adjusted));
+    this.clocks.classList.toggle("is-on", trace.adjusted);
+    this.clocks.title = trace.adjusted ? "Show times as they were sent" : "Show times as if all clocks agreed";
+    const chosen = trace.byKey.get(segment ?? "") ?? this.waterfall.selected ?? failures(trace)[0] ?? trace.entry;
     this.waterfall.select(chosen.key, { reveal: segment !== null });
     this.details.show(chosen, trace);
     if (this.find.value) this.#search();
@@ -130,7 +165,7 @@ export class TraceView {
     const status = statusOf(entry);
     const flags = ["fault", "throttle", "error"].filter((flag) => trace.order.some((node) => node[flag]));
     document.title = `${path} · X-Ray dev`;
-    const longer = trace.duration > entry.duration * 1.05 + 0.001;
+    const longer = !entry.in_progress && trace.duration > entry.duration * 1.05 + 0.001;
     const fact = (label, ...value) => el("div", { class: "fact" }, el("dt", { text: label }), el("dd", {}, value));
     fill(
       this.head,
@@ -141,12 +176,12 @@ export class TraceView {
         el("h1", {}, textOf(http.method) && el("span", { class: "method", text: http.method }), el("span", { class: "path", text: path, title: textOf(http.url) ?? entry.name })),
         el("p", { class: "trace-sub" }, host && el("span", { text: host }), el("span", { text: moment(trace.start) }), el("code", { class: "trace-id", text: trace.id })),
       ),
-      el("div", { class: "trace-flags" }, trace.note && el("span", { class: "tag tag-plain", text: trace.note }), trace.in_progress && el("span", { class: "tag tag-progress", text: "In progress" }), flags.map((flag) => el("span", { class: `tag tag-${flag}`, text: healthWord(flag) }))),
+      el("div", { class: "trace-flags" }, trace.note && el("span", { class: "tag tag-plain", text: trace.note }), trace.in_progress && el("span", { class: "tag tag-progress", text: progressWord(trace.end - trace.known_end) }), trace.skew_s !== 0 && el("span", { class: "tag tag-clock", title: trace.adjusted ? "Times are adjusted" : "Times are as they were sent", text: `Clocks differ by ${duration(Math.abs(trace.skew_s))}` }), flags.map((flag) => el("span", { class: `tag tag-${flag}`, text: healthWord(flag) }))),
       el(
         "dl",
         { class: "facts" },
         status !== null && fact("Status", el("span", { class: `s-${statusHealth(status)}`, text: status })),
-        fact("Response time", entry.in_progress ? "…" : duration(entry.duration)),
+        fact("Response time", entry.in_progress ? `${duration(entry.duration)} so far` : duration(entry.duration)),
         longer && fact("Whole trace", duration(trace.duration)),
         fact("Services", String(trace.services.length)),
         fact("Segments", String(trace.order.length)),
@@ -271,6 +306,7 @@ export class TraceView {
     else if (event.key === "+" || event.key === "=") this.waterfall.zoom(0.5);
     else if (event.key === "-") this.waterfall.zoom(2);
     else if (event.key === "0") this.waterfall.resetWindow();
+    else if (this.#tab === "timeline" && TREE_KEYS.has(event.key)) return this.waterfall.key(event);
     else if (event.key === "e") this.#step(failures(this.#trace), 1, true);
     else return false;
     return true;

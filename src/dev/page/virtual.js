@@ -49,6 +49,11 @@ export class VirtualList {
     return this.#items;
   }
 
+  /** The items whose rows are in the document. */
+  get drawn() {
+    return [...this.#drawn.values()].map(({ item }) => item);
+  }
+
   get activeItem() {
     const index = this.#activeIndex();
     return index < 0 ? null : this.#items[index];
@@ -174,23 +179,24 @@ export class VirtualList {
 
   #keydown(event) {
     if (event.altKey || event.ctrlKey || event.metaKey) return;
+    if (this.key(event)) event.preventDefault();
+  }
+
+  /** Does what a key does on the row with the tab stop; false when it does nothing there. */
+  key(event) {
     const index = this.#activeIndex();
-    if (index < 0) return;
-    if (this.#options.onKey?.(event, this.#items[index])) {
-      event.preventDefault();
-      return;
-    }
+    if (index < 0) return false;
+    if (this.#options.onKey?.(event, this.#items[index])) return true;
     const page = Math.max(1, Math.floor(this.viewport.clientHeight / this.#options.rowHeight) - 1);
     const last = this.#items.length - 1;
     const steps = { ArrowDown: index + 1, ArrowUp: index - 1, PageDown: index + page, PageUp: index - page, Home: 0, End: last };
     if (event.key in steps) {
-      event.preventDefault();
       const item = this.#items[Math.min(last, Math.max(0, steps[event.key]))];
       this.activate(this.#options.keyOf(item), { focus: true });
       this.#options.onMove?.(item);
     } else if (event.key === "Enter" || event.key === " ") {
-      event.preventDefault();
       this.#options.onActivate?.(this.#items[index], event);
-    }
+    } else return false;
+    return true;
   }
 }

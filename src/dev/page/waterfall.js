@@ -5,6 +5,7 @@ import { selfTime } from "./analysis.js";
 import { BAR_ROW_HEIGHT, barRow, tooltipOf } from "./bars.js";
 import { css, el, fill, make, perFrame } from "./dom.js";
 import { duration, tick } from "./format.js";
+import { NEVER_ENDED_AFTER_S } from "./health.js";
 import { icon } from "./icons.js";
 import { Minimap } from "./minimap.js";
 import { clampWindow, panWindow, ticks, zoomWindow } from "./timescale.js";
@@ -13,12 +14,16 @@ import { VirtualList } from "./virtual.js";
 /** @typedef {import("./model.js").Trace} Trace */
 /** @typedef {import("./timescale.js").Window} Window */
 
-const NAME_WIDTH = { least: 140, most: 640, step: 24 };
+/** Pixels, and the share of the timeline. */
+const NAME_WIDTH = { least: 140, most: 640, step: 24, share: 0.42 };
 
 export class Waterfall {
   /** @type {Trace} */
   #trace = /** @type {any} */ (null);
   #onSelect;
+  #nameWidth = 0; // as the reader chose it, in pixels
+  /** @type {"recorded" | "all" | null} what the window follows when the trace grows; null: the reader has chosen one */
+  #follows = "recorded";
   /** @type {{ trace: Trace, path: Map<string, Window[]>, window: Window, collapsed: Set<string>, selected: string | null, matches: Set<string> | null }} */
   #context = { trace: /** @type {any} */ (null), path: new Map(), window: [0, 1], collapsed: new Set(), selected: null, matches: null };
 
@@ -64,18 +69,38 @@ export class Waterfall {
     );
     this.#watchPointer();
     this.#setNameWidth(320);
+    new ResizeObserver(() => this.#setNameWidth(this.#nameWidth)).observe(this.element);
   }
 
   /** Shows a trace; keeps what is folded, chosen and zoomed when it is a newer state of the same one. */
   show(trace, path) {
     const same = this.#trace?.id === trace.id;
-    const zoomed = same && this.#isZoomed();
+    if (!same) {
+      Object.assign(this.#context, { collapsed: new Set(), selected: null, matches: null });
+      this.#follows = "recorded";
+    }
     this.#trace = trace;
     Object.assign(this.#context, { trace, path });
-    if (!same) Object.assign(this.#context, { collapsed: new Set(), selected: null, matches: null });
     this.minimap.show(trace);
-    this.setWindow(zoomed ? this.#context.window : [trace.start, trace.end]);
-    this.#relist();
+    this.#showWindow(this.#follows === "recorded" ? recorded(trace) : this.#follows === "all" ? [trace.start, trace.end] : this.#context.window);
+    this.#relist({ anchor: same });
+  }
+
+  /** Another trace comes. */
+  leave() {
+    this.#trace = /** @type {any} */ (null);
+    this.#context.selected = null;
+  }
+
+  /** A key of the tree that was pressed elsewhere: the keyboard moves to the chosen row, and the key does what it does there. */
+  key(event) {
+    return this.focus() && this.rows.key(event);
+  }
+
+  /** Moves the keyboard to the chosen row. */
+  focus() {
+    const key = this.#context.selected;
+    return key !== null && this.rows.activate(key, { focus: true });
   }
 
   /** Chooses a row and tells; `focus` also moves the keyboard there. */
@@ -111,8 +136,14 @@ export class Waterfall {
     this.#relist();
   }
 
+  /** @param {Window} window chosen by the reader; it stays so when the trace grows */
+  setWindow(window) {
+    this.#follows = null;
+    this.#showWindow(window);
+  }
+
   /** @param {Window} window */
-  setWindow([from, to]) {
+  #showWindow([from, to]) {
     const { start, end } = this.#trace;
     this.#context.window = clampWindow(from, to, start, end);
     this.minimap.setWindow(this.#context.window);
@@ -122,7 +153,8 @@ export class Waterfall {
   }
 
   resetWindow() {
-    this.setWindow([this.#trace.start, this.#trace.end]);
+    this.#showWindow([this.#trace.start, this.#trace.end]);
+    this.#follows = "all";
   }
 
   /** Closer (below 1) or further around the chosen row. */
@@ -141,7 +173,7 @@ export class Waterfall {
     return from > start || to < end;
   }
 
-  #relist() {
+  #relist({ anchor = true } = {}) {
     const { collapsed } = this.#context;
     const visible = [];
     let hiddenBelow = Infinity;
@@ -150,8 +182,13 @@ export class Waterfall {
       hiddenBelow = collapsed.has(node.key) ? node.depth : Infinity;
       visible.push(node);
     }
-    this.rows.setItems(visible);
+    this.rows.setItems(visible, { anchor });
     this.rows.refresh();
+    // A chosen row that is folded away leaves its place to what it was folded into.
+    let { selected } = this;
+    const shown = new Set(visible);
+    while (selected !== null && !shown.has(selected)) selected = selected.parent;
+    if (selected !== null && selected !== this.selected) this.select(selected.key, { reveal: true });
   }
 
   #toggle(node, open = this.#context.collapsed.has(node.key)) {
@@ -248,8 +285,11 @@ export class Waterfall {
     css(this.tooltip, { left: `${left}px`, top: `${top}px` });
   }
 
+  /** Names take as much as the reader chose, but leave the larger part of a narrow window to the lanes. */
   #setNameWidth(pixels) {
-    const width = Math.round(Math.min(NAME_WIDTH.most, Math.max(NAME_WIDTH.least, pixels)));
+    this.#nameWidth = pixels;
+    const most = Math.min(NAME_WIDTH.most, this.element.clientWidth * NAME_WIDTH.share || NAME_WIDTH.most);
+    const width = Math.round(Math.min(most, Math.max(Math.min(NAME_WIDTH.least, most), pixels)));
     css(this.element, { "--name-width": `${width}px` });
     this.splitter.setAttribute("aria-valuenow", String(width));
     this.splitter.setAttribute("aria-valuemin", String(NAME_WIDTH.least));
@@ -275,6 +315,17 @@ export class Waterfall {
     event.preventDefault();
     this.#setNameWidth(Number(this.splitter.getAttribute("aria-valuenow")) + step);
   }
+}
+
+/**
+ * The window to begin with: all of the trace, but of one that has never ended as much as was recorded.
+ * @param {Trace} trace
+ * @returns {Window}
+ */
+function recorded(trace) {
+  const { start, known_end, end } = trace;
+  const width = known_end - start;
+  return end - known_end >= NEVER_ENDED_AFTER_S && width > 0 ? [start, known_end + width * 0.15] : [start, end];
 }
 
 /** The buttons above the timeline. */
