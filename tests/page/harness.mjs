@@ -13,7 +13,7 @@ export const ORIGIN = new URL(PAGE_URL).origin;
 /** For one condition, on a machine that does something else as well. */
 export const PATIENCE_MS = 20_000;
 /** For everything; a run takes a fraction of it. */
-const ALL_MS = 240_000;
+const ALL_MS = 600_000;
 
 if (PAGE_LIFELINE === "stdin") process.stdin.on("end", () => process.exit(1)).resume();
 const watchdog = setTimeout(() => {

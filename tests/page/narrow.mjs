@@ -49,6 +49,7 @@ await check("phones and narrow windows show all of each view, and lanes have roo
   } finally {
     await page.setViewportSize({ width: 1280, height: 760 });
   }
+  await page.goto("about:blank");
   await page.goto(`${ORIGIN}/#/map`);
   await page.locator(".map-view .service-row").first().click();
   await becomes(false, () => overlapping(".map-side"));

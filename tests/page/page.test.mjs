@@ -5,7 +5,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ORIGIN, bar, becomes, check, dialogs, end, feeder, filter, listed, live, openTrace, page, picture, recently, requests, row, simple } from "./harness.mjs";
+import { ORIGIN, bar, becomes, check, dialogs, end, feeder, filter, listed, live, openTrace, page, recently, requests, row, simple } from "./harness.mjs";
 import { MARKUP, Maker, hostileTrace, measuredTrace, shopTrace, wideTrace } from "./segments.mjs";
 
 await check("the list shows traces as they arrive, newest first, without loading the page again", "#/traces", async () => {
@@ -189,15 +189,15 @@ await check("what was refused and what SDKs left out is said", "#/traces", async
 await check("the map has a node per service and an edge per call between them", "#/map", async () => {
   const { documents } = measuredTrace(new Maker(6), recently());
   await feeder.sendAll(documents);
-  const names = () => page.locator(".map-view .map-node").evaluateAll((nodes) => nodes.map((node) => node.getAttribute("aria-label").split(",")[0]).sort());
+  const names = () => page.locator(".map-view .map-node").evaluateAll((nodes) => nodes.map((node) => node.querySelector("title").textContent.split(",")[0]).sort());
   const edges = () =>
     page.locator(".map-view .map-edge").evaluateAll((all) => {
-      const name = (id) => [...document.querySelectorAll(".map-view .map-node")].find((node) => node.dataset.id === id)?.getAttribute("aria-label").split(",")[0];
+      const name = (id) => [...document.querySelectorAll(".map-view .map-node")].find((node) => node.dataset.id === id)?.querySelector("title").textContent.split(",")[0];
       return all.map((edge) => `${name(edge.dataset.source)} > ${name(edge.dataset.target)}`).sort();
     });
   await becomes(["Clients", "measured-api", "measured-web", "rows@db"], names);
   await becomes(["Clients > measured-web", "measured-api > rows@db", "measured-web > measured-api"], edges);
-  const at = await page.locator(".map-view .map-node").evaluateAll((nodes) => Object.fromEntries(nodes.map((node) => [node.getAttribute("aria-label").split(",")[0], node.getBoundingClientRect().left])));
+  const at = await page.locator(".map-view .map-node").evaluateAll((nodes) => Object.fromEntries(nodes.map((node) => [node.querySelector("title").textContent.split(",")[0], node.getBoundingClientRect().left])));
   assert.ok(at.Clients < at["measured-web"] && at["measured-web"] < at["measured-api"] && at["measured-api"] < at["rows@db"], JSON.stringify(at));
   assert.equal(await page.locator(".map-view .map-edge.edge-fault").count(), 3);
 
@@ -395,37 +395,7 @@ await check("the page is light or dark as the system is, until the reader choose
   await page.emulateMedia({ colorScheme: "light" });
 });
 
-for (const part of ["list", "timeline", "map", "narrow"]) await import(`./${part}.mjs`);
-
-await check("pictures of list, waterfall and map", "#/traces", async () => {
-  const make = new Maker(21);
-  const now = recently();
-  const traces = Array.from({ length: 150 }, () => shopTrace(make, now - 600 * make.random()));
-  await feeder.sendAll(traces.flat());
-  await page.reload();
-  await becomes("150 traces", () => page.locator(".list-summary").textContent());
-  await page.locator(".figures-slot > *").first().waitFor();
-  await picture("list");
-
-  const failed = traces.find(([root]) => root.fault && root.name === "shop-web");
-  await openTrace(failed[0].trace_id);
-  await page.locator(".details-body .exceptions").waitFor();
-  await picture("waterfall");
-  await page.emulateMedia({ colorScheme: "dark" });
-  await picture("waterfall-dark");
-  await page.goto(`${ORIGIN}/#/map`);
-  await page.locator(".map-view .map-node", { hasText: "shop-web" }).waitFor();
-  await picture("map-dark");
-  await page.emulateMedia({ colorScheme: "light" });
-  await picture("map");
-  await page.setViewportSize({ width: 420, height: 800 });
-  await page.goto(`${ORIGIN}/#/traces`);
-  await page.locator(".trace-row").first().waitFor();
-  await picture("list-narrow");
-  const beyond = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-  assert.ok(beyond <= 0, `a narrow page scrolls sideways by ${beyond} px`);
-  await page.setViewportSize({ width: 1280, height: 760 });
-});
+for (const part of ["list", "timeline", "map", "narrow", "views"]) await import(`./${part}.mjs`);
 
 await check("a page that was open before the server was started anew takes the new one's key", "#/traces", async () => {
   await page.route(`${ORIGIN}/`, async (route) => {

@@ -45,10 +45,10 @@ export function barRow(node, context) {
       "aria-setsize": siblings.length,
       "aria-expanded": node.children.length > 0 ? String(open) : null,
       "aria-selected": String(node.key === selected),
-      "aria-label": spoken(node, health, trace),
     },
+    el("span", { class: "sr-only", text: spoken(node, health, trace) }),
     nameCell(node, health, open, trace),
-    el("div", { class: "lane" }, lane(node, health, context)),
+    el("div", { class: "lane", "aria-hidden": "true" }, lane(node, health, context)),
   );
 }
 
@@ -58,7 +58,7 @@ function nameCell(node, health, open, trace) {
   const children = node.children.length;
   return el(
     "div",
-    { class: "bar-name", css: { "padding-left": `calc(8px + ${indentOf(node.depth)} * var(--indent))` } },
+    { class: "bar-name", "aria-hidden": "true", css: { "padding-left": `calc(8px + ${indentOf(node.depth)} * var(--indent))` } },
     children > 0 ? el("span", { class: `chevron${open ? " is-open" : ""}`, "aria-hidden": "true" }, icon("chevron", 12)) : el("span", { class: "chevron-space" }),
     el("span", { class: "kind" }, icon(kindOf(node), 14)),
     el("span", { class: "bar-title", title: extra ? `${node.name} – ${firstLine(extra)}` : node.name }, el("span", { class: "name", text: node.name }), extra && el("span", { class: "subtitle", text: firstLine(extra) })),

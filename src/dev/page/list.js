@@ -84,6 +84,7 @@ export class ListView {
     this.element = make(
       "div",
       { class: "view list-view" },
+      make("h1", { class: "sr-only", text: "Traces" }),
       make("div", { class: "toolbar" }, this.filterBox.element, this.pauseButton, this.clearButton),
       make("div", { class: "subbar" }, this.chips, this.summary),
       this.overview,

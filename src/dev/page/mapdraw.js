@@ -132,8 +132,8 @@ export function drawEdge(edge, placed, { busiest, scale, style, far, near }) {
     el("title", { text: `${plural(edge.count, "call")}, ${duration(edge.avg_s ?? NaN)} on average${health === "ok" ? "" : `, ${failing(edge)}`}` }),
     el("path", { class: "edge-line", d: pathThrough(placed.points), "stroke-width": width.toFixed(2), "marker-end": `url(#arrow-${health})` }),
     el("path", { class: "edge-hit", d: pathThrough(placed.points) }),
-    worded && el("text", { class: "edge-label", x: placed.label.x, y: placed.label.y - 3, "text-anchor": "middle", css: { "font-size": `${(12 * larger).toFixed(1)}px` } }, label),
-    worded && el("text", { class: "edge-count", x: placed.label.x, y: placed.label.y + 10 * larger, "text-anchor": "middle", css: { "font-size": `${(10.5 * larger).toFixed(1)}px` } }, plural(edge.count, "call")),
+    worded && el("text", { "aria-hidden": "true", class: "edge-label", x: placed.label.x, y: placed.label.y - 3, "text-anchor": "middle", css: { "font-size": `${(12 * larger).toFixed(1)}px` } }, label),
+    worded && el("text", { "aria-hidden": "true", class: "edge-count", x: placed.label.x, y: placed.label.y + 10 * larger, "text-anchor": "middle", css: { "font-size": `${(10.5 * larger).toFixed(1)}px` } }, plural(edge.count, "call")),
   );
 }
 
@@ -162,15 +162,15 @@ export function drawNode(node, { x, y }, { scale, style, named: isNamed, selecte
   const typed = figures && node.type && typeWord(node.type) !== node.name;
   return el(
     "g",
-    { key: node.id, class: `map-node${client ? " is-client" : ""}${far ? " is-far" : ""}`, role: "option", tabindex: active ? "0" : "-1", "aria-selected": String(selected), "aria-label": label, "data-id": node.id, transform: `translate(${x.toFixed(1)} ${y.toFixed(1)})` },
+    { key: node.id, class: `map-node${client ? " is-client" : ""}${far ? " is-far" : ""}`, role: "option", tabindex: active ? "0" : "-1", "aria-selected": String(selected), "data-id": node.id, transform: `translate(${x.toFixed(1)} ${y.toFixed(1)})` },
     el("title", { text: label }),
     el("circle", { class: "node-halo", r: radius + Math.max(7, 5 / scale) }),
     el("circle", { class: "node-disc", r: radius }),
     client ? clientMark(radius / ROOMY.radius) : ring(node, style),
-    figures && el("text", { class: "node-latency", y: -1, "text-anchor": "middle" }, duration(node.avg_s ?? NaN)),
-    figures && el("text", { class: "node-count", y: 14, "text-anchor": "middle" }, `${short(node.count)} req`),
-    isNamed && el("text", { class: "node-name", y: radius + size * 1.15 + 4, "text-anchor": "middle", css: { "font-size": `${size.toFixed(1)}px`, "stroke-width": `${(size / 3.2).toFixed(1)}px` } }, cut(node.name)),
-    isNamed && typed && el("text", { class: "node-type", y: radius + size * 1.15 + 4 + typeSize * 1.25, "text-anchor": "middle", css: { "font-size": `${typeSize.toFixed(1)}px` } }, cut(typeWord(node.type))),
+    figures && el("text", { "aria-hidden": "true", class: "node-latency", y: -1, "text-anchor": "middle" }, duration(node.avg_s ?? NaN)),
+    figures && el("text", { "aria-hidden": "true", class: "node-count", y: 14, "text-anchor": "middle" }, `${short(node.count)} req`),
+    isNamed && el("text", { "aria-hidden": "true", class: "node-name", y: radius + size * 1.15 + 4, "text-anchor": "middle", css: { "font-size": `${size.toFixed(1)}px`, "stroke-width": `${(size / 3.2).toFixed(1)}px` } }, cut(node.name)),
+    isNamed && typed && el("text", { "aria-hidden": "true", class: "node-type", y: radius + size * 1.15 + 4 + typeSize * 1.25, "text-anchor": "middle", css: { "font-size": `${typeSize.toFixed(1)}px` } }, cut(typeWord(node.type))),
   );
 }
 

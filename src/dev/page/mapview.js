@@ -34,7 +34,7 @@ export class MapView {
       { class: "select", "aria-label": "Time span", on: { change: () => this.#go(this.#filter, this.span.value) } },
       SPANS.map(([value, label]) => make("option", { value, text: label })),
     );
-    this.element = make("div", { class: "view map-view" }, make("div", { class: "toolbar" }, this.filterBox.element, this.span), this.panel.element);
+    this.element = make("div", { class: "view map-view" }, make("h1", { class: "sr-only", text: "Service map" }), make("div", { class: "toolbar" }, this.filterBox.element, this.span), this.panel.element);
     this.refresh = throttle(() => this.sync().catch(() => {}), REFRESH_MS);
   }
 

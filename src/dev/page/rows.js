@@ -26,12 +26,13 @@ export function traceRow(row, context) {
       href: `#/trace/${encodeURIComponent(row.id)}`,
       "data-id": row.id,
       "aria-selected": "false",
-      "aria-label": spoken(row, health, slow, path),
     },
-    el("span", { class: "cell-time", title: moment(row.start), text: clock(row.start) }),
+    // The whole row said in one breath; a label of the row would have to repeat what it shows, word by word.
+    el("span", { class: "sr-only", text: spoken(row, health, slow, path) }),
+    el("span", { class: "cell-time", "aria-hidden": "true", title: moment(row.start), text: clock(row.start) }),
     el(
       "span",
-      { class: "cell-what" },
+      { class: "cell-what", "aria-hidden": "true" },
       el(
         "span",
         { class: "line-1" },
@@ -41,10 +42,10 @@ export function traceRow(row, context) {
       ),
       el("span", { class: "line-2" }, row.note && el("span", { class: "tag tag-plain", text: row.note }), serviceTrail(row.services), chips(row)),
     ),
-    el("span", { class: "cell-mark" }, health !== "ok" && el("span", { class: `tag tag-${health}`, text: health === "progress" ? progressWord(soFar(row, context.now)) : healthWord(health) }), slow && el("span", { class: "tag tag-slow", text: "Slow" })),
-    el("span", { class: `cell-status s-${statusHealth(row.status) ?? "none"}`, text: row.status ?? "–" }),
+    el("span", { class: "cell-mark", "aria-hidden": "true" }, health !== "ok" && el("span", { class: `tag tag-${health}`, text: health === "progress" ? progressWord(soFar(row, context.now)) : healthWord(health) }), slow && el("span", { class: "tag tag-slow", text: "Slow" })),
+    el("span", { class: `cell-status s-${statusHealth(row.status) ?? "none"}`, "aria-hidden": "true", text: row.status ?? "–" }),
     timeCell(row, health, context),
-    el("span", { class: "cell-segments", title: plural(row.segments, "segment"), text: count(row.segments) }),
+    el("span", { class: "cell-segments", "aria-hidden": "true", title: plural(row.segments, "segment"), text: count(row.segments) }),
   );
 }
 
@@ -61,7 +62,7 @@ function timeCell(row, health, { scale_s, now }) {
   const title = later ? `Response after ${duration(row.response_time_s)}; work went on until ${duration(row.duration_s)}` : null;
   return el(
     "span",
-    { class: "cell-duration", title },
+    { class: "cell-duration", "aria-hidden": "true", title },
     el("span", { class: "number" }, seconds === null ? "…" : duration(seconds), open && el("span", { class: "so-far", text: " so far" }), later && el("sup", { text: "+" })),
     el("span", { class: "gauge" }, el("span", { class: `gauge-fill f-${health}`, css: { width: `${(share * 100).toFixed(1)}%` } })),
   );
