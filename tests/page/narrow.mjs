@@ -45,6 +45,13 @@ await check("phones and narrow windows show all of each view, and lanes have roo
       await page.locator(".map-view .map-node", { hasText: "shop-web" }).click();
       await becomes(false, () => overlapping(".map-side"));
       assert.deepEqual(await beyond(), [], `the map at ${width}`);
+      for (const hash of ["#/operations", `#/trace/${trace_id}?view=flame`, `#/trace/${trace_id}?view=statistics`]) {
+        await page.goto(`${ORIGIN}/${hash}`);
+        await page.locator(".operations td, .flame-bar, .statistics td").first().waitFor();
+        const found = await beyond();
+        // Tables of figures scroll in themselves.
+        assert.deepEqual(found.filter((one) => !/^(SECTION.(operations|statistics)|T[A-Z]+|BUTTON.sort|SPAN|A|B)\b/.test(one)), [], `${hash} at ${width}`);
+      }
     }
   } finally {
     await page.setViewportSize({ width: 1280, height: 760 });

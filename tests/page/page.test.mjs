@@ -395,7 +395,7 @@ await check("the page is light or dark as the system is, until the reader choose
   await page.emulateMedia({ colorScheme: "light" });
 });
 
-for (const part of ["list", "timeline", "map", "narrow", "views"]) await import(`./${part}.mjs`);
+for (const part of ["list", "timeline", "map", "narrow", "operations", "views"]) await import(`./${part}.mjs`);
 
 await check("a page that was open before the server was started anew takes the new one's key", "#/traces", async () => {
   await page.route(`${ORIGIN}/`, async (route) => {

@@ -39,6 +39,7 @@ await check("axe finds nothing in any view, in both themes and at three widths",
   await page.reload();
   await becomes("150 traces", () => page.locator(".list-summary").textContent());
   const failed = traces.find(([root]) => root.fault && root.name === "shop-web")[0].trace_id;
+  const checkouts = traces.filter((all) => all.length === 3 && !all[0].fault).slice(0, 2).map(([root]) => root.trace_id);
   const visit = async (hash, selector) => {
     await page.goto(`${ORIGIN}/${hash}`);
     await page.locator(selector).first().waitFor();
@@ -52,6 +53,10 @@ await check("axe finds nothing in any view, in both themes and at three widths",
       await openTrace(failed);
       await page.locator(".details-body .exceptions").waitFor();
     },
+    flame: () => visit(`#/trace/${failed}?view=flame`, ".flame-bar"),
+    statistics: () => visit(`#/trace/${failed}?view=statistics`, ".statistics tr"),
+    compare: () => visit(`#/compare/${checkouts.join("/")}`, ".compare .virtual-row"),
+    operations: () => visit("#/operations", ".operations tbody tr"),
     "trace-map": () => visit(`#/trace/${failed}?view=map`, ".trace-view .map-node"),
     map: () => visit("#/map", ".map-view .map-node"),
     empty: () => visit('#/traces?filter=user%20%3D%20"nobody"', ".no-match"),

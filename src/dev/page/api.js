@@ -66,12 +66,27 @@ async function request(path, params, options = {}) {
 }
 
 /**
- * One page of summaries, newest first.
- * @param {{ filter?: string, limit?: number, before?: string | null }} asked
+ * Which traces: by filter, by the time they started (seconds since 1970), by what a service did in them.
+ * @typedef {{ filter?: string, start?: number | null, end?: number | null, service?: string, operation?: string }} Selection
+ */
+
+/**
+ * One page of summaries: newest first with `before`, the `next` of the last page; in another order with `sort` and that as
+ * `offset`.
+ * @param {Selection & { limit?: number, before?: string | null, sort?: string, offset?: string | null }} asked
  * @param {AbortSignal} [signal]
  */
-export function traces({ filter, limit, before }, signal) {
-  return request("/-/traces", { filter, limit, before }, { signal });
+export function traces(asked, signal) {
+  return request("/-/traces", asked, { signal });
+}
+
+/**
+ * What services are asked for: {operations, more}.
+ * @param {Selection} asked
+ * @param {AbortSignal} [signal]
+ */
+export function operations(asked, signal) {
+  return request("/-/operations", asked, { signal });
 }
 
 /** Clears every trace; `undoClear` brings them back for ten seconds. */
@@ -95,11 +110,11 @@ export function trace(id, signal) {
 
 /**
  * Response times of the matching traces: counts, percentiles, buckets.
- * @param {{ filter?: string }} asked
+ * @param {Selection} asked
  * @param {AbortSignal} [signal]
  */
-export function latency({ filter }, signal) {
-  return request("/-/latency", { filter }, { signal });
+export function latency(asked, signal) {
+  return request("/-/latency", asked, { signal });
 }
 
 /**
@@ -121,12 +136,11 @@ export function stats(signal) {
 
 /**
  * Where the event stream is, but for the key; `trace` narrows it to one trace.
- * @param {{ filter?: string, trace?: string }} asked
+ * @param {Selection & { trace?: string }} asked
  */
-export function eventsUrl({ filter, trace: id }) {
+export function eventsUrl(asked) {
   const query = new URLSearchParams();
-  if (filter) query.set("filter", filter);
-  if (id) query.set("trace", id);
+  for (const [name, value] of Object.entries(asked)) if (value) query.set(name, String(value));
   const text = query.toString();
   return text ? `/-/events?${text}` : "/-/events";
 }

@@ -31,7 +31,7 @@ export class Header {
   }
 
   showTab(name) {
-    for (const [tab, view] of [["tab-traces", "list"], ["tab-map", "map"]]) {
+    for (const [tab, view] of [["tab-traces", "list"], ["tab-map", "map"], ["tab-operations", "operations"]]) {
       const link = /** @type {HTMLElement} */ (document.getElementById(tab));
       if (name === view) link.setAttribute("aria-current", "page");
       else link.removeAttribute("aria-current");

@@ -2,7 +2,8 @@
 // The live list of traces: filter, health at a glance, response times, rows.
 
 import * as api from "./api.js";
-import { announce, el, fill, make, perFrame, throttle } from "./dom.js";
+import { announce, css, el, fill, make, perFrame, throttle } from "./dom.js";
+import { chooseColumns, chosenColumns } from "./columns.js";
 import { emptyState, noMatch } from "./empty.js";
 import { FilterBox } from "./filterbox.js";
 import { hasClause, rangeOf, toggleClause, withRange, withoutRange } from "./filter.js";
@@ -11,8 +12,9 @@ import { healthWord } from "./health.js";
 import { Histogram, percentiles } from "./histogram.js";
 import { icon } from "./icons.js";
 import { ROW_HEIGHT, traceRow } from "./rows.js";
-import { RowStore, normalise } from "./rowstore.js";
+import { ORDERS, RowStore, normalise } from "./rowstore.js";
 import { ask } from "./shortcuts.js";
+import { address, spanOf, spanSelect, startOf } from "./spans.js";
 import { VirtualList } from "./virtual.js";
 
 const PAGE_ROWS = 200;
@@ -33,6 +35,11 @@ export class ListView {
   #app;
   #store = new RowStore();
   #filter = "";
+  #span = ""; // seconds back from now, or all
+  #doing = { service: "", operation: "" }; // what a service did in the traces, or anything
+  /** @type {keyof typeof ORDERS} */
+  #sort = "start";
+  #columns = chosenColumns();
   /** @type {string | null} */
   #next = null; // cursor of the rows below, null at the end
   #loading = false;
@@ -45,8 +52,8 @@ export class ListView {
   #incoming = []; // events of this frame
   /** @type {Set<string>} */
   #fresh = new Set();
-  /** @type {{ slow_s: number | null, scale_s: number, fresh: Set<string>, now: number }} */
-  #context = { slow_s: null, scale_s: 0, fresh: this.#fresh, now: Date.now() / 1000 };
+  /** @type {{ slow_s: number | null, scale_s: number, fresh: Set<string>, now: number, columns: string[] }} */
+  #context = { slow_s: null, scale_s: 0, fresh: this.#fresh, now: Date.now() / 1000, columns: this.#columns };
   #second = { began: 0, added: 0 };
   #generation = 0; // answers to an earlier filter are dropped
 
@@ -74,24 +81,26 @@ export class ListView {
     this.pauseButton = make("button", { class: "button", type: "button", id: "pause", on: { click: () => this.togglePause() } });
     this.clearButton = make("button", { class: "button", type: "button", id: "clear", title: "Clear all traces; this can be undone for ten seconds", on: { click: () => this.#clear() } });
     fill(this.clearButton, icon("trash", 14), "Clear");
+    this.span = spanSelect((last) => this.#app.go(this.#address({ last })));
+    this.columnsButton = make("button", { class: "button", type: "button", id: "columns", title: "Annotations as columns", text: "Columns", on: { click: () => this.#chooseColumns() } });
+    this.doing = make("button", { class: "health-chip doing", type: "button", hidden: true, on: { click: () => this.#app.go(this.#address({ service: "", operation: "" })) } });
     this.chips = make("div", { class: "health-chips", role: "group", "aria-label": "Filter by health" });
     this.figures = make("div", { class: "figures-slot" });
     this.newPill = make("button", { class: "new-pill", type: "button", hidden: true, on: { click: () => this.#toTop() } });
     this.summary = make("p", { class: "list-summary", role: "status" });
     this.overview = make("section", { class: "overview card", "aria-label": "Response times" }, this.figures, this.histogram.element);
-    this.table = make("section", { class: "table card", "aria-label": "Traces" }, (this.head = make("div", { class: "table-head", "aria-hidden": "true" })), this.newPill, this.rows.viewport);
+    this.table = make("section", { class: "table card", "aria-label": "Traces" }, (this.head = make("div", { class: "table-head", role: "group", "aria-label": "Order of the list" })), this.newPill, this.rows.viewport);
     this.placeholder = make("section", { class: "placeholder" });
     this.element = make(
       "div",
       { class: "view list-view" },
       make("h1", { class: "sr-only", text: "Traces" }),
-      make("div", { class: "toolbar" }, this.filterBox.element, this.pauseButton, this.clearButton),
-      make("div", { class: "subbar" }, this.chips, this.summary),
+      make("div", { class: "toolbar" }, this.filterBox.element, this.span, this.columnsButton, this.pauseButton, this.clearButton),
+      make("div", { class: "subbar" }, this.chips, this.doing, this.summary),
       this.overview,
       this.table,
       this.placeholder,
     );
-    fill(this.head, headings());
     this.apply = perFrame(() => this.#applyIncoming());
     this.refreshLatency = throttle(() => this.#loadLatency(), LATENCY_EVERY_MS);
     this.rows.viewport.addEventListener("scroll", () => this.#atTop() && (this.newPill.hidden = true), { passive: true });
@@ -103,8 +112,17 @@ export class ListView {
   async show(query) {
     document.title = "Traces · X-Ray dev";
     const filter = query.get("filter") ?? "";
-    const changed = filter !== this.#filter || this.#store.rows.length === 0;
+    const before = this.#address();
     this.#filter = filter;
+    this.#span = spanOf(query);
+    this.#doing = { service: query.get("service") ?? "", operation: query.get("operation") ?? "" };
+    const sort = query.get("sort") ?? "";
+    this.#sort = Object.hasOwn(ORDERS, sort) ? /** @type {keyof typeof ORDERS} */ (sort) : "start";
+    this.#store.order = ORDERS[this.#sort];
+    const changed = before !== this.#address() || this.#store.rows.length === 0;
+    this.span.value = this.#span;
+    this.#showHead();
+    this.#showDoing();
     if (this.filterBox.value !== filter) this.filterBox.value = filter;
     this.#showChips();
     this.rows.draw();
@@ -136,12 +154,26 @@ export class ListView {
   }
 
   #connect() {
-    this.#app.connect(api.eventsUrl({ filter: this.#filter }), this);
+    this.#app.connect(api.eventsUrl(this.#selection()), this);
+  }
+
+  #selection() {
+    return { filter: this.#filter, start: startOf(this.#span), ...this.#doing };
+  }
+
+  /** Nothing narrows the list but, perhaps, time. */
+  get #isAll() {
+    return this.#filter === "" && this.#doing.service === "";
+  }
+
+  #address(changed = {}) {
+    const sort = this.#sort === "start" ? "" : this.#sort;
+    return address("#/traces", { filter: this.#filter, last: this.#span, ...this.#doing, sort, ...changed });
   }
 
   async #read({ reset }) {
     const generation = this.#generation;
-    const answer = await api.traces({ filter: this.#filter, limit: PAGE_ROWS });
+    const answer = await api.traces({ ...this.#selection(), sort: this.#sort, limit: PAGE_ROWS });
     if (generation !== this.#generation) return;
     const page = readPage(answer);
     this.#matched = answer.matched ?? page.length;
@@ -155,6 +187,9 @@ export class ListView {
       this.rows.viewport.scrollTop = 0;
       this.#showRows();
       this.#showPause();
+    } else if (this.#sort !== "start") {
+      this.#store.upsert(page);
+      this.#showRows();
     } else {
       const { added, continuous } = this.#store.merge(page, Boolean(answer.next));
       if (!continuous || !answer.next) this.#next = answer.next ?? null;
@@ -215,17 +250,17 @@ export class ListView {
       setTimeout(() => added.forEach((id) => this.#fresh.delete(id)), FRESH_MS);
     }
     this.rows.setItems(rows, { anchor: true });
-    if (added.length > 0 && !atTop) {
+    if (added.length > 0 && !atTop && this.#sort === "start") {
       fill(this.newPill, `${plural(added.length, "new trace")} ↑`);
       this.newPill.hidden = false;
     }
     const empty = rows.length === 0;
     this.table.hidden = empty;
-    this.overview.hidden = empty && this.#filter === "";
+    this.overview.hidden = empty && this.#isAll;
     this.placeholder.hidden = !empty;
     if (empty) this.#showEmpty();
     const shown = rows.length < this.#matched ? `${count(rows.length)} of ${count(this.#matched)}` : count(rows.length);
-    this.summary.textContent = empty ? "" : `${shown} ${this.#matched === 1 ? "trace" : "traces"}${this.#filter ? " match" : ""}`;
+    this.summary.textContent = empty ? "" : `${shown} ${this.#matched === 1 ? "trace" : "traces"}${this.#isAll ? "" : this.#matched === 1 ? " matches" : " match"}`;
   }
 
   /** Whether so many new traces now, with those of the last second, are few enough to be lit up. */
@@ -244,9 +279,10 @@ export class ListView {
   }
 
   #showEmpty() {
-    const filtered = this.#filter !== "";
     const stats = this.#app.stats();
-    fill(this.placeholder, filtered ? noMatch(this.#filter, () => this.#go("")) : emptyState(stats));
+    const asked = [this.#filter, this.#doing.service && this.#doingText()].filter(Boolean).join(" ");
+    if (this.#isAll && this.#span === "") fill(this.placeholder, emptyState(stats));
+    else fill(this.placeholder, noMatch(asked || "in this span of time", () => this.#app.go("#/traces")));
   }
 
   /** The onboarding names addresses, which come with the first stats. */
@@ -254,12 +290,40 @@ export class ListView {
     if (!this.placeholder.hidden) this.#showEmpty();
   }
 
+  #showHead() {
+    const cell = (name, text) => el("span", { class: `cell-${name}`, "aria-hidden": "true", text });
+    const sort = (name, text, order) =>
+      el("button", { type: "button", class: `cell-${name} sort`, "aria-pressed": String(this.#sort === order), title: `Sort: ${order === "start" ? "newest" : "most"} first`, on: { click: () => this.#app.go(this.#address({ sort: order === "start" ? "" : order })) } }, text, el("span", { class: "sort-mark", "aria-hidden": "true", text: this.#sort === order ? "↓" : "" }));
+    fill(this.head, sort("time", "Time", "start"), cell("what", "Request"), this.#columns.map((key) => el("span", { key, class: "cell-column", title: key, text: key })), cell("mark", ""), cell("status", "Status"), sort("duration", "Response time", "duration"), sort("segments", "Segments", "segments"));
+    css(this.table, { "--columns": this.#columns.length > 0 ? `repeat(${this.#columns.length}, minmax(64px, 110px))` : "" });
+  }
+
+  #chooseColumns() {
+    chooseColumns(this.#known().annotations.keys(), (columns) => {
+      this.#columns = columns;
+      this.#context.columns = columns;
+      this.#showHead();
+      this.rows.refresh();
+    });
+  }
+
+  #doingText() {
+    return `${this.#doing.service.split("~")[0]} ${this.#doing.operation}`.trim();
+  }
+
+  /** What a service did, as a chip that takes it away. */
+  #showDoing() {
+    this.doing.hidden = this.#doing.service === "";
+    fill(this.doing, el("span", { text: this.#doingText() }), icon("close", 12));
+    this.doing.title = "Only traces in which this was done; a click shows all";
+  }
+
   async #loadMore() {
     if (this.#loading || this.#next === null) return;
     this.#loading = true;
     const generation = this.#generation;
     try {
-      const answer = await api.traces({ filter: this.#filter, limit: PAGE_ROWS, before: this.#next });
+      const answer = await api.traces({ ...this.#selection(), sort: this.#sort, limit: PAGE_ROWS, [this.#sort === "start" ? "before" : "offset"]: this.#next });
       if (generation !== this.#generation) return;
       this.#next = answer.next ?? null;
       this.#matched = answer.matched ?? this.#matched;
@@ -276,7 +340,7 @@ export class ListView {
     const filter = this.#filter;
     let latency;
     try {
-      latency = await api.latency({ filter: withoutRange(filter) });
+      latency = await api.latency({ ...this.#selection(), filter: withoutRange(filter) });
     } catch {
       return; // the list's own request reports what is wrong
     }
@@ -325,7 +389,7 @@ export class ListView {
   }
 
   #go(expression) {
-    const hash = expression === "" ? "#/traces" : `#/traces?filter=${encodeURIComponent(expression)}`;
+    const hash = this.#address({ filter: expression });
     if (expression === this.#filter) this.#restart(); // Enter on the same expression asks again
     else this.#app.go(hash);
   }
@@ -410,9 +474,4 @@ export class ListView {
 
 function readPage(answer) {
   return (Array.isArray(answer.traces) ? answer.traces : []).map(normalise).filter((row) => row !== null);
-}
-
-function headings() {
-  const head = (name, text) => el("span", { class: `cell-${name}`, text });
-  return [head("time", "Time"), head("what", "Request"), head("mark", ""), head("status", "Status"), head("duration", "Response time"), head("segments", "Segments")];
 }

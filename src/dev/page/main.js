@@ -2,11 +2,13 @@
 // Puts the page together: the address decides the view, one live connection serves whichever is shown.
 
 import * as api from "./api.js";
+import { CompareView } from "./compare.js";
 import { el, fill, isTyping, throttle } from "./dom.js";
 import { Header } from "./header.js";
 import { ListView } from "./list.js";
 import { Live } from "./live.js";
 import { MapView } from "./mapview.js";
+import { OperationsView } from "./operations.js";
 import { showShortcuts } from "./shortcuts.js";
 import { TraceView } from "./trace.js";
 
@@ -24,7 +26,7 @@ const live = new Live((state) => showState(state));
 let stats = null;
 /** @type {any} the view on the screen */
 let current = null;
-let cameFromList = false;
+let cameFrom = false; // another view of this page
 /** @type {any} */
 let noticeTimer = 0;
 
@@ -38,7 +40,7 @@ const app = {
     history.replaceState(null, "", hash);
   },
   back() {
-    if (cameFromList) history.back();
+    if (cameFrom) history.back();
     else this.go("#/traces");
   },
   connect: (url, view) => live.connect(url, view),
@@ -72,7 +74,7 @@ function endOffer() {
   offer.hidden = true;
 }
 
-const views = { list: new ListView(app), trace: new TraceView(app), map: new MapView(app) };
+const views = { list: new ListView(app), trace: new TraceView(app), map: new MapView(app), operations: new OperationsView(app), compare: new CompareView(app) };
 
 /** "#/trace/<id>?segment=…" as its parts; anything unknown is the list. */
 function parseAddress() {
@@ -80,7 +82,8 @@ function parseAddress() {
   const params = new URLSearchParams(query);
   const [head, ...rest] = path.split("/");
   if (head === "trace" && rest[0]) return { name: "trace", id: decode(rest.join("/")), params };
-  if (head === "map") return { name: "map", params };
+  if (head === "compare" && rest.length === 2) return { name: "compare", id: rest.map(decode), params };
+  if (head === "map" || head === "operations") return { name: head, params };
   return { name: "list", params };
 }
 
@@ -102,11 +105,11 @@ function route() {
     main.replaceChildren(view.element);
     if (view === views.list) views.list.rows.viewport.scrollTop = views.list.scrollTop ?? 0;
     if (before === views.list) views.list.scrollTop = scrollTop;
-    cameFromList = view === views.trace && before === views.list;
+    cameFrom = before !== null && (view === views.trace || view === views.compare);
   }
   current = view;
   header.showTab(address.name);
-  const shown = address.name === "trace" ? view.show(address.id, address.params) : view.show(address.params);
+  const shown = "id" in address ? view.show(address.id, address.params) : view.show(address.params);
   if (view === views.list && before === views.trace) shown.then(() => views.list.restoreFocus());
 }
 
@@ -133,6 +136,7 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "?") showShortcuts();
   else if (event.key === "t") header.nextTheme();
   else if (event.key === "m") app.go("#/map");
+  else if (event.key === "o") app.go("#/operations");
   else if (event.key === "l") app.go("#/traces");
   else if (!current.key(event)) return;
   event.preventDefault();

@@ -10,7 +10,8 @@ export const ROW_HEIGHT = 56;
 const MAX_CHIPS = 4;
 const MAX_SERVICES = 5;
 
-/** `context`: slow_s (a response at least this long is marked, null for none), scale_s (a full bar), fresh (new ids), now (seconds since 1970). */
+/** `context`: slow_s (a response at least this long is marked, null for none), scale_s (a full bar), fresh (new ids), now (seconds
+ * since 1970), columns (annotations that have one). */
 export function traceRow(row, context) {
   const health = healthOf(row);
   const slow = context.slow_s !== null && row.response_time_s !== null && row.response_time_s >= context.slow_s;
@@ -40,8 +41,9 @@ export function traceRow(row, context) {
         el("span", { class: "path", title: row.url ?? row.name, text: path }),
         host && el("span", { class: "host", text: host }),
       ),
-      el("span", { class: "line-2" }, row.note && el("span", { class: "tag tag-plain", text: row.note }), serviceTrail(row.services), chips(row)),
+      el("span", { class: "line-2" }, row.note && el("span", { class: "tag tag-plain", text: row.note }), serviceTrail(row.services), chips(row, context.columns)),
     ),
+    context.columns.map((key) => el("span", { key, class: "cell-column", "aria-hidden": "true", title: textOfAnnotation(row, key), text: textOfAnnotation(row, key) })),
     el("span", { class: "cell-mark", "aria-hidden": "true" }, health !== "ok" && el("span", { class: `tag tag-${health}`, text: health === "progress" ? progressWord(soFar(row, context.now)) : healthWord(health) }), slow && el("span", { class: "tag tag-slow", text: "Slow" })),
     el("span", { class: `cell-status s-${statusHealth(row.status) ?? "none"}`, "aria-hidden": "true", text: row.status ?? "–" }),
     timeCell(row, health, context),
@@ -97,8 +99,12 @@ function serviceTrail(services) {
   return [...parts, rest > 0 && el("span", { class: "service more", text: `+${rest}` })];
 }
 
-function chips(row) {
-  const pairs = Object.entries(row.annotations);
+function textOfAnnotation(row, key) {
+  return Object.hasOwn(row.annotations, key) ? String(row.annotations[key]) : "";
+}
+
+function chips(row, columns) {
+  const pairs = Object.entries(row.annotations).filter(([key]) => !columns.includes(key));
   const shown = pairs.slice(0, MAX_CHIPS).map(([key, value]) =>
     el("span", { class: "chip" }, el("span", { class: "chip-key", text: key }), el("span", { class: "chip-value", text: String(value) })),
   );

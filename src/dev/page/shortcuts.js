@@ -6,7 +6,7 @@ import { icon } from "./icons.js";
 
 /** @type {[string, string[][]][]} */
 const KEYS = [
-  ["Everywhere", [["/", "filter, or find in a trace"], ["l", "list of traces"], ["m", "service map"], ["t", "theme"], ["?", "this help"]]],
+  ["Everywhere", [["/", "filter, or find in a trace"], ["l", "list of traces"], ["m", "service map"], ["o", "operations"], ["t", "theme"], ["?", "this help"]]],
   ["List", [["↑ ↓", "move"], ["Enter", "open the trace"], ["p", "pause, go on"], ["u", "undo clearing, for ten seconds"], ["Esc", "clear the filter"]]],
   ["Trace", [["↑ ↓", "move"], ["→ ←", "unfold, fold; to the child, to the parent"], ["e", "next failure"], ["+ - 0", "closer, further, all"], ["Shift → ←", "move in time"], ["Esc", "back to the list"]]],
   ["Map", [["f", "find a service"], ["↑ ↓ → ←", "to the next service"], ["Enter", "choose it"], ["+ - 0", "closer, further, all"]]],

@@ -4,8 +4,10 @@
 import * as api from "./api.js";
 import { criticalPath, failures } from "./analysis.js";
 import { announce, el, fill, make, throttle } from "./dom.js";
+import { chooseOther } from "./compare.js";
 import { Details } from "./details.js";
 import { copyButton } from "./empty.js";
+import { Flame } from "./flame.js";
 import { duration, moment, plural } from "./format.js";
 import { NEVER_ENDED_AFTER_S, healthWord, progressWord, statusHealth } from "./health.js";
 import { icon } from "./icons.js";
@@ -13,10 +15,14 @@ import { insights } from "./insights.js";
 import { MapPanel } from "./mappanel.js";
 import { buildTrace, isObject, statusOf, subtitle, textOf } from "./model.js";
 import { requestOf } from "./rows.js";
+import { TraceStatistics } from "./statistics.js";
 import { Waterfall, waterfallTools } from "./waterfall.js";
 
 /** @typedef {import("./model.js").Trace} Trace */
 /** @typedef {import("./model.js").TraceNode} TraceNode */
+
+/** The views of a trace, by their names in the address. */
+const TABS = { timeline: "Timeline", flame: "Flame graph", statistics: "Statistics", map: "Map" };
 
 /** They move in the timeline wherever the keyboard is, but in a field or a tab. */
 const TREE_KEYS = new Set(["ArrowDown", "ArrowUp", "ArrowLeft", "ArrowRight", "Home", "End", "PageDown", "PageUp"]);
@@ -51,6 +57,8 @@ export class TraceView {
       close: () => this.#closeDetails(),
     });
     this.map = new MapPanel({ onFilter: (expression) => app.go(`#/traces?filter=${encodeURIComponent(expression)}`) });
+    this.flame = new Flame({ onOpen: (node) => this.#jump(node.key) });
+    this.statistics = new TraceStatistics({ onOpen: (node) => this.#jump(node.key) });
     this.head = make("header", { class: "trace-head" });
     this.insights = make("div", { class: "insights" });
     this.find = make("input", { class: "find", type: "search", placeholder: "Find in this trace", "aria-label": "Find in this trace", on: { input: () => this.#search(), keydown: (event) => this.#findKey(event) } });
@@ -61,13 +69,14 @@ export class TraceView {
     this.tools.append(this.clocks);
     this.timeline = make("div", { class: "trace-body card" }, this.waterfall.element, this.details.element);
     this.message = make("div", { class: "placeholder", hidden: true });
-    this.content = make("div", { class: "trace-content" }, this.head, this.insights, this.tools, this.timeline, this.map.element);
+    this.content = make("div", { class: "trace-content" }, this.head, this.insights, this.tools, this.timeline, this.flame.element, this.statistics.element, this.map.element);
     this.element = make("div", { class: "view trace-view" }, this.content, this.message);
     this.reread = throttle(() => this.#load(), REREAD_MS);
   }
 
   async show(id, query) {
-    this.#tab = query.get("view") === "map" ? "map" : "timeline";
+    const view = query.get("view");
+    this.#tab = view !== null && Object.hasOwn(TABS, view) ? view : "timeline";
     const segment = query.get("segment");
     if (id !== this.#id) {
       this.#id = id;
@@ -141,7 +150,7 @@ export class TraceView {
     this.waterfall.select(chosen.key, { reveal: segment !== null });
     this.details.show(chosen, trace);
     if (this.find.value) this.#search();
-    if (this.#tab === "map") this.#loadMap();
+    this.#showPanel();
   }
 
   #missing(error) {
@@ -186,27 +195,38 @@ export class TraceView {
         fact("Services", String(trace.services.length)),
         fact("Segments", String(trace.order.length)),
       ),
-      el("div", { class: "trace-actions" }, copyButton(() => trace.id, "Copy id"), copyButton(() => `[${trace.documents.map((entry) => entry.document).join(",\n")}]`, "Copy JSON")),
+      el("div", { class: "trace-actions" }, el("button", { type: "button", class: "button small", text: "Compare…", on: { click: () => chooseOther(trace, (hash) => this.#app.go(hash)) } }), copyButton(() => trace.id, "Copy id"), copyButton(() => `[${trace.documents.map((entry) => entry.document).join(",\n")}]`, "Copy JSON")),
     );
     if (trace.unreadable > 0) this.#app.notice(`${plural(trace.unreadable, "document")} of this trace could not be read.`);
   }
 
   #showTab() {
-    const tab = (name, label) =>
-      el("button", { type: "button", class: "tab", role: "tab", "aria-selected": String(this.#tab === name), tabindex: this.#tab === name ? 0 : -1, text: label, on: { click: () => this.#chooseTab(name), keydown: (event) => (event.key === "ArrowLeft" || event.key === "ArrowRight") && this.#chooseTab(name === "map" ? "timeline" : "map") } });
-    const hadFocus = this.tabs.contains(document.activeElement);
-    fill(this.tabs, tab("timeline", "Timeline"), tab("map", "Map"));
-    const onMap = this.#tab === "map";
-    if (hadFocus) /** @type {HTMLElement} */ (this.tabs.children[onMap ? 1 : 0]).focus();
-    this.timeline.hidden = onMap;
-    this.map.element.hidden = !onMap;
-    this.tools.classList.toggle("on-map", onMap);
-    if (onMap) this.#loadMap();
+    const names = Object.keys(TABS);
+    const keydown = (event) => {
+      const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+      if (!step) return;
+      event.preventDefault();
+      const next = (names.indexOf(this.#tab) + step + names.length) % names.length;
+      this.#chooseTab(names[next]);
+      /** @type {HTMLElement} */ (this.tabs.children[next]).focus();
+    };
+    const tab = (name) => el("button", { key: name, type: "button", class: "tab", role: "tab", "aria-selected": String(this.#tab === name), tabindex: this.#tab === name ? 0 : -1, text: TABS[name], on: { click: () => this.#chooseTab(name), keydown } });
+    fill(this.tabs, names.map(tab));
+    this.timeline.hidden = this.#tab !== "timeline";
+    this.flame.element.hidden = this.#tab !== "flame";
+    this.statistics.element.hidden = this.#tab !== "statistics";
+    this.map.element.hidden = this.#tab !== "map";
+    this.tools.classList.toggle("is-elsewhere", this.#tab !== "timeline");
+    this.#showPanel();
   }
 
-  /** A failure shows in the state of the connection; the map keeps what it had. */
-  #loadMap() {
-    this.map.load({ trace: this.#id }).catch(() => {});
+  /** What is shown beside the timeline is made when it is looked at. */
+  #showPanel() {
+    if (this.#trace === null) return;
+    if (this.#tab === "flame") this.flame.show(this.#trace);
+    else if (this.#tab === "statistics") this.statistics.show(this.#trace);
+    // A failure shows in the state of the connection; the map keeps what it had.
+    else if (this.#tab === "map") this.map.load({ trace: this.#id }).catch(() => {});
   }
 
   #chooseTab(name) {
@@ -225,7 +245,7 @@ export class TraceView {
   #writeAddress() {
     if (this.#id === "") return;
     const query = new URLSearchParams();
-    if (this.#tab === "map") query.set("view", "map");
+    if (this.#tab !== "timeline") query.set("view", this.#tab);
     const node = this.waterfall.selected;
     if (node?.id && node !== this.#trace?.entry) query.set("segment", node.id);
     const text = query.toString();
@@ -233,7 +253,7 @@ export class TraceView {
   }
 
   #jump(key) {
-    if (this.#tab === "map") this.#chooseTab("timeline");
+    if (this.#tab !== "timeline") this.#chooseTab("timeline");
     this.#openDetails();
     this.waterfall.select(key, { focus: true, reveal: true });
   }

@@ -234,7 +234,7 @@ async fn asked(shared: &Arc<Site>, head: &Parts) -> Answer {
 
 /// Server-sent events about what changes from now on, until the browser leaves.
 fn events(shared: &Arc<Site>, query: &Query) -> Result<Answer, Wrong> {
-    let filter = Arc::new(console::filter(&shared.service(), query)?);
+    let selection = Arc::new(console::selection(&shared.service(), query)?);
     let only = query.get("trace").filter(|id| !id.is_empty()).cloned();
     let (pieces, stream) = mpsc::channel(PIECES);
     let mut changes = shared.changes();
@@ -256,8 +256,8 @@ fn events(shared: &Arc<Site>, query: &Query) -> Result<Answer, Wrong> {
                 let news = News::since(&shared.service(), revision, only.as_deref());
                 drop(shared);
                 let reached = news.revision();
-                let filter = Arc::clone(&filter);
-                let events = away.run(move |work| news.events(&filter, work)).await;
+                let selection = Arc::clone(&selection);
+                let events = away.run(move |work| news.events(&selection, work)).await;
                 // A filter that is too much work for what changed tells nothing of it.
                 let text = events.and_then(Result::ok).unwrap_or_default();
                 let is_all = reached == revision;
