@@ -27,6 +27,10 @@ files:
 workflows:
     .ci/run workflows
 
+# the types of the page's modules, by TypeScript
+types:
+    .ci/run types
+
 # lints of all targets; a warning is an error
 lint:
     .ci/run lint
