@@ -26,10 +26,10 @@ export function indentOf(depth) {
   return Math.min(depth, FULL_INDENT_LEVELS) * 14 + Math.min(24, Math.max(0, depth - FULL_INDENT_LEVELS)) * 3;
 }
 
-/** `context`: trace, path (critical path), window, collapsed (keys), selected (key), matches (Set of keys or null). */
+/** `context`: trace, path (critical path), window, collapsed (keys), matches (Set of keys or null). */
 export function barRow(node, context) {
   const health = healthOf(node);
-  const { trace, collapsed, selected, matches } = context;
+  const { trace, collapsed, matches } = context;
   const open = !collapsed.has(node.key);
   const classes = ["bar-row", `h-${health}`, colourOf(trace, node.service), `kind-${node.kind}`];
   if (matches !== null) classes.push(matches.has(node.key) ? "is-match" : "is-dim");
@@ -44,7 +44,6 @@ export function barRow(node, context) {
       "aria-posinset": siblings.indexOf(node) + 1,
       "aria-setsize": siblings.length,
       "aria-expanded": node.children.length > 0 ? String(open) : null,
-      "aria-selected": String(node.key === selected),
     },
     el("span", { class: "sr-only", text: spoken(node, health, trace) }),
     nameCell(node, health, open, trace),

@@ -32,6 +32,8 @@ const REREAD_MS = 400;
 /** What has not ended is drawn on so often; less often when it may never end. */
 const TICK_MS = 1000;
 const SLOW_TICK_MS = 30_000;
+/** Drawing takes at most one part in so many of the time. */
+const TICK_SHARE = 20;
 
 export class TraceView {
   #app;
@@ -117,10 +119,14 @@ export class TraceView {
   }
 
   #showAnswer(segment = null) {
+    const began = performance.now();
     const trace = buildTrace(this.#answer, { now: Date.now() / 1000, adjust: this.#adjust });
-    clearTimeout(this.#tick);
-    if (trace.in_progress) this.#tick = setTimeout(() => this.#showAnswer(), trace.end - trace.known_end < NEVER_ENDED_AFTER_S ? TICK_MS : SLOW_TICK_MS);
     this.#showTrace(trace, segment);
+    clearTimeout(this.#tick);
+    if (!trace.in_progress) return;
+    const usual = trace.end - trace.known_end < NEVER_ENDED_AFTER_S ? TICK_MS : SLOW_TICK_MS;
+    // A very large trace is drawn less often, so that there is time to read it.
+    this.#tick = setTimeout(() => this.#showAnswer(), Math.max(usual, (performance.now() - began) * TICK_SHARE));
   }
 
   #adjustClocks() {

@@ -20,7 +20,8 @@ export class VirtualList {
   #options;
 
   /**
-   * `rowHeight` in pixels; `keyOf(item)`; `render(item)` describes a row; `role` and `label` of the container;
+   * `rowHeight` in pixels; `keyOf(item)`; `render(item)` describes a row, `selected()` is the key of the chosen
+   * one, where rows can be chosen; `role` and `label` of the container;
    * `onActivate(item, event)` for Enter and click; `onMove(item)` when the active row changes by hand;
    * `onKey(event, item)` sees other keys first and returns true when it used one; `onNearEnd()` near the last row.
    */
@@ -130,7 +131,7 @@ export class VirtualList {
   }
 
   #row(index, active, drawn) {
-    const { rowHeight, keyOf, render, role } = this.#options;
+    const { rowHeight, keyOf, render, role, selected } = this.#options;
     const item = this.#items[index];
     const key = keyOf(item);
     const before = this.#drawn.get(key);
@@ -142,6 +143,7 @@ export class VirtualList {
       style: { transform: `translateY(${index * rowHeight}px)` },
       tabindex: active ? "0" : "-1",
       "data-key": key,
+      ...(selected && { "aria-selected": String(selected() === key) }),
       // A tree counts siblings itself.
       ...(role === "listbox" && { "aria-posinset": String(index + 1), "aria-setsize": String(this.#items.length) }),
     });

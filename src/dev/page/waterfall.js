@@ -36,6 +36,7 @@ export class Waterfall {
       label: "Timeline of the trace",
       keyOf: (node) => node.key,
       render: (node) => barRow(node, this.#context),
+      selected: () => this.#context.selected,
       onMove: (node) => this.select(node.key),
       onActivate: (node, event) => {
         if (event.target.closest?.(".chevron")) this.#toggle(node);
@@ -110,7 +111,7 @@ export class Waterfall {
     if (reveal) this.#unfoldAbove(node);
     const changed = this.#context.selected !== key;
     this.#context.selected = key;
-    if (changed) this.rows.refresh();
+    if (changed) this.rows.draw();
     if (focus || reveal) this.rows.activate(key, { focus });
     if (changed) this.#onSelect(node);
     return true;
