@@ -7,7 +7,8 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
-use super::{Clocked, Event};
+use super::clocked::Clocked;
+use super::progress::Event;
 
 /// Why no more of a body comes.
 #[derive(Debug, thiserror::Error)]

@@ -1,13 +1,21 @@
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use http::Response;
+use bytes::Bytes;
+use http::{Request, Response};
 use http_body_util::BodyExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant as TokioInstant;
 
+use super::clocked::now;
+use super::progress::Stage;
 use super::*;
+use crate::ledger::http::Ending;
+use crate::net::server::answer::{self, Body};
+use crate::net::server::limits::Limits;
 
 const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);

@@ -22,8 +22,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::clocked::{Clocked, Going};
+use super::progress::Stage;
 use super::request_body::RequestBody;
-use super::{Clocked, Going, Sent, Stage};
+use super::sent::Sent;
 use crate::ledger::http::Ending;
 use crate::net::server::answer::Answer;
 use crate::net::server::limits::{Http2, Limits};

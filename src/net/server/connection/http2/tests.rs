@@ -73,7 +73,7 @@ struct Bench {
 impl Bench {
     fn start(work: Duration) -> Self {
         let (client, stream) = tokio::io::duplex(1 << 20);
-        let shared = Arc::new(Clocked::new(super::super::now()));
+        let shared = Arc::new(Clocked::new(super::super::clocked::now()));
         let (stop, stopped) = watch::channel(false);
         let served = Arc::new(AtomicUsize::new(0));
         let handler = {
@@ -306,13 +306,13 @@ async fn who_is_worked_for_does_not_go_for_another_and_who_is_late_does() {
     let waits = frame(HEADERS, END_HEADERS, 3, &head("POST"));
     bench.send(&[asks, waits].concat()).await;
     assert!(bench.shared.is_at_work());
-    assert_eq!(bench.shared.late_since(super::super::now()), None);
+    assert_eq!(bench.shared.late_since(super::super::clocked::now()), None);
     bench.shared.evict();
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert!(!bench.server.is_finished());
     assert_eq!(bench.served.load(SeqCst), 1);
     // Only the one whose body does not come is left, and for more than a second.
-    assert!(bench.shared.late_since(super::super::now()).is_some());
+    assert!(bench.shared.late_since(super::super::clocked::now()).is_some());
     bench.shared.evict();
     assert_eq!(bench.ending().await.0, Some(Ending::Evicted));
 }
