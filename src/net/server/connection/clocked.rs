@@ -11,13 +11,40 @@ use super::progress::{Event, Progress, Stage};
 use super::streams::Streams;
 
 /// How long nothing must have moved on a connection that waits for its client (the rest of a body, an answer that is not
-/// read) before it may be closed for another one. The pieces of a body that is being sent follow each other within a
-/// round trip.
+/// read) before its client is late. The pieces of a body that is being sent follow each other within a round trip.
 pub(crate) const STALLED: Duration = Duration::from_millis(200);
 
-/// How long an exchange must have lasted before it may be closed for another one while something moves now and then:
-/// nobody holds a place by sending a byte at a time. The calls that matter most are smaller than a packet.
+/// How long an exchange must have lasted before its client is late while something moves now and then: nobody holds a
+/// place by sending a byte at a time. The calls that matter most are smaller than a packet.
 pub(crate) const SLOW: Duration = Duration::from_secs(1);
+
+/// After how long without a byte a client that is not late yet goes before those that just sent something: longer than
+/// the pieces of one write are apart, in most networks.
+const SILENT: Duration = Duration::from_millis(20);
+
+/// How long one that has just come keeps its place in any case. The first bytes of a client follow its connection within
+/// a round trip.
+pub(crate) const NEW: Duration = Duration::from_millis(10);
+
+/// How readily a connection goes when another one needs its place; the first goes first, and one that is worked for is
+/// none of these. All of these cost a client less than another one would lose that finds no place: those that come must
+/// always find one, for otherwise who begins often enough and goes on with nothing keeps all others out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Readiness {
+    /// It has been without a request for a while.
+    Unused,
+    /// It streams, and its reader comes back by itself.
+    Streams,
+    /// Its client is late.
+    Late,
+    /// Its client has begun something and just sends nothing.
+    Silent,
+    /// Its client has begun something, and there was hardly time for the rest yet.
+    Waits,
+    /// It has just come, and its first bytes may be on their way. Last, so that half-sent requests, however many and
+    /// however fast they come, take no place from whole ones.
+    New,
+}
 
 /// What the server knows of an open connection.
 #[derive(Debug)]
@@ -33,10 +60,13 @@ struct State {
     moved: Instant,
     /// The last request is one that only asks (GET, HEAD).
     only_asks: bool,
+    /// A request was made of what came last.
+    has_asked: bool,
     ahead: Ahead,
     /// What it is at when it speaks HTTP/2; then `progress` and `only_asks` follow from it.
     streams: Option<Streams>,
-    gives_way: bool,
+    /// It has been sent away.
+    going: Option<Going>,
     /// Its request is not worked on; only its sender is listened to, so that it reads why.
     turned_away: bool,
 }
@@ -51,9 +81,10 @@ impl Clocked {
                 },
                 moved: now,
                 only_asks: false,
+                has_asked: false,
                 ahead: Ahead::default(),
                 streams: None,
-                gives_way: false,
+                going: None,
                 turned_away: false,
             }),
             evict: Notify::new(),
@@ -64,11 +95,16 @@ impl Clocked {
         self.lock().progress
     }
 
-    /// Since when its client has been waited for, when it has begun something (a body whose rest does not come, an answer
-    /// that is not read) and is late with it.
-    pub(crate) fn late_since(&self, now: Instant) -> Option<Instant> {
-        let state = self.lock();
-        state.is_late(now).then_some(state.moved)
+    /// How readily it goes for another one, and since when it has been so; `None` while it is worked for.
+    pub(crate) fn readiness(&self, now: Instant) -> Option<(Readiness, Instant)> {
+        self.lock().readiness(now)
+    }
+
+    /// Until when it keeps its place because it has just come.
+    pub(crate) fn is_new_until(&self, now: Instant) -> Option<Instant> {
+        let Progress { stage, since } = self.lock().progress;
+        let until = since + NEW;
+        (stage == Stage::Idle && now < until).then_some(until)
     }
 
     /// Whether it is at a request that does more than ask.
@@ -110,41 +146,45 @@ impl Clocked {
         result
     }
 
-    /// Asks the connection to go, if it is still without a request, late, or streams, when it hears of it.
-    pub(crate) fn evict(&self) {
+    /// Sends it away, unless it is worked for: one that waits for a body gets to say why, any other goes at once. It is
+    /// settled here, whatever comes until the connection hears of it; `false`: it stays.
+    pub(crate) fn evict(&self) -> bool {
+        let mut state = self.lock();
+        if state.readiness(now()).is_none() {
+            return false;
+        }
+        let may_say_why =
+            state.progress.stage == Stage::Body && state.streams.is_none() && !state.turned_away;
+        state.going = Some(if may_say_why {
+            Going::WithAnAnswer
+        } else {
+            Going::AtOnce
+        });
+        drop(state);
+        self.evict.notify_one();
+        true
+    }
+
+    /// Has one go at once that has been sent away.
+    pub(crate) fn hurry(&self) {
+        self.lock().going = Some(Going::AtOnce);
         self.evict.notify_one();
     }
 
-    /// Whether the rest of its body is not awaited any more.
-    pub(super) fn gives_way(&self) -> bool {
-        self.lock().gives_way
-    }
-
-    /// What it does when it is asked to go.
-    pub(super) fn asked_to_go(&self) -> Going {
-        let mut state = self.lock();
-        match state.progress.stage {
-            _ if state.turned_away => Going::AtOnce,
-            Stage::Idle | Stage::Head | Stage::Streaming => Going::AtOnce,
-            // All of its requests wait for their client.
-            Stage::Body | Stage::Answering if state.streams.is_some() && state.is_late(now()) => {
-                Going::AtOnce
-            }
-            Stage::Body if state.streams.is_some() => Going::No,
-            Stage::Body => {
-                state.gives_way = true;
-                Going::WithAnAnswer
-            }
-            // Its answer has waited for its client.
-            Stage::Answering if state.is_late(now()) => Going::AtOnce,
-            Stage::Exchange | Stage::Answering => Going::No,
-        }
+    /// How it goes, once it has been sent away.
+    pub(super) fn going(&self) -> Option<Going> {
+        self.lock().going
     }
 
     #[cfg(test)]
     pub(crate) async fn is_asked_to_go(&self) -> bool {
         let asked = tokio::time::timeout(Duration::from_millis(1), self.evict.notified());
         asked.await.is_ok()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn goes_at_once(&self) -> bool {
+        self.going() == Some(Going::AtOnce)
     }
 
     /// As if a request had come, with its body (`None`: the body is awaited).
@@ -168,9 +208,10 @@ impl Clocked {
     }
 
     /// Bytes have come. Returns how many of them hyper is to have.
-    pub(super) fn came(&self, bytes: &[u8]) -> usize {
+    pub(crate) fn came(&self, bytes: &[u8]) -> usize {
         let mut state = self.lock();
         state.moved = now();
+        state.has_asked = false;
         state.note(Event::Bytes);
         state.ahead.came(bytes)
     }
@@ -180,12 +221,24 @@ impl Clocked {
         self.lock().moved = now();
     }
 
-    /// A head has been made a request of.
-    pub(super) fn request(&self, method: &Method, body_bytes: Option<u64>) {
+    /// A head has been made a request of. Returns whether it came together with the one before it: then it begins when it
+    /// is its turn ([`Clocked::begin`]), and until then the connection goes for another one as before.
+    pub(super) fn request(&self, method: &Method, body_bytes: Option<u64>) -> bool {
         let mut state = self.lock();
+        let came_with_another = std::mem::replace(&mut state.has_asked, true);
         state.only_asks = matches!(*method, Method::GET | Method::HEAD);
         state.ahead.request(body_bytes);
-        state.note(Event::Request {
+        if !came_with_another {
+            state.note(Event::Request {
+                has_body: body_bytes != Some(0),
+            });
+        }
+        came_with_another
+    }
+
+    /// The turn of a request has come that came together with another one.
+    pub(super) fn begin(&self, body_bytes: Option<u64>) {
+        self.note(Event::Request {
             has_body: body_bytes != Some(0),
         });
     }
@@ -212,10 +265,27 @@ impl Clocked {
 }
 
 impl State {
-    fn is_late(&self, now: Instant) -> bool {
+    fn readiness(&self, now: Instant) -> Option<(Readiness, Instant)> {
         let since = |then| now.saturating_duration_since(then);
-        let waits = matches!(self.progress.stage, Stage::Body | Stage::Answering);
-        self.turned_away || waits && (since(self.moved) >= STALLED || since(self.progress.since) >= SLOW)
+        let Progress { stage, since: began } = self.progress;
+        match stage {
+            _ if self.turned_away => Some((Readiness::Late, self.moved)),
+            Stage::Streaming => Some((Readiness::Streams, began)),
+            Stage::Idle | Stage::Head if since(began) >= STALLED => Some((Readiness::Unused, began)),
+            Stage::Idle if since(began) >= NEW => Some((Readiness::New, began)),
+            Stage::Idle => None,
+            Stage::Body | Stage::Answering if since(self.moved) >= STALLED || since(began) >= SLOW => {
+                Some((Readiness::Late, self.moved))
+            }
+            Stage::Head | Stage::Body | Stage::Answering if since(self.moved) >= SILENT => {
+                Some((Readiness::Silent, self.moved))
+            }
+            // One that may have several requests on their way goes when it has been silent, and no sooner.
+            Stage::Body | Stage::Answering if self.streams.is_some() => None,
+            // Sending a byte now and then is no help.
+            Stage::Head | Stage::Body | Stage::Answering => Some((Readiness::Waits, began)),
+            Stage::Exchange => None,
+        }
     }
 
     fn note(&mut self, event: Event) {
@@ -228,13 +298,11 @@ impl State {
     }
 }
 
-/// What a connection does that is asked to go.
+/// How a connection goes that has been sent away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Going {
     AtOnce,
     WithAnAnswer,
-    /// It has come to be at something since.
-    No,
 }
 
 /// The runtime's clock, which tests can pause.

@@ -47,10 +47,15 @@ where
         } else {
             request.body().size_hint().exact()
         };
-        shared.request(request.method(), body_bytes);
+        let came_with_another = shared.request(request.method(), body_bytes);
         let answering = handler(request.map(|body| RequestBody::new(body, Arc::clone(&shared))));
         let shared = &shared;
         async move {
+            if came_with_another {
+                // Each connection has its turn: a packet has hundreds of short ones.
+                tokio::task::yield_now().await;
+                shared.begin(body_bytes);
+            }
             let answer = answering.await;
             let is_stream = answer.body().is_stream();
             shared.note(if is_stream { Event::Stream } else { Event::Answer });
@@ -82,12 +87,15 @@ where
     let mut leaves_at = None;
     loop {
         let ended = poll_fn(|cx| {
+            if shared.going() == Some(Going::AtOnce) {
+                return Poll::Ready(Some(Ending::Evicted));
+            }
             let was_streaming = shared.progress().is_streaming();
             if let Poll::Ready(result) = http.as_mut().poll(cx) {
                 // Only its reader can end a stream, and never does so politely.
                 let error = result.err().filter(|_| !was_streaming);
                 let ending = error.map(|error| ending(&error));
-                return Poll::Ready(leaves_at.map_or(ending, |_| Some(Ending::Evicted)));
+                return Poll::Ready(shared.going().map_or(ending, |_| Some(Ending::Evicted)));
             }
             let progress = shared.progress();
             if stopping && progress.is_streaming() {
@@ -106,11 +114,7 @@ where
         tokio::select! {
             biased;
             ending = ended => return ending,
-            () = shared.evict.notified() => match shared.asked_to_go() {
-                Going::AtOnce => return Some(Ending::Evicted),
-                Going::WithAnAnswer => leaves_at = Some(now() + LEAVE),
-                Going::No => {}
-            },
+            () = shared.evict.notified() => leaves_at = Some(now() + LEAVE),
             _ = stop.wait_for(|stop| *stop), if !stopping => {
                 let progress = shared.progress();
                 if progress.is_without_request() || progress.is_streaming() {

@@ -23,9 +23,9 @@ mod request_body;
 mod sent;
 mod streams;
 
-pub(crate) use self::clocked::Clocked;
+pub(crate) use self::clocked::{Clocked, Readiness};
 #[cfg(test)]
-pub(crate) use self::clocked::STALLED;
+pub(crate) use self::clocked::{NEW, STALLED};
 pub(crate) use self::http1::http1;
 pub(crate) use self::request_body::{BodyError, RequestBody};
 

@@ -65,7 +65,7 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        if self.shared.gives_way() {
+        if self.shared.going().is_some() {
             return Poll::Ready(Some(Err(BodyError::GaveWay)));
         }
         let frame = ready!(Pin::new(&mut self.incoming).poll_frame(cx));
