@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 use tokio::task::spawn_blocking;
 
 use self::report::{CHECKS, Report, Verdict};
-use crate::config::{Config, ConfigError, Environment, Setting};
+use crate::config::{self, Config, ConfigError, Environment, Setting};
 
 /// When the report is made, whoever has not answered by then. Below ten seconds with all that is around it.
 const TIME_LIMIT: Duration = Duration::from_millis(9_500);
@@ -227,7 +227,7 @@ fn settings(subject: &Subject) -> Verdict {
         warnings => Verdict::warn(
             "settings",
             message,
-            format!("look at this: {}", warnings.join(" ")),
+            format!("look at this: {}", config::in_words(warnings, " ")),
         ),
     }
 }

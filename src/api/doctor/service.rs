@@ -12,7 +12,7 @@ use super::files;
 use super::report::Verdict;
 use crate::aws::region::{Attempt, RegionError};
 use crate::aws::{self, Limits, region};
-use crate::config::{Config, Environment};
+use crate::config::{self, Config, Environment};
 use crate::exporters::xray::XRay;
 use crate::logs::sanitize;
 use crate::net::client::connector::Step;
@@ -161,7 +161,7 @@ fn endpoint(xray: &XRay) -> Verdict {
         [] => Verdict::ok("endpoint", told),
         warnings => Verdict::warn(
             "endpoint",
-            format!("{told}; {}", warnings.join("; ")),
+            format!("{told}; {}", config::in_words(warnings, "; ")),
             "see whether that is meant",
         ),
     }

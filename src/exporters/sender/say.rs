@@ -80,6 +80,7 @@ impl<X: Exporter> Sender<X> {
             tracing::error!(
                 destination,
                 unprocessed,
+                segments = flight.documents,
                 error = message,
                 left_out,
                 "Partial success{to}: {unprocessed} of {} {items} were not taken, and are not sent again; message: {message}{}",
@@ -134,6 +135,7 @@ impl<X: Exporter> Sender<X> {
                     .unwrap_or_default();
                 tracing::warn!(
                     destination,
+                    failed_percent = share.percent(),
                     calls = share.calls,
                     failed = share.failed,
                     over_s = share.over.as_secs_f64(),
