@@ -2,6 +2,7 @@
 //! takes it.
 
 mod ahead;
+mod alarm;
 pub(crate) mod first;
 mod http2;
 mod request_body;
@@ -24,6 +25,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{Notify, watch};
 
 use self::ahead::Ahead;
+use self::alarm::Alarm;
 pub(crate) use self::request_body::{BodyError, RequestBody};
 use self::streams::Streams;
 use super::answer::{self, Answer, Body};
@@ -404,8 +406,7 @@ where
             .half_close(limits.streams == 0)
             .serve_connection(TokioIo::new(io), service)
     );
-    let mut timer = pin!(tokio::time::sleep(Duration::ZERO));
-    let mut armed = None;
+    let mut alarm = Alarm::default();
     let mut stopping = false;
     // Once it is to give way: when it is closed whether it has read its answer or not.
     let mut leaves_at = None;
@@ -425,11 +426,7 @@ where
             let Some(deadline) = leaves_at.or_else(|| progress.deadline(&limits)) else {
                 return Poll::Pending;
             };
-            if armed != Some(deadline) {
-                timer.as_mut().reset(deadline.into());
-                armed = Some(deadline);
-            }
-            ready!(timer.as_mut().poll(cx));
+            ready!(alarm.poll(deadline, cx));
             Poll::Ready(Some(leaves_at.map_or(progress.overdue(), |_| Ending::Evicted)))
         });
         tokio::select! {
