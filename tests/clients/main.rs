@@ -6,6 +6,8 @@
 //!
 //! No port is fixed and nothing waits for a time: everything waits for what it needs to see, at most [`xray_double::harness::process::PATIENCE`].
 
+mod adot;
+mod again;
 mod bridge;
 mod daemon;
 mod deploy;
@@ -14,6 +16,7 @@ mod forwarded;
 mod operators;
 mod otlp;
 mod packages;
+mod receiver;
 #[cfg(target_os = "linux")]
 mod refused;
 mod sampling;
