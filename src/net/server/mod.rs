@@ -199,7 +199,7 @@ async fn serve_any(
             accepted = listener.accept() => accepted,
         };
         taken += 1;
-        if taken % LOOK_AROUND == 0 {
+        if taken.is_multiple_of(LOOK_AROUND) {
             // What has come on open connections is read before one of them is closed as unused.
             tokio::task::yield_now().await;
         }
