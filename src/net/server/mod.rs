@@ -173,7 +173,7 @@ pub(crate) async fn serve<H: Handler>(
             accepted = listener.accept() => accepted,
         };
         taken += 1;
-        if taken % LOOK_AROUND == 0 {
+        if taken.is_multiple_of(LOOK_AROUND) {
             // What has come on open connections is read before one of them is closed as unused.
             tokio::task::yield_now().await;
         }
