@@ -71,6 +71,10 @@ impl Requests for Counts {
     fn add_refused(&self, signal: Signal, receiver: Receiver) {
         panic!("{signal:?} over {receiver:?} was refused");
     }
+
+    fn is_converted(&self, _: Signal) -> bool {
+        false
+    }
 }
 
 /// The receiver on a thread of its own.

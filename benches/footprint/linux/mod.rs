@@ -5,8 +5,10 @@ use std::io::Write;
 use std::process::ExitCode;
 
 mod args;
+mod both;
 mod bursts;
 mod control;
+mod destinations;
 mod drain;
 mod generator;
 mod http;
@@ -15,6 +17,7 @@ mod lifecycle;
 mod matrix;
 mod measure;
 mod metrics;
+mod otlp;
 mod play;
 mod process;
 mod role;
@@ -37,6 +40,8 @@ pub(crate) fn main() -> ExitCode {
         Some(role::SINK) => sink::main(arguments),
         Some(role::GENERATOR) => generator::main(arguments),
         Some(role::CONTROL) => control::main(arguments),
+        Some(role::SPANS) => otlp::spans::main(arguments),
+        Some(role::OTLP_CONTROL) => otlp::control::main(arguments),
         _ => args::parse().and_then(|options| options.map_or(Ok(()), |options| run(&options))),
     };
     match result {
@@ -65,6 +70,8 @@ fn run(options: &args::Options) -> Result<()> {
             Scenario::HalfIll => ill::run(&bench, options)?,
             Scenario::Drain => drain::run(&bench, options)?,
             Scenario::Bursts => bursts::run(&bench)?,
+            Scenario::Both => both::run(&bench, options)?,
+            Scenario::Otlp => otlp::run(&bench, options)?,
         }
     }
     Ok(())

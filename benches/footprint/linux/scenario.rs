@@ -25,6 +25,10 @@ pub(crate) enum Scenario {
     Drain,
     /// Bursts, within the system's limit of the receive buffer and past it.
     Bursts,
+    /// Segments to X-Ray, to an OTLP endpoint, and to both.
+    Both,
+    /// OTLP in, OTLP out.
+    Otlp,
 }
 
 /// What happens to one endpoint.
@@ -38,7 +42,7 @@ pub(crate) enum Play {
 }
 
 impl Scenario {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 10] = [
         Self::Played(Play::Outage),
         Self::Played(Play::OutageSmall),
         Self::Played(Play::BurstSmall),
@@ -47,6 +51,8 @@ impl Scenario {
         Self::HalfIll,
         Self::Drain,
         Self::Bursts,
+        Self::Both,
+        Self::Otlp,
     ];
 
     fn name(self) -> &'static str {
@@ -55,6 +61,8 @@ impl Scenario {
             Self::HalfIll => "half-ill",
             Self::Drain => "drain",
             Self::Bursts => "bursts",
+            Self::Both => "both",
+            Self::Otlp => "otlp",
         }
     }
 }

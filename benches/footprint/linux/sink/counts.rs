@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use xray_double::sized::{DIGITS, MARK};
+use xray_double::sized::{BEFORE_MARK, DIGITS, MARK};
 
 use super::faults::Fate;
 
@@ -60,23 +60,37 @@ impl Counts {
     /// Counts the documents of a body that is taken by their numbers; a number that comes again is a duplicate.
     pub(super) fn take(&mut self, body: &[u8]) {
         for at in memchr::memchr_iter(MARK, body) {
-            let digits = body
-                .get(at + 1..at + 1 + DIGITS)
-                .and_then(|digits| std::str::from_utf8(digits).ok());
-            let Some(number) = digits.and_then(|digits| usize::from_str_radix(digits, 16).ok()) else {
-                continue;
-            };
-            let (word, bit) = (number / 64, 1 << (number % 64));
-            if self.seen.len() <= word {
-                self.seen.resize(word + 1, 0);
+            self.take_number(&body[at + 1..]);
+        }
+    }
+
+    /// The same for a request of spans. A span has the path of its URL once more, so the number counts only where it stands in
+    /// the URL.
+    pub(super) fn take_spans(&mut self, request: &[u8]) {
+        for at in memchr::memchr_iter(MARK, request) {
+            if request[..at].ends_with(BEFORE_MARK) {
+                self.take_number(&request[at + 1..]);
             }
-            if self.seen[word] & bit == 0 {
-                self.seen[word] |= bit;
-                self.distinct += 1;
-                self.distinct_apart += u64::from(self.apart_from.is_some_and(|from| number >= from));
-            } else {
-                self.duplicates += 1;
-            }
+        }
+    }
+
+    fn take_number(&mut self, text: &[u8]) {
+        let digits = text
+            .get(..DIGITS)
+            .and_then(|digits| std::str::from_utf8(digits).ok());
+        let Some(number) = digits.and_then(|digits| usize::from_str_radix(digits, 16).ok()) else {
+            return;
+        };
+        let (word, bit) = (number / 64, 1 << (number % 64));
+        if self.seen.len() <= word {
+            self.seen.resize(word + 1, 0);
+        }
+        if self.seen[word] & bit == 0 {
+            self.seen[word] |= bit;
+            self.distinct += 1;
+            self.distinct_apart += u64::from(self.apart_from.is_some_and(|from| number >= from));
+        } else {
+            self.duplicates += 1;
         }
     }
 
@@ -91,5 +105,10 @@ impl Counts {
             self.throttled,
             self.first_second
         )
+    }
+
+    /// As pairs of a line, under names of their own.
+    pub(super) fn line_of_spans(&self) -> String {
+        format!("spans={} spans_twice={}", self.distinct, self.duplicates)
     }
 }
