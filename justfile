@@ -27,6 +27,10 @@ files:
 workflows:
     .ci/run workflows
 
+# the types of the page's modules, by TypeScript
+types:
+    .ci/run types
+
 # lints of all targets; a warning is an error
 lint:
     .ci/run lint
@@ -90,3 +94,7 @@ mutants *arguments:
 # the container image, and whether it starts
 image:
     .ci/run image
+
+# the image as people run it: `just image-test -k limits` for a part of it
+image-test *arguments:
+    .ci/run image-test -- {{arguments}}

@@ -3,7 +3,6 @@
 //! Exit codes: 0 after a run that was told to stop, `--help` and `--version`; 1 when the daemon could not start or was
 //! told twice to stop; 2 when the arguments are wrong.
 
-use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -16,10 +15,10 @@ use xray::api::doctor::{self, Subject};
 use xray::api::healthcheck;
 use xray::cli::{self, DevFlags, DoctorFlags, Invocation, SendFlags};
 use xray::config::{self, Config, ConfigError, Environment, Flags, LogConfig, SystemFiles};
-use xray::daemon;
 use xray::daemon::signals::{self, Stop};
+use xray::daemon::{self, StartError};
 use xray::dev;
-use xray::dev::run::DevConfig;
+use xray::dev::run::{DevConfig, DevError};
 use xray::dev::send::{self, SendConfig};
 use xray::logs;
 use xray::pipeline::budget::{self, Budget};
@@ -52,15 +51,39 @@ fn main() -> ExitCode {
             return ExitCode::from(WRONG_ARGUMENTS);
         }
     };
-    let environment = Environment::of_process();
-    let flags = match cli::with_environment(flags.clone(), &environment) {
-        Ok(flags) => flags,
-        Err(error) => return refuse(&error, &flags),
-    };
-    match config::load(&flags, &environment, &SystemFiles) {
-        Ok(config) => run(config, environment),
-        Err(error) => refuse(&error, &flags),
+    as_started(move || {
+        let environment = Environment::of_process();
+        let flags = match cli::with_environment(flags.clone(), &environment) {
+            Ok(flags) => flags,
+            Err(error) => return refuse(&error, &flags),
+        };
+        match config::load(&flags, &environment, &SystemFiles) {
+            Ok(config) => run(config, environment),
+            Err(error) => refuse(&error, &flags),
+        }
+    })
+}
+
+/// Does `work` as the service that Windows may have started this process as.
+#[cfg(windows)]
+fn as_started(work: impl FnOnce() -> ExitCode + Send + 'static) -> ExitCode {
+    match daemon::service::run(Box::new(work)) {
+        Ok(Some(work)) => work(),
+        Ok(None) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(
+                io::stderr(),
+                &format!("[Error] Windows refuses the service: {error}\n"),
+            );
+            ExitCode::FAILURE
+        }
     }
+}
+
+/// Elsewhere a service is a process like any other.
+#[cfg(not(windows))]
+fn as_started(work: impl FnOnce() -> ExitCode) -> ExitCode {
+    work()
 }
 
 fn refuse(error: &ConfigError, flags: &Flags) -> ExitCode {
@@ -101,7 +124,9 @@ fn dev(flags: DevFlags) -> ExitCode {
     match dev_config(flags, &Environment::of_process()) {
         Ok(config) => {
             let log = config.daemon.log.clone();
-            with_log(&log, None, |reopen| dev::run::run(config, reopen))
+            with_log(&log, None, |reopen| {
+                dev::run::run(config, reopen).inspect_err(DevError::say)
+            })
         }
         Err(error) => refuse(&error, &Flags::default()),
     }
@@ -148,12 +173,12 @@ fn run(config: Config, environment: Environment) -> ExitCode {
     let log = config.log.clone();
     let journal_stream = environment.get("JOURNAL_STREAM").map(str::to_owned);
     with_log(&log, journal_stream.as_deref(), |reopen| {
-        daemon::run(config, environment, reopen)
+        daemon::run(config, environment, reopen).inspect_err(StartError::say)
     })
 }
 
 /// Runs something long with its log, and maps its outcome to an exit code.
-fn with_log<E: Display>(
+fn with_log<E>(
     config: &LogConfig,
     journal_stream: Option<&str>,
     run: impl FnOnce(Option<Box<dyn Fn() + Send>>) -> Result<Stop, E>,
@@ -171,12 +196,8 @@ fn with_log<E: Display>(
     });
     let code = match run(reopen) {
         Ok(Stop::Run | Stop::Drain) => ExitCode::SUCCESS,
-        Ok(Stop::Now) => ExitCode::FAILURE,
-        Err(error) => {
-            // A sentence of its own, which has no numbers apart.
-            tracing::error!("{error}");
-            ExitCode::FAILURE
-        }
+        // An error has been said.
+        Ok(Stop::Now) | Err(_) => ExitCode::FAILURE,
     };
     // The last lines are still on their way; a reader of the log that is stuck does not keep the process.
     log.shutdown();

@@ -10,11 +10,15 @@ mod process;
 mod remainder;
 mod running;
 mod send;
+// The manager that it speaks to is Windows' own.
+#[cfg(windows)]
+pub mod service;
 pub mod signals;
 #[cfg(test)]
 mod simulation;
 mod start;
 mod status;
+// The manager that it speaks to is systemd.
 #[cfg(target_os = "linux")]
 mod supervisor;
 pub(crate) mod threads;
@@ -224,6 +228,7 @@ fn connections(config: &Config) -> Limits {
         tracing::warn!(
             files,
             connections = limits.connections,
+            usually = most,
             "This process may have {files} files open (RLIMIT_NOFILE), so the TCP port takes {} connections and not \
              {most}.",
             limits.connections

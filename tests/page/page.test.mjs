@@ -5,102 +5,8 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { join } from "node:path";
-import { openBrowser } from "./browser.mjs";
-import { Feeder } from "./feed.mjs";
+import { ORIGIN, bar, becomes, check, dialogs, end, feeder, filter, listed, live, openTrace, page, recently, requests, row, simple } from "./harness.mjs";
 import { MARKUP, Maker, hostileTrace, measuredTrace, shopTrace, wideTrace } from "./segments.mjs";
-
-const { PAGE_URL, PAGE_UDP, PAGE_PROFILE, PAGE_SCREENSHOTS, PAGE_LIFELINE } = process.env;
-const ORIGIN = new URL(PAGE_URL).origin;
-/** For one condition, on a machine that does something else as well. */
-const PATIENCE_MS = 20_000;
-/** For everything; a run takes a fraction of it. */
-const ALL_MS = 240_000;
-
-if (PAGE_LIFELINE === "stdin") process.stdin.on("end", () => process.exit(1)).resume();
-const watchdog = setTimeout(() => {
-  console.error(`not done after ${ALL_MS} ms`);
-  process.exit(1);
-}, ALL_MS);
-
-const feeder = new Feeder(ORIGIN, PAGE_UDP);
-const browser = await openBrowser(PAGE_PROFILE);
-const page = browser.pages()[0] ?? (await browser.newPage());
-page.setDefaultTimeout(PATIENCE_MS);
-
-const requests = [];
-const dialogs = [];
-const errors = [];
-browser.on("request", (request) => requests.push(request.url()));
-page.on("websocket", (socket) => requests.push(socket.url()));
-page.on("dialog", (dialog) => {
-  dialogs.push(dialog.message());
-  dialog.dismiss();
-});
-page.on("pageerror", (error) => errors.push(String(error)));
-
-/** A test with an empty store and the page at `hash`; leaves a picture when it fails. */
-function check(name, hash, body) {
-  return test(name, async () => {
-    await feeder.clear();
-    errors.length = 0;
-    try {
-      await page.goto("about:blank");
-      await page.goto(`${ORIGIN}/${hash}`);
-      await body();
-      assert.deepEqual(errors, [], "errors in the page");
-    } catch (error) {
-      await page.screenshot({ path: join(PAGE_SCREENSHOTS, `failed-${name.replaceAll(/\W+/g, "-")}.png`) }).catch(() => {});
-      throw error;
-    }
-  });
-}
-
-const row = (id) => page.locator(`.trace-row[data-id="${id}"]`);
-const bar = (id) => page.locator(`.bar-row[data-id="${id}"]`);
-const live = () => page.locator("#live-state.is-live").waitFor();
-/** A picture in which nothing is under the pointer. */
-async function picture(name) {
-  await page.mouse.move(1, 1);
-  await page.screenshot({ path: join(PAGE_SCREENSHOTS, `${name}.png`), animations: "disabled" });
-}
-/** Whole seconds a moment ago, so that sums of offsets stay exact. */
-const recently = () => Math.floor(Date.now() / 1000) - 20;
-
-async function openTrace(trace_id) {
-  await page.goto(`${ORIGIN}/#/trace/${trace_id}`);
-  await page.locator(".bar-row").first().waitFor();
-}
-
-async function filter(expression) {
-  await page.locator(".list-view .filter-input").fill(expression);
-  await page.keyboard.press("Enter");
-}
-
-/** Waits until `read(page)` gives `expected`; says what it gave last when it does not. */
-async function becomes(expected, read) {
-  const deadline = Date.now() + PATIENCE_MS;
-  for (;;) {
-    const found = await read();
-    try {
-      assert.deepEqual(found, expected);
-      return;
-    } catch (error) {
-      if (Date.now() > deadline) throw error;
-    }
-    await page.evaluate(() => new Promise(requestAnimationFrame));
-  }
-}
-
-const listed = () => page.locator(".trace-row").evaluateAll((rows) => rows.sort((a, b) => a.getBoundingClientRect().top - b.getBoundingClientRect().top).map((one) => one.dataset.id));
-
-/** A finished trace of one segment. */
-function simple(make, start, { status = 200, path = "/", ...extra } = {}) {
-  const trace_id = make.traceId(start);
-  const flags = { fault: status >= 500, error: status >= 400 && status < 500 };
-  const http = { request: { method: "GET", url: `https://simple.example.com${path}` }, response: { status } };
-  return { name: "simple", id: make.id(), trace_id, start_time: start, end_time: start + 0.25, http, ...flags, ...extra };
-}
 
 await check("the list shows traces as they arrive, newest first, without loading the page again", "#/traces", async () => {
   const make = new Maker(1);
@@ -283,15 +189,15 @@ await check("what was refused and what SDKs left out is said", "#/traces", async
 await check("the map has a node per service and an edge per call between them", "#/map", async () => {
   const { documents } = measuredTrace(new Maker(6), recently());
   await feeder.sendAll(documents);
-  const names = () => page.locator(".map-view .map-node").evaluateAll((nodes) => nodes.map((node) => node.getAttribute("aria-label").split(",")[0]).sort());
+  const names = () => page.locator(".map-view .map-node").evaluateAll((nodes) => nodes.map((node) => node.querySelector("title").textContent.split(",")[0]).sort());
   const edges = () =>
     page.locator(".map-view .map-edge").evaluateAll((all) => {
-      const name = (id) => [...document.querySelectorAll(".map-view .map-node")].find((node) => node.dataset.id === id)?.getAttribute("aria-label").split(",")[0];
+      const name = (id) => [...document.querySelectorAll(".map-view .map-node")].find((node) => node.dataset.id === id)?.querySelector("title").textContent.split(",")[0];
       return all.map((edge) => `${name(edge.dataset.source)} > ${name(edge.dataset.target)}`).sort();
     });
   await becomes(["Clients", "measured-api", "measured-web", "rows@db"], names);
   await becomes(["Clients > measured-web", "measured-api > rows@db", "measured-web > measured-api"], edges);
-  const at = await page.locator(".map-view .map-node").evaluateAll((nodes) => Object.fromEntries(nodes.map((node) => [node.getAttribute("aria-label").split(",")[0], node.getBoundingClientRect().left])));
+  const at = await page.locator(".map-view .map-node").evaluateAll((nodes) => Object.fromEntries(nodes.map((node) => [node.querySelector("title").textContent.split(",")[0], node.getBoundingClientRect().left])));
   assert.ok(at.Clients < at["measured-web"] && at["measured-web"] < at["measured-api"] && at["measured-api"] < at["rows@db"], JSON.stringify(at));
   assert.equal(await page.locator(".map-view .map-edge.edge-fault").count(), 3);
 
@@ -489,35 +395,7 @@ await check("the page is light or dark as the system is, until the reader choose
   await page.emulateMedia({ colorScheme: "light" });
 });
 
-await check("pictures of list, waterfall and map", "#/traces", async () => {
-  const make = new Maker(21);
-  const now = recently();
-  const traces = Array.from({ length: 150 }, () => shopTrace(make, now - 600 * make.random()));
-  await feeder.sendAll(traces.flat());
-  await page.reload();
-  await becomes("150 traces", () => page.locator(".list-summary").textContent());
-  await page.locator(".figures-slot > *").first().waitFor();
-  await picture("list");
-
-  const failed = traces.find(([root]) => root.fault && root.name === "shop-web");
-  await openTrace(failed[0].trace_id);
-  await page.locator(".details-body .exceptions").waitFor();
-  await picture("waterfall");
-  await page.emulateMedia({ colorScheme: "dark" });
-  await picture("waterfall-dark");
-  await page.goto(`${ORIGIN}/#/map`);
-  await page.locator(".map-view .map-node", { hasText: "shop-web" }).waitFor();
-  await picture("map-dark");
-  await page.emulateMedia({ colorScheme: "light" });
-  await picture("map");
-  await page.setViewportSize({ width: 420, height: 800 });
-  await page.goto(`${ORIGIN}/#/traces`);
-  await page.locator(".trace-row").first().waitFor();
-  await picture("list-narrow");
-  const beyond = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-  assert.ok(beyond <= 0, `a narrow page scrolls sideways by ${beyond} px`);
-  await page.setViewportSize({ width: 1280, height: 760 });
-});
+for (const part of ["list", "timeline", "map", "narrow", "operations", "views"]) await import(`./${part}.mjs`);
 
 await check("a page that was open before the server was started anew takes the new one's key", "#/traces", async () => {
   await page.route(`${ORIGIN}/`, async (route) => {
@@ -545,7 +423,4 @@ await test("no request of any test left the page's origin", () => {
   assert.deepEqual(elsewhere, []);
 });
 
-clearTimeout(watchdog);
-feeder.close();
-await browser.close();
-process.stdin.destroy();
+await end();

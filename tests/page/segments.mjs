@@ -280,3 +280,25 @@ export function measuredTrace(make, start) {
   const order = [root.id, first.id, call.id, api.id, query.id];
   return { trace_id, documents: [query, call, api, root, first], offsets, order, ids: { root: root.id, first: first.id, call: call.id, api: api.id, query: query.id } };
 }
+
+/** Requests through `count` services, "fleet-00" on: each calls two others, as a tree in which some branches meet. */
+export function fleet(make, start, count) {
+  const name = (n) => `fleet-${String(n).padStart(2, "0")}`;
+  const trace_id = make.traceId(start);
+  const documents = [];
+  const calls = new Map(); // service to the calls of it
+  for (let n = 0; n < count; n += 1) {
+    const at = start + n / 1000;
+    const below = [2 * n + 1, 2 * n + 2, ...(n % 9 === 4 ? [3 * n + 2] : [])].filter((other) => other < count);
+    const subsegments = below.map((other) => {
+      const call = sub(make, name(other), at + 0.0002, at + 0.4, { namespace: "remote", http: { request: { method: "GET", url: `http://${name(other)}/` }, response: { status: 200 } } });
+      calls.set(other, [...(calls.get(other) ?? []), call]);
+      return call;
+    });
+    const failed = n % 13 === 7;
+    for (const call of calls.get(n) ?? [null]) {
+      documents.push(segment(make, trace_id, name(n), at, { end_time: rounded(at + 0.3), ...(call && { parent_id: call.id }), fault: failed, http: { request: { method: "GET", url: `http://${name(n)}/` }, response: { status: failed ? 500 : 200 } }, subsegments: documents.some((one) => one.name === name(n)) ? [] : subsegments }));
+    }
+  }
+  return documents;
+}

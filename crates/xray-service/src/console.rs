@@ -1,4 +1,4 @@
-//! What the page asks: `/-/traces`, `/-/trace/ID`, `/-/latency`, `/-/graph`, `/-/stats`, `/-/events`.
+//! What the page asks: `/-/traces`, `/-/trace/ID`, `/-/latency`, `/-/graph`, `/-/operations`, `/-/stats`, `/-/events`.
 //!
 //! The answers are JSON with durations in seconds (`…_s`) and times in seconds since 1970. They are made for the page
 //! that ships in the same binary, and may change with it; programs use the API.
@@ -11,10 +11,11 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::api::{MAX_ANSWER_BYTES, seconds};
-use super::digest::Digest;
+use super::digest::{Digest, ServiceKey};
 use super::filter::{Filter, FilterError};
 use super::graph::{Graph, Statistics};
 use super::model::Scalar;
+use super::operations::{OperationKey, Operations};
 use super::service::{Service, View};
 use super::traces::{Changes, Cursor, Snapshot, Trace};
 use super::work::{Ended, Work};
@@ -106,14 +107,6 @@ pub fn decoded(text: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// The filter of a query; without one everything matches.
-///
-/// # Errors
-/// When it cannot be read.
-pub fn filter(service: &Service, query: &Query) -> Result<Filter, Wrong> {
-    Ok(service.filter(filter_of(query))?)
-}
-
 fn filter_of(query: &Query) -> &str {
     query.get("filter").map(String::as_str).unwrap_or_default()
 }
@@ -128,16 +121,147 @@ fn number<T: std::str::FromStr>(query: &Query, name: &str) -> Result<Option<T>, 
     })
 }
 
-/// `GET /-/traces?filter&limit&before`
+/// Which traces a question of the page is about: `filter`, `start` and `end` (seconds since 1970, of the trace's start),
+/// `service` and `operation` as [`operations`] names them.
+#[derive(Debug)]
+pub struct Selection {
+    filter: Filter,
+    start: f64,
+    end: f64,
+    operation: Option<OperationKey>,
+}
+
+impl Selection {
+    fn of(filter: Filter, query: &Query) -> Result<Self, Wrong> {
+        let service = query.get("service").filter(|id| !id.is_empty());
+        let operation = service.map(|id| {
+            let (name, kind) = id.rsplit_once('~').unwrap_or((id, ""));
+            OperationKey {
+                service: ServiceKey {
+                    name: name.to_owned(),
+                    kind: kind.to_owned(),
+                },
+                operation: query.get("operation").cloned().unwrap_or_default(),
+            }
+        });
+        Ok(Self {
+            filter,
+            start: number(query, "start")?.unwrap_or(f64::NEG_INFINITY),
+            end: number(query, "end")?.unwrap_or(f64::INFINITY),
+            operation,
+        })
+    }
+
+    fn of_view(view: &View, query: &Query) -> Result<Self, Wrong> {
+        Self::of(view.filter(filter_of(query))?, query)
+    }
+
+    /// Whether a trace is meant.
+    ///
+    /// # Errors
+    /// When the budget is spent, or nobody waits.
+    pub fn judge(&self, digest: &Digest, work: &Work) -> Result<bool, Ended> {
+        if digest.start < self.start || digest.start > self.end || !self.filter.judge(digest, work)? {
+            return Ok(false);
+        }
+        let Some(operation) = &self.operation else {
+            return Ok(true);
+        };
+        work.spend(digest.size())?;
+        Ok(operation.is_in(digest))
+    }
+}
+
+/// The traces of a query; without a word in it all.
+///
+/// # Errors
+/// When its filter or a number in it cannot be read.
+pub fn selection(service: &Service, query: &Query) -> Result<Selection, Wrong> {
+    Selection::of(service.filter(filter_of(query))?, query)
+}
+
+/// The order of a list: by what, largest first; `None` for the usual one, newest first.
+type Order = Option<fn(&Digest) -> f64>;
+
+fn order(query: &Query) -> Result<Order, Wrong> {
+    match query.get("sort").map(String::as_str) {
+        None | Some("" | "start") => Ok(None),
+        // What has no response yet has taken as long as anything in it.
+        Some("duration") => Ok(Some(|digest| digest.response_time().unwrap_or(digest.duration()))),
+        Some("segments") => Ok(Some(|digest| digest.segments as f64)),
+        Some(_) => Err(Wrong::Request {
+            message: "sort is start, duration or segments".to_owned(),
+            position: None,
+        }),
+    }
+}
+
+/// `GET /-/traces?filter&start&end&service&operation&sort&offset&limit`, sorted.
+fn sorted(view: &View, query: &Query, by: fn(&Digest) -> f64, work: &Work) -> Result<Value, Wrong> {
+    let selection = Selection::of_view(view, query)?;
+    let limit = limit(query)?;
+    let offset = number(query, "offset")?.unwrap_or(0_usize);
+    let mut all = Vec::new();
+    for trace in view.traces.newest_first(None) {
+        work.spend(1)?;
+        let digest = trace.digest();
+        if selection.judge(&digest, work)? {
+            all.push((by(&digest), digest));
+        }
+    }
+    // Stable: of equals the newest comes first.
+    all.sort_by(|(a, _), (b, _)| b.total_cmp(a));
+    let page = all.iter().skip(offset).take(limit);
+    let page: Vec<Value> = page.map(|(_, digest)| row(digest)).collect();
+    let reached = offset.saturating_add(page.len());
+    let next = (reached < all.len()).then(|| reached.to_string());
+    Ok(json!({"traces": page, "next": next, "matched": all.len()}))
+}
+
+fn limit(query: &Query) -> Result<usize, Wrong> {
+    let limit = number(query, "limit")?.unwrap_or(DEFAULT_LIMIT);
+    Ok(limit.clamp(1, MAX_LIMIT))
+}
+
+/// `GET /-/operations?filter&start&end`
+///
+/// # Errors
+/// When a parameter or the filter is wrong.
+pub fn operations(view: &View, query: &Query, work: &Work) -> Result<Value, Wrong> {
+    let selection = Selection::of_view(view, query)?;
+    let mut operations = Operations::default();
+    for trace in view.traces.newest_first(None) {
+        let digest = trace.digest();
+        work.spend(digest.size())?;
+        if selection.judge(&digest, work)? {
+            operations.add(&digest);
+        }
+    }
+    let (busiest, more) = operations.busiest();
+    let rows = busiest.iter().map(|(key, statistics)| {
+        let mut row = numbers(statistics);
+        row.insert("id".to_owned(), json!(key.service.id()));
+        row.insert("service".to_owned(), json!(key.service.name));
+        row.insert("type".to_owned(), json!(key.service.kind));
+        row.insert("operation".to_owned(), json!(key.operation));
+        row.insert("total_s".to_owned(), json!(statistics.total_s()));
+        Value::Object(row)
+    });
+    Ok(json!({"operations": rows.collect::<Vec<_>>(), "more": more}))
+}
+
+/// `GET /-/traces?filter&start&end&service&operation&limit&before`, newest first; with `sort` and `offset` in place of `before`
+/// in another order.
 ///
 /// # Errors
 /// When a parameter or the filter is wrong.
 pub fn traces(view: &View, query: &Query, work: &Work) -> Result<Value, Wrong> {
-    let filter = view.filter(filter_of(query))?;
+    if let Some(by) = order(query)? {
+        return sorted(view, query, by, work);
+    }
+    let selection = Selection::of_view(view, query)?;
     let traces = &view.traces;
-    let limit = number(query, "limit")?
-        .unwrap_or(DEFAULT_LIMIT)
-        .clamp(1, MAX_LIMIT);
+    let limit = limit(query)?;
     let before = query.get("before").filter(|text| !text.is_empty());
     let before = before
         .map(|text| {
@@ -151,7 +275,7 @@ pub fn traces(view: &View, query: &Query, work: &Work) -> Result<Value, Wrong> {
     for trace in traces.newest_first(None) {
         work.spend(1)?;
         let digest = trace.digest();
-        if !filter.judge(&digest, work)? {
+        if !selection.judge(&digest, work)? {
             continue;
         }
         matched += 1;
@@ -261,24 +385,25 @@ pub fn answer(path: &str, query: &Query, view: &View, work: &Work) -> Option<Res
         "/-/traces" => traces(view, query, work),
         "/-/latency" => latency(view, query, work),
         "/-/graph" => graph(view, query, work),
+        "/-/operations" => operations(view, query, work),
         _ => return Some(trace(&view.traces, &decoded(path.strip_prefix("/-/trace/")?))),
     };
     Some(answer.map(|answer| answer.to_string()))
 }
 
-/// `GET /-/latency?filter`
+/// `GET /-/latency?filter&start&end&service&operation`
 ///
 /// # Errors
 /// When a parameter or the filter is wrong.
 pub fn latency(view: &View, query: &Query, work: &Work) -> Result<Value, Wrong> {
-    let filter = view.filter(filter_of(query))?;
+    let selection = Selection::of_view(view, query)?;
     let traces = &view.traces;
     let mut all = Statistics::default();
     let (mut matched, mut flags) = (0_u64, [0_u64; 4]);
     for trace in traces.newest_first(None) {
         work.spend(1)?;
         let digest = trace.digest();
-        if !filter.judge(&digest, work)? {
+        if !selection.judge(&digest, work)? {
             continue;
         }
         matched += 1;
@@ -308,10 +433,8 @@ pub fn latency(view: &View, query: &Query, work: &Work) -> Result<Value, Wrong> 
 /// # Errors
 /// When a parameter or the filter is wrong, or there is no such trace.
 pub fn graph(view: &View, query: &Query, work: &Work) -> Result<Value, Wrong> {
-    let filter = view.filter(filter_of(query))?;
+    let selection = Selection::of_view(view, query)?;
     let traces = &view.traces;
-    let start: f64 = number(query, "start")?.unwrap_or(f64::NEG_INFINITY);
-    let end: f64 = number(query, "end")?.unwrap_or(f64::INFINITY);
     let only = query.get("trace").filter(|id| !id.is_empty());
     let asked: Vec<&Trace> = match only {
         Some(id) => traces.get(id).into_iter().collect(),
@@ -321,7 +444,7 @@ pub fn graph(view: &View, query: &Query, work: &Work) -> Result<Value, Wrong> {
     for trace in asked {
         let digest = trace.digest();
         work.spend(digest.size())?;
-        if digest.start >= start && digest.start <= end && filter.judge(&digest, work)? {
+        if selection.judge(&digest, work)? {
             digests.push(digest);
         }
     }
@@ -365,12 +488,18 @@ fn counts(statistics: &Statistics) -> Map<String, Value> {
     }
 }
 
-fn with_percentiles(statistics: &Statistics) -> Map<String, Value> {
+/// Counts and percentiles.
+fn numbers(statistics: &Statistics) -> Map<String, Value> {
     let mut value = counts(statistics);
     let [p50, p95, p99, max] = statistics.percentiles_s([0.5, 0.95, 0.99, 1.0]);
     for (name, seconds) in [("p50_s", p50), ("p95_s", p95), ("p99_s", p99), ("max_s", max)] {
         value.insert(name.to_owned(), json!(seconds));
     }
+    value
+}
+
+fn with_percentiles(statistics: &Statistics) -> Map<String, Value> {
+    let mut value = numbers(statistics);
     let buckets: Vec<Value> = statistics
         .buckets()
         .into_iter()
@@ -466,7 +595,7 @@ impl News {
     ///
     /// # Errors
     /// When the budget is spent, or nobody waits.
-    pub fn events(&self, filter: &Filter, work: &Work) -> Result<String, Ended> {
+    pub fn events(&self, selection: &Selection, work: &Work) -> Result<String, Ended> {
         let mut text = String::new();
         let mut say = |event: &str, data: &Value| {
             text.push_str("event: ");
@@ -484,7 +613,7 @@ impl News {
         }
         for trace in &self.traces {
             let digest = trace.digest();
-            if filter.judge(&digest, work)? {
+            if selection.judge(&digest, work)? {
                 say("trace", &row(&digest));
             }
         }
@@ -514,9 +643,10 @@ mod tests {
         service(traces).view()
     }
 
-    fn events(service: &Service, revision: u64, filter: &Filter, only: Option<&str>) -> (String, u64) {
+    fn events(service: &Service, revision: u64, asked: &str, only: Option<&str>) -> (String, u64) {
         let news = News::since(service, revision, only);
-        (news.events(filter, &Work::new()).unwrap(), news.revision())
+        let selection = selection(service, &query(asked)).unwrap();
+        (news.events(&selection, &Work::new()).unwrap(), news.revision())
     }
 
     #[test]
@@ -598,16 +728,77 @@ mod tests {
     #[test]
     fn events_are_of_what_matches_and_end_where_the_next_look_begins() {
         let service = service(3);
-        let fault = Filter::parse("fault").unwrap();
-        let (text, revision) = events(&service, 0, &fault, None);
+        let (text, revision) = events(&service, 0, "filter=fault", None);
         assert_eq!(text.matches("event: trace\n").count(), 1);
         assert!(text.ends_with("\n\n"));
         assert_eq!(
-            events(&service, revision, &fault, None),
+            events(&service, revision, "filter=fault", None),
             (String::new(), revision)
         );
-        let all = Filter::parse("").unwrap();
-        assert!(events(&service, 0, &all, Some("gone")).0.is_empty());
+        assert!(events(&service, 0, "", Some("gone")).0.is_empty());
+        let (text, _) = events(&service, 0, "start=101.5&service=shop~", None);
+        assert_eq!(text.matches("event: trace\n").count(), 1);
+        let (text, _) = events(&service, 0, "service=shop~&operation=GET+%2F", None);
+        assert_eq!(text, "");
+    }
+
+    #[test]
+    fn a_list_can_be_sorted_and_of_a_span_of_time() {
+        let mut service = service(3);
+        let slow = json!({
+            "trace_id": "1-581cf771-00000000000000000000000f", "id": "0000000000000001", "name": "shop", "start_time": 50,
+            "end_time": 60, "subsegments": [{"id": "0000000000000002", "name": "a", "start_time": 50, "end_time": 51}]
+        });
+        let body = json!({"TraceSegmentDocuments": [slow.to_string()]}).to_string();
+        service.handle("POST", "/TraceSegments", body.as_bytes(), SystemTime::UNIX_EPOCH);
+        let starts = |asked: &str| {
+            let answer = traces(&service.view(), &query(asked), &Work::new()).unwrap();
+            let rows = answer["traces"].as_array().unwrap();
+            let starts: Vec<f64> = rows.iter().map(|row| row["start"].as_f64().unwrap()).collect();
+            (starts, answer["next"].clone(), answer["matched"].clone())
+        };
+        let all = json!(4);
+        assert_eq!(
+            starts("sort=duration&limit=2"),
+            (vec![50.0, 102.0], json!("2"), all.clone())
+        );
+        assert_eq!(
+            starts("sort=duration&offset=2&limit=2"),
+            (vec![101.0, 100.0], Value::Null, all.clone())
+        );
+        assert_eq!(
+            starts("sort=start"),
+            (vec![102.0, 101.0, 100.0, 50.0], Value::Null, all)
+        );
+        assert_eq!(
+            starts("start=100.5&end=101.5"),
+            (vec![101.0], Value::Null, json!(1))
+        );
+        assert!(traces(&service.view(), &query("sort=name"), &Work::new()).is_err());
+    }
+
+    #[test]
+    fn operations_are_counted_over_the_traces_that_are_asked_for() {
+        let answer = operations(&view(4), &query("filter=fault"), &Work::new()).unwrap();
+        let row = &answer["operations"][0];
+        assert_eq!(
+            (
+                &row["service"],
+                &row["operation"],
+                &row["count"],
+                &row["fault"],
+                &row["p99_s"],
+                &answer["more"]
+            ),
+            (
+                &json!("shop"),
+                &json!(""),
+                &json!(2),
+                &json!(2),
+                &json!(1.0),
+                &json!(0)
+            )
+        );
     }
 
     #[test]

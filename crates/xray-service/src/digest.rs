@@ -65,6 +65,8 @@ pub struct Part {
     pub inferred: bool,
     /// Of the segment.
     pub http: Http,
+    /// What was asked of it where no request over HTTP tells: the AWS operation, the first word of the SQL.
+    pub operation: Option<Box<str>>,
     /// Of the segment and its subsegments.
     pub annotations: Vec<(String, Scalar)>,
     /// Of the segment.
@@ -369,6 +371,7 @@ impl Digest {
             root: false,
             inferred: true,
             http: Http::default(),
+            operation: None,
             annotations: Vec::new(),
             user: None,
             instance_id: None,
@@ -412,6 +415,7 @@ impl Digest {
         }
         self.parts.push(Part {
             http: entity.http.clone(),
+            operation: entity.operation(),
             ..part(entity, service, true)
         });
         self.add_call(part_of[at], self.parts.len() - 1, entity);
@@ -449,6 +453,7 @@ fn part(entity: &Entity, service: ServiceKey, inferred: bool) -> Part {
         root: false,
         inferred,
         http: Http::default(),
+        operation: None,
         annotations: Vec::new(),
         user: None,
         instance_id: None,

@@ -30,6 +30,7 @@ mod insights;
 pub mod merge;
 pub mod model;
 pub mod operation;
+pub mod operations;
 mod policies;
 mod request;
 mod retrieval;

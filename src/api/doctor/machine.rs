@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use super::report::Verdict;
 use crate::config::{Config, Files, Sourced, SystemFiles};
 use crate::pipeline::budget::{self, Budget, MB};
+use crate::receivers::otlp::limits::bodies_bytes;
 use crate::receivers::udp;
 use crate::receivers::udp::receive_buffer::{receive_buffer_advice, receive_buffer_bytes};
 
 /// What a socket like the daemon's gets here.
 pub(super) fn receive_buffer() -> Verdict {
-    const CHECK: &str = "receive-buffer";
     let anywhere = Sourced {
         value: "127.0.0.1:0".to_owned(),
         source: "doctor".to_owned(),
@@ -19,18 +19,18 @@ pub(super) fn receive_buffer() -> Verdict {
     let granted = udp::bind(&anywhere)
         .map_err(|error| error.to_string())
         .and_then(|socket| receive_buffer_bytes(&socket).map_err(|error| error.to_string()));
-    match granted {
-        Ok(granted_bytes) => of_granted(granted_bytes),
-        Err(error) => Verdict::warn(
-            CHECK,
-            format!("unknown: {error}"),
-            "see why this machine gives no socket",
-        ),
-    }
+    of_granted(granted)
 }
 
-fn of_granted(granted_bytes: usize) -> Verdict {
+fn of_granted(granted: Result<usize, String>) -> Verdict {
     const CHECK: &str = "receive-buffer";
+    let granted_bytes = match granted {
+        Ok(granted_bytes) => granted_bytes,
+        Err(error) => {
+            let remedy = "see why this machine gives no socket";
+            return Verdict::warn(CHECK, format!("unknown: {error}"), remedy);
+        }
+    };
     let kib = granted_bytes / 1024;
     match receive_buffer_advice(granted_bytes) {
         None => Verdict::ok(CHECK, format!("a socket of this process gets {kib} KiB")),
@@ -47,21 +47,22 @@ fn of_granted(granted_bytes: usize) -> Verdict {
 /// Whether the budget fits into the memory that the daemon may use: `process` is the daemon, if it runs and is seen.
 pub(super) fn memory(config: &Config, process: Option<u32>) -> Verdict {
     let available_bytes = budget::available_memory_bytes(&OfProcess(process));
-    of_memory(config.buffer.memory_mb, available_bytes)
+    let otlp_bytes = bodies_bytes(config, available_bytes);
+    of_memory(config.buffer.memory_mb, available_bytes, otlp_bytes)
 }
 
-fn of_memory(asked_mb: Option<u64>, available_bytes: u64) -> Verdict {
+fn of_memory(asked_mb: Option<u64>, available_bytes: u64, otlp_bytes: u64) -> Verdict {
     const CHECK: &str = "memory";
     let budget = Budget::decide(asked_mb, available_bytes);
     let (total_mb, available_mb) = (budget.total_mb, available_bytes / MB);
-    match budget.warning(available_bytes) {
+    match budget.warning(available_bytes, otlp_bytes) {
         None => Verdict::ok(
             CHECK,
             format!("{total_mb} MB for segments that wait (-m), of {available_mb} MB"),
         ),
         Some(warning) => Verdict::warn(
             CHECK,
-            warning,
+            warning.to_string(),
             "a higher memory limit, or a smaller -m, as it says",
         ),
     }
@@ -90,17 +91,22 @@ mod tests {
 
     #[test]
     fn a_receive_buffer_that_the_system_capped_is_told_with_its_size() {
-        assert_eq!(of_granted(16 << 20).level, Level::Ok);
-        let capped = of_granted(425_984);
+        assert_eq!(of_granted(Ok(16 << 20)).level, Level::Ok);
+        let capped = of_granted(Ok(425_984));
         assert_eq!(capped.level, Level::Warn);
         assert!(capped.message.contains("gets 416 KiB, capped"), "{capped:?}");
         assert!(capped.remedy.unwrap().contains("net.core.rmem_max=8388608"));
+        let unknown = of_granted(Err("no more files".to_owned()));
+        assert_eq!(
+            (unknown.level, unknown.message.as_str()),
+            (Level::Warn, "unknown: no more files")
+        );
     }
 
     #[test]
     fn a_budget_that_does_not_fit_is_told_with_the_numbers() {
-        assert_eq!(of_memory(None, 64 * MB).level, Level::Ok);
-        let tight = of_memory(Some(40), 64 * MB);
+        assert_eq!(of_memory(None, 64 * MB, 0).level, Level::Ok);
+        let tight = of_memory(Some(40), 64 * MB, 0);
         assert_eq!(tight.level, Level::Warn);
         assert!(
             tight

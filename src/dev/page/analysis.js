@@ -1,13 +1,20 @@
+// @ts-check
 // Why was it slow, where did it fail: what a trace says about itself. Pure.
 
 import { isObject, textOf } from "./model.js";
+
+/** @typedef {import("./model.js").Trace} Trace */
+/** @typedef {import("./model.js").TraceNode} TraceNode */
 
 /** Siblings of one name from this many on are called repeated. */
 const REPEATED_FROM = 5;
 /** A silent stretch is worth a word from this share of the trace on. */
 const GAP_FROM_SHARE = 0.15;
 
-/** Seconds of `node` that no child covers. */
+/**
+ * Seconds of `node` that no child covers.
+ * @param {TraceNode} node
+ */
 export function selfTime(node) {
   return node.duration - covered(node.children, node.start, node.end);
 }
@@ -44,12 +51,15 @@ export function selfStretches(node) {
  * The chain of work that the end of the request waited for: Map of key to stretches [from, to] in which the node
  * itself was what everybody waited for. Walked from the end backwards: before a moment, the child that ended last
  * is the one that was waited for. The stretches add up to the entry's duration.
+ * @param {Trace} trace
+ * @returns {Map<string, [number, number][]>}
  */
 export function criticalPath(trace) {
   const path = new Map();
+  /** @type {[TraceNode, number][]} */
   const stack = trace.entry === null ? [] : [[trace.entry, trace.entry.end]];
   while (stack.length > 0) {
-    const [node, until] = stack.pop();
+    const [node, until] = /** @type {[TraceNode, number]} */ (stack.pop());
     const own = [];
     let cursor = Math.min(node.end, until);
     for (const child of [...node.children].sort((a, b) => b.end - a.end)) {
@@ -66,11 +76,14 @@ export function criticalPath(trace) {
   return path;
 }
 
-/** Where the time went: [{label, node (the longest of them), seconds, share}], longest first, of the critical path. */
+/**
+ * Where the time went: [{label, node (the longest of them), seconds, share}], longest first, of the critical path.
+ * @param {Trace} trace
+ */
 export function hotspots(trace, path, max = 5) {
   const spots = new Map();
   for (const [key, stretches] of path) {
-    const node = trace.byKey.get(key);
+    const node = /** @type {TraceNode} */ (trace.byKey.get(key));
     const seconds = stretches.reduce((sum, [from, to]) => sum + (to - from), 0);
     if (seconds <= 0) continue;
     const label = node.kind === "segment" ? node.name : `${node.service} › ${node.name}`;
@@ -87,7 +100,10 @@ export function hotspots(trace, path, max = 5) {
   return sorted.slice(0, max).map((spot) => ({ ...spot, share: all > 0 ? spot.seconds / all : 0 }));
 }
 
-/** Where it failed: the deepest marked nodes, with what they say, worst and earliest first. */
+/**
+ * Where it failed: the deepest marked nodes, with what they say, worst and earliest first.
+ * @param {Trace} trace
+ */
 export function failures(trace) {
   const below = new Set(); // keys of nodes with something marked beneath them
   const found = [];
@@ -124,7 +140,10 @@ export function findException(id, trace) {
   return null;
 }
 
-/** Calls repeated under one parent: [{parent, first, n, seconds}], seconds in which at least one of them ran. */
+/**
+ * Calls repeated under one parent: [{parent, first, n, seconds}], seconds in which at least one of them ran.
+ * @param {Trace} trace
+ */
 export function repeats(trace) {
   const found = [];
   for (const parent of trace.order) {
@@ -144,8 +163,12 @@ export function repeats(trace) {
   return found.sort((a, b) => b.seconds - a.seconds);
 }
 
-/** The longest stretch in which a node that has children waited for nothing recorded: {node, from, to}, or null. */
+/**
+ * The longest stretch in which a node that has children waited for nothing recorded, or null.
+ * @param {Trace} trace
+ */
 export function longestGap(trace) {
+  /** @type {{ node: TraceNode, from: number, to: number } | null} */
   let longest = null;
   for (const node of trace.order) {
     if (node.children.length === 0 || node.in_progress) continue;

@@ -1,7 +1,9 @@
+// @ts-check
 // The requests of the page. Same origin only.
 
 /** A filter expression the server did not take: `message`, and `position` in characters or null. */
 export class FilterError extends Error {
+  /** @param {string} message @param {number | null} position */
   constructor(message, position) {
     super(message);
     this.position = position;
@@ -10,6 +12,7 @@ export class FilterError extends Error {
 
 /** Any other answer that is not the one asked for; `status` is 0 when there was no answer. */
 export class ApiError extends Error {
+  /** @param {string} message @param {number} status */
   constructor(message, status) {
     super(message);
     this.status = status;
@@ -17,13 +20,13 @@ export class ApiError extends Error {
 }
 
 // What only this page has: the server tells nothing to who does not. A server that was started anew has another one.
-let key = document.querySelector('meta[name="xray-key"]').content;
+let key = /** @type {HTMLMetaElement} */ (document.querySelector('meta[name="xray-key"]')).content;
 
 async function send(path, options) {
   try {
     return await fetch(path, { cache: "no-store", ...options });
   } catch (error) {
-    if (error.name === "AbortError") throw error;
+    if (error instanceof Error && error.name === "AbortError") throw error;
     throw new ApiError("xray dev does not answer", 0);
   }
 }
@@ -62,41 +65,82 @@ async function request(path, params, options = {}) {
   throw new ApiError(message, response.status);
 }
 
-/** One page of summaries, newest first. */
-export function traces({ filter, limit, before }, signal) {
-  return request("/-/traces", { filter, limit, before }, { signal });
+/**
+ * Which traces: by filter, by the time they started (seconds since 1970), by what a service did in them.
+ * @typedef {{ filter?: string, start?: number | null, end?: number | null, service?: string, operation?: string }} Selection
+ */
+
+/**
+ * One page of summaries: newest first with `before`, the `next` of the last page; in another order with `sort` and that as
+ * `offset`.
+ * @param {Selection & { limit?: number, before?: string | null, sort?: string, offset?: string | null }} asked
+ * @param {AbortSignal} [signal]
+ */
+export function traces(asked, signal) {
+  return request("/-/traces", asked, { signal });
 }
 
-/** Forgets every trace. */
+/**
+ * What services are asked for: {operations, more}.
+ * @param {Selection} asked
+ * @param {AbortSignal} [signal]
+ */
+export function operations(asked, signal) {
+  return request("/-/operations", asked, { signal });
+}
+
+/** Clears every trace; `undoClear` brings them back for ten seconds. */
 export function clear() {
   return request("/-/traces", {}, { method: "DELETE" });
 }
 
-/** All documents of one trace. */
+/** Brings back what was cleared less than ten seconds ago. */
+export function undoClear() {
+  return request("/-/traces/undo", {}, { method: "POST" });
+}
+
+/**
+ * All documents of one trace.
+ * @param {string} id
+ * @param {AbortSignal} [signal]
+ */
 export function trace(id, signal) {
   return request(`/-/trace/${encodeURIComponent(id)}`, {}, { signal });
 }
 
-/** Response times of the matching traces: counts, percentiles, buckets. */
-export function latency({ filter }, signal) {
-  return request("/-/latency", { filter }, { signal });
+/**
+ * Response times of the matching traces: counts, percentiles, buckets.
+ * @param {Selection} asked
+ * @param {AbortSignal} [signal]
+ */
+export function latency(asked, signal) {
+  return request("/-/latency", asked, { signal });
 }
 
-/** Services and the calls between them. */
+/**
+ * Services and the calls between them.
+ * @param {{ filter?: string, start?: number | null, end?: number | null, trace?: string }} asked
+ * @param {AbortSignal} [signal]
+ */
 export function graph({ filter, start, end, trace: id }, signal) {
   return request("/-/graph", { filter, start, end, trace: id }, { signal });
 }
 
-/** The state of the daemon and its store. */
+/**
+ * The state of the daemon and its store.
+ * @param {AbortSignal} [signal]
+ */
 export function stats(signal) {
   return request("/-/stats", {}, { signal });
 }
 
-/** Where the event stream is, but for the key; `trace` narrows it to one trace. */
-export function eventsUrl({ filter, trace: id }) {
+/**
+ * Where the event stream is, but for the key; `trace` narrows it to one trace.
+ * @param {Selection & { trace?: string }} asked
+ */
+export function eventsUrl(asked) {
   const query = new URLSearchParams();
-  if (filter) query.set("filter", filter);
-  if (id) query.set("trace", id);
+  for (const [name, value] of Object.entries(asked)) if (value) query.set(name, String(value));
   const text = query.toString();
   return text ? `/-/events?${text}` : "/-/events";
 }

@@ -1,7 +1,9 @@
+// @ts-check
 // Everything one segment says, in the order in which it answers "why".
 
 import { causeId, findException, selfTime } from "./analysis.js";
-import { el, fill } from "./dom.js";
+import { Component, Fragment, el, fill, make } from "./dom.js";
+import { skewSentence, tookText } from "./bars.js";
 import { copyButton } from "./empty.js";
 import { exceptionBlock } from "./exceptions.js";
 import { annotationClause } from "./filter.js";
@@ -12,6 +14,9 @@ import { jsonTree, longText, rawDocument, scalar } from "./json.js";
 import { isObject, kindOf, numberOf, statusOf, subtitle, textOf } from "./model.js";
 import { noteOf } from "./unit.js";
 
+/** @typedef {import("./model.js").Trace} Trace */
+/** @typedef {import("./model.js").TraceNode} TraceNode */
+
 const KIND_WORDS = { database: "Database call", cloud: "AWS call", globe: "Remote call", server: "Segment", code: "Subsegment" };
 /** Shown in sections of their own; what is left of a document is listed under "Other fields". */
 const KNOWN = new Set(
@@ -19,21 +24,33 @@ const KNOWN = new Set(
 );
 
 export class Details {
+  /** @type {{ filter(expression: string): void, select(key: string): void, close(): void }} */
   #actions;
+  #shown = ""; // which segment of which trace
   #flipped = new Set(); // titles of sections the reader folded or unfolded; it stays so for the next segment
 
   /** `actions`: filter(expression), select(key), close(). */
   constructor(actions) {
     this.#actions = actions;
-    this.body = el("div", { class: "details-body" });
-    this.element = el("aside", { class: "details card", "aria-label": "Segment details", tabindex: "-1" }, this.body);
+    this.body = make("div", { class: "details-body" });
+    this.element = make("aside", { class: "details card", "aria-label": "Segment details", tabindex: "-1" }, this.body);
   }
 
+  /**
+   * `node` in its newest state: what was opened and scrolled stays so while it is the same one.
+   * @param {TraceNode} node
+   * @param {Trace} trace
+   */
   show(node, trace) {
     const { data } = node;
+    const other = this.#shown !== `${trace.id} ${node.key}`;
+    this.#shown = `${trace.id} ${node.key}`;
     const http = isObject(data.http) ? data.http : {};
     fill(
       this.body,
+      el(
+        Fragment,
+        { key: this.#shown },
       this.#heading(node),
       this.#failure(node, trace),
       this.#section("Timing", timing(node, trace)),
@@ -47,8 +64,9 @@ export class Details {
       this.#section("Links", Array.isArray(data.links) && data.links.length > 0 && links(data.links)),
       this.#section("Other fields", others(data)),
       this.#section("Raw JSON", this.#raw(node, trace), { folded: true }),
+      ),
     );
-    this.body.scrollTop = 0;
+    if (other) this.body.scrollTop = 0;
   }
 
   #heading(node) {
@@ -65,20 +83,15 @@ export class Details {
     );
   }
 
-  /** A section that folds; `content` is a node, or a function that makes one when the section is first opened. */
+  /** A section that folds; `content` is shown when it is open, and may be a function that makes it then. */
   #section(title, content, { folded = false } = {}) {
     if (!content) return null;
-    const details = el("details", { class: "section", "data-section": title, open: this.#flipped.has(title) === folded }, el("summary", { text: title }));
-    const make = () => {
-      if (details.open && details.childElementCount === 1) details.append(typeof content === "function" ? content() : content);
-    };
-    make();
-    details.addEventListener("toggle", () => {
-      if (details.open === folded) this.#flipped.add(title);
+    const open = this.#flipped.has(title) === folded;
+    const flip = (event) => {
+      if (event.currentTarget.open === folded) this.#flipped.add(title);
       else this.#flipped.delete(title);
-      make();
-    });
-    return details;
+    };
+    return el(Section, { key: title, title, content, open, flip });
   }
 
   #failure(node, trace) {
@@ -129,10 +142,24 @@ export class Details {
   }
 }
 
+class Section extends Component {
+  state = { open: this.props.open };
+
+  render({ title, content, flip }, { open }) {
+    const toggle = (event) => {
+      flip(event);
+      this.setState({ open: event.currentTarget.open });
+    };
+    return el("details", { class: "section", "data-section": title, open, on: { toggle } }, el("summary", { text: title }), open && (typeof content === "function" ? content() : content));
+  }
+}
+
 function timing(node, trace) {
   const share = trace.duration > 0 ? node.duration / trace.duration : 1;
   const rows = [
-    ["Duration", node.in_progress ? "in progress" : `${duration(node.duration)} (${percent(share)} of the trace)`],
+    ["Duration", node.in_progress ? tookText(node) : `${duration(node.duration)} (${percent(share)} of the trace)`],
+    node.skew !== 0 && ["Clock", `${skewSentence(node)} ${trace.adjusted ? "Times are adjusted." : "Times are as they were sent."}`],
+    node.skew === 0 && node.shift !== 0 && ["Clock", `Of ${node.service}, which differs. ${trace.adjusted ? "Times are adjusted." : "Times are as they were sent."}`],
     node.children.length > 0 && ["Own time", `${duration(selfTime(node))}, not in what it called`],
     ["Starts at", `${duration(node.start - trace.start)} into the trace`],
     ["Started", moment(node.start)],
@@ -153,6 +180,7 @@ function list(rows) {
 }
 
 /** The fields of an object as they are; nested ones as a tree. */
+/** @param {(key: string, value: any) => any} [special] what to show in place of the value, or null */
 function fields(object, special = () => null) {
   const rows = Object.entries(object).map(([key, value]) => [words(key), special(key, value) ?? (isObject(value) || Array.isArray(value) ? jsonTree(value) : scalar(value))]);
   return rows.length > 0 && list(rows);

@@ -1,6 +1,7 @@
+// @ts-check
 // What a newcomer sees: where this daemon listens, and the shortest ways to a first trace.
 
-import { copyText, el, fill } from "./dom.js";
+import { Component, copyText, el } from "./dom.js";
 import { icon } from "./icons.js";
 
 const DEFAULT_ADDRESS = "127.0.0.1:2000";
@@ -51,16 +52,9 @@ export function shellLine(address) {
   );
 }
 
-let view = null; // kept, so that a refresh of the addresses does not take a chosen tab away
-
 /** The whole onboarding; `stats` may be null until it is known. */
 export function emptyState(stats) {
   const udp = stats?.receiving?.udp ?? DEFAULT_ADDRESS;
-  if (view?.udp !== udp) view = { udp, element: build(udp) };
-  return view.element;
-}
-
-function build(udp) {
   return el(
     "div",
     { class: "onboarding" },
@@ -68,45 +62,51 @@ function build(udp) {
     el("h1", { text: "Waiting for a first segment" }),
     el("p", { class: "lead" }, "Listening on UDP ", el("code", { text: udp }), ". Traces show up here the moment they arrive; nothing leaves this machine."),
     el("section", { class: "step card" }, el("h2", {}, el("span", { class: "step-number", text: "1" }), "Send one without an SDK"), el("p", { class: "muted", text: "Paste into bash:" }), codeBlock(shellLine(udp))),
-    el("section", { class: "step card" }, el("h2", {}, el("span", { class: "step-number", text: "2" }), "Add the SDK to your app"), apps(udp)),
+    el("section", { class: "step card" }, el("h2", {}, el("span", { class: "step-number", text: "2" }), "Add the SDK to your app"), el(Apps, { udp })),
   );
 }
 
-function apps(udp) {
-  const panel = el("div", { class: "app-panel", role: "tabpanel", id: "app-panel" });
-  const tabs = APPS.map((app, index) =>
-    el("button", {
-      type: "button",
-      role: "tab",
-      class: "tab",
-      id: `app-tab-${index}`,
-      "aria-controls": "app-panel",
-      text: app.name,
-      on: {
-        click: () => choose(index),
-        keydown: (event) => {
-          const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-          if (!step) return;
-          event.preventDefault();
-          choose((index + step + APPS.length) % APPS.length).focus();
-        },
-      },
-    }),
-  );
-  function choose(index) {
-    tabs.forEach((tab, at) => {
-      tab.setAttribute("aria-selected", String(at === index));
-      tab.tabIndex = at === index ? 0 : -1;
-    });
-    panel.setAttribute("aria-labelledby", tabs[index].id);
-    const app = APPS[index];
-    const text = [...app.imports, ...app.lines].join("\n");
-    const body = el("code", {}, el("span", { class: "dim", text: `${app.imports.join("\n")}\n` }), el("strong", { text: app.lines.join("\n") }));
-    fill(panel, codeBlock(text, body), el("p", { class: "muted" }, el("code", { text: app.install }), udp === DEFAULT_ADDRESS ? null : [", and start the app with ", el("code", { text: `AWS_XRAY_DAEMON_ADDRESS=${udp}` })]));
-    return tabs[index];
+/** The frameworks as tabs. */
+class Apps extends Component {
+  state = { chosen: 0 };
+
+  choose(index, event) {
+    event?.preventDefault();
+    this.setState({ chosen: index }, () => event && document.getElementById(`app-tab-${index}`)?.focus());
   }
-  choose(0);
-  return el("div", {}, el("div", { class: "tab-row", role: "tablist", "aria-label": "Framework" }, tabs), panel);
+
+  render({ udp }, { chosen }) {
+    const keydown = (event, index) => {
+      const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+      if (step) this.choose((index + step + APPS.length) % APPS.length, event);
+    };
+    const tabs = APPS.map((app, index) =>
+      el("button", {
+        type: "button",
+        role: "tab",
+        class: "tab",
+        id: `app-tab-${index}`,
+        "aria-controls": "app-panel",
+        "aria-selected": String(index === chosen),
+        tabindex: index === chosen ? 0 : -1,
+        text: app.name,
+        on: { click: () => this.choose(index), keydown: (event) => keydown(event, index) },
+      }),
+    );
+    const app = APPS[chosen];
+    const body = el("code", {}, el("span", { class: "dim", text: `${app.imports.join("\n")}\n` }), el("strong", { text: app.lines.join("\n") }));
+    return el(
+      "div",
+      {},
+      el("div", { class: "tab-row", role: "tablist", "aria-label": "Framework" }, tabs),
+      el(
+        "div",
+        { class: "app-panel", role: "tabpanel", id: "app-panel", "aria-labelledby": `app-tab-${chosen}` },
+        codeBlock([...app.imports, ...app.lines].join("\n"), body),
+        el("p", { class: "muted" }, el("code", { text: app.install }), udp === DEFAULT_ADDRESS ? null : [", and start the app with ", el("code", { text: `AWS_XRAY_DAEMON_ADDRESS=${udp}` })]),
+      ),
+    );
+  }
 }
 
 function codeBlock(text, body = el("code", { text })) {
@@ -115,14 +115,24 @@ function codeBlock(text, body = el("code", { text })) {
 
 /** A button that copies what `read()` gives and says so. */
 export function copyButton(read, label = "Copy") {
-  const face = (name, word) => [icon(name, 14), el("span", { text: word })];
-  const button = el("button", { type: "button", class: "button small copy" }, face("copy", label));
-  button.addEventListener("click", async () => {
-    const done = await copyText(read());
-    fill(button, face(done ? "check" : "warning", done ? "Copied" : "Not copied"));
-    setTimeout(() => fill(button, face("copy", label)), 1500);
-  });
-  return button;
+  return el(CopyButton, { read, label });
+}
+
+const FACES = { copy: null, check: "Copied", warning: "Not copied" };
+const SAID_FOR_MS = 1500;
+
+class CopyButton extends Component {
+  state = { face: "copy" };
+
+  async copy() {
+    const done = await copyText(this.props.read());
+    this.setState({ face: done ? "check" : "warning" });
+    setTimeout(() => this.setState({ face: "copy" }), SAID_FOR_MS);
+  }
+
+  render({ label }, { face }) {
+    return el("button", { type: "button", class: "button small copy", on: { click: () => this.copy() } }, icon(face, 14), el("span", { text: FACES[face] ?? label }));
+  }
 }
 
 /** Traces are there, but none that match. */

@@ -1,6 +1,7 @@
+// @ts-check
 // An exception with its stack, as the sender's language would print it.
 
-import { el } from "./dom.js";
+import { Component, el } from "./dom.js";
 import { copyButton } from "./empty.js";
 import { plural } from "./format.js";
 import { longText } from "./json.js";
@@ -21,23 +22,26 @@ export function exceptionBlock(exception, node) {
     textOf(exception.message) && el("p", { class: "exception-message" }, longText(exception.message, "")),
     exception.remote === true && el("p", { class: "muted small", text: "Raised by the service that was called." }),
     caused && el("p", { class: "muted small" }, "Caused by ", el("code", { text: textOf(caused.type) ?? caused.id })),
-    frames.length > 0 && stack(frames),
+    frames.length > 0 && el(Stack, { frames }),
     skipped > 0 && el("p", { class: "muted small", text: `${plural(skipped, "more exception")} left out by the sender.` }),
     truncated > 0 && el("p", { class: "muted small", text: `${plural(truncated, "more frame")} left out by the sender.` }),
     frames.length > 0 && copyButton(() => stackText(exception, frames), "Copy stack"),
   );
 }
 
-function stack(frames) {
-  const list = el("ol", { class: "stack" }, frames.slice(0, FRAMES_AT_ONCE).map(frameLine));
-  const rest = frames.slice(FRAMES_AT_ONCE);
-  if (rest.length === 0) return list;
-  const more = el("button", { type: "button", class: "link-button", text: plural(rest.length, "more frame") });
-  more.addEventListener("click", () => {
-    more.remove();
-    list.append(...rest.map(frameLine));
-  });
-  return el("div", {}, list, more);
+class Stack extends Component {
+  state = { all: false };
+
+  render({ frames }, { all }) {
+    const rest = frames.length - FRAMES_AT_ONCE;
+    const shown = all ? frames : frames.slice(0, FRAMES_AT_ONCE);
+    return el(
+      "div",
+      {},
+      el("ol", { class: "stack" }, shown.map(frameLine)),
+      !all && rest > 0 && el("button", { type: "button", class: "link-button", text: plural(rest, "more frame"), on: { click: () => this.setState({ all: true }) } }),
+    );
+  }
 }
 
 function frameLine(frame) {

@@ -1,3 +1,4 @@
+// @ts-check
 // Filter expressions as text: taking a clause in and out without understanding the language. The server judges what
 // an expression means; here it is only cut at its top-level ANDs. Pure.
 
@@ -70,7 +71,9 @@ export function toggleClause(expression, clause) {
 
 /** The range of response times the expression asks for: {from_s, to_s}, either may be null; null without one. */
 export function rangeOf(expression) {
+  /** @type {number | null} */
   let from_s = null;
+  /** @type {number | null} */
   let to_s = null;
   for (const part of clauses(expression)) {
     const match = RANGE.exec(part);

@@ -1,6 +1,7 @@
+// @ts-check
 // The filter box: an expression, applied on Enter, with suggestions while typing and the server's complaint in place.
 
-import { el, fill } from "./dom.js";
+import { el, fill, make } from "./dom.js";
 import { icon } from "./icons.js";
 import { starters, suggestions } from "./suggest.js";
 
@@ -20,7 +21,7 @@ export class FilterBox {
     this.#onApply = onApply;
     this.#onLeave = onLeave;
     const id = `filter-${(boxes += 1)}`;
-    this.input = el("input", {
+    this.input = make("input", {
       class: "filter-input",
       type: "text",
       id,
@@ -42,15 +43,17 @@ export class FilterBox {
         click: () => this.#suggest(),
       },
     });
-    this.list = el("ul", { class: "suggestions", id: `${id}-list`, role: "listbox", "aria-label": "Suggestions", hidden: true });
-    this.clear = el("button", { class: "icon-button filter-clear", type: "button", "aria-label": "Clear the filter", hidden: true, on: { click: () => this.#apply("") } }, icon("close", 14));
-    this.error = el("div", { class: "filter-error", id: `${id}-error`, role: "alert", hidden: true });
-    this.element = el(
+    this.list = make("ul", { class: "suggestions", id: `${id}-list`, role: "listbox", "aria-label": "Suggestions", hidden: true });
+    this.clear = make("button", { class: "icon-button filter-clear", type: "button", "aria-label": "Clear the filter", hidden: true, on: { click: () => this.#apply("") } });
+    this.error = make("div", { class: "filter-error", id: `${id}-error`, role: "alert", hidden: true });
+    this.element = make(
       "div",
       { class: "filter" },
-      el("div", { class: "filter-field" }, icon("search"), this.input, el("kbd", { class: "filter-key", "aria-hidden": "true", text: "/" }), this.clear, this.list),
+      make("div", { class: "filter-field" }, make("span", { class: "filter-icon" }), this.input, make("kbd", { class: "filter-key", "aria-hidden": "true", text: "/" }), this.clear, this.list),
       this.error,
     );
+    fill(this.clear, icon("close", 14));
+    fill(this.element.querySelector(".filter-icon"), icon("search"));
   }
 
   get value() {

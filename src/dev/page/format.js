@@ -1,3 +1,4 @@
+// @ts-check
 // Numbers and times as people read them. Pure.
 
 const grouped = new Intl.NumberFormat("en");

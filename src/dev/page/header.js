@@ -1,6 +1,7 @@
+// @ts-check
 // The top of the page: state of the connection, the store, what was refused and what SDKs left out, theme, help.
 
-import { announce, el, fill } from "./dom.js";
+import { announce, el, fill, make } from "./dom.js";
 import { bytes, count, moment, percent, plural } from "./format.js";
 import { icon } from "./icons.js";
 import { showDialog, showShortcuts } from "./shortcuts.js";
@@ -18,19 +19,20 @@ const REFUSED_SHOWN = 20;
 
 export class Header {
   constructor() {
-    this.state = el("span", { class: "live-state", id: "live-state", role: "status" });
-    this.store = el("span", { class: "store-state", id: "store-state" });
-    this.refused = el("button", { type: "button", class: "button small refused", id: "refused", hidden: true, on: { click: () => this.#showRefused() } });
-    this.sampled = el("span", { class: "store-state", id: "sampled", hidden: true });
-    this.theme = el("button", { type: "button", class: "icon-button", id: "theme", on: { click: () => this.nextTheme() } });
-    const help = el("button", { type: "button", class: "icon-button", id: "help", title: "Keys and filters (?)", "aria-label": "Keys and filters", on: { click: showShortcuts } }, icon("help"));
-    fill(document.getElementById("top-right"), this.refused, this.sampled, this.store, this.state, this.theme, help);
+    this.state = make("span", { class: "live-state", id: "live-state", role: "status" });
+    this.store = make("span", { class: "store-state", id: "store-state" });
+    this.refused = make("button", { type: "button", class: "button small refused", id: "refused", hidden: true, on: { click: () => this.#showRefused() } });
+    this.sampled = make("span", { class: "store-state", id: "sampled", hidden: true });
+    this.theme = make("button", { type: "button", class: "icon-button", id: "theme", on: { click: () => this.nextTheme() } });
+    const help = make("button", { type: "button", class: "icon-button", id: "help", title: "Keys and filters (?)", "aria-label": "Keys and filters", on: { click: showShortcuts } });
+    fill(help, icon("help"));
+    /** @type {HTMLElement} */ (document.getElementById("top-right")).append(this.refused, this.sampled, this.store, this.state, this.theme, help);
     this.#showTheme();
   }
 
   showTab(name) {
-    for (const [tab, view] of [["tab-traces", "list"], ["tab-map", "map"]]) {
-      const link = document.getElementById(tab);
+    for (const [tab, view] of [["tab-traces", "list"], ["tab-map", "map"], ["tab-operations", "operations"]]) {
+      const link = /** @type {HTMLElement} */ (document.getElementById(tab));
       if (name === view) link.setAttribute("aria-current", "page");
       else link.removeAttribute("aria-current");
     }
@@ -107,6 +109,7 @@ export class Header {
   }
 }
 
+/** @param {any} stats as /-/stats answers */
 function storeTitle({ store = {}, receiving = {}, version }) {
   const lines = [
     `${plural(store.traces ?? 0, "trace")} of at most ${count(store.max_traces)}, ${plural(store.documents ?? 0, "document")}`,

@@ -1,8 +1,12 @@
+// @ts-check
 // One vocabulary of health for list, timeline, histogram and map. The words are the service's:
 // fault = 5xx or an unhandled exception, error = 4xx, throttle = 429.
 
 /** Worst first: the order in which one mark is chosen for something that has several. */
 export const ORDER = ["fault", "throttle", "error", "ok"];
+
+/** What has not ended for so many seconds since its last sign of life may never: nobody waits this long for a request. */
+export const NEVER_ENDED_AFTER_S = 300;
 
 const WORDS = { fault: "Fault", throttle: "Throttle", error: "Error", ok: "OK", progress: "In progress" };
 
@@ -13,6 +17,11 @@ export function healthOf(flags) {
   if (flags.error === true) return "error";
   if (flags.in_progress === true) return "progress";
   return "ok";
+}
+
+/** The word for something that has not ended `age_s` seconds after it began. */
+export function progressWord(age_s) {
+  return age_s >= NEVER_ENDED_AFTER_S ? "Never ended?" : healthWord("progress");
 }
 
 /** As shown to people. */

@@ -1,21 +1,31 @@
+// @ts-check
 // Response times as bars, stacked by health. A click takes a bucket, a drag or Shift takes several.
 
-import { el, fill } from "./dom.js";
+import { el, fill, make } from "./dom.js";
 import { count, duration, plural, tick } from "./format.js";
 import { healthWord, shares, total } from "./health.js";
 
+/** @typedef {{ from_s: number | null, to_s: number | null }} Range */
+/** @typedef {{ from_s: number, to_s: number | null, ok: number, error: number, throttle: number, fault: number }} Bucket */
+
+/** The widest label and some air. */
+const LABEL_PX = 54;
+
 export class Histogram {
   #onRange;
+  /** @type {Bucket[]} */
   #buckets = [];
-  #range = null; // {from_s, to_s} as in the filter
-  #drag = null; // {first, last} while the pointer is down
+  /** @type {Range | null} as in the filter */
+  #range = null;
+  /** @type {{ first: number, last: number } | null} while the pointer is down */
+  #drag = null;
   #anchor = 0; // where Shift extends from
   #active = 0; // bar with the tab stop
 
   /** `onRange(from_s, to_s)` with null for an open end, `onRange(null, null)` to take the range away. */
   constructor({ onRange, label, height = 64 }) {
     this.#onRange = onRange;
-    this.bars = el("div", {
+    this.bars = make("div", {
       class: "histogram-bars",
       role: "group",
       "aria-label": label,
@@ -23,51 +33,46 @@ export class Histogram {
       on: {
         pointerdown: (event) => this.#pointerDown(event),
         pointermove: (event) => this.#pointerMove(event),
-        pointerup: (event) => this.#pointerUp(event),
+        pointerup: () => this.#pointerUp(),
         pointercancel: () => this.#cancel(),
         keydown: (event) => this.#keydown(event),
       },
     });
-    this.axis = el("div", { class: "histogram-axis", "aria-hidden": "true" });
-    this.element = el("div", { class: "histogram" }, this.bars, this.axis);
+    this.axis = make("div", { class: "histogram-axis", "aria-hidden": "true" });
+    this.element = make("div", { class: "histogram" }, this.bars, this.axis);
+    new ResizeObserver(() => this.#showAxis()).observe(this.axis);
   }
 
-  /** `buckets` as in the contract; `range` as the filter has it. */
+  set label(text) {
+    this.bars.setAttribute("aria-label", text);
+  }
+
+  /**
+   * `range` as the filter has it.
+   * @param {Bucket[]} buckets
+   * @param {Range | null} range
+   */
   show(buckets, range) {
     this.#range = range;
     if (this.#drag) return; // the bars stay still under the pointer
     const shapes = (list) => list.map((bucket) => bucket.from_s).join();
-    const same = shapes(buckets) === shapes(this.#buckets) && this.bars.childElementCount === buckets.length;
+    const same = shapes(buckets) === shapes(this.#buckets);
     this.#buckets = buckets;
     const highest = Math.max(1, ...buckets.map(total));
     if (!same) {
       this.#active = Math.min(this.#active, Math.max(0, buckets.length - 1));
-      fill(this.bars, buckets.map((_, index) => el("button", { type: "button", class: "bucket", "data-index": index })));
-      const every = Math.max(1, Math.ceil(buckets.length / 14));
-      fill(this.axis, buckets.map((bucket, index) => el("span", { text: index % every === 0 ? tick(bucket.from_s) : "" })));
+      this.#showAxis();
     }
-    buckets.forEach((bucket, index) => this.#draw(this.bars.children[index], bucket, highest));
+    fill(this.bars, buckets.map((bucket, index) => bar(bucket, index, highest)));
     this.#mark();
   }
 
-  #draw(bar, bucket, highest) {
-    const all = total(bucket);
-    const parts = shares(bucket).reverse();
-    const span = bucket.to_s === null ? `${tick(bucket.from_s)} and more` : `${tick(bucket.from_s)} to ${tick(bucket.to_s)}`;
-    const words = parts.filter((part) => part.health !== "ok").map((part) => `${count(part.n)} ${healthWord(part.health).toLowerCase()}`);
-    const label = [`${span}: ${plural(all, "request")}`, ...words].join(", ");
-    bar.setAttribute("aria-label", label);
-    bar.title = label;
-    // The square root lets a single fault beside a thousand good requests be seen.
-    const height = all === 0 ? 0 : Math.max(0.05, Math.sqrt(all / highest));
-    fill(
-      bar,
-      el(
-        "span",
-        { class: "bucket-stack", css: { height: `${(height * 100).toFixed(2)}%` } },
-        parts.map((part) => el("span", { class: `f-${part.health}`, css: { "flex-grow": part.n } })),
-      ),
-    );
+  /** As many labels as there is room for. */
+  #showAxis() {
+    const room = this.axis.clientWidth;
+    if (room === 0) return; // not in the document yet
+    const every = Math.max(1, Math.ceil((this.#buckets.length * LABEL_PX) / room));
+    fill(this.axis, this.#buckets.map((bucket, index) => el("span", { text: index % every === 0 ? tick(bucket.from_s) : "" })));
   }
 
   #mark() {
@@ -75,7 +80,7 @@ export class Histogram {
     [...this.bars.children].forEach((bar, index) => {
       const inside = span ? index >= span[0] && index <= span[1] : this.#inRange(this.#buckets[index]);
       bar.setAttribute("aria-pressed", String(inside && (span !== null || this.#range !== null)));
-      bar.tabIndex = index === this.#active ? 0 : -1;
+      /** @type {HTMLElement} */ (bar).tabIndex = index === this.#active ? 0 : -1;
     });
     this.bars.classList.toggle("has-range", span !== null || this.#range !== null);
   }
@@ -88,7 +93,7 @@ export class Histogram {
   }
 
   #dragSpan() {
-    const { first, last } = this.#drag;
+    const { first, last } = /** @type {{ first: number, last: number }} */ (this.#drag);
     return first <= last ? [first, last] : [last, first];
   }
 
@@ -106,7 +111,11 @@ export class Histogram {
     if (!event.shiftKey) this.#anchor = index;
     this.#active = index;
     this.#mark();
-    this.bars.children[index].focus({ preventScroll: true });
+    this.#focus(index);
+  }
+
+  #focus(index) {
+    /** @type {HTMLElement} */ (this.bars.children[index]).focus({ preventScroll: true });
   }
 
   #pointerMove(event) {
@@ -144,7 +153,7 @@ export class Histogram {
       event.stopPropagation();
       this.#active = Math.min(last, Math.max(0, steps[event.key]));
       this.#mark();
-      this.bars.children[this.#active].focus();
+      this.#focus(this.#active);
     } else if (event.key === "Enter" || event.key === " ") {
       event.preventDefault();
       event.stopPropagation();
@@ -153,6 +162,25 @@ export class Histogram {
       this.#take(from, to);
     }
   }
+}
+
+function bar(bucket, index, highest) {
+  const all = total(bucket);
+  const parts = shares(bucket).reverse();
+  const span = bucket.to_s === null ? `${tick(bucket.from_s)} and more` : `${tick(bucket.from_s)} to ${tick(bucket.to_s)}`;
+  const words = parts.filter((part) => part.health !== "ok").map((part) => `${count(part.n)} ${healthWord(part.health).toLowerCase()}`);
+  const label = [`${span}: ${plural(all, "request")}`, ...words].join(", ");
+  // The square root lets a single fault beside a thousand good requests be seen.
+  const height = all === 0 ? 0 : Math.max(0.05, Math.sqrt(all / highest));
+  return el(
+    "button",
+    { type: "button", class: "bucket", "data-index": index, "aria-label": label, title: label },
+    el(
+      "span",
+      { class: "bucket-stack", css: { height: `${(height * 100).toFixed(2)}%` } },
+      parts.map((part) => el("span", { class: `f-${part.health}`, css: { "flex-grow": part.n } })),
+    ),
+  );
 }
 
 /** Percentiles beside a histogram. */

@@ -1,6 +1,7 @@
+// @ts-check
 // Line icons on a 16 by 16 grid, drawn for this page. All are decoration: the text or label beside them says it too.
 
-import { svg } from "./dom.js";
+import { el } from "./dom.js";
 
 const PATHS = {
   chevron: "M6 4l4 4-4 4",
@@ -32,9 +33,9 @@ const PATHS = {
 
 /** An icon by name; `size` in CSS pixels. */
 export function icon(name, size = 16) {
-  return svg(
+  return el(
     "svg",
     { class: `icon icon-${name}`, viewBox: "0 0 16 16", width: size, height: size, "aria-hidden": "true", focusable: "false" },
-    svg("path", { d: PATHS[name] }),
+    el("path", { d: PATHS[name] }),
   );
 }

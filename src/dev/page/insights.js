@@ -1,3 +1,4 @@
+// @ts-check
 // The two or three sentences a reader wants first: where it failed, where the time went, what stands out.
 
 import { exceptionOf, failures, hotspots, longestGap, repeats } from "./analysis.js";

@@ -1,49 +1,54 @@
+// @ts-check
 // JSON for reading: a tree that unfolds on demand, and a document's own text, indented without touching a token.
 
-import { el, fill } from "./dom.js";
+import { Component, el } from "./dom.js";
 import { count } from "./format.js";
 import { isObject, LongNumber } from "./model.js";
 
 const ENTRIES_AT_ONCE = 100;
 const LONG_TEXT = 600;
 
-/** An object or array as lines that unfold. Children are made when they are opened, so size does not matter. */
+/** An object or array as lines that unfold, the first `open` levels at once. */
 export function jsonTree(value, { open = 1 } = {}) {
-  const list = el("div", { class: "json" });
-  showEntries(list, entriesOf(value), 0, open);
-  return list;
+  return el("div", { class: "json" }, el(Entries, { entries: entriesOf(value), open }));
 }
 
 function entriesOf(value) {
   return Array.isArray(value) ? value.map((item, index) => [String(index), item]) : Object.entries(value);
 }
 
-function showEntries(list, entries, from, open) {
-  const upTo = Math.min(entries.length, from + ENTRIES_AT_ONCE);
-  for (const [key, value] of entries.slice(from, upTo)) list.append(entry(key, value, open));
-  if (upTo >= entries.length) return;
-  const more = el("button", { type: "button", class: "link-button", text: `${count(entries.length - upTo)} more` });
-  more.addEventListener("click", () => {
-    more.remove();
-    showEntries(list, entries, upTo, open);
-  });
-  list.append(more);
+/** The first of many entries, and more when asked for, so that size does not matter. */
+class Entries extends Component {
+  state = { shown: ENTRIES_AT_ONCE };
+
+  render({ entries, open }, { shown }) {
+    const rest = entries.length - shown;
+    return [
+      entries.slice(0, shown).map(([key, value]) => entry(key, value, open)),
+      rest > 0 && el("button", { type: "button", class: "link-button", text: `${count(rest)} more`, on: { click: () => this.setState({ shown: shown + ENTRIES_AT_ONCE }) } }),
+    ];
+  }
 }
 
 function entry(key, value, open) {
-  const name = el("span", { class: "json-key", text: key });
-  if (!isObject(value) && !Array.isArray(value)) return el("div", { class: "json-line" }, name, scalar(value));
-  const entries = entriesOf(value);
-  const note = Array.isArray(value) ? `[${count(entries.length)}]` : `{${count(entries.length)}}`;
-  const inner = el("div", { class: "json-inner" });
-  const details = el("details", { class: "json-branch" }, el("summary", {}, name, el("span", { class: "json-note", text: note })), inner);
-  const show = () => inner.childElementCount === 0 && showEntries(inner, entries, 0, open - 1);
-  details.addEventListener("toggle", () => details.open && show());
-  if (open > 0 && entries.length <= ENTRIES_AT_ONCE) {
-    show();
-    details.open = true;
+  if (isObject(value) || Array.isArray(value)) return el(Branch, { key, name: key, value, open });
+  return el("div", { key, class: "json-line" }, el("span", { class: "json-key", text: key }), scalar(value));
+}
+
+/** What is inside is made when it is opened. */
+class Branch extends Component {
+  state = { opened: this.props.open > 0 && entriesOf(this.props.value).length <= ENTRIES_AT_ONCE };
+
+  render({ name, value, open }, { opened }) {
+    const entries = entriesOf(value);
+    const note = Array.isArray(value) ? `[${count(entries.length)}]` : `{${count(entries.length)}}`;
+    return el(
+      "details",
+      { class: "json-branch", open: opened, on: { toggle: (event) => this.setState({ opened: event.currentTarget.open }) } },
+      el("summary", {}, el("span", { class: "json-key", text: name }), el("span", { class: "json-note", text: note })),
+      opened && el("div", { class: "json-inner" }, el(Entries, { entries, open: open - 1 })),
+    );
   }
-  return details;
 }
 
 /** A value by its type; long text is cut until asked for. */
@@ -56,13 +61,22 @@ export function scalar(value) {
 /** Text that may be very long. */
 export function longText(text, className) {
   if (text.length <= LONG_TEXT) return el("span", { class: className, text });
-  const body = el("span", { class: className, text: `${text.slice(0, LONG_TEXT)}…` });
-  const all = el("button", { type: "button", class: "link-button", text: `show all ${count(text.length)} characters` });
-  all.addEventListener("click", () => {
-    body.textContent = text;
-    all.remove();
-  });
-  return el("span", {}, body, " ", all);
+  return el(LongText, { text, className });
+}
+
+class LongText extends Component {
+  state = { all: false };
+
+  render({ text, className }, { all }) {
+    if (all) return el("span", { class: className, text });
+    return el(
+      "span",
+      {},
+      el("span", { class: className, text: `${text.slice(0, LONG_TEXT)}…` }),
+      " ",
+      el("button", { type: "button", class: "link-button", text: `show all ${count(text.length)} characters`, on: { click: () => this.setState({ all: true }) } }),
+    );
+  }
 }
 
 /**
@@ -92,7 +106,5 @@ export function indent(text) {
 
 /** A document's text, indented, made when its section is opened. */
 export function rawDocument(text) {
-  const code = el("code", {});
-  fill(code, indent(text));
-  return el("pre", { class: "raw", tabindex: "0", "aria-label": "Raw JSON" }, code);
+  return el("pre", { class: "raw", tabindex: "0", "aria-label": "Raw JSON" }, el("code", { text: indent(text) }));
 }

@@ -1,7 +1,9 @@
+// @ts-check
 // The live list of traces: filter, health at a glance, response times, rows.
 
 import * as api from "./api.js";
-import { announce, el, fill, perFrame, throttle } from "./dom.js";
+import { announce, css, el, fill, make, perFrame, throttle } from "./dom.js";
+import { chooseColumns, chosenColumns } from "./columns.js";
 import { emptyState, noMatch } from "./empty.js";
 import { FilterBox } from "./filterbox.js";
 import { hasClause, rangeOf, toggleClause, withRange, withoutRange } from "./filter.js";
@@ -10,7 +12,9 @@ import { healthWord } from "./health.js";
 import { Histogram, percentiles } from "./histogram.js";
 import { icon } from "./icons.js";
 import { ROW_HEIGHT, traceRow } from "./rows.js";
-import { RowStore, normalise } from "./rowstore.js";
+import { ORDERS, RowStore, normalise } from "./rowstore.js";
+import { ask } from "./shortcuts.js";
+import { address, spanOf, spanSelect, startOf } from "./spans.js";
 import { VirtualList } from "./virtual.js";
 
 const PAGE_ROWS = 200;
@@ -19,22 +23,41 @@ const LATENCY_EVERY_MS = 1500;
 const FRESH_MS = 1500;
 /** Below this many requests a percentile says nothing, and nothing is called slow. */
 const SLOW_NEEDS_REQUESTS = 20;
+/** Above so many new traces a second none is lit up: the light would be all that moves, and most of what it costs. */
+const LIT_AT_MOST_A_SECOND = 20;
+/** As long as the server keeps what was cleared. */
+const UNDO_MS = 10_000;
+/** "So far" of requests that have not ended. */
+const TICK_MS = 1000;
 const HEALTH_CLAUSES = ["fault", "error", "throttle"];
 
 export class ListView {
   #app;
   #store = new RowStore();
   #filter = "";
+  #span = ""; // seconds back from now, or all
+  #doing = { service: "", operation: "" }; // what a service did in the traces, or anything
+  /** @type {keyof typeof ORDERS} */
+  #sort = "start";
+  #columns = chosenColumns();
+  /** @type {string | null} */
   #next = null; // cursor of the rows below, null at the end
   #loading = false;
   #matched = 0;
+  /** @type {any} as /-/latency answers */
   #latency = null;
   #paused = false;
   #waiting = new Set(); // ids that came while paused
+  /** @type {any[]} */
   #incoming = []; // events of this frame
+  /** @type {Set<string>} */
   #fresh = new Set();
-  #context = { slow_s: null, scale_s: 0, fresh: this.#fresh };
+  /** @type {{ slow_s: number | null, scale_s: number, fresh: Set<string>, now: number, columns: string[] }} */
+  #context = { slow_s: null, scale_s: 0, fresh: this.#fresh, now: Date.now() / 1000, columns: this.#columns };
+  #second = { began: 0, added: 0 };
   #generation = 0; // answers to an earlier filter are dropped
+
+  scrollTop = 0; // while another view is shown
 
   /** `app`: go(hash), connect(url, view), disconnect(), stats() and refreshStats(). */
   constructor(app) {
@@ -55,20 +78,25 @@ export class ListView {
       onKey: (event) => this.#rowKey(event),
       onNearEnd: () => this.#loadMore(),
     });
-    this.pauseButton = el("button", { class: "button", type: "button", id: "pause", on: { click: () => this.togglePause() } });
-    this.clearButton = el("button", { class: "button", type: "button", id: "clear", title: "Forget all traces", on: { click: () => this.#clear() } }, icon("trash", 14), "Clear");
-    this.chips = el("div", { class: "health-chips", role: "group", "aria-label": "Filter by health" });
-    this.figures = el("div", { class: "figures-slot" });
-    this.newPill = el("button", { class: "new-pill", type: "button", hidden: true, on: { click: () => this.#toTop() } });
-    this.summary = el("p", { class: "list-summary", role: "status" });
-    this.overview = el("section", { class: "overview card", "aria-label": "Response times" }, this.figures, this.histogram.element);
-    this.table = el("section", { class: "table card", "aria-label": "Traces" }, headings(), this.newPill, this.rows.viewport);
-    this.placeholder = el("section", { class: "placeholder" });
-    this.element = el(
+    this.pauseButton = make("button", { class: "button", type: "button", id: "pause", on: { click: () => this.togglePause() } });
+    this.clearButton = make("button", { class: "button", type: "button", id: "clear", title: "Clear all traces; this can be undone for ten seconds", on: { click: () => this.#clear() } });
+    fill(this.clearButton, icon("trash", 14), "Clear");
+    this.span = spanSelect((last) => this.#app.go(this.#address({ last })));
+    this.columnsButton = make("button", { class: "button", type: "button", id: "columns", title: "Annotations as columns", text: "Columns", on: { click: () => this.#chooseColumns() } });
+    this.doing = make("button", { class: "health-chip doing", type: "button", hidden: true, on: { click: () => this.#app.go(this.#address({ service: "", operation: "" })) } });
+    this.chips = make("div", { class: "health-chips", role: "group", "aria-label": "Filter by health" });
+    this.figures = make("div", { class: "figures-slot" });
+    this.newPill = make("button", { class: "new-pill", type: "button", hidden: true, on: { click: () => this.#toTop() } });
+    this.summary = make("p", { class: "list-summary", role: "status" });
+    this.overview = make("section", { class: "overview card", "aria-label": "Response times" }, this.figures, this.histogram.element);
+    this.table = make("section", { class: "table card", "aria-label": "Traces" }, (this.head = make("div", { class: "table-head", role: "group", "aria-label": "Order of the list" })), this.newPill, this.rows.viewport);
+    this.placeholder = make("section", { class: "placeholder" });
+    this.element = make(
       "div",
       { class: "view list-view" },
-      el("div", { class: "toolbar" }, this.filterBox.element, this.pauseButton, this.clearButton),
-      el("div", { class: "subbar" }, this.chips, this.summary),
+      make("h1", { class: "sr-only", text: "Traces" }),
+      make("div", { class: "toolbar" }, this.filterBox.element, this.span, this.columnsButton, this.pauseButton, this.clearButton),
+      make("div", { class: "subbar" }, this.chips, this.doing, this.summary),
       this.overview,
       this.table,
       this.placeholder,
@@ -77,14 +105,24 @@ export class ListView {
     this.refreshLatency = throttle(() => this.#loadLatency(), LATENCY_EVERY_MS);
     this.rows.viewport.addEventListener("scroll", () => this.#atTop() && (this.newPill.hidden = true), { passive: true });
     this.#showPause();
+    setInterval(() => this.#tick(), TICK_MS);
   }
 
   /** Enters the view with the expression of the address. */
   async show(query) {
     document.title = "Traces · X-Ray dev";
     const filter = query.get("filter") ?? "";
-    const changed = filter !== this.#filter || this.#store.rows.length === 0;
+    const before = this.#address();
     this.#filter = filter;
+    this.#span = spanOf(query);
+    this.#doing = { service: query.get("service") ?? "", operation: query.get("operation") ?? "" };
+    const sort = query.get("sort") ?? "";
+    this.#sort = Object.hasOwn(ORDERS, sort) ? /** @type {keyof typeof ORDERS} */ (sort) : "start";
+    this.#store.order = ORDERS[this.#sort];
+    const changed = before !== this.#address() || this.#store.rows.length === 0;
+    this.span.value = this.#span;
+    this.#showHead();
+    this.#showDoing();
     if (this.filterBox.value !== filter) this.filterBox.value = filter;
     this.#showChips();
     this.rows.draw();
@@ -116,12 +154,26 @@ export class ListView {
   }
 
   #connect() {
-    this.#app.connect(api.eventsUrl({ filter: this.#filter }), this);
+    this.#app.connect(api.eventsUrl(this.#selection()), this);
+  }
+
+  #selection() {
+    return { filter: this.#filter, start: startOf(this.#span), ...this.#doing };
+  }
+
+  /** Nothing narrows the list but, perhaps, time. */
+  get #isAll() {
+    return this.#filter === "" && this.#doing.service === "";
+  }
+
+  #address(changed = {}) {
+    const sort = this.#sort === "start" ? "" : this.#sort;
+    return address("#/traces", { filter: this.#filter, last: this.#span, ...this.#doing, sort, ...changed });
   }
 
   async #read({ reset }) {
     const generation = this.#generation;
-    const answer = await api.traces({ filter: this.#filter, limit: PAGE_ROWS });
+    const answer = await api.traces({ ...this.#selection(), sort: this.#sort, limit: PAGE_ROWS });
     if (generation !== this.#generation) return;
     const page = readPage(answer);
     this.#matched = answer.matched ?? page.length;
@@ -135,6 +187,9 @@ export class ListView {
       this.rows.viewport.scrollTop = 0;
       this.#showRows();
       this.#showPause();
+    } else if (this.#sort !== "start") {
+      this.#store.upsert(page);
+      this.#showRows();
     } else {
       const { added, continuous } = this.#store.merge(page, Boolean(answer.next));
       if (!continuous || !answer.next) this.#next = answer.next ?? null;
@@ -184,32 +239,50 @@ export class ListView {
     this.#app.refreshStats();
   }
 
+  /** @param {{ added?: string[] }} [news] */
   #showRows({ added = [] } = {}) {
     const { rows } = this.#store;
     const atTop = this.#atTop();
-    if (added.length > 0 && added.length < PAGE_ROWS) {
+    this.#context.now = Date.now() / 1000;
+    if (added.length > 0 && this.#isCalm(added.length)) {
       for (const id of added) this.#fresh.add(id);
       // Without this a row that scrolls back into sight would light up again.
       setTimeout(() => added.forEach((id) => this.#fresh.delete(id)), FRESH_MS);
     }
     this.rows.setItems(rows, { anchor: true });
-    if (added.length > 0 && !atTop) {
+    if (added.length > 0 && !atTop && this.#sort === "start") {
       fill(this.newPill, `${plural(added.length, "new trace")} ↑`);
       this.newPill.hidden = false;
     }
     const empty = rows.length === 0;
     this.table.hidden = empty;
-    this.overview.hidden = empty && this.#filter === "";
+    this.overview.hidden = empty && this.#isAll;
     this.placeholder.hidden = !empty;
     if (empty) this.#showEmpty();
     const shown = rows.length < this.#matched ? `${count(rows.length)} of ${count(this.#matched)}` : count(rows.length);
-    this.summary.textContent = empty ? "" : `${shown} ${this.#matched === 1 ? "trace" : "traces"}${this.#filter ? " match" : ""}`;
+    this.summary.textContent = empty ? "" : `${shown} ${this.#matched === 1 ? "trace" : "traces"}${this.#isAll ? "" : this.#matched === 1 ? " matches" : " match"}`;
+  }
+
+  /** Whether so many new traces now, with those of the last second, are few enough to be lit up. */
+  #isCalm(added) {
+    const now = performance.now();
+    if (now - this.#second.began > 1000) this.#second = { began: now, added: 0 };
+    this.#second.added += added;
+    return this.#second.added <= LIT_AT_MOST_A_SECOND;
+  }
+
+  #tick() {
+    if (!this.element.isConnected || document.visibilityState !== "visible") return;
+    if (!this.rows.drawn.some((row) => row.in_progress)) return;
+    this.#context.now = Date.now() / 1000;
+    this.rows.refresh();
   }
 
   #showEmpty() {
-    const filtered = this.#filter !== "";
     const stats = this.#app.stats();
-    fill(this.placeholder, filtered ? noMatch(this.#filter, () => this.#go("")) : emptyState(stats));
+    const asked = [this.#filter, this.#doing.service && this.#doingText()].filter(Boolean).join(" ");
+    if (this.#isAll && this.#span === "") fill(this.placeholder, emptyState(stats));
+    else fill(this.placeholder, noMatch(asked || "in this span of time", () => this.#app.go("#/traces")));
   }
 
   /** The onboarding names addresses, which come with the first stats. */
@@ -217,12 +290,40 @@ export class ListView {
     if (!this.placeholder.hidden) this.#showEmpty();
   }
 
+  #showHead() {
+    const cell = (name, text) => el("span", { class: `cell-${name}`, "aria-hidden": "true", text });
+    const sort = (name, text, order) =>
+      el("button", { type: "button", class: `cell-${name} sort`, "aria-pressed": String(this.#sort === order), title: `Sort: ${order === "start" ? "newest" : "most"} first`, on: { click: () => this.#app.go(this.#address({ sort: order === "start" ? "" : order })) } }, text, el("span", { class: "sort-mark", "aria-hidden": "true", text: this.#sort === order ? "↓" : "" }));
+    fill(this.head, sort("time", "Time", "start"), cell("what", "Request"), this.#columns.map((key) => el("span", { key, class: "cell-column", title: key, text: key })), cell("mark", ""), cell("status", "Status"), sort("duration", "Response time", "duration"), sort("segments", "Segments", "segments"));
+    css(this.table, { "--columns": this.#columns.length > 0 ? `repeat(${this.#columns.length}, minmax(64px, 110px))` : "" });
+  }
+
+  #chooseColumns() {
+    chooseColumns(this.#known().annotations.keys(), (columns) => {
+      this.#columns = columns;
+      this.#context.columns = columns;
+      this.#showHead();
+      this.rows.refresh();
+    });
+  }
+
+  #doingText() {
+    return `${this.#doing.service.split("~")[0]} ${this.#doing.operation}`.trim();
+  }
+
+  /** What a service did, as a chip that takes it away. */
+  #showDoing() {
+    this.doing.hidden = this.#doing.service === "";
+    fill(this.doing, el("span", { text: this.#doingText() }), icon("close", 12));
+    this.doing.title = "Only traces in which this was done; a click shows all";
+  }
+
   async #loadMore() {
     if (this.#loading || this.#next === null) return;
     this.#loading = true;
     const generation = this.#generation;
     try {
-      const answer = await api.traces({ filter: this.#filter, limit: PAGE_ROWS, before: this.#next });
+      const answer = await api.traces({ ...this.#selection(), sort: this.#sort, limit: PAGE_ROWS, [this.#sort === "start" ? "before" : "offset"]: this.#next });
       if (generation !== this.#generation) return;
       this.#next = answer.next ?? null;
       this.#matched = answer.matched ?? this.#matched;
@@ -239,7 +340,7 @@ export class ListView {
     const filter = this.#filter;
     let latency;
     try {
-      latency = await api.latency({ filter: withoutRange(filter) });
+      latency = await api.latency({ ...this.#selection(), filter: withoutRange(filter) });
     } catch {
       return; // the list's own request reports what is wrong
     }
@@ -274,9 +375,7 @@ export class ListView {
     const range = rangeOf(this.#filter);
     const slowOn = slow_s !== null && range?.from_s === slow_s && range.to_s === null;
     const slow = slow_s !== null && chip("slow", ["Slow", el("b", { text: `≥ ${duration(slow_s)}` })], slowOn, "The slowest responses", () => this.#go(slowOn ? withoutRange(this.#filter) : withRange(this.#filter, slow_s, null)));
-    const focused = this.chips.contains(document.activeElement) ? [...this.chips.children].indexOf(document.activeElement) : -1;
     fill(this.chips, health, slow);
-    if (focused >= 0) this.chips.children[focused]?.focus();
   }
 
   #known() {
@@ -290,7 +389,7 @@ export class ListView {
   }
 
   #go(expression) {
-    const hash = expression === "" ? "#/traces" : `#/traces?filter=${encodeURIComponent(expression)}`;
+    const hash = this.#address({ filter: expression });
     if (expression === this.#filter) this.#restart(); // Enter on the same expression asks again
     else this.#app.go(hash);
   }
@@ -312,12 +411,29 @@ export class ListView {
 
   async #clear() {
     try {
+      const { traces, file } = (await api.stats()).store;
+      const what = plural(traces, "trace");
+      if (file && !(await ask("Clear all traces?", `The ${what} in ${file} go too.`, "Clear"))) return;
       await api.clear();
       await this.#restart();
-      announce("All traces forgotten");
+      this.#app.offer(`${what} cleared.`, "Undo", () => this.#undoClear(), UNDO_MS);
     } catch (error) {
-      this.#app.notice(`Could not clear: ${error.message}`);
+      this.#failed("clear", error);
     }
+  }
+
+  async #undoClear() {
+    try {
+      await api.undoClear();
+      await this.#restart();
+      announce("Brought back");
+    } catch (error) {
+      this.#failed("undo", error);
+    }
+  }
+
+  #failed(what, error) {
+    this.#app.notice(`Could not ${what}: ${error instanceof Error ? error.message : error}`);
   }
 
   #rowKey(event) {
@@ -349,6 +465,7 @@ export class ListView {
   key(event) {
     if (event.key === "/") this.filterBox.focus();
     else if (event.key === "p") this.togglePause();
+    else if (event.key === "u") return this.#app.takeOffer();
     else if (event.key === "ArrowDown" || event.key === "ArrowUp") this.#focusRows();
     else return false;
     return true;
@@ -357,9 +474,4 @@ export class ListView {
 
 function readPage(answer) {
   return (Array.isArray(answer.traces) ? answer.traces : []).map(normalise).filter((row) => row !== null);
-}
-
-function headings() {
-  const head = (name, text) => el("span", { class: `cell-${name}`, text });
-  return el("div", { class: "table-head", "aria-hidden": "true" }, head("time", "Time"), head("what", "Request"), head("mark", ""), head("status", "Status"), head("duration", "Response time"), head("segments", "Segments"));
 }

@@ -1,3 +1,4 @@
+// @ts-check
 // The live connection: server-sent events, and polling while they do not come.
 //
 // Nothing is assumed about what happened while there was no connection: every (re)connection asks the view to read
@@ -8,11 +9,18 @@ import { withKey } from "./api.js";
 const POLL_EVERY_MS = 2000;
 const RETRY_AFTER_MS = 5000;
 
+/** @typedef {{ sync(): Promise<void>, onTrace(row: any): void, onGone(ids: string[]): void, onReset(): void }} View */
+
 export class Live {
+  /** @type {EventSource | null} */
   #source = null;
+  /** @type {any} a timer, or 0 */
   #poll = 0;
+  /** @type {any} a timer, or 0 */
   #retry = 0;
+  /** @type {string | null} */
   #url = null;
+  /** @type {View | null} */
   #view = null;
   #onState;
   #state = "off";
@@ -69,9 +77,9 @@ export class Live {
         this.#retry = setTimeout(() => this.#reopen(), RETRY_AFTER_MS);
       }
     });
-    this.#listen(source, "trace", (data) => this.#view.onTrace(data));
-    this.#listen(source, "gone", (data) => this.#view.onGone(Array.isArray(data.ids) ? data.ids : []));
-    this.#listen(source, "reset", () => this.#view.onReset());
+    this.#listen(source, "trace", (data) => this.#view?.onTrace(data));
+    this.#listen(source, "gone", (data) => this.#view?.onGone(Array.isArray(data.ids) ? data.ids : []));
+    this.#listen(source, "reset", () => this.#view?.onReset());
   }
 
   #listen(source, type, handle) {
@@ -95,7 +103,7 @@ export class Live {
   async #sync() {
     const view = this.#view;
     try {
-      await view.sync();
+      await view?.sync();
       return true;
     } catch {
       return false;

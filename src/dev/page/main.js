@@ -1,11 +1,14 @@
+// @ts-check
 // Puts the page together: the address decides the view, one live connection serves whichever is shown.
 
 import * as api from "./api.js";
-import { fill, isTyping, throttle } from "./dom.js";
+import { CompareView } from "./compare.js";
+import { el, fill, isTyping, throttle } from "./dom.js";
 import { Header } from "./header.js";
 import { ListView } from "./list.js";
 import { Live } from "./live.js";
 import { MapView } from "./mapview.js";
+import { OperationsView } from "./operations.js";
 import { showShortcuts } from "./shortcuts.js";
 import { TraceView } from "./trace.js";
 
@@ -13,14 +16,18 @@ const STATS_EVERY_MS = 5000;
 const STATS_AT_MOST_EVERY_MS = 1000;
 const NOTICE_MS = 6000;
 
-const main = document.getElementById("main");
-const banner = document.getElementById("banner");
+const main = /** @type {HTMLElement} */ (document.getElementById("main"));
+const offer = /** @type {HTMLElement} */ (document.getElementById("offer"));
+const banner = /** @type {HTMLElement} */ (document.getElementById("banner"));
 const header = new Header();
 const live = new Live((state) => showState(state));
 
+/** @type {any} as /-/stats answers; null before the first answer */
 let stats = null;
+/** @type {any} the view on the screen */
 let current = null;
-let cameFromList = false;
+let cameFrom = false; // another view of this page
+/** @type {any} */
 let noticeTimer = 0;
 
 const app = {
@@ -33,13 +40,26 @@ const app = {
     history.replaceState(null, "", hash);
   },
   back() {
-    if (cameFromList) history.back();
+    if (cameFrom) history.back();
     else this.go("#/traces");
   },
   connect: (url, view) => live.connect(url, view),
   disconnect: () => live.disconnect(),
   stats: () => stats,
   refreshStats: throttle(loadStats, STATS_AT_MOST_EVERY_MS),
+  offer(text, label, act, for_ms) {
+    endOffer();
+    offered = { act, timer: setTimeout(endOffer, for_ms) };
+    fill(offer, el("span", { text }), el("button", { type: "button", class: "button small", text: label, on: { click: () => this.takeOffer() } }));
+    offer.hidden = false;
+  },
+  /** Does what is offered; false when nothing is. */
+  takeOffer() {
+    if (offer.hidden) return false;
+    endOffer();
+    offered.act();
+    return true;
+  },
   notice(text) {
     header.notice(banner, text);
     clearTimeout(noticeTimer);
@@ -47,7 +67,14 @@ const app = {
   },
 };
 
-const views = { list: new ListView(app), trace: new TraceView(app), map: new MapView(app) };
+/** What can be taken back: a text with a button, for a while. */
+let offered = { act: () => {}, timer: /** @type {any} */ (0) };
+function endOffer() {
+  clearTimeout(offered.timer);
+  offer.hidden = true;
+}
+
+const views = { list: new ListView(app), trace: new TraceView(app), map: new MapView(app), operations: new OperationsView(app), compare: new CompareView(app) };
 
 /** "#/trace/<id>?segment=…" as its parts; anything unknown is the list. */
 function parseAddress() {
@@ -55,7 +82,8 @@ function parseAddress() {
   const params = new URLSearchParams(query);
   const [head, ...rest] = path.split("/");
   if (head === "trace" && rest[0]) return { name: "trace", id: decode(rest.join("/")), params };
-  if (head === "map") return { name: "map", params };
+  if (head === "compare" && rest.length === 2) return { name: "compare", id: rest.map(decode), params };
+  if (head === "map" || head === "operations") return { name: head, params };
   return { name: "list", params };
 }
 
@@ -74,14 +102,14 @@ function route() {
   if (view !== before) {
     before?.hide?.();
     const scrollTop = views.list.rows.viewport.scrollTop;
-    fill(main, view.element);
+    main.replaceChildren(view.element);
     if (view === views.list) views.list.rows.viewport.scrollTop = views.list.scrollTop ?? 0;
     if (before === views.list) views.list.scrollTop = scrollTop;
-    cameFromList = view === views.trace && before === views.list;
+    cameFrom = before !== null && (view === views.trace || view === views.compare);
   }
   current = view;
   header.showTab(address.name);
-  const shown = address.name === "trace" ? view.show(address.id, address.params) : view.show(address.params);
+  const shown = "id" in address ? view.show(address.id, address.params) : view.show(address.params);
   if (view === views.list && before === views.trace) shown.then(() => views.list.restoreFocus());
 }
 
@@ -108,12 +136,13 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "?") showShortcuts();
   else if (event.key === "t") header.nextTheme();
   else if (event.key === "m") app.go("#/map");
+  else if (event.key === "o") app.go("#/operations");
   else if (event.key === "l") app.go("#/traces");
   else if (!current.key(event)) return;
   event.preventDefault();
 });
 
-document.getElementById("skip").addEventListener("click", () => main.focus());
+/** @type {HTMLElement} */ (document.getElementById("skip")).addEventListener("click", () => main.focus());
 addEventListener("hashchange", route);
 setInterval(() => document.visibilityState === "visible" && loadStats(), STATS_EVERY_MS);
 document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && loadStats());

@@ -1,43 +1,60 @@
+// @ts-check
 // A service map with its side panel: services by trouble, or the one that is chosen.
 
 import * as api from "./api.js";
-import { el, fill, svg } from "./dom.js";
+import { Fragment, el, embed, fill, make, makeSvg, perFrame } from "./dom.js";
 import { quote } from "./filter.js";
 import { count, duration, percent, plain, plural } from "./format.js";
 import { healthWord, shares } from "./health.js";
 import { Histogram, percentiles } from "./histogram.js";
 import { icon } from "./icons.js";
-import { arrange, arrowHeads, drawEdge, drawNode, failing, healthBar, typeWord } from "./mapdraw.js";
+import { arrange, arrowHeads, drawEdge, drawNode, failing, healthBar, named, typeWord } from "./mapdraw.js";
 import { PanZoom } from "./panzoom.js";
 
+/** @typedef {import("./mapdraw.js").GraphNode} GraphNode */
+/** @typedef {import("./mapdraw.js").GraphEdge} GraphEdge */
+
+/** A list of fewer services is read faster than something is typed. */
+const FINDER_FROM = 8;
+/** A service that was asked for by name is shown at least at this scale. */
+const READABLE = 0.7;
+const ORIGIN = { x: 0, y: 0 };
+
 export class MapPanel {
+  /** @type {{ nodes: GraphNode[], edges: GraphEdge[] }} */
   #graph = { nodes: [], edges: [] };
-  #placed = null;
+  /** @type {ReturnType<typeof arrange>} */
+  #placed = arrange({ nodes: [], edges: [] });
   #shape = "";
+  /** @type {string | null} */
   #selected = null;
+  #wanted = ""; // part of a service's name
   #onFilter;
   #asked = 0;
 
   /** `onFilter(expression)` lists the traces of a node, an edge or a bucket. */
   constructor({ onFilter }) {
     this.#onFilter = onFilter;
-    this.edges = svg("g", { class: "map-edges" });
-    this.nodes = svg("g", { class: "map-nodes" });
-    this.layer = svg("g", {}, this.edges, this.nodes);
-    this.svg = svg(
+    this.edges = makeSvg("g", { class: "map-edges" });
+    this.nodes = makeSvg("g", { class: "map-nodes" });
+    this.layer = makeSvg("g", {}, this.edges, this.nodes);
+    this.svg = makeSvg(
       "svg",
       { class: "map-svg", role: "listbox", "aria-label": "Services", on: { click: (event) => this.#click(event), keydown: (event) => this.#keydown(event) } },
-      arrowHeads(),
+      fill(makeSvg("defs", {}), arrowHeads()),
       this.layer,
     );
-    this.panZoom = new PanZoom(this.svg, this.layer);
+    this.panZoom = new PanZoom(this.svg, this.layer, perFrame(() => this.#draw()));
     const tool = (name, label, act) => el("button", { type: "button", class: "icon-button", title: label, "aria-label": label, on: { click: act } }, icon(name));
-    this.tools = el("div", { class: "map-tools", role: "group", "aria-label": "Map" }, tool("plus", "Zoom in", () => this.panZoom.zoom(1.25)), tool("minus", "Zoom out", () => this.panZoom.zoom(0.8)), tool("fit", "See all", () => this.panZoom.fit()));
-    this.empty = el("p", { class: "map-empty", hidden: true, text: "No request in this selection." });
-    this.legend = el("div", { class: "map-legend", "aria-hidden": "true" }, ["ok", "error", "throttle", "fault"].map((health) => el("span", { class: "legend-item" }, el("span", { class: `dot-${health}` }), healthWord(health))));
-    this.stage = el("div", { class: "map-stage" }, this.svg, this.tools, this.legend, this.empty);
-    this.side = el("aside", { class: "map-side", "aria-label": "Services" });
-    this.element = el("section", { class: "map-panel card", "aria-label": "Service map" }, this.stage, this.side);
+    this.tools = make("div", { class: "map-tools", role: "group", "aria-label": "Map" });
+    fill(this.tools, tool("plus", "Zoom in", () => this.panZoom.zoom(1.25)), tool("minus", "Zoom out", () => this.panZoom.zoom(0.8)), tool("fit", "See all", () => this.panZoom.fit()));
+    this.empty = make("p", { class: "map-empty", hidden: true, text: "No request in this selection." });
+    this.legend = fill(make("div", { class: "map-legend", "aria-hidden": "true" }), ["ok", "error", "throttle", "fault"].map((health) => el("span", { class: "legend-item" }, el("span", { class: `dot-${health}` }), healthWord(health))));
+    this.stage = make("div", { class: "map-stage" }, this.svg, this.tools, this.legend, this.empty);
+    this.finder = make("input", { class: "find", type: "search", placeholder: "Find a service (f)", "aria-label": "Find a service", on: { input: () => this.#search(), keydown: (event) => this.#finderKey(event) } });
+    this.histogram = new Histogram({ label: "", height: 56, onRange: (from_s, to_s) => this.#onFilter(serviceClause(this.#node(this.#selected), between(from_s, to_s))) });
+    this.side = make("aside", { class: "map-side", "aria-label": "Services" });
+    this.element = make("section", { class: "map-panel card", "aria-label": "Service map" }, this.stage, this.side);
   }
 
   /** Reads the graph; throws what the API throws. An answer that was overtaken is dropped. */
@@ -58,12 +75,8 @@ export class MapPanel {
     this.#shape = shape;
     this.empty.hidden = nodes.length > 0;
     if (!ids.has(this.#selected)) this.#selected = null;
-    const hadFocus = this.nodes.contains(document.activeElement);
-    const busiest = Math.max(1, ...edges.map((edge) => edge.count));
-    fill(this.edges, edges.map((edge, index) => drawEdge(edge, this.#placed.edges[index], busiest)));
-    fill(this.nodes, nodes.map((node) => drawNode(node, this.#placed.nodes.get(node.id))));
     this.panZoom.setSize(this.#placed, { keep });
-    this.#mark(hadFocus);
+    this.#draw();
     this.#showSide();
   }
 
@@ -72,28 +85,65 @@ export class MapPanel {
     return this.#graph.nodes.filter((node) => node.type !== "client").map((node) => node.name);
   }
 
-  #mark(focus) {
-    const active = this.#selected ?? this.#graph.nodes[0]?.id;
-    const near = new Set(this.#graph.edges.filter((edge) => edge.source === this.#selected || edge.target === this.#selected).flatMap((edge) => [edge.source, edge.target]));
-    for (const element of this.nodes.children) {
-      const { id } = element.dataset;
-      element.setAttribute("aria-selected", String(id === this.#selected));
-      element.setAttribute("tabindex", id === active ? "0" : "-1");
-      element.classList.toggle("is-far", this.#selected !== null && id !== this.#selected && !near.has(id));
-      if (focus && id === active) element.focus({ preventScroll: true });
-    }
-    for (const element of this.edges.children) {
-      const touches = element.dataset.source === this.#selected || element.dataset.target === this.#selected;
-      element.classList.toggle("is-far", this.#selected !== null && !touches);
-    }
+  #draw() {
+    const { nodes, edges } = this.#graph;
+    const { scale } = this.panZoom;
+    const { style } = this.#placed;
+    const chosen = this.#selected;
+    const active = chosen ?? nodes[0]?.id;
+    const touches = (edge) => chosen !== null && (edge.source === chosen || edge.target === chosen);
+    const near = new Set(edges.filter(touches).flatMap((edge) => [edge.source, edge.target]));
+    const found = this.#found();
+    const names = named(nodes, this.#placed, scale, (node) => near.has(node.id) || node.id === chosen || (found !== null && found.has(node.id)));
+    const busiest = Math.max(1, ...edges.map((edge) => edge.count));
+    const isFar = (id) => (chosen !== null && id !== chosen && !near.has(id)) || (chosen === null && found !== null && !found.has(id));
+    const edgeLook = (edge) => ({ busiest, scale, style, near: touches(edge), far: chosen !== null ? !touches(edge) : found !== null });
+    const nodeLook = ({ id }) => ({ scale, style, named: names.has(id), selected: id === chosen, active: id === active, far: isFar(id) });
+    fill(this.edges, edges.map((edge, index) => drawEdge(edge, this.#placed.edges[index], edgeLook(edge))));
+    fill(this.nodes, nodes.map((node) => drawNode(node, this.#placed.nodes.get(node.id) ?? ORIGIN, nodeLook(node))));
   }
 
-  #select(id, { focus = false } = {}) {
+  /** The ids of the services with the wanted name, or null when none is wanted. */
+  #found() {
+    const wanted = this.#wanted.trim().toLowerCase();
+    return wanted === "" ? null : new Set(this.#graph.nodes.filter(({ name }) => name.toLowerCase().includes(wanted)).map(({ id }) => id));
+  }
+
+  /** Moves the keyboard to the field that finds a service. */
+  find() {
+    if (this.#selected !== null) this.#select(null);
+    this.finder.focus();
+    this.finder.select();
+  }
+
+  #search() {
+    this.#wanted = this.finder.value;
+    this.#draw();
+    this.#showSide();
+  }
+
+  #finderKey(event) {
+    const first = this.#allRows()[0];
+    if (event.key === "Enter" && first) this.#select(first.id, { focus: true, closest: READABLE });
+    else if (event.key === "Escape" && this.finder.value !== "") {
+      this.finder.value = "";
+      this.#search();
+    } else return;
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  #select(id, { focus = false, closest = 0 } = {}) {
     this.#selected = id;
-    this.#mark(focus);
+    this.#draw();
     this.#showSide();
     const spot = id !== null && this.#placed.nodes.get(id);
-    if (spot && focus) this.panZoom.reveal(spot.x, spot.y);
+    if (spot && focus) this.panZoom.reveal(spot.x, spot.y, { closest });
+    if (focus) this.#elementOf(id)?.focus({ preventScroll: true });
+  }
+
+  #elementOf(id) {
+    return /** @type {SVGElement[]} */ ([...this.nodes.children]).find((element) => element.dataset.id === id);
   }
 
   #click(event) {
@@ -125,7 +175,8 @@ export class MapPanel {
 
   /** The nearest node in a direction, sideways distance counting double. */
   #nearest(id, [dx, dy]) {
-    const from = this.#placed.nodes.get(id);
+    const from = this.#placed.nodes.get(id) ?? ORIGIN;
+    /** @type {{ id: string, distance: number } | null} */
     let best = null;
     for (const [other, spot] of this.#placed.nodes) {
       const ahead = (spot.x - from.x) * dx + (spot.y - from.y) * dy;
@@ -147,14 +198,23 @@ export class MapPanel {
 
   #showSide() {
     const node = this.#selected === null ? null : this.#node(this.#selected);
-    fill(this.side, node ? this.#nodeSide(node) : this.#allSide());
+    fill(this.side, el(Fragment, { key: node?.id }, node ? this.#nodeSide(node) : this.#allSide()));
+  }
+
+  /** The services that are wanted, most trouble first. */
+  #allRows() {
+    const bad = (node) => (node.fault + node.throttle + node.error) / (node.count || 1);
+    const found = this.#found();
+    const wanted = this.#graph.nodes.filter((node) => node.type !== "client" && (found === null || found.has(node.id)));
+    return wanted.sort((a, b) => b.fault / (b.count || 1) - a.fault / (a.count || 1) || bad(b) - bad(a) || (b.p95_s ?? 0) - (a.p95_s ?? 0));
   }
 
   #allSide() {
-    const bad = (node) => (node.fault + node.throttle + node.error) / (node.count || 1);
-    const rows = this.#graph.nodes.filter((node) => node.type !== "client").sort((a, b) => b.fault / (b.count || 1) - a.fault / (a.count || 1) || bad(b) - bad(a) || (b.p95_s ?? 0) - (a.p95_s ?? 0));
+    const rows = this.#allRows();
+    const all = this.serviceNames().length;
     return [
-      el("h2", { text: plural(rows.length, "service") }),
+      el("h2", { text: rows.length === all ? plural(all, "service") : `${count(rows.length)} of ${plural(all, "service")}` }),
+      all >= FINDER_FROM && embed(this.finder),
       el("p", { class: "muted small", text: "Most trouble first. Choose one, or a line of the map, to see more." }),
       el("div", { class: "service-list" }, rows.map((node) => this.#serviceRow(node))),
     ];
@@ -163,7 +223,7 @@ export class MapPanel {
   #serviceRow(node) {
     return el(
       "button",
-      { type: "button", class: "service-row", on: { click: () => this.#select(node.id, { focus: true }) } },
+      { key: node.id, type: "button", class: "service-row", on: { click: () => this.#select(node.id, { focus: true, closest: READABLE }) } },
       el("span", { class: "service-name" }, el("b", { text: node.name, title: node.name }), typeWord(node.type) !== node.name && el("span", { class: "muted small", text: typeWord(node.type) })),
       healthBar(node),
       el("span", { class: "service-numbers" }, el("span", { text: `p95 ${duration(node.p95_s ?? NaN)}` }), el("span", { class: "muted", text: `${count(node.count)} req` })),
@@ -173,8 +233,8 @@ export class MapPanel {
   #nodeSide(node) {
     const client = node.type === "client";
     const own = serviceClause(node);
-    const histogram = new Histogram({ label: `Response times of ${node.name}; choose a bar to list its traces`, height: 56, onRange: (from_s, to_s) => this.#onFilter(serviceClause(node, between(from_s, to_s))) });
-    histogram.show(node.buckets ?? [], null);
+    this.histogram.label = `Response times of ${node.name}; choose a bar to list its traces`;
+    this.histogram.show(node.buckets ?? [], null);
     const calls = this.#graph.edges.filter((edge) => edge.source === node.id || edge.target === node.id);
     return [
       el("button", { type: "button", class: "icon-button side-close", "aria-label": "Back to all services", title: "All services", on: { click: () => this.#select(null) } }, icon("close")),
@@ -182,7 +242,7 @@ export class MapPanel {
       el("p", { class: "muted small", text: client ? "Where requests come from" : typeWord(node.type) }),
       el("p", { class: "side-health" }, healthBar(node), el("span", { text: failing(node) || `${count(node.count)} requests, all ok` })),
       !client && percentiles(node),
-      !client && histogram.element,
+      !client && embed(this.histogram.element),
       el("div", { class: "side-actions" }, el("button", { type: "button", class: "button", on: { click: () => this.#onFilter(own) } }, icon("search", 14), "Its traces"), node.fault > 0 && el("button", { type: "button", class: "button", on: { click: () => this.#onFilter(serviceClause(node, "fault")) } }, el("span", { class: "dot-fault" }), "With a fault")),
       calls.length > 0 && el("h3", { text: "Calls" }),
       el("div", { class: "call-list" }, calls.map((edge) => this.#callRow(edge, node))),
@@ -197,7 +257,7 @@ export class MapPanel {
       "button",
       { type: "button", class: "call-row", title: "List the traces with this call", on: { click: () => this.#filterEdge(edge.source, edge.target) } },
       el("span", { class: "call-direction", text: outgoing ? "→" : "←", "aria-label": outgoing ? "to" : "from" }),
-      el("span", { class: "call-name", text: other.name }),
+      el("span", { class: "call-name", text: other?.name }),
       el("span", { class: "muted", text: `${count(edge.count)} × ${duration(edge.avg_s ?? NaN)}` }),
       bad.map((share) => el("span", { class: `tag tag-${share.health}`, text: percent(share.n / (edge.count || 1)) })),
     );

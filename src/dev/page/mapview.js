@@ -1,18 +1,14 @@
+// @ts-check
 // The service map of all traces: a filter, a span of time, the map.
 
 import * as api from "./api.js";
-import { el, throttle } from "./dom.js";
+import { make, throttle } from "./dom.js";
 import { FilterBox } from "./filterbox.js";
+import { address, spanOf, spanSelect, startOf } from "./spans.js";
 import { MapPanel } from "./mappanel.js";
 
 /** The graph is counted over the whole store, so new traces may not ask for it one by one. */
 const REFRESH_MS = 2000;
-const SPANS = [
-  ["", "All that is stored"],
-  ["300", "Last 5 minutes"],
-  ["900", "Last 15 minutes"],
-  ["3600", "Last hour"],
-];
 
 export class MapView {
   #app;
@@ -28,19 +24,15 @@ export class MapView {
       onApply: (expression) => this.#go(expression, this.#span),
       onLeave: () => this.filterBox.input.blur(),
     });
-    this.span = el(
-      "select",
-      { class: "select", "aria-label": "Time span", on: { change: () => this.#go(this.#filter, this.span.value) } },
-      SPANS.map(([value, label]) => el("option", { value, text: label })),
-    );
-    this.element = el("div", { class: "view map-view" }, el("div", { class: "toolbar" }, this.filterBox.element, this.span), this.panel.element);
+    this.span = spanSelect((span) => this.#go(this.#filter, span));
+    this.element = make("div", { class: "view map-view" }, make("h1", { class: "sr-only", text: "Service map" }), make("div", { class: "toolbar" }, this.filterBox.element, this.span), this.panel.element);
     this.refresh = throttle(() => this.sync().catch(() => {}), REFRESH_MS);
   }
 
   async show(query) {
     document.title = "Service map · X-Ray dev";
     this.#filter = query.get("filter") ?? "";
-    this.#span = SPANS.some(([value]) => value === query.get("last")) ? query.get("last") : "";
+    this.#span = spanOf(query);
     this.filterBox.value = this.#filter;
     this.span.value = this.#span;
     this.filterBox.showError(null);
@@ -57,16 +49,11 @@ export class MapView {
   }
 
   #load() {
-    const start = this.#span === "" ? null : Date.now() / 1000 - Number(this.#span);
-    return this.panel.load({ filter: this.#filter, start });
+    return this.panel.load({ filter: this.#filter, start: startOf(this.#span) });
   }
 
   #go(filter, span) {
-    const query = new URLSearchParams();
-    if (filter) query.set("filter", filter);
-    if (span) query.set("last", span);
-    const text = query.toString();
-    this.#app.go(text ? `#/map?${text}` : "#/map");
+    this.#app.go(address("#/map", { filter, last: span }));
   }
 
   // What the live connection calls.
@@ -94,6 +81,7 @@ export class MapView {
   /** Keys that work anywhere in this view. */
   key(event) {
     if (event.key === "/") this.filterBox.focus();
+    else if (event.key === "f") this.panel.find();
     else if (event.key === "+" || event.key === "=") this.panel.panZoom.zoom(1.25);
     else if (event.key === "-") this.panel.panZoom.zoom(0.8);
     else if (event.key === "0") this.panel.panZoom.fit();

@@ -1,24 +1,28 @@
+// @ts-check
 // The whole trace in a strip, with the part in sight; dragging over it zooms.
 
-import { el } from "./dom.js";
+import { make } from "./dom.js";
 import { healthOf } from "./health.js";
 import { colourOf } from "./bars.js";
+
+/** @typedef {import("./model.js").Trace} Trace */
 
 const HEIGHT = 44;
 
 export class Minimap {
-  #trace = null;
-  #window = [0, 1];
+  /** @type {Trace} */
+  #trace = /** @type {any} */ (null);
+  /** @type {{ from: number, to: number, x: number, moved: boolean } | null} */
   #drag = null;
   #onWindow;
 
   /** `onWindow(from, to)` in epoch seconds. */
   constructor(onWindow) {
     this.#onWindow = onWindow;
-    this.canvas = el("canvas", { class: "minimap-canvas" });
-    this.veilLeft = el("div", { class: "minimap-veil" });
-    this.veilRight = el("div", { class: "minimap-veil" });
-    this.element = el(
+    this.canvas = make("canvas", { class: "minimap-canvas" });
+    this.veilLeft = make("div", { class: "minimap-veil" });
+    this.veilRight = make("div", { class: "minimap-veil" });
+    this.element = make(
       "div",
       {
         class: "minimap",
@@ -47,7 +51,6 @@ export class Minimap {
   }
 
   setWindow(window) {
-    this.#window = window;
     const { start, duration } = this.#trace;
     const share = (moment) => (duration > 0 ? Math.min(1, Math.max(0, (moment - start) / duration)) : 0);
     const [from, to] = [share(window[0]), duration > 0 ? share(window[1]) : 1];
@@ -61,11 +64,11 @@ export class Minimap {
     const ratio = globalThis.devicePixelRatio || 1;
     this.canvas.width = width * ratio;
     this.canvas.height = HEIGHT * ratio;
-    const pen = this.canvas.getContext("2d");
+    const pen = /** @type {CanvasRenderingContext2D} */ (this.canvas.getContext("2d"));
     pen.scale(ratio, ratio);
     pen.clearRect(0, 0, width, HEIGHT);
     const { order, start, duration } = this.#trace;
-    const probe = el("span", { hidden: true });
+    const probe = make("span", { hidden: true });
     this.element.append(probe);
     const colours = palette(probe);
     const step = Math.min(5, (HEIGHT - 6) / Math.max(1, order.length));
@@ -87,7 +90,7 @@ export class Minimap {
   #down(event) {
     if (event.button !== 0 || this.#trace === null) return;
     this.element.setPointerCapture(event.pointerId);
-    this.#drag = { from: this.#at(event), x: event.clientX, before: this.#window, moved: false };
+    this.#drag = { from: this.#at(event), to: this.#at(event), x: event.clientX, moved: false };
   }
 
   #move(event) {

@@ -1,8 +1,10 @@
+// @ts-check
 // The documents of one trace as one tree, whatever their order and however little they keep to the rules. Pure.
 //
 // SDKs send segments whole, or their subsegments one by one before or after them, and in-progress copies before the
 // complete ones. Fields may be missing or of the wrong type: a bad field is left out, the rest is shown.
 
+import { compareClocks } from "./clocks.js";
 import { furtherUnit, noteOf, secondsOf, unitOf } from "./unit.js";
 
 /** Numbers of so few digits are what they were in the document. */
@@ -41,15 +43,62 @@ export function textOf(value) {
 }
 
 /**
- * `answer` as in the contract of /-/trace. Returns {id, start, end, duration, roots, entry, order, byKey, services,
- * documents, unreadable, in_progress, note}: `order` has all nodes, parents before children; `entry` is where the
- * request came in; `note` is what is odd about its times, or null.
- *
- * A node: {key, id, name, kind: "segment" | "subsegment", service, data (as sent), document (its index), parent,
- * children, depth, orphan (its parent has not arrived), start, end, duration (seconds), unit (of `start_time`, where
- * that is no time in seconds), in_progress, fault, error, throttle, exceptions}.
+ * A segment or subsegment in the tree; times in seconds since 1970.
+ * @typedef {object} TraceNode
+ * @property {string} key which one it is; its id where it has one
+ * @property {string | null} id
+ * @property {string} name
+ * @property {"segment" | "subsegment"} kind
+ * @property {string} service whose segment it is in
+ * @property {Record<string, any>} data as sent
+ * @property {number} document the index of the one it came in
+ * @property {boolean} otlp
+ * @property {string | null} parentKey
+ * @property {TraceNode | null} parent
+ * @property {TraceNode[]} children by their start
+ * @property {number} depth
+ * @property {boolean} orphan its parent has not arrived
+ * @property {number} start
+ * @property {number} end
+ * @property {number} duration
+ * @property {{ name: string, in_a_second: number } | null} unit of `start_time`, where that is no time in seconds
+ * @property {boolean} in_progress
+ * @property {number} skew seconds that its clock is ahead of its caller's, where that is sure; else 0
+ * @property {number} shift what added to its times as sent makes them those of the clock at the top
+ * @property {boolean} fault
+ * @property {boolean} error
+ * @property {boolean} throttle
+ * @property {Record<string, any>[]} exceptions
  */
-export function buildTrace(answer) {
+
+/**
+ * @typedef {object} Trace
+ * @property {string} id
+ * @property {number} start
+ * @property {number} end
+ * @property {number} duration
+ * @property {TraceNode[]} roots
+ * @property {TraceNode} entry where the request came in; null only where there is no node at all
+ * @property {TraceNode[]} order all nodes, parents before children
+ * @property {Map<string, TraceNode>} byKey
+ * @property {string[]} services
+ * @property {any[]} documents
+ * @property {number} unreadable
+ * @property {boolean} in_progress
+ * @property {number} known_end the last moment that a segment told of; what has not ended goes on after it
+ * @property {number} skew_s the largest difference of clocks, 0 where they agree
+ * @property {boolean} adjusted times are those of the clock at the top
+ * @property {string | null} note what is odd about its times
+ */
+
+/**
+ * `answer` as in the contract of /-/trace; `now` in seconds since 1970: what has not ended lasts until then; `adjust`: clocks
+ * that differ are taken to agree.
+ * @param {any} answer
+ * @param {{ now: number, adjust?: boolean }} options
+ * @returns {Trace}
+ */
+export function buildTrace(answer, { now, adjust = false }) {
   const documents = Array.isArray(answer.segments) ? answer.segments : [];
   const found = [];
   let unreadable = 0;
@@ -63,12 +112,18 @@ export function buildTrace(answer) {
   attach(nodes, byKey);
   const roots = nodes.filter((node) => node.parent === null);
   settleTimes(nodes, roots);
+  compareClocks(preorder(roots));
+  if (adjust) nodes.forEach(move);
   nodes.forEach((node) => node.children.sort(byStart));
   roots.sort(byStart);
   const order = preorder(roots);
-  const start = order.reduce((low, node) => Math.min(low, node.start), order[0]?.start ?? 0);
-  const end = order.reduce((high, node) => Math.max(high, node.end), start);
-  for (const node of order) if (node.in_progress) stretch(node, end);
+  // A clock that differs does not take the axis; its bar is out of sight until the clocks are adjusted.
+  const agreeing = adjust ? order : order.filter((node) => node.shift === 0);
+  const start = agreeing.reduce((low, node) => Math.min(low, node.start), agreeing[0]?.start ?? 0);
+  const known_end = agreeing.reduce((high, node) => Math.max(high, node.end), start);
+  const open = order.some((node) => node.in_progress);
+  const end = open ? Math.max(known_end, now) : known_end;
+  for (const node of order) if (node.in_progress) stretch(node, adjust ? end : end - node.shift);
   nameServices(order);
   return {
     id: textOf(answer.id) ?? "",
@@ -82,7 +137,10 @@ export function buildTrace(answer) {
     services: [...new Set(order.map((node) => node.service))],
     documents,
     unreadable,
-    in_progress: order.some((node) => node.in_progress),
+    in_progress: open,
+    known_end,
+    skew_s: order.reduce((most, node) => (Math.abs(node.skew) > Math.abs(most) ? node.skew : most), 0),
+    adjusted: adjust,
     note: noteOf(order.reduce((unit, node) => furtherUnit(unit, node.unit), null)),
   };
 }
@@ -106,7 +164,7 @@ function longNumbers(_key, value, context) {
 function collect(document, index, otlp, found) {
   const stack = [{ data: document, parentKey: textOf(document.parent_id), nested: false }];
   while (stack.length > 0) {
-    const { data, parentKey, nested } = stack.pop();
+    const { data, parentKey, nested } = /** @type {(typeof stack)[0]} */ (stack.pop());
     const id = textOf(data.id);
     const key = id ?? `no-id-${found.length}`; // parents are found by key, and named by id
     const kind = nested || data.type === "subsegment" ? "subsegment" : "segment";
@@ -130,6 +188,7 @@ function isComplete(data) {
   return numberOf(data.end_time) !== null;
 }
 
+/** @returns {any} a node whose place and times are still to be settled */
 function makeNode({ key, id, data, kind, parentKey, document, otlp }) {
   const cause = isObject(data.cause) ? data.cause : {};
   return {
@@ -149,6 +208,8 @@ function makeNode({ key, id, data, kind, parentKey, document, otlp }) {
     end: secondsOf(numberOf(data.end_time)),
     unit: unitOf(numberOf(data.start_time)),
     in_progress: numberOf(data.end_time) === null,
+    skew: 0,
+    shift: 0,
     fault: data.fault === true,
     error: data.error === true,
     throttle: data.throttle === true,
@@ -195,6 +256,12 @@ function settleTimes(nodes, roots) {
   }
 }
 
+/** To the clock at the top. */
+function move(node) {
+  node.start += node.shift;
+  node.end += node.shift;
+}
+
 function stretch(node, end) {
   node.end = Math.max(node.start, end);
   node.duration = node.end - node.start;
@@ -217,11 +284,15 @@ function nameServices(order) {
   for (const node of order) node.service = node.kind === "segment" || node.parent === null ? node.name : node.parent.service;
 }
 
+/** @param {TraceNode} a @param {TraceNode} b */
 function byStart(a, b) {
   return a.start - b.start || b.end - a.end;
 }
 
-/** What kind of work a node is: the name of its icon. */
+/**
+ * What kind of work a node is: the name of its icon.
+ * @param {TraceNode} node
+ */
 export function kindOf(node) {
   if (isObject(node.data.sql)) return "database";
   if (node.data.namespace === "aws") return /dynamo|rds|database/i.test(node.name) ? "database" : "cloud";
@@ -229,7 +300,10 @@ export function kindOf(node) {
   return node.kind === "segment" ? "server" : "code";
 }
 
-/** The few words that tell one call from another of the same name. */
+/**
+ * The few words that tell one call from another of the same name.
+ * @param {TraceNode} node
+ */
 export function subtitle(node) {
   const { data } = node;
   if (isObject(data.sql)) return textOf(data.sql.sanitized_query) ?? textOf(data.sql.database_type) ?? "";
@@ -254,7 +328,10 @@ function pathOf(url) {
   }
 }
 
-/** The status code of a node's HTTP response, or null. */
+/**
+ * The status code of a node's HTTP response, or null.
+ * @param {TraceNode} node
+ */
 export function statusOf(node) {
   const { http } = node.data;
   return isObject(http) && isObject(http.response) ? numberOf(http.response.status) : null;

@@ -1,21 +1,28 @@
+// @ts-check
 // Moving about in an SVG: drag, wheel, buttons, keys.
 
+/** Pixels of the screen that stay free around all of it: names do not become smaller with the map. */
+const AROUND = { x: 36, y: 12 };
 const CLOSEST = 2.5;
+/** All of a very large map may be further away than this. */
 const FURTHEST = 0.1;
 
 export class PanZoom {
   #svg;
   #layer;
+  #onScale;
   #size = { width: 1, height: 1 };
   #x = 0;
   #y = 0;
   #scale = 1;
+  #told = 0; // the scale of which was told last
   #moved = false; // the reader chose the view; new data leaves it alone
 
-  /** `layer` is the group inside `svg` that moves. */
-  constructor(svg, layer) {
+  /** `layer` is the group inside `svg` that moves; `onScale()` hears when things become larger or smaller. */
+  constructor(svg, layer, onScale) {
     this.#svg = svg;
     this.#layer = layer;
+    this.#onScale = onScale;
     svg.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
     svg.addEventListener("pointerdown", (event) => this.#drag(event));
     new ResizeObserver(() => !this.#moved && this.fit()).observe(svg);
@@ -28,10 +35,20 @@ export class PanZoom {
     if (!this.#moved) this.fit();
   }
 
+  /** Pixels of the screen for one of the drawing. */
+  get scale() {
+    return this.#scale;
+  }
+
+  #whole() {
+    const { clientWidth, clientHeight } = this.#svg;
+    return Math.min(1.15, (clientWidth - 2 * AROUND.x) / this.#size.width, (clientHeight - 2 * AROUND.y) / this.#size.height);
+  }
+
   fit() {
     const { clientWidth, clientHeight } = this.#svg;
-    if (clientWidth === 0 || clientHeight === 0) return;
-    this.#scale = Math.min(1.15, Math.max(FURTHEST, Math.min(clientWidth / this.#size.width, clientHeight / this.#size.height)));
+    if (clientWidth <= 2 * AROUND.x || clientHeight <= 2 * AROUND.y) return;
+    this.#scale = this.#whole();
     this.#x = (clientWidth - this.#size.width * this.#scale) / 2;
     this.#y = (clientHeight - this.#size.height * this.#scale) / 2;
     this.#moved = false;
@@ -39,7 +56,7 @@ export class PanZoom {
   }
 
   zoom(factor, x = this.#svg.clientWidth / 2, y = this.#svg.clientHeight / 2) {
-    const scale = Math.min(CLOSEST, Math.max(FURTHEST, this.#scale * factor));
+    const scale = Math.min(CLOSEST, Math.max(Math.min(FURTHEST, this.#whole()), this.#scale * factor));
     this.#x = x - ((x - this.#x) * scale) / this.#scale;
     this.#y = y - ((y - this.#y) * scale) / this.#scale;
     this.#scale = scale;
@@ -47,8 +64,14 @@ export class PanZoom {
     this.#apply();
   }
 
-  /** Brings a point of the drawing into sight. */
-  reveal(x, y, margin = 80) {
+  /** Brings a point of the drawing into sight, at least so close. */
+  reveal(x, y, { margin = 80, closest = 0 } = {}) {
+    if (this.#scale < closest) {
+      this.#scale = closest;
+      this.#x = this.#svg.clientWidth / 2 - x * closest;
+      this.#y = this.#svg.clientHeight / 2 - y * closest;
+      this.#moved = true;
+    }
     const at = { x: this.#x + x * this.#scale, y: this.#y + y * this.#scale };
     const { clientWidth, clientHeight } = this.#svg;
     const over = (value, most) => (value < margin ? margin - value : value > most - margin ? most - margin - value : 0);
@@ -58,6 +81,8 @@ export class PanZoom {
   }
 
   #apply() {
+    if (this.#scale !== this.#told) this.#onScale();
+    this.#told = this.#scale;
     this.#layer.setAttribute("transform", `translate(${this.#x.toFixed(2)} ${this.#y.toFixed(2)}) scale(${this.#scale.toFixed(4)})`);
   }
 

@@ -1,15 +1,17 @@
+// @ts-check
 // One row of the list: what was asked, what came of it, how long it took.
 
 import { el } from "./dom.js";
 import { clock, count, duration, moment, plural } from "./format.js";
-import { healthOf, healthWord, statusHealth } from "./health.js";
+import { healthOf, healthWord, progressWord, statusHealth } from "./health.js";
 
 /** Pixels; two lines of text. */
 export const ROW_HEIGHT = 56;
 const MAX_CHIPS = 4;
 const MAX_SERVICES = 5;
 
-/** `context`: slow_s (a response at least this long is marked, null for none), scale_s (a full bar), fresh (new ids). */
+/** `context`: slow_s (a response at least this long is marked, null for none), scale_s (a full bar), fresh (new ids), now (seconds
+ * since 1970), columns (annotations that have one). */
 export function traceRow(row, context) {
   const health = healthOf(row);
   const slow = context.slow_s !== null && row.response_time_s !== null && row.response_time_s >= context.slow_s;
@@ -25,12 +27,13 @@ export function traceRow(row, context) {
       href: `#/trace/${encodeURIComponent(row.id)}`,
       "data-id": row.id,
       "aria-selected": "false",
-      "aria-label": spoken(row, health, slow, path),
     },
-    el("span", { class: "cell-time", title: moment(row.start), text: clock(row.start) }),
+    // The whole row said in one breath; a label of the row would have to repeat what it shows, word by word.
+    el("span", { class: "sr-only", text: spoken(row, health, slow, path) }),
+    el("span", { class: "cell-time", "aria-hidden": "true", title: moment(row.start), text: clock(row.start) }),
     el(
       "span",
-      { class: "cell-what" },
+      { class: "cell-what", "aria-hidden": "true" },
       el(
         "span",
         { class: "line-1" },
@@ -38,24 +41,31 @@ export function traceRow(row, context) {
         el("span", { class: "path", title: row.url ?? row.name, text: path }),
         host && el("span", { class: "host", text: host }),
       ),
-      el("span", { class: "line-2" }, row.note && el("span", { class: "tag tag-plain", text: row.note }), serviceTrail(row.services), chips(row)),
+      el("span", { class: "line-2" }, row.note && el("span", { class: "tag tag-plain", text: row.note }), serviceTrail(row.services), chips(row, context.columns)),
     ),
-    el("span", { class: "cell-mark" }, health !== "ok" && el("span", { class: `tag tag-${health}`, text: healthWord(health) }), slow && el("span", { class: "tag tag-slow", text: "Slow" })),
-    el("span", { class: `cell-status s-${statusHealth(row.status) ?? "none"}`, text: row.status ?? "–" }),
-    timeCell(row, health, context.scale_s),
-    el("span", { class: "cell-segments", title: plural(row.segments, "segment"), text: count(row.segments) }),
+    context.columns.map((key) => el("span", { key, class: "cell-column", "aria-hidden": "true", title: textOfAnnotation(row, key), text: textOfAnnotation(row, key) })),
+    el("span", { class: "cell-mark", "aria-hidden": "true" }, health !== "ok" && el("span", { class: `tag tag-${health}`, text: health === "progress" ? progressWord(soFar(row, context.now)) : healthWord(health) }), slow && el("span", { class: "tag tag-slow", text: "Slow" })),
+    el("span", { class: `cell-status s-${statusHealth(row.status) ?? "none"}`, "aria-hidden": "true", text: row.status ?? "–" }),
+    timeCell(row, health, context),
+    el("span", { class: "cell-segments", "aria-hidden": "true", title: plural(row.segments, "segment"), text: count(row.segments) }),
   );
 }
 
-function timeCell(row, health, scale_s) {
-  const seconds = row.response_time_s ?? row.duration_s;
+/** Seconds since the start of a trace that has not ended. */
+function soFar(row, now) {
+  return Math.max(0, now - row.start);
+}
+
+function timeCell(row, health, { scale_s, now }) {
+  const seconds = row.response_time_s ?? (row.in_progress ? soFar(row, now) : row.duration_s);
   const share = scale_s > 0 && seconds !== null ? Math.min(1, seconds / scale_s) : 0;
+  const open = row.in_progress && row.response_time_s === null;
   const later = row.response_time_s !== null && row.duration_s !== null && row.duration_s > row.response_time_s * 1.05 + 0.001;
   const title = later ? `Response after ${duration(row.response_time_s)}; work went on until ${duration(row.duration_s)}` : null;
   return el(
     "span",
-    { class: "cell-duration", title },
-    el("span", { class: "number" }, seconds === null ? "…" : duration(seconds), later && el("sup", { text: "+" })),
+    { class: "cell-duration", "aria-hidden": "true", title },
+    el("span", { class: "number" }, seconds === null ? "…" : duration(seconds), open && el("span", { class: "so-far", text: " so far" }), later && el("sup", { text: "+" })),
     el("span", { class: "gauge" }, el("span", { class: `gauge-fill f-${health}`, css: { width: `${(share * 100).toFixed(1)}%` } })),
   );
 }
@@ -89,8 +99,12 @@ function serviceTrail(services) {
   return [...parts, rest > 0 && el("span", { class: "service more", text: `+${rest}` })];
 }
 
-function chips(row) {
-  const pairs = Object.entries(row.annotations);
+function textOfAnnotation(row, key) {
+  return Object.hasOwn(row.annotations, key) ? String(row.annotations[key]) : "";
+}
+
+function chips(row, columns) {
+  const pairs = Object.entries(row.annotations).filter(([key]) => !columns.includes(key));
   const shown = pairs.slice(0, MAX_CHIPS).map(([key, value]) =>
     el("span", { class: "chip" }, el("span", { class: "chip-key", text: key }), el("span", { class: "chip-value", text: String(value) })),
   );
@@ -105,7 +119,7 @@ function spoken(row, health, slow, path) {
   if (health !== "ok") parts.push(healthWord(health).toLowerCase());
   if (slow) parts.push("slow");
   const seconds = row.response_time_s ?? row.duration_s;
-  if (seconds !== null) parts.push(duration(seconds));
+  if (seconds !== null && !row.in_progress) parts.push(duration(seconds));
   parts.push(plural(row.segments, "segment"), `at ${clock(row.start)}`);
   return parts.join(", ");
 }

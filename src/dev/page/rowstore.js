@@ -1,3 +1,4 @@
+// @ts-check
 // The summaries the list knows, newest first. Pure.
 
 /** More than the store of a default `xray dev` holds; beyond it the oldest go. */
@@ -35,9 +36,28 @@ export function newestFirst(a, b) {
   return b.start - a.start || (a.id < b.id ? 1 : a.id > b.id ? -1 : 0);
 }
 
+/** How long a row took, as the list shows it. */
+export function secondsOf(row) {
+  return row.response_time_s ?? row.duration_s ?? 0;
+}
+
+/** The orders of the list, as the server has them. */
+export const ORDERS = {
+  start: newestFirst,
+  duration: (a, b) => secondsOf(b) - secondsOf(a) || newestFirst(a, b),
+  segments: (a, b) => b.segments - a.segments || newestFirst(a, b),
+};
+
 export class RowStore {
+  #order = newestFirst;
+  /** @type {any[]} */
   #rows = [];
   #byId = new Map();
+
+  /** Compares two rows as they stand in the list. */
+  set order(compare) {
+    this.#order = compare;
+  }
 
   get rows() {
     return this.#rows;
@@ -90,7 +110,7 @@ export class RowStore {
   }
 
   #rebuild() {
-    this.#rows = [...this.#byId.values()].sort(newestFirst);
+    this.#rows = [...this.#byId.values()].sort(this.#order);
     for (const row of this.#rows.splice(MAX_ROWS)) this.#byId.delete(row.id);
   }
 }

@@ -1,13 +1,15 @@
+// @ts-check
 // Dialogs: the keys and the filter language at a glance, and whatever else wants one.
 
-import { el } from "./dom.js";
+import { el, fill, make } from "./dom.js";
 import { icon } from "./icons.js";
 
+/** @type {[string, string[][]][]} */
 const KEYS = [
-  ["Everywhere", [["/", "filter, or find in a trace"], ["l", "list of traces"], ["m", "service map"], ["t", "theme"], ["?", "this help"]]],
-  ["List", [["↑ ↓", "move"], ["Enter", "open the trace"], ["p", "pause, go on"], ["Esc", "clear the filter"]]],
+  ["Everywhere", [["/", "filter, or find in a trace"], ["l", "list of traces"], ["m", "service map"], ["o", "operations"], ["t", "theme"], ["?", "this help"]]],
+  ["List", [["↑ ↓", "move"], ["Enter", "open the trace"], ["p", "pause, go on"], ["u", "undo clearing, for ten seconds"], ["Esc", "clear the filter"]]],
   ["Trace", [["↑ ↓", "move"], ["→ ←", "unfold, fold; to the child, to the parent"], ["e", "next failure"], ["+ - 0", "closer, further, all"], ["Shift → ←", "move in time"], ["Esc", "back to the list"]]],
-  ["Map", [["↑ ↓ → ←", "to the next service"], ["Enter", "choose it"], ["+ - 0", "closer, further, all"]]],
+  ["Map", [["f", "find a service"], ["↑ ↓ → ←", "to the next service"], ["Enter", "choose it"], ["+ - 0", "closer, further, all"]]],
 ];
 
 const FILTERS = [
@@ -39,11 +41,24 @@ export function showShortcuts() {
   );
 }
 
+/** Asks before something is done; true when the reader says `yes`. */
+export function ask(title, text, yes) {
+  const { promise, resolve } = Promise.withResolvers();
+  const answer = (said) => {
+    resolve(said);
+    dialog.close();
+  };
+  const button = (label, said, extra = {}) => el("button", { type: "button", class: "button", text: label, on: { click: () => answer(said) }, ...extra });
+  const dialog = showDialog(title, el("p", { text }), el("p", { class: "dialog-actions" }, button("Cancel", false, { autofocus: true }), button(yes, true, { class: "button danger" })));
+  dialog.addEventListener("close", () => resolve(false));
+  return promise;
+}
+
 /** A modal dialog that Escape, its button and a click beside it close. */
 export function showDialog(title, ...content) {
-  const dialog = el("dialog", { class: "dialog", "aria-label": title });
+  const dialog = make("dialog", { class: "dialog", "aria-label": title });
   const close = el("button", { type: "button", class: "icon-button", "aria-label": "Close", on: { click: () => dialog.close() } }, icon("close"));
-  dialog.append(el("header", { class: "dialog-head" }, el("h2", { text: title }), close), el("div", { class: "dialog-body" }, content));
+  fill(dialog, el("header", { class: "dialog-head" }, el("h2", { text: title }), close), el("div", { class: "dialog-body" }, content));
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
   dialog.addEventListener("close", () => dialog.remove());
   document.body.append(dialog);

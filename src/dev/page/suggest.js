@@ -1,3 +1,4 @@
+// @ts-check
 // What could come next in a filter expression: words of the language, and names seen in the traces. Pure.
 
 import { quote } from "./filter.js";
@@ -40,7 +41,7 @@ export function suggestions(text, caret, known) {
   const annotation = /\bannotation\.([A-Za-z0-9_]*)$/i.exec(before);
   if (annotation) return annotations(annotation[1], caret, known.annotations);
   if (insideQuotes(before)) return { from: caret, to: caret, items: [] };
-  const word = /[A-Za-z_.]*$/.exec(before)[0];
+  const word = /[A-Za-z_.]*$/.exec(before)?.[0] ?? "";
   if (word === "") return { from: caret, to: caret, items: [] };
   const items = WORDS.filter(([insert]) => matches(insert, word)).map(([insert, hint]) => ({ insert, label: insert.trim(), hint }));
   return { from: caret - word.length, to: caret, items: items.slice(0, MAX) };

@@ -1,3 +1,4 @@
+// @ts-check
 // Runs before the first paint, as a classic script, so that a chosen theme never flashes in the other one.
 // "auto" follows prefers-color-scheme and leaves no attribute.
 (() => {

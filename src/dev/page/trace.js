@@ -1,27 +1,52 @@
+// @ts-check
 // One trace: what it was, why it took so long, where it failed, and everything its segments say.
 
 import * as api from "./api.js";
 import { criticalPath, failures } from "./analysis.js";
-import { announce, el, fill, throttle } from "./dom.js";
+import { announce, el, fill, make, throttle } from "./dom.js";
+import { chooseOther } from "./compare.js";
 import { Details } from "./details.js";
 import { copyButton } from "./empty.js";
+import { Flame } from "./flame.js";
 import { duration, moment, plural } from "./format.js";
-import { healthWord, statusHealth } from "./health.js";
+import { NEVER_ENDED_AFTER_S, healthWord, progressWord, statusHealth } from "./health.js";
 import { icon } from "./icons.js";
 import { insights } from "./insights.js";
 import { MapPanel } from "./mappanel.js";
 import { buildTrace, isObject, statusOf, subtitle, textOf } from "./model.js";
 import { requestOf } from "./rows.js";
+import { TraceStatistics } from "./statistics.js";
 import { Waterfall, waterfallTools } from "./waterfall.js";
+
+/** @typedef {import("./model.js").Trace} Trace */
+/** @typedef {import("./model.js").TraceNode} TraceNode */
+
+/** The views of a trace, by their names in the address. */
+const TABS = { timeline: "Timeline", flame: "Flame graph", statistics: "Statistics", map: "Map" };
+
+/** They move in the timeline wherever the keyboard is, but in a field or a tab. */
+const TREE_KEYS = new Set(["ArrowDown", "ArrowUp", "ArrowLeft", "ArrowRight", "Home", "End", "PageDown", "PageUp"]);
 
 /** A trace that is still growing is read again at most this often. */
 const REREAD_MS = 400;
+/** What has not ended is drawn on so often; less often when it may never end. */
+const TICK_MS = 1000;
+const SLOW_TICK_MS = 30_000;
+/** Drawing takes at most one part in so many of the time. */
+const TICK_SHARE = 20;
 
 export class TraceView {
   #app;
-  #id = null;
-  #trace = null;
+  /** @type {string} "" while another view is shown */
+  #id = "";
+  /** @type {Trace} null while there is none */
+  #trace = /** @type {any} */ (null);
+  #answer = /** @type {any} */ (null); // the documents of the trace, as they were read last
+  #adjust = false; // clocks that differ
+  /** @type {any} */
+  #tick = 0;
   #tab = "timeline";
+  /** @type {TraceNode[]} */
   #matches = [];
 
   /** `app`: go(hash), replace(hash), back(), connect(url, view), disconnect(). */
@@ -34,25 +59,32 @@ export class TraceView {
       close: () => this.#closeDetails(),
     });
     this.map = new MapPanel({ onFilter: (expression) => app.go(`#/traces?filter=${encodeURIComponent(expression)}`) });
-    this.head = el("header", { class: "trace-head" });
-    this.insights = el("div", { class: "insights" });
-    this.find = el("input", { class: "find", type: "search", placeholder: "Find in this trace", "aria-label": "Find in this trace", on: { input: () => this.#search(), keydown: (event) => this.#findKey(event) } });
-    this.findCount = el("span", { class: "muted small", role: "status" });
-    this.tabs = el("div", { class: "tab-row", role: "tablist", "aria-label": "Views of the trace" });
-    this.tools = el("div", { class: "trace-tools" }, this.tabs, el("div", { class: "find-group" }, this.find, this.findCount), waterfallTools(this.waterfall));
-    this.timeline = el("div", { class: "trace-body card" }, this.waterfall.element, this.details.element);
-    this.message = el("div", { class: "placeholder", hidden: true });
-    this.content = el("div", { class: "trace-content" }, this.head, this.insights, this.tools, this.timeline, this.map.element);
-    this.element = el("div", { class: "view trace-view" }, this.content, this.message);
+    this.flame = new Flame({ onOpen: (node) => this.#jump(node.key) });
+    this.statistics = new TraceStatistics({ onOpen: (node) => this.#jump(node.key) });
+    this.head = make("header", { class: "trace-head" });
+    this.insights = make("div", { class: "insights" });
+    this.find = make("input", { class: "find", type: "search", placeholder: "Find in this trace", "aria-label": "Find in this trace", on: { input: () => this.#search(), keydown: (event) => this.#findKey(event) } });
+    this.findCount = make("span", { class: "muted small", role: "status" });
+    this.tabs = make("div", { class: "tab-row", role: "tablist", "aria-label": "Views of the trace" });
+    this.tools = make("div", { class: "trace-tools" }, this.tabs, make("div", { class: "find-group" }, this.find, this.findCount), waterfallTools(this.waterfall));
+    this.clocks = make("button", { type: "button", class: "button small", id: "clocks", hidden: true, text: "Adjust clocks", on: { click: () => this.#adjustClocks() } });
+    this.tools.append(this.clocks);
+    this.timeline = make("div", { class: "trace-body card" }, this.waterfall.element, this.details.element);
+    this.message = make("div", { class: "placeholder", hidden: true });
+    this.content = make("div", { class: "trace-content" }, this.head, this.insights, this.tools, this.timeline, this.flame.element, this.statistics.element, this.map.element);
+    this.element = make("div", { class: "view trace-view" }, this.content, this.message);
     this.reread = throttle(() => this.#load(), REREAD_MS);
   }
 
   async show(id, query) {
-    this.#tab = query.get("view") === "map" ? "map" : "timeline";
+    const view = query.get("view");
+    this.#tab = view !== null && Object.hasOwn(TABS, view) ? view : "timeline";
     const segment = query.get("segment");
     if (id !== this.#id) {
       this.#id = id;
-      this.#trace = null;
+      this.#trace = /** @type {any} */ (null);
+      this.#adjust = false;
+      this.waterfall.leave();
       this.find.value = "";
       this.findCount.textContent = "";
       this.#matches = [];
@@ -66,7 +98,8 @@ export class TraceView {
   }
 
   hide() {
-    this.#id = null;
+    this.#id = "";
+    clearTimeout(this.#tick);
   }
 
   /** Reads the trace and shows it; false when there was no answer at all. */
@@ -77,12 +110,32 @@ export class TraceView {
       answer = await api.trace(id);
     } catch (error) {
       if (id === this.#id && this.#trace === null) this.#missing(error);
-      return error.status !== 0;
+      return !(error instanceof api.ApiError && error.status === 0);
     }
-    if (id === this.#id) this.#showTrace(buildTrace(answer), segment);
+    if (id !== this.#id) return true;
+    this.#answer = answer;
+    this.#showAnswer(segment);
     return true;
   }
 
+  #showAnswer(segment = null) {
+    const began = performance.now();
+    const trace = buildTrace(this.#answer, { now: Date.now() / 1000, adjust: this.#adjust });
+    this.#showTrace(trace, segment);
+    clearTimeout(this.#tick);
+    if (!trace.in_progress) return;
+    const usual = trace.end - trace.known_end < NEVER_ENDED_AFTER_S ? TICK_MS : SLOW_TICK_MS;
+    // A very large trace is drawn less often, so that there is time to read it.
+    this.#tick = setTimeout(() => this.#showAnswer(), Math.max(usual, (performance.now() - began) * TICK_SHARE));
+  }
+
+  #adjustClocks() {
+    this.#adjust = !this.#adjust;
+    this.#showAnswer();
+    announce(this.#adjust ? "Clocks adjusted" : "Times as they were sent");
+  }
+
+  /** @param {Trace} trace @param {string | null} segment */
   #showTrace(trace, segment) {
     if (trace.order.length === 0) {
       this.#missing(new api.ApiError("No segment of this trace could be read.", 200));
@@ -95,11 +148,15 @@ export class TraceView {
     this.#showHead();
     fill(this.insights, insights(trace, path, (key) => this.#jump(key)));
     this.waterfall.show(trace, path);
-    const chosen = trace.byKey.get(segment) ?? this.waterfall.selected ?? failures(trace)[0] ?? trace.entry;
+    this.clocks.hidden = trace.skew_s === 0;
+    this.clocks.setAttribute("aria-pressed", String(trace.adjusted));
+    this.clocks.classList.toggle("is-on", trace.adjusted);
+    this.clocks.title = trace.adjusted ? "Show times as they were sent" : "Show times as if all clocks agreed";
+    const chosen = trace.byKey.get(segment ?? "") ?? this.waterfall.selected ?? failures(trace)[0] ?? trace.entry;
     this.waterfall.select(chosen.key, { reveal: segment !== null });
     this.details.show(chosen, trace);
     if (this.find.value) this.#search();
-    if (this.#tab === "map") this.#loadMap();
+    this.#showPanel();
   }
 
   #missing(error) {
@@ -123,7 +180,7 @@ export class TraceView {
     const status = statusOf(entry);
     const flags = ["fault", "throttle", "error"].filter((flag) => trace.order.some((node) => node[flag]));
     document.title = `${path} · X-Ray dev`;
-    const longer = trace.duration > entry.duration * 1.05 + 0.001;
+    const longer = !entry.in_progress && trace.duration > entry.duration * 1.05 + 0.001;
     const fact = (label, ...value) => el("div", { class: "fact" }, el("dt", { text: label }), el("dd", {}, value));
     fill(
       this.head,
@@ -134,37 +191,48 @@ export class TraceView {
         el("h1", {}, textOf(http.method) && el("span", { class: "method", text: http.method }), el("span", { class: "path", text: path, title: textOf(http.url) ?? entry.name })),
         el("p", { class: "trace-sub" }, host && el("span", { text: host }), el("span", { text: moment(trace.start) }), el("code", { class: "trace-id", text: trace.id })),
       ),
-      el("div", { class: "trace-flags" }, trace.note && el("span", { class: "tag tag-plain", text: trace.note }), trace.in_progress && el("span", { class: "tag tag-progress", text: "In progress" }), flags.map((flag) => el("span", { class: `tag tag-${flag}`, text: healthWord(flag) }))),
+      el("div", { class: "trace-flags" }, trace.note && el("span", { class: "tag tag-plain", text: trace.note }), trace.in_progress && el("span", { class: "tag tag-progress", text: progressWord(trace.end - trace.known_end) }), trace.skew_s !== 0 && el("span", { class: "tag tag-clock", title: trace.adjusted ? "Times are adjusted" : "Times are as they were sent", text: `Clocks differ by ${duration(Math.abs(trace.skew_s))}` }), flags.map((flag) => el("span", { class: `tag tag-${flag}`, text: healthWord(flag) }))),
       el(
         "dl",
         { class: "facts" },
         status !== null && fact("Status", el("span", { class: `s-${statusHealth(status)}`, text: status })),
-        fact("Response time", entry.in_progress ? "…" : duration(entry.duration)),
+        fact("Response time", entry.in_progress ? `${duration(entry.duration)} so far` : duration(entry.duration)),
         longer && fact("Whole trace", duration(trace.duration)),
         fact("Services", String(trace.services.length)),
         fact("Segments", String(trace.order.length)),
       ),
-      el("div", { class: "trace-actions" }, copyButton(() => trace.id, "Copy id"), copyButton(() => `[${trace.documents.map((entry) => entry.document).join(",\n")}]`, "Copy JSON")),
+      el("div", { class: "trace-actions" }, el("button", { type: "button", class: "button small", text: "Compare…", on: { click: () => chooseOther(trace, (hash) => this.#app.go(hash)) } }), copyButton(() => trace.id, "Copy id"), copyButton(() => `[${trace.documents.map((entry) => entry.document).join(",\n")}]`, "Copy JSON")),
     );
     if (trace.unreadable > 0) this.#app.notice(`${plural(trace.unreadable, "document")} of this trace could not be read.`);
   }
 
   #showTab() {
-    const tab = (name, label) =>
-      el("button", { type: "button", class: "tab", role: "tab", "aria-selected": String(this.#tab === name), tabindex: this.#tab === name ? 0 : -1, text: label, on: { click: () => this.#chooseTab(name), keydown: (event) => (event.key === "ArrowLeft" || event.key === "ArrowRight") && this.#chooseTab(name === "map" ? "timeline" : "map", true) } });
-    const hadFocus = this.tabs.contains(document.activeElement);
-    fill(this.tabs, tab("timeline", "Timeline"), tab("map", "Map"));
-    const onMap = this.#tab === "map";
-    if (hadFocus) this.tabs.children[onMap ? 1 : 0].focus();
-    this.timeline.hidden = onMap;
-    this.map.element.hidden = !onMap;
-    this.tools.classList.toggle("on-map", onMap);
-    if (onMap) this.#loadMap();
+    const names = Object.keys(TABS);
+    const keydown = (event) => {
+      const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+      if (!step) return;
+      event.preventDefault();
+      const next = (names.indexOf(this.#tab) + step + names.length) % names.length;
+      this.#chooseTab(names[next]);
+      /** @type {HTMLElement} */ (this.tabs.children[next]).focus();
+    };
+    const tab = (name) => el("button", { key: name, type: "button", class: "tab", role: "tab", "aria-selected": String(this.#tab === name), tabindex: this.#tab === name ? 0 : -1, text: TABS[name], on: { click: () => this.#chooseTab(name), keydown } });
+    fill(this.tabs, names.map(tab));
+    this.timeline.hidden = this.#tab !== "timeline";
+    this.flame.element.hidden = this.#tab !== "flame";
+    this.statistics.element.hidden = this.#tab !== "statistics";
+    this.map.element.hidden = this.#tab !== "map";
+    this.tools.classList.toggle("is-elsewhere", this.#tab !== "timeline");
+    this.#showPanel();
   }
 
-  /** A failure shows in the state of the connection; the map keeps what it had. */
-  #loadMap() {
-    this.map.load({ trace: this.#id }).catch(() => {});
+  /** What is shown beside the timeline is made when it is looked at. */
+  #showPanel() {
+    if (this.#trace === null) return;
+    if (this.#tab === "flame") this.flame.show(this.#trace);
+    else if (this.#tab === "statistics") this.statistics.show(this.#trace);
+    // A failure shows in the state of the connection; the map keeps what it had.
+    else if (this.#tab === "map") this.map.load({ trace: this.#id }).catch(() => {});
   }
 
   #chooseTab(name) {
@@ -181,9 +249,9 @@ export class TraceView {
 
   /** The address always leads back to what is on the screen. */
   #writeAddress() {
-    if (this.#id === null) return;
+    if (this.#id === "") return;
     const query = new URLSearchParams();
-    if (this.#tab === "map") query.set("view", "map");
+    if (this.#tab !== "timeline") query.set("view", this.#tab);
     const node = this.waterfall.selected;
     if (node?.id && node !== this.#trace?.entry) query.set("segment", node.id);
     const text = query.toString();
@@ -191,7 +259,7 @@ export class TraceView {
   }
 
   #jump(key) {
-    if (this.#tab === "map") this.#chooseTab("timeline");
+    if (this.#tab !== "timeline") this.#chooseTab("timeline");
     this.#openDetails();
     this.waterfall.select(key, { focus: true, reveal: true });
   }
@@ -235,7 +303,7 @@ export class TraceView {
   #step(nodes, direction, focus) {
     if (nodes.length === 0) return;
     const { order } = this.#trace;
-    const at = order.indexOf(this.waterfall.selected);
+    const at = order.findIndex((node) => node === this.waterfall.selected);
     const sorted = nodes.map((node) => order.indexOf(node)).sort((a, b) => a - b);
     const next = direction > 0 ? (sorted.find((index) => index > at) ?? sorted[0]) : (sorted.findLast((index) => index < at) ?? sorted.at(-1));
     this.waterfall.select(order[next].key, { reveal: true, focus });
@@ -264,6 +332,7 @@ export class TraceView {
     else if (event.key === "+" || event.key === "=") this.waterfall.zoom(0.5);
     else if (event.key === "-") this.waterfall.zoom(2);
     else if (event.key === "0") this.waterfall.resetWindow();
+    else if (this.#tab === "timeline" && TREE_KEYS.has(event.key)) return this.waterfall.key(event);
     else if (event.key === "e") this.#step(failures(this.#trace), 1, true);
     else return false;
     return true;

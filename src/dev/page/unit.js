@@ -1,3 +1,4 @@
+// @ts-check
 // Times as seconds since 1970, also those that were sent in another unit. Pure.
 //
 // X-Ray's times are seconds. What is sent in milli-, micro- or nanoseconds is, as seconds, tens of thousands of years

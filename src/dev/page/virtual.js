@@ -1,26 +1,34 @@
+// @ts-check
 // A list that keeps only the rows in sight in the document, with one tab stop and the arrow keys for the rest.
 //
 // The active row stays in the document even when it is scrolled out of sight, so that focus is never lost.
 
-import { css, el, perFrame } from "./dom.js";
+import { cloneElement, css, fill, make, perFrame } from "./dom.js";
 
 const OVERSCAN_ROWS = 8;
 
+/** @returns {HTMLElement[]} */
+const rowsOf = (spacer) => [...spacer.children];
+
 export class VirtualList {
+  /** @type {any[]} */
   #items = [];
-  #rows = new Map(); // key -> {element, item, index}
+  #drawn = new Map(); // key -> {item, description} of the rows in the document
+  /** @type {string | null} */
   #active = null; // key of the row with the tab stop
+  #activeAt = 0; // where it was last
   #options;
 
   /**
-   * `rowHeight` in pixels; `keyOf(item)`; `render(item, index)` makes a row; `role` and `label` of the container;
+   * `rowHeight` in pixels; `keyOf(item)`; `render(item)` describes a row, `selected()` is the key of the chosen
+   * one, where rows can be chosen; `role` and `label` of the container;
    * `onActivate(item, event)` for Enter and click; `onMove(item)` when the active row changes by hand;
    * `onKey(event, item)` sees other keys first and returns true when it used one; `onNearEnd()` near the last row.
    */
   constructor(options) {
     this.#options = options;
-    this.spacer = el("div", { class: "virtual-spacer", role: options.role, "aria-label": options.label });
-    this.viewport = el("div", { class: "virtual", tabindex: "-1" }, this.spacer);
+    this.spacer = make("div", { class: "virtual-spacer", role: options.role, "aria-label": options.label });
+    this.viewport = make("div", { class: "virtual", tabindex: "-1" }, this.spacer);
     this.draw = perFrame(() => this.drawNow());
     this.viewport.addEventListener("scroll", this.draw, { passive: true });
     this.spacer.addEventListener("keydown", (event) => this.#keydown(event));
@@ -42,6 +50,11 @@ export class VirtualList {
     return this.#items;
   }
 
+  /** The items whose rows are in the document. */
+  get drawn() {
+    return [...this.#drawn.values()].map(({ item }) => item);
+  }
+
   get activeItem() {
     const index = this.#activeIndex();
     return index < 0 ? null : this.#items[index];
@@ -52,6 +65,7 @@ export class VirtualList {
     const { rowHeight, keyOf } = this.#options;
     const top = Math.floor(this.viewport.scrollTop / rowHeight);
     const first = anchor && top > 0 ? this.#items[top] : undefined;
+    const had = this.#activeIndex();
     this.#items = items;
     css(this.spacer, { height: `${items.length * rowHeight}px` });
     if (first !== undefined) {
@@ -59,13 +73,14 @@ export class VirtualList {
       const now = items.findIndex((item) => keyOf(item) === key);
       if (now >= 0 && now !== top) this.viewport.scrollTop += (now - top) * rowHeight;
     }
-    if (this.#activeIndex() < 0) this.#active = items.length > 0 ? keyOf(items[0]) : null;
+    // A row that is gone leaves the tab stop to the one that took its place.
+    if (this.#activeIndex() < 0) this.#active = items.length > 0 ? keyOf(items[Math.min(items.length - 1, Math.max(0, had))]) : null;
     this.draw();
   }
 
-  /** Makes all rows in sight anew, for changes that the items do not show (zoom, selection, slow mark). */
+  /** Describes all rows in sight anew, for changes that the items do not show (zoom, selection, slow mark). */
   refresh() {
-    for (const row of this.#rows.values()) row.item = undefined;
+    this.#drawn.clear();
     this.draw();
   }
 
@@ -80,8 +95,13 @@ export class VirtualList {
     }
     if (reveal) this.reveal(index);
     this.drawNow();
-    if (focus) this.#rows.get(key)?.element.focus({ preventScroll: true });
+    if (focus) this.#elementOf(key)?.focus({ preventScroll: true });
     return true;
+  }
+
+  /** Moves focus to the row with the tab stop; false when there is none. */
+  focus() {
+    return this.#active !== null && this.activate(this.#active, { focus: true });
   }
 
   reveal(index) {
@@ -93,104 +113,92 @@ export class VirtualList {
   }
 
   drawNow() {
-    const { rowHeight, keyOf, onNearEnd } = this.#options;
+    const { rowHeight, onNearEnd } = this.#options;
     const { scrollTop, clientHeight } = this.viewport;
     const from = Math.max(0, Math.floor(scrollTop / rowHeight) - OVERSCAN_ROWS);
     const to = Math.min(this.#items.length, Math.ceil((scrollTop + clientHeight) / rowHeight) + OVERSCAN_ROWS);
-    const focused = document.activeElement;
-    const wanted = new Set();
-    const show = (index) => {
-      const item = this.#items[index];
-      const key = keyOf(item);
-      wanted.add(key);
-      this.#place(key, item, index, focused);
-    };
-    for (let index = from; index < to; index += 1) show(index);
+    const indices = Array.from({ length: Math.max(0, to - from) }, (_, n) => from + n);
     const active = this.#activeIndex();
-    if (active >= 0 && (active < from || active >= to)) show(active);
-    for (const [key, row] of this.#rows) {
-      if (wanted.has(key)) continue;
-      row.element.remove();
-      this.#rows.delete(key);
-    }
+    // In the order of the list always: an element that is moved in the document loses focus.
+    if (active >= to) indices.push(active);
+    else if (active >= 0 && active < from) indices.unshift(active);
+    const drawn = new Map();
+    const hadFocus = this.spacer.contains(document.activeElement);
+    fill(this.spacer, indices.map((index) => this.#row(index, index === active, drawn)));
+    this.#drawn = drawn;
+    if (hadFocus && !this.spacer.contains(document.activeElement)) this.#elementOf(this.#active)?.focus({ preventScroll: true });
     if (onNearEnd && this.#items.length > 0 && to >= this.#items.length - 2 * OVERSCAN_ROWS) onNearEnd();
   }
 
-  #place(key, item, index, focused) {
-    const { rowHeight, render, role } = this.#options;
-    let row = this.#rows.get(key);
-    if (!row || row.item !== item) {
-      const element = render(item, index);
-      element.classList.add("virtual-row");
-      if (row) {
-        const hadFocus = row.element === focused;
-        // Before it is in the document, and before it is given focus: what has no tabindex takes none.
-        element.tabIndex = key === this.#active ? 0 : -1;
-        row.element.replaceWith(element);
-        if (hadFocus) element.focus({ preventScroll: true });
-      } else this.spacer.append(element);
-      row = { element, item, index: -1 };
-      this.#rows.set(key, row);
-    }
-    if (row.index !== index) {
-      row.index = index;
-      css(row.element, { transform: `translateY(${index * rowHeight}px)` });
-      if (role === "listbox") row.element.setAttribute("aria-posinset", index + 1); // a tree counts siblings itself
-    }
-    if (role === "listbox") row.element.setAttribute("aria-setsize", this.#items.length);
-    row.element.tabIndex = key === this.#active ? 0 : -1;
-    row.element.dataset.key = key;
+  #row(index, active, drawn) {
+    const { rowHeight, keyOf, render, role, selected } = this.#options;
+    const item = this.#items[index];
+    const key = keyOf(item);
+    const before = this.#drawn.get(key);
+    const description = before?.item === item ? before.description : render(item);
+    drawn.set(key, { item, description });
+    return cloneElement(description, {
+      key,
+      class: `virtual-row ${description.props.class}`,
+      style: { transform: `translateY(${index * rowHeight}px)` },
+      tabindex: active ? "0" : "-1",
+      "data-key": key,
+      ...(selected && { "aria-selected": String(selected() === key) }),
+      // A tree counts siblings itself.
+      ...(role === "listbox" && { "aria-posinset": String(index + 1), "aria-setsize": String(this.#items.length) }),
+    });
   }
 
   #activeIndex() {
     if (this.#active === null) return -1;
-    const row = this.#rows.get(this.#active);
     const { keyOf } = this.#options;
-    if (row && row.index < this.#items.length && row.index >= 0 && keyOf(this.#items[row.index]) === this.#active) {
-      return row.index;
-    }
-    return this.#items.findIndex((item) => keyOf(item) === this.#active);
+    const near = this.#items[this.#activeAt];
+    if (near === undefined || keyOf(near) !== this.#active) this.#activeAt = this.#items.findIndex((item) => keyOf(item) === this.#active);
+    return this.#activeAt;
   }
 
-  #rowOf(event) {
-    const element = event.target.closest?.(".virtual-row");
-    return element ? this.#rows.get(element.dataset.key) : undefined;
+  #elementOf(key) {
+    return rowsOf(this.spacer).find((element) => element.dataset.key === key);
+  }
+
+  #keyOf(event) {
+    return event.target.closest?.(".virtual-row")?.dataset.key;
   }
 
   #focusin(event) {
-    const row = this.#rowOf(event);
-    if (!row || row.element.dataset.key === this.#active) return;
-    this.#active = row.element.dataset.key;
+    const key = this.#keyOf(event);
+    if (key === undefined || key === this.#active) return;
+    this.#active = key;
     this.draw();
   }
 
   #click(event) {
-    const row = this.#rowOf(event);
-    if (!row || event.defaultPrevented || event.metaKey || event.ctrlKey || event.shiftKey) return;
+    const key = this.#keyOf(event);
+    if (key === undefined || event.defaultPrevented || event.metaKey || event.ctrlKey || event.shiftKey) return;
     event.preventDefault();
-    this.activate(row.element.dataset.key, { focus: true, reveal: false });
-    this.#options.onActivate?.(row.item ?? this.#items[row.index], event);
+    if (this.activate(key, { focus: true, reveal: false })) this.#options.onActivate?.(this.#items[this.#activeIndex()], event);
   }
 
   #keydown(event) {
     if (event.altKey || event.ctrlKey || event.metaKey) return;
+    if (this.key(event)) event.preventDefault();
+  }
+
+  /** Does what a key does on the row with the tab stop; false when it does nothing there. */
+  key(event) {
     const index = this.#activeIndex();
-    if (index < 0) return;
-    if (this.#options.onKey?.(event, this.#items[index])) {
-      event.preventDefault();
-      return;
-    }
+    if (index < 0) return false;
+    if (this.#options.onKey?.(event, this.#items[index])) return true;
     const page = Math.max(1, Math.floor(this.viewport.clientHeight / this.#options.rowHeight) - 1);
     const last = this.#items.length - 1;
     const steps = { ArrowDown: index + 1, ArrowUp: index - 1, PageDown: index + page, PageUp: index - page, Home: 0, End: last };
     if (event.key in steps) {
-      event.preventDefault();
       const item = this.#items[Math.min(last, Math.max(0, steps[event.key]))];
       this.activate(this.#options.keyOf(item), { focus: true });
       this.#options.onMove?.(item);
     } else if (event.key === "Enter" || event.key === " ") {
-      event.preventDefault();
       this.#options.onActivate?.(this.#items[index], event);
-    }
+    } else return false;
+    return true;
   }
 }

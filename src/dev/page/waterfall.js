@@ -1,20 +1,31 @@
+// @ts-check
 // The timeline of a trace: a tree whose rows are bars in time.
 
 import { selfTime } from "./analysis.js";
 import { BAR_ROW_HEIGHT, barRow, tooltipOf } from "./bars.js";
-import { css, el, fill, perFrame } from "./dom.js";
+import { css, el, fill, make, perFrame } from "./dom.js";
 import { duration, tick } from "./format.js";
+import { NEVER_ENDED_AFTER_S } from "./health.js";
 import { icon } from "./icons.js";
 import { Minimap } from "./minimap.js";
 import { clampWindow, panWindow, ticks, zoomWindow } from "./timescale.js";
 import { VirtualList } from "./virtual.js";
 
-const NAME_WIDTH = { least: 140, most: 640, step: 24 };
+/** @typedef {import("./model.js").Trace} Trace */
+/** @typedef {import("./timescale.js").Window} Window */
+
+/** Pixels, and the share of the timeline. */
+const NAME_WIDTH = { least: 140, most: 640, step: 24, share: 0.42 };
 
 export class Waterfall {
-  #trace = null;
+  /** @type {Trace} */
+  #trace = /** @type {any} */ (null);
   #onSelect;
-  #context = { trace: null, path: new Map(), window: [0, 1], collapsed: new Set(), selected: null, matches: null };
+  #nameWidth = 0; // as the reader chose it, in pixels
+  /** @type {"recorded" | "all" | null} what the window follows when the trace grows; null: the reader has chosen one */
+  #follows = "recorded";
+  /** @type {{ trace: Trace, path: Map<string, Window[]>, window: Window, collapsed: Set<string>, selected: string | null, matches: Set<string> | null }} */
+  #context = { trace: /** @type {any} */ (null), path: new Map(), window: [0, 1], collapsed: new Set(), selected: null, matches: null };
 
   /** `onSelect(node)` when a row is chosen, `onOpen(node)` for Enter and click. */
   constructor({ onSelect, onOpen }) {
@@ -25,6 +36,7 @@ export class Waterfall {
       label: "Timeline of the trace",
       keyOf: (node) => node.key,
       render: (node) => barRow(node, this.#context),
+      selected: () => this.#context.selected,
       onMove: (node) => this.select(node.key),
       onActivate: (node, event) => {
         if (event.target.closest?.(".chevron")) this.#toggle(node);
@@ -34,11 +46,11 @@ export class Waterfall {
       onKey: (event, node) => this.#rowKey(event, node),
     });
     this.minimap = new Minimap((from, to) => this.setWindow([from, to]));
-    this.axis = el("div", { class: "axis", "aria-hidden": "true" });
-    this.grid = el("div", { class: "grid", "aria-hidden": "true" });
-    this.cursor = el("div", { class: "time-cursor", hidden: true, "aria-hidden": "true" }, (this.cursorLabel = el("span", { class: "time-cursor-label" })));
-    this.tooltip = el("div", { class: "tooltip", role: "tooltip", hidden: true });
-    this.splitter = el("div", {
+    this.axis = make("div", { class: "axis", "aria-hidden": "true" });
+    this.grid = make("div", { class: "grid", "aria-hidden": "true" });
+    this.cursor = make("div", { class: "time-cursor", hidden: true, "aria-hidden": "true" }, (this.cursorLabel = make("span", { class: "time-cursor-label" })));
+    this.tooltip = make("div", { class: "tooltip", role: "tooltip", hidden: true });
+    this.splitter = make("div", {
       class: "splitter",
       role: "separator",
       tabindex: "0",
@@ -46,30 +58,50 @@ export class Waterfall {
       "aria-label": "Width of the names",
       on: { pointerdown: (event) => this.#dragSplitter(event), keydown: (event) => this.#splitterKey(event) },
     });
-    this.zoomOut = el("button", { type: "button", class: "link-button zoom-reset", hidden: true, text: "See all", on: { click: () => this.resetWindow() } });
-    this.element = el(
+    this.zoomOut = make("button", { type: "button", class: "link-button zoom-reset", hidden: true, text: "See all", on: { click: () => this.resetWindow() } });
+    this.element = make(
       "div",
       { class: "waterfall" },
-      el("div", { class: "waterfall-top" }, el("div", { class: "waterfall-corner" }, el("span", { text: "Segment" }), this.zoomOut), this.minimap.element),
-      el("div", { class: "waterfall-axis" }, el("div", { class: "waterfall-corner" }), this.axis),
-      el("div", { class: "waterfall-body" }, this.grid, this.cursor, this.rows.viewport),
+      make("div", { class: "waterfall-top" }, make("div", { class: "waterfall-corner" }, make("span", { text: "Segment" }), this.zoomOut), this.minimap.element),
+      make("div", { class: "waterfall-axis" }, make("div", { class: "waterfall-corner" }), this.axis),
+      make("div", { class: "waterfall-body" }, this.grid, this.cursor, this.rows.viewport),
       this.splitter,
       this.tooltip,
     );
     this.#watchPointer();
     this.#setNameWidth(320);
+    new ResizeObserver(() => this.#setNameWidth(this.#nameWidth)).observe(this.element);
   }
 
   /** Shows a trace; keeps what is folded, chosen and zoomed when it is a newer state of the same one. */
   show(trace, path) {
     const same = this.#trace?.id === trace.id;
-    const zoomed = same && this.#isZoomed();
+    if (!same) {
+      Object.assign(this.#context, { collapsed: new Set(), selected: null, matches: null });
+      this.#follows = "recorded";
+    }
     this.#trace = trace;
     Object.assign(this.#context, { trace, path });
-    if (!same) Object.assign(this.#context, { collapsed: new Set(), selected: null, matches: null });
     this.minimap.show(trace);
-    this.setWindow(zoomed ? this.#context.window : [trace.start, trace.end]);
-    this.#relist();
+    this.#showWindow(this.#follows === "recorded" ? recorded(trace) : this.#follows === "all" ? [trace.start, trace.end] : this.#context.window);
+    this.#relist({ anchor: same });
+  }
+
+  /** Another trace comes. */
+  leave() {
+    this.#trace = /** @type {any} */ (null);
+    this.#context.selected = null;
+  }
+
+  /** A key of the tree that was pressed elsewhere: the keyboard moves to the chosen row, and the key does what it does there. */
+  key(event) {
+    return this.focus() && this.rows.key(event);
+  }
+
+  /** Moves the keyboard to the chosen row. */
+  focus() {
+    const key = this.#context.selected;
+    return key !== null && this.rows.activate(key, { focus: true });
   }
 
   /** Chooses a row and tells; `focus` also moves the keyboard there. */
@@ -79,14 +111,14 @@ export class Waterfall {
     if (reveal) this.#unfoldAbove(node);
     const changed = this.#context.selected !== key;
     this.#context.selected = key;
-    for (const row of this.rows.spacer.children) row.setAttribute("aria-selected", String(row.dataset.key === key));
+    if (changed) this.rows.draw();
     if (focus || reveal) this.rows.activate(key, { focus });
     if (changed) this.#onSelect(node);
     return true;
   }
 
   get selected() {
-    return this.#trace?.byKey.get(this.#context.selected) ?? null;
+    return this.#trace?.byKey.get(this.#context.selected ?? "") ?? null;
   }
 
   /** Marks the rows whose keys are in the set and dims the others; null shows all alike. */
@@ -105,7 +137,14 @@ export class Waterfall {
     this.#relist();
   }
 
-  setWindow([from, to]) {
+  /** @param {Window} window chosen by the reader; it stays so when the trace grows */
+  setWindow(window) {
+    this.#follows = null;
+    this.#showWindow(window);
+  }
+
+  /** @param {Window} window */
+  #showWindow([from, to]) {
     const { start, end } = this.#trace;
     this.#context.window = clampWindow(from, to, start, end);
     this.minimap.setWindow(this.#context.window);
@@ -115,7 +154,8 @@ export class Waterfall {
   }
 
   resetWindow() {
-    this.setWindow([this.#trace.start, this.#trace.end]);
+    this.#showWindow([this.#trace.start, this.#trace.end]);
+    this.#follows = "all";
   }
 
   /** Closer (below 1) or further around the chosen row. */
@@ -134,7 +174,7 @@ export class Waterfall {
     return from > start || to < end;
   }
 
-  #relist() {
+  #relist({ anchor = true } = {}) {
     const { collapsed } = this.#context;
     const visible = [];
     let hiddenBelow = Infinity;
@@ -143,8 +183,13 @@ export class Waterfall {
       hiddenBelow = collapsed.has(node.key) ? node.depth : Infinity;
       visible.push(node);
     }
-    this.rows.setItems(visible);
+    this.rows.setItems(visible, { anchor });
     this.rows.refresh();
+    // A chosen row that is folded away leaves its place to what it was folded into.
+    let { selected } = this;
+    const shown = new Set(visible);
+    while (selected !== null && !shown.has(selected)) selected = selected.parent;
+    if (selected !== null && selected !== this.selected) this.select(selected.key, { reveal: true });
   }
 
   #toggle(node, open = this.#context.collapsed.has(node.key)) {
@@ -188,6 +233,7 @@ export class Waterfall {
 
   #watchPointer() {
     const body = this.rows.viewport;
+    /** @type {{ x: number, y: number, target: any } | null} */
     let last = null;
     const update = perFrame(() => last && this.#hover(last));
     body.addEventListener("pointermove", (event) => {
@@ -240,12 +286,15 @@ export class Waterfall {
     css(this.tooltip, { left: `${left}px`, top: `${top}px` });
   }
 
+  /** Names take as much as the reader chose, but leave the larger part of a narrow window to the lanes. */
   #setNameWidth(pixels) {
-    const width = Math.round(Math.min(NAME_WIDTH.most, Math.max(NAME_WIDTH.least, pixels)));
+    this.#nameWidth = pixels;
+    const most = Math.min(NAME_WIDTH.most, this.element.clientWidth * NAME_WIDTH.share || NAME_WIDTH.most);
+    const width = Math.round(Math.min(most, Math.max(Math.min(NAME_WIDTH.least, most), pixels)));
     css(this.element, { "--name-width": `${width}px` });
-    this.splitter.setAttribute("aria-valuenow", width);
-    this.splitter.setAttribute("aria-valuemin", NAME_WIDTH.least);
-    this.splitter.setAttribute("aria-valuemax", NAME_WIDTH.most);
+    this.splitter.setAttribute("aria-valuenow", String(width));
+    this.splitter.setAttribute("aria-valuemin", String(NAME_WIDTH.least));
+    this.splitter.setAttribute("aria-valuemax", String(NAME_WIDTH.most));
   }
 
   #dragSplitter(event) {
@@ -269,12 +318,22 @@ export class Waterfall {
   }
 }
 
+/**
+ * The window to begin with: all of the trace, but of one that has never ended as much as was recorded.
+ * @param {Trace} trace
+ * @returns {Window}
+ */
+function recorded(trace) {
+  const { start, known_end, end } = trace;
+  const width = known_end - start;
+  return end - known_end >= NEVER_ENDED_AFTER_S && width > 0 ? [start, known_end + width * 0.15] : [start, end];
+}
+
 /** The buttons above the timeline. */
 export function waterfallTools(waterfall) {
   const button = (name, label, act) => el("button", { type: "button", class: "icon-button", title: label, "aria-label": label, on: { click: act } }, icon(name));
-  return el(
-    "div",
-    { class: "tool-group", role: "group", "aria-label": "Timeline" },
+  return fill(
+    make("div", { class: "tool-group", role: "group", "aria-label": "Timeline" }),
     button("plus", "Zoom in (+)", () => waterfall.zoom(0.5)),
     button("minus", "Zoom out (-)", () => waterfall.zoom(2)),
     button("fit", "See all (0)", () => waterfall.resetWindow()),

@@ -26,8 +26,9 @@ mod limits;
 mod routes;
 
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use tokio::net::TcpListener;
@@ -73,7 +74,12 @@ pub(super) struct Site {
     questions: Away,
     /// Where documents are read: one call at a time, so that they go into the store in the order they came.
     documents: Away,
+    /// How often traces were cleared.
+    clearings: AtomicU64,
 }
+
+/// How long what was cleared can be brought back; the page says so.
+const UNDO_FOR: Duration = Duration::from_secs(10);
 
 /// Who makes a call with documents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,6 +120,7 @@ impl Site {
             refused_documents: Bounded::default(),
             questions: Away::new(limits::QUESTIONS_AT_ONCE, worked.clone()),
             documents: Away::new(1, worked.clone()),
+            clearings: AtomicU64::new(0),
             worked,
         })
     }
@@ -237,10 +244,28 @@ impl Site {
         has_let_go
     }
 
-    /// Forgets every trace.
-    fn clear(&self) {
+    /// Sets every trace aside, and forgets them when they can no longer be brought back.
+    fn clear(self: &Arc<Self>) {
+        let clearing = self.clearings.fetch_add(1, Ordering::Relaxed) + 1;
         self.service().traces_mut().clear();
         self.changed.send_replace(());
+        let shared = Arc::downgrade(self);
+        tokio::spawn(async move {
+            tokio::time::sleep(UNDO_FOR).await;
+            // A later clearing has a time of its own.
+            let shared = shared.upgrade();
+            if let Some(shared) = shared.filter(|shared| shared.clearings.load(Ordering::Relaxed) == clearing)
+            {
+                shared.service().traces_mut().forget_cleared();
+            }
+        });
+    }
+
+    /// Brings back what was cleared. Whether there was anything.
+    fn bring_back(&self) -> bool {
+        let found = self.service().traces_mut().bring_back() > 0;
+        self.changed.send_replace(());
+        found
     }
 }
 

@@ -23,6 +23,9 @@ use crate::net::server::body;
 use crate::net::server::connection::RequestBody;
 use crate::net::server::guard::Refusal;
 
+/// Brings back what was cleared.
+const UNDO: &str = "/-/traces/undo";
+
 /// How long changes gather before the page hears of them: faster than anyone reads, and few enough to draw.
 const GATHER: Duration = Duration::from_millis(100);
 
@@ -62,6 +65,7 @@ fn checked(shared: &Site, route: Route, head: &Parts) -> Result<(), Refusal> {
 fn route(head: &Parts) -> Route {
     let path = head.uri.path();
     match head.method {
+        Method::POST if path == UNDO => Route::Page,
         Method::POST => match path {
             "/GetSamplingRules" => Route::GetSamplingRules,
             "/SamplingTargets" => Route::SamplingTargets,
@@ -96,9 +100,17 @@ async fn answer_to(shared: &Arc<Site>, route: Route, head: &Parts, body: Request
         ),
         Route::Page if head.method == Method::DELETE => {
             shared.clear();
-            let mut answer = Response::new(Body::from(Bytes::new()));
-            *answer.status_mut() = StatusCode::NO_CONTENT;
-            answer
+            done()
+        }
+        Route::Page if head.method == Method::POST => {
+            body::discard(head, body).await;
+            if shared.bring_back() {
+                done()
+            } else {
+                let message =
+                    "What was cleared is gone: it is kept for ten seconds, and while its room is not needed.";
+                json(StatusCode::NOT_FOUND, &json!({"message": message}))
+            }
         }
         Route::Page => match page::asset(path) {
             Some(asset) => page_answer(asset.content_type, asset.body),
@@ -114,6 +126,12 @@ async fn answer_to(shared: &Arc<Site>, route: Route, head: &Parts, body: Request
         | Route::TraceSegments
         | Route::Api => called(shared, head, body).await,
     }
+}
+
+fn done() -> Answer {
+    let mut answer = Response::new(Body::from(Bytes::new()));
+    *answer.status_mut() = StatusCode::NO_CONTENT;
+    answer
 }
 
 /// Somebody follows a link to the page: the browser shows it in a window of its own.
@@ -216,7 +234,7 @@ async fn asked(shared: &Arc<Site>, head: &Parts) -> Answer {
 
 /// Server-sent events about what changes from now on, until the browser leaves.
 fn events(shared: &Arc<Site>, query: &Query) -> Result<Answer, Wrong> {
-    let filter = Arc::new(console::filter(&shared.service(), query)?);
+    let selection = Arc::new(console::selection(&shared.service(), query)?);
     let only = query.get("trace").filter(|id| !id.is_empty()).cloned();
     let (pieces, stream) = mpsc::channel(PIECES);
     let mut changes = shared.changes();
@@ -238,8 +256,8 @@ fn events(shared: &Arc<Site>, query: &Query) -> Result<Answer, Wrong> {
                 let news = News::since(&shared.service(), revision, only.as_deref());
                 drop(shared);
                 let reached = news.revision();
-                let filter = Arc::clone(&filter);
-                let events = away.run(move |work| news.events(&filter, work)).await;
+                let selection = Arc::clone(&selection);
+                let events = away.run(move |work| news.events(&selection, work)).await;
                 // A filter that is too much work for what changed tells nothing of it.
                 let text = events.and_then(Result::ok).unwrap_or_default();
                 let is_all = reached == revision;

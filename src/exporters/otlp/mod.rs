@@ -7,11 +7,13 @@
 //! |---|---|
 //! | `answer` | what an answer means |
 //! | `gzip` | bodies, compressed |
+//! | `probe` | one connection, one request with nothing in it: for `xray doctor` |
 //! | `requests` | bodies taken apart |
 //! | `segments` | segment documents as spans |
 
 pub(in crate::exporters) mod answer;
 pub(in crate::exporters) mod gzip;
+mod probe;
 pub(in crate::exporters) mod requests;
 mod segments;
 
@@ -35,7 +37,7 @@ use super::bodies::Bodies;
 use super::error::PutError;
 use super::transport;
 use crate::config::otlp::{Compression, OtlpEndpoint, RequestForm};
-use crate::config::{Environment, XRayConfig};
+use crate::config::{Environment, Warning, XRayConfig};
 use crate::ledger::outcome::ErrorClass;
 use crate::ledger::signal::Signal;
 use crate::logs::{self, LineBudget, Reminder};
@@ -66,7 +68,7 @@ struct Shared {
     /// The way of each signal, in the order of [`Signal::ALL`].
     ways: [Way; Signal::ALL.len()],
     service_name: Option<String>,
-    warnings: Vec<String>,
+    warnings: Vec<Warning>,
     proxy: Option<ProxyInForce>,
     seen: Mutex<Seen>,
 }
@@ -162,7 +164,7 @@ impl Otlp {
 
     /// What the user should know about the settings, to be logged at Warn.
     #[must_use]
-    pub fn warnings(&self) -> &[String] {
+    pub fn warnings(&self) -> &[Warning] {
         &self.shared.warnings
     }
 
@@ -317,21 +319,25 @@ impl Way {
         request
     }
 
-    #[expect(clippy::disallowed_methods, reason = "a call has a deadline")]
     async fn call(&self, signal: Signal, form: Form, body: Bytes) -> Result<Taken, PutError> {
-        let deadline = tokio::time::Instant::now() + self.timeout;
+        let reply = self.ask(form, body, self.timeout).await?;
+        reply
+            .meaning(signal)
+            .map_err(|error| self.explained(error, signal))
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a call has a deadline")]
+    async fn ask(&self, form: Form, body: Bytes, limit: Duration) -> Result<Reply, PutError> {
+        let deadline = tokio::time::Instant::now() + limit;
         let request = self.request(form, body);
         let call = async {
             let response = self.client.send(request).await;
             let response = response.map_err(|error| transport::without_head(&error))?;
             Ok(reply(response, deadline).await)
         };
-        let reply = timeout_at(deadline, call)
+        timeout_at(deadline, call)
             .await
-            .unwrap_or_else(|_| Err(transport::timed_out(self.timeout)))?;
-        reply
-            .meaning(signal)
-            .map_err(|error| self.explained(error, signal))
+            .unwrap_or_else(|_| Err(transport::timed_out(limit)))
     }
 
     /// With what the user can do about it.
@@ -413,17 +419,18 @@ fn client_places(forms: [&RequestForm; Signal::ALL.len()]) -> [usize; Signal::AL
 }
 
 /// Keys that anyone on the way can read.
-fn warnings(endpoint: &OtlpEndpoint) -> Vec<String> {
+fn warnings(endpoint: &OtlpEndpoint) -> Vec<Warning> {
     let base = &endpoint.base.value;
     let is_here = base
         .parse::<Uri>()
         .is_ok_and(|uri| uri.host().is_some_and(is_loopback));
     let has_keys = endpoint.forms().iter().any(|form| !form.headers.is_empty());
     if base.starts_with("http://") && has_keys && !is_here {
-        return vec![format!(
+        let text = format!(
             "{base} is a plain http:// endpoint on another machine: anyone on the way can read the headers that go there with \
              every request, and what is sent. Use https:// if it has that"
-        )];
+        );
+        return vec![Warning::at(&endpoint.base.source, text).value(base)];
     }
     Vec::new()
 }

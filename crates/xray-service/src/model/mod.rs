@@ -158,6 +158,27 @@ pub struct Entity {
     unit: Option<Unit>,
 }
 
+/// The longest word that names what a call did.
+const MAX_OPERATION_BYTES: usize = 64;
+
+impl Entity {
+    /// What was asked of a database or of a service of AWS: the first word of the SQL in capitals, the operation; `None` where
+    /// nothing of the kind is said.
+    #[must_use]
+    pub fn operation(&self) -> Option<Box<str>> {
+        let word = self.detail.split_whitespace().next()?;
+        let is_name =
+            word.len() <= MAX_OPERATION_BYTES && word.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        let is_method = self.http.method.as_deref() == Some(word);
+        match (&self.database, self.namespace.as_deref()) {
+            _ if !is_name => None,
+            (Some(_), _) => Some(word.to_ascii_uppercase().into()),
+            (None, Some("aws")) if !is_method => Some(word.into()),
+            _ => None,
+        }
+    }
+}
+
 /// A trace.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Tree {

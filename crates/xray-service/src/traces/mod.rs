@@ -245,6 +245,8 @@ pub struct Traces {
     documents: usize,
     evicted: u64,
     saving: Option<Saving>,
+    /// What was cleared and can still be brought back. It is charged as before, and the first to go.
+    cleared: Vec<Arc<Trace>>,
 }
 
 #[derive(Debug, Default)]
@@ -273,6 +275,7 @@ impl Traces {
             documents: 0,
             evicted: 0,
             saving: None,
+            cleared: Vec::new(),
         }
     }
 
@@ -400,6 +403,9 @@ impl Traces {
     }
 
     fn evict(&mut self) {
+        if self.bytes() > self.limits.max_bytes {
+            self.forget_cleared();
+        }
         while self.traces.len() > self.limits.max_traces || self.bytes() > self.limits.max_bytes {
             let Some((_, id)) = self.by_birth.pop_first() else {
                 break;
@@ -429,10 +435,8 @@ impl Traces {
         self.evicted > before
     }
 
-    fn remove(&mut self, id: &str) {
-        let Some(trace) = self.traces.remove(id) else {
-            return;
-        };
+    fn remove(&mut self, id: &str) -> Option<Arc<Trace>> {
+        let trace = self.traces.remove(id)?;
         self.by_birth.remove(&trace.born);
         self.by_revision.remove(&trace.revision);
         self.by_start.remove(&trace.cursor());
@@ -446,14 +450,89 @@ impl Traces {
                 }
             }
         }
+        Some(trace)
     }
 
-    /// Forgets every trace.
+    /// Sets every trace aside: [`Traces::bring_back`] undoes it until [`Traces::forget_cleared`], another clearing, or until
+    /// their room is needed. Until then they are charged for.
     pub fn clear(&mut self) {
+        self.forget_cleared();
         let ids: Vec<String> = self.traces.keys().cloned().collect();
-        for id in ids {
-            self.remove(&id);
+        self.cleared = ids.iter().filter_map(|id| self.remove(id)).collect();
+        self.bytes += self.cleared_bytes();
+        self.show_anew();
+    }
+
+    /// Brings back what was cleared last, beside what has come since. How many traces there were; 0: nothing to bring back.
+    pub fn bring_back(&mut self) -> usize {
+        self.bytes -= self.cleared_bytes();
+        let cleared = std::mem::take(&mut self.cleared);
+        let count = cleared.len();
+        for trace in cleared {
+            if self.traces.contains_key(&trace.id) {
+                self.insert_again(&trace);
+            } else {
+                self.put_back(trace);
+            }
         }
+        if count > 0 {
+            self.show_anew();
+            self.evict();
+        }
+        count
+    }
+
+    /// Forgets what was cleared last.
+    pub fn forget_cleared(&mut self) {
+        self.bytes -= self.cleared_bytes();
+        self.cleared = Vec::new();
+    }
+
+    fn cleared_bytes(&self) -> usize {
+        self.cleared.iter().map(|trace| trace.bytes()).sum()
+    }
+
+    /// As it was, at the revision that it had: whoever hears of changes has heard of it.
+    fn put_back(&mut self, trace: Arc<Trace>) {
+        if let Some(saving) = &mut self.saving {
+            for document in &trace.documents {
+                saving.unsaved.insert(document.key, trace.id.clone());
+            }
+        }
+        self.bytes += trace.bytes();
+        self.text_bytes += trace.text_bytes();
+        self.documents += trace.documents.len();
+        self.by_birth.insert(trace.born, trace.id.clone());
+        self.by_revision.insert(trace.revision, trace.id.clone());
+        self.by_start.insert(trace.cursor());
+        self.traces.insert(trace.id.clone(), trace);
+    }
+
+    /// The documents of a trace of which others have come since; those that came again stay as they are.
+    fn insert_again(&mut self, trace: &Trace) {
+        for document in &trace.documents {
+            let has = |now: &Trace| now.documents.iter().any(|own| own.id == document.id);
+            if self.traces.get(&trace.id).is_some_and(|now| has(now)) {
+                continue;
+            }
+            let outline = Outline {
+                id: document.id.clone(),
+                trace_id: trace.id.clone(),
+                in_progress: document.in_progress,
+                start: document.start_us as f64 / 1e6,
+            };
+            let incoming = Incoming {
+                outline,
+                text: Arc::clone(&document.text),
+                otlp: document.otlp,
+                cost: document.cost,
+            };
+            self.insert(incoming, document.accepted_at);
+        }
+    }
+
+    /// Whoever has looked before reads everything anew.
+    fn show_anew(&mut self) {
         self.gone.clear();
         self.revision += 1;
         self.reset_at = self.revision;

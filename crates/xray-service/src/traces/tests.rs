@@ -154,7 +154,77 @@ fn who_looks_again_hears_of_each_change_once() {
     );
     traces.clear();
     assert!(traces.changes_since(second.revision, 9).reset);
-    assert!(traces.is_empty() && traces.bytes() == 0 && traces.documents() == 0);
+    assert!(traces.is_empty() && traces.documents() == 0);
+    traces.forget_cleared();
+    assert_eq!(traces.bytes(), 0);
+}
+
+#[test]
+fn what_was_cleared_can_be_brought_back_beside_what_came_since() {
+    let mut traces = of_at_most(9);
+    for trace in 1..=3 {
+        put(&mut traces, trace, 1, 1.0, true);
+    }
+    let (bytes, text_bytes, seen) = (traces.bytes(), traces.text_bytes(), traces.revision());
+    traces.clear();
+    assert_eq!(
+        (traces.len(), traces.bytes()),
+        (0, bytes),
+        "charged until it is gone"
+    );
+    put(&mut traces, 2, 2, 5.0, true);
+    put(&mut traces, 4, 1, 2.0, true);
+    assert_eq!(traces.bring_back(), 3);
+    let order: Vec<_> = traces.newest_first(None).map(|trace| trace.id.clone()).collect();
+    assert_eq!(order, [trace_id(4), trace_id(3), trace_id(2), trace_id(1)]);
+    assert_eq!(
+        traces.get(&trace_id(2)).map(|trace| trace.documents.len()),
+        Some(2)
+    );
+    assert_eq!((traces.documents(), traces.text_bytes() > text_bytes), (5, true));
+    let changes = traces.changes_since(seen, 9);
+    assert!(changes.reset);
+    // Who prints what changes has printed the two that are as they were.
+    assert_eq!(changes.changed, [trace_id(4), trace_id(2)]);
+    assert_eq!(traces.bring_back(), 0, "once");
+
+    let before = traces.bytes();
+    traces.clear();
+    traces.clear();
+    assert_eq!(traces.bytes(), 0, "clearing again forgets what was cleared");
+    assert!(before > 0);
+    assert_eq!(traces.bring_back(), 0);
+}
+
+#[test]
+fn what_was_cleared_is_written_again_when_it_is_brought_back() {
+    let mut traces = of_at_most(9);
+    traces.start_saving();
+    put(&mut traces, 1, 1, 1.0, true);
+    let written = traces.take_unsaved().put;
+    traces.clear();
+    assert_eq!(traces.take_unsaved().delete, [written[0].key]);
+    traces.bring_back();
+    let again = traces.take_unsaved();
+    assert_eq!((again.put[0].key, again.delete), (written[0].key, vec![]));
+}
+
+#[test]
+fn what_was_cleared_goes_before_what_is_kept() {
+    let mut probe = of_at_most(9);
+    put(&mut probe, 1, 1, 1.0, true);
+    let one = probe.bytes();
+    let mut traces = Traces::new(Limits {
+        max_bytes: one * 13 / 2,
+        max_traces: 99,
+    });
+    for trace in 1..=6 {
+        put(&mut traces, trace, 1, 1.0, true);
+    }
+    traces.clear();
+    put(&mut traces, 7, 1, 1.0, true);
+    assert_eq!((traces.len(), traces.evicted()), (1, 0));
+    assert_eq!(traces.bring_back(), 0);
 }
 
 #[test]
