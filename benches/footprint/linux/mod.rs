@@ -7,12 +7,16 @@ use std::process::ExitCode;
 mod args;
 mod both;
 mod bursts;
+mod clients;
 mod control;
 mod destinations;
+mod dev;
 mod drain;
 mod generator;
 mod http;
 mod ill;
+mod ingest;
+mod latency;
 mod lifecycle;
 mod matrix;
 mod measure;
@@ -21,10 +25,12 @@ mod otlp;
 mod play;
 mod process;
 mod role;
+mod sampling;
 mod scenario;
 mod sink;
 mod subject;
 mod table;
+mod times;
 mod tls;
 mod watch;
 
@@ -42,6 +48,7 @@ pub(crate) fn main() -> ExitCode {
         Some(role::CONTROL) => control::main(arguments),
         Some(role::SPANS) => otlp::spans::main(arguments),
         Some(role::OTLP_CONTROL) => otlp::control::main(arguments),
+        Some(role::CONTROL_OVER_TCP) => control::main_over_tcp(arguments),
         _ => args::parse().and_then(|options| options.map_or(Ok(()), |options| run(&options))),
     };
     match result {
@@ -72,6 +79,10 @@ fn run(options: &args::Options) -> Result<()> {
             Scenario::Bursts => bursts::run(&bench)?,
             Scenario::Both => both::run(&bench, options)?,
             Scenario::Otlp => otlp::run(&bench, options)?,
+            Scenario::Latency => latency::run(&bench, options)?,
+            Scenario::Sampling => sampling::run(&bench, options)?,
+            Scenario::Ingest => ingest::run(&bench, options)?,
+            Scenario::Dev => dev::run(&bench, options)?,
         }
     }
     Ok(())

@@ -25,6 +25,14 @@ pub(crate) enum Scenario {
     Drain,
     /// Bursts, within the system's limit of the receive buffer and past it.
     Bursts,
+    /// How long a segment takes to its call.
+    Latency,
+    /// Sampling calls through the TCP port.
+    Sampling,
+    /// Documents over the TCP port.
+    Ingest,
+    /// `xray dev` with its page open.
+    Dev,
     /// Segments to X-Ray, to an OTLP endpoint, and to both.
     Both,
     /// OTLP in, OTLP out.
@@ -42,7 +50,7 @@ pub(crate) enum Play {
 }
 
 impl Scenario {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 14] = [
         Self::Played(Play::Outage),
         Self::Played(Play::OutageSmall),
         Self::Played(Play::BurstSmall),
@@ -51,6 +59,10 @@ impl Scenario {
         Self::HalfIll,
         Self::Drain,
         Self::Bursts,
+        Self::Latency,
+        Self::Sampling,
+        Self::Ingest,
+        Self::Dev,
         Self::Both,
         Self::Otlp,
     ];
@@ -61,6 +73,10 @@ impl Scenario {
             Self::HalfIll => "half-ill",
             Self::Drain => "drain",
             Self::Bursts => "bursts",
+            Self::Latency => "latency",
+            Self::Sampling => "sampling",
+            Self::Ingest => "ingest",
+            Self::Dev => "dev",
             Self::Both => "both",
             Self::Otlp => "otlp",
         }
