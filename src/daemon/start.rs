@@ -99,6 +99,7 @@ impl Daemon {
             summary,
             health: Arc::default(),
             receiving,
+            logs: None,
         })
     }
 }
