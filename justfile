@@ -90,3 +90,7 @@ mutants *arguments:
 # the container image, and whether it starts
 image:
     .ci/run image
+
+# the image as people run it: `just image-test -k limits` for a part of it
+image-test *arguments:
+    .ci/run image-test -- {{arguments}}

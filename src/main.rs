@@ -55,15 +55,39 @@ fn main() -> ExitCode {
             return ExitCode::from(WRONG_ARGUMENTS);
         }
     };
-    let environment = Environment::of_process();
-    let flags = match cli::with_environment(flags.clone(), &environment) {
-        Ok(flags) => flags,
-        Err(error) => return refuse(&error, &flags),
-    };
-    match config::load(&flags, &environment, &SystemFiles) {
-        Ok(config) => run(config, environment),
-        Err(error) => refuse(&error, &flags),
+    as_started(move || {
+        let environment = Environment::of_process();
+        let flags = match cli::with_environment(flags.clone(), &environment) {
+            Ok(flags) => flags,
+            Err(error) => return refuse(&error, &flags),
+        };
+        match config::load(&flags, &environment, &SystemFiles) {
+            Ok(config) => run(config, environment),
+            Err(error) => refuse(&error, &flags),
+        }
+    })
+}
+
+/// Does `work` as the service that Windows may have started this process as.
+#[cfg(windows)]
+fn as_started(work: impl FnOnce() -> ExitCode + Send + 'static) -> ExitCode {
+    match daemon::service::run(Box::new(work)) {
+        Ok(Some(work)) => work(),
+        Ok(None) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(
+                io::stderr(),
+                &format!("[Error] Windows refuses the service: {error}\n"),
+            );
+            ExitCode::FAILURE
+        }
     }
+}
+
+/// Elsewhere a service is a process like any other.
+#[cfg(not(windows))]
+fn as_started(work: impl FnOnce() -> ExitCode) -> ExitCode {
+    work()
 }
 
 fn refuse(error: &ConfigError, flags: &Flags) -> ExitCode {

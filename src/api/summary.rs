@@ -157,8 +157,9 @@ impl Summary {
     }
 }
 
-/// Says at the end what became of everything.
+/// Says at the end what became of everything. What waited still is counted by then.
 pub fn say_finished(totals: &Totals) {
+    let totals = &totals.at_the_end();
     say(totals, None, None, &format_args!("Shutdown finished: {totals}"));
 }
 

@@ -64,6 +64,25 @@ fn difference(now: Option<u64>, before: Option<u64>) -> Option<u64> {
 }
 
 impl Totals {
+    /// The same when the daemon has ended: what the lanes hold still is counted as dropped by then, and waits for nobody.
+    #[must_use]
+    pub fn at_the_end(&self) -> Self {
+        let settled = |lane: Option<LaneTotals>| {
+            lane.map(|lane| LaneTotals {
+                pending: Amounts::default(),
+                ..lane
+            })
+        };
+        Self {
+            pending: 0,
+            bridge: self.bridge.map(|bridge| BridgeTotals {
+                lanes: bridge.lanes.map(settled),
+                ..bridge
+            }),
+            ..*self
+        }
+    }
+
     /// What came since `before`, and what is pending still.
     #[must_use]
     pub fn since(&self, before: &Self) -> Self {
@@ -255,6 +274,12 @@ mod tests {
             "received 162 (udp 99, http 2, otlp_http 60, otlp_grpc 1), rejected 2 (invalid_header 1, otlp_grpc 1), kernel \
              drops 0; to X-Ray: sent 97, unprocessed 0, dropped 3 (buffer_full 3); to OTLP: recovered 5, sent 135 \
              (segments 95, traces 40), unprocessed 2, dropped 5 (in_progress 5), spooled 5, pending 18"
+        );
+        // Dropped by then, so it is not told twice.
+        let at_the_end = totals.at_the_end().to_string();
+        assert!(
+            at_the_end.ends_with("dropped 5 (in_progress 5), spooled 5"),
+            "{at_the_end}"
         );
         let later = totals.since(&totals);
         assert_eq!(

@@ -96,6 +96,7 @@ fn open(path: &Path) -> io::Result<File> {
 fn open_without_waiting(path: &Path) -> io::Result<File> {
     let mut options = fs::OpenOptions::new();
     options.read(true);
+    // Windows opens no pipe by the path of a file.
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, no_waiting());
     options.open(path)
@@ -119,6 +120,7 @@ fn must_be_file(metadata: &Metadata) -> io::Result<()> {
     Err(io::Error::other(format!("is a {what}, not a file")))
 }
 
+/// A file that is there in order to be empty. Windows has none: `NUL` is no path in a file system.
 #[cfg(unix)]
 fn is_null_device(metadata: &Metadata) -> bool {
     use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
@@ -126,16 +128,19 @@ fn is_null_device(metadata: &Metadata) -> bool {
     metadata.file_type().is_char_device() && null()
 }
 
+/// The same on Windows.
 #[cfg(not(unix))]
 fn is_null_device(_: &Metadata) -> bool {
     false
 }
 
+/// Something that may never end. On Windows pipes have paths of their own kind.
 #[cfg(unix)]
 fn is_pipe(metadata: &Metadata) -> bool {
     std::os::unix::fs::FileTypeExt::is_fifo(&metadata.file_type())
 }
 
+/// The same on Windows.
 #[cfg(not(unix))]
 fn is_pipe(_: &Metadata) -> bool {
     false
@@ -244,6 +249,7 @@ mod tests {
         );
     }
 
+    // Its files are in /proc.
     #[cfg(target_os = "linux")]
     #[test]
     fn a_file_of_the_kernels_is_no_file_for_a_library_and_an_empty_one_is() {

@@ -1,14 +1,15 @@
 //! Who this process is to the file system.
 
-use std::path::Path;
-
 use super::Files;
-use crate::config::text::bare;
 
 /// The user that this process runs as, for messages about files that it may not read: `user 10001 (xray)`, or only the
 /// number when `/etc/passwd` has no name for it.
 #[cfg(unix)]
 pub(crate) fn this_user(files: &dyn Files) -> String {
+    use std::path::Path;
+
+    use crate::config::text::bare;
+
     let id = rustix::process::geteuid().as_raw();
     let passwd = files.read(Path::new("/etc/passwd")).unwrap_or_default();
     match name_of(id, &String::from_utf8_lossy(&passwd)) {
@@ -23,6 +24,7 @@ pub(crate) fn this_user(_: &dyn Files) -> String {
     "this user".to_owned()
 }
 
+/// Of a user with a number, from the lines of `/etc/passwd`.
 #[cfg(unix)]
 fn name_of(id: u32, passwd: &str) -> Option<&str> {
     passwd.lines().find_map(|line| {
@@ -32,6 +34,7 @@ fn name_of(id: u32, passwd: &str) -> Option<&str> {
     })
 }
 
+// What is tested is there on Unix only.
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;

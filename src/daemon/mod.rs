@@ -11,11 +11,15 @@ mod records;
 mod remainder;
 mod running;
 mod send;
+// The manager that it speaks to is Windows' own.
+#[cfg(windows)]
+pub mod service;
 pub mod signals;
 #[cfg(test)]
 mod simulation;
 mod start;
 mod status;
+// The manager that it speaks to is systemd.
 #[cfg(target_os = "linux")]
 mod supervisor;
 pub(crate) mod threads;

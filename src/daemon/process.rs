@@ -1,15 +1,21 @@
 //! A daemon as the process: with a runtime of its own, told by signals, and its threads' priorities.
 
 use std::io;
+// For priorities of threads, which Linux alone has one by one.
 #[cfg(target_os = "linux")]
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use tokio::sync::watch;
 
+// Each system's manager is told the same by its own protocol; macOS' launchd asks for nothing.
+#[cfg(windows)]
+use super::service as supervisor;
 use super::signals::{self, Stop};
+// For filters of system calls, which are Linux' own.
 #[cfg(target_os = "linux")]
 use super::status::Status;
+// systemd is there only.
 #[cfg(target_os = "linux")]
 use super::supervisor;
 use super::{Daemon, StartError, threads};
@@ -39,11 +45,13 @@ pub fn run(
         threads::start_the_first(&SystemFiles)
             .await
             .map_err(|error| StartError::Thread("looks names up", error))?;
-        #[cfg(target_os = "linux")]
+        // Where there is a manager to tell.
+        #[cfg(any(target_os = "linux", windows))]
         let shutdown_timeout = config.shutdown_timeout;
         let daemon = Daemon::bind(config, environment)?;
         give_way_to_the_receiver(&SystemFiles);
-        #[cfg(target_os = "linux")]
+        // Where there is a manager to tell.
+        #[cfg(any(target_os = "linux", windows))]
         let supervisor = {
             supervisor::ready();
             tokio::spawn(supervisor::keep_told(stopped.clone(), shutdown_timeout))
@@ -55,7 +63,8 @@ pub fn run(
             Err(error) => Err(StartError::System(io::Error::other(error))),
         };
         signals.abort();
-        #[cfg(target_os = "linux")]
+        // Where there is a manager to tell.
+        #[cfg(any(target_os = "linux", windows))]
         supervisor.abort();
         result.map(|_| *told.borrow())
     });

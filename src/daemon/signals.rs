@@ -6,6 +6,9 @@
 //! | SIGQUIT | as SIGTERM | ends with a stack dump, losing what it holds |
 //! | SIGHUP | with a log file: open it anew; else as SIGTERM | ends at once, losing what it holds |
 //!
+//! Windows has no signals: Ctrl-C, Ctrl-Break, a console that closes, the end of the machine (and `docker stop`, which is told
+//! to a container as that) and an order to a service are what SIGTERM is elsewhere. A log file is never opened anew there.
+//!
 //! A signal that was ignored when the process started stays ignored: that is how `nohup` and a shell's `&` say that it is
 //! not meant for this process. Linux alone tells; elsewhere every signal is listened to.
 //!
@@ -18,6 +21,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+// Who is told by signals can have them ignored.
 #[cfg(unix)]
 use super::status::Status;
 
@@ -111,11 +115,11 @@ pub fn listen(
     })
 }
 
-/// Listens for Ctrl-C, the only signal that every platform has.
+/// Listens from the moment of the call; the future passes what Windows has for signals on to `stop` for ever.
 ///
 /// # Errors
-/// None on this platform.
-#[cfg(not(unix))]
+/// When the system refuses a handler.
+#[cfg(windows)]
 #[expect(
     clippy::disallowed_methods,
     reason = "a second order counts from a second after the first"
@@ -124,11 +128,26 @@ pub fn listen(
     stop: watch::Sender<Stop>,
     reopen_log: Option<Box<dyn Fn() + Send>>,
 ) -> io::Result<impl Future<Output = ()> + Send + 'static> {
+    use tokio::signal::windows::{ctrl_break, ctrl_c, ctrl_close, ctrl_shutdown};
+
+    use super::service::ordered_to_stop;
+
+    // Nobody could ask for it.
     drop(reopen_log);
+    let (mut interrupt, mut terminate) = (ctrl_c()?, ctrl_break()?);
+    // A user who logs off is told to services too, and ends none.
+    let (mut close, mut shutdown) = (ctrl_close()?, ctrl_shutdown()?);
     Ok(async move {
         let mut orders = Orders::default();
-        while tokio::signal::ctrl_c().await.is_ok() {
-            orders.pass_on(&stop, "interrupt", Instant::now());
+        loop {
+            let name = tokio::select! {
+                _ = interrupt.recv() => "interrupt",
+                _ = terminate.recv() => "break",
+                _ = close.recv() => "close",
+                _ = shutdown.recv() => "shutdown",
+                () = ordered_to_stop() => "service stop",
+            };
+            orders.pass_on(&stop, name, Instant::now());
         }
     })
 }
@@ -138,6 +157,7 @@ pub fn listen(
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Ignored(u64);
 
+// Windows has no signals.
 #[cfg(unix)]
 impl Ignored {
     /// As Linux tells; none where the system does not.
@@ -210,6 +230,7 @@ mod tests {
         }
     }
 
+    // Windows has no signals.
     #[cfg(unix)]
     #[test]
     fn the_ignored_signals_are_those_of_the_mask() {
@@ -222,6 +243,7 @@ mod tests {
         }
     }
 
+    // Windows has no signals.
     #[cfg(unix)]
     #[test]
     fn where_the_system_does_not_tell_no_signal_counts_as_ignored() {

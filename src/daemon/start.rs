@@ -140,7 +140,7 @@ fn otlp(config: &Config) -> Result<Vec<TcpListener>, StartError> {
     let addresses = config.otlp.iter().flat_map(|otlp| &otlp.listen);
     let mut listeners = Vec::new();
     for address in addresses {
-        let listener = match listen::tcp(address) {
+        let listener = match listen::otlp(address) {
             Ok(listener) => listener,
             Err(error) if address.source == DEFAULT_SOURCE => {
                 tracing::warn!(error = %error, "{error}. Nothing asked for that address: going on without it");

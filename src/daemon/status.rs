@@ -48,6 +48,7 @@ impl Status {
 mod tests {
     use super::*;
 
+    // What only Linux has is in it.
     #[cfg(target_os = "linux")]
     #[test]
     fn a_value_is_that_of_the_line_with_its_name() {
@@ -63,6 +64,7 @@ mod tests {
         }
     }
 
+    // By a file in /proc.
     #[cfg(target_os = "linux")]
     #[test]
     fn linux_tells() {

@@ -59,6 +59,7 @@ impl Idle {
     }
 }
 
+/// What the process has in memory, as Linux tells it without a privilege or a library.
 #[cfg(target_os = "linux")]
 fn resident_bytes() -> Option<usize> {
     let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
@@ -66,6 +67,7 @@ fn resident_bytes() -> Option<usize> {
     Some(pages * rustix::param::page_size())
 }
 
+/// Elsewhere the store goes by its own account alone.
 #[cfg(not(target_os = "linux"))]
 fn resident_bytes() -> Option<usize> {
     None

@@ -7,6 +7,7 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
+// For pipes that have a path, which Windows does not have.
 #[cfg(unix)]
 use crate::config::files::no_waiting;
 
@@ -90,12 +91,14 @@ pub fn open_for_appending(path: &Path) -> io::Result<File> {
     if let Some(directory) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         let mut builder = DirBuilder::new();
         builder.recursive(true);
+        // On Windows a directory has the rights of the one above it.
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o755);
         builder.create(directory)?;
     }
     let mut options = OpenOptions::new();
     options.append(true).create(true);
+    // Pipes and modes are not Windows'.
     #[cfg(unix)]
     {
         use std::os::unix::fs::OpenOptionsExt as _;
@@ -113,6 +116,7 @@ pub fn open_for_appending(path: &Path) -> io::Result<File> {
 
 /// The one error whose own words say nothing.
 fn explained(error: io::Error) -> io::Error {
+    // It is that of a pipe.
     #[cfg(unix)]
     if error.raw_os_error() == Some(rustix::io::Errno::NXIO.raw_os_error()) {
         return io::Error::new(

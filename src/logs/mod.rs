@@ -249,12 +249,14 @@ fn start(
 
 /// stdout without the buffer of [`std::io::stdout`], which would hide how much of a line a failed write has taken.
 fn stdout() -> io::Result<Box<dyn Write + Send>> {
+    // On Windows a console takes text, which the standard library makes of bytes.
     #[cfg(unix)]
     {
         use std::os::fd::AsFd as _;
         let own = io::stdout().as_fd().try_clone_to_owned()?;
         Ok(Box::new(std::fs::File::from(own)))
     }
+    // As above.
     #[cfg(not(unix))]
     {
         Ok(Box::new(io::stdout()))
@@ -263,6 +265,7 @@ fn stdout() -> io::Result<Box<dyn Write + Send>> {
 
 /// Whether stdout is what `DEVICE:INODE` names. A shell that the service starts may have sent it elsewhere.
 fn is_stdout(journal_stream: &str) -> bool {
+    // systemd's journal is there only.
     #[cfg(target_os = "linux")]
     {
         use std::os::fd::AsFd as _;
@@ -273,6 +276,7 @@ fn is_stdout(journal_stream: &str) -> bool {
         let own = own.and_then(|own| std::fs::File::from(own).metadata()).ok();
         named.is_some() && named == own.map(|own| (own.st_dev(), own.st_ino()))
     }
+    // As above.
     #[cfg(not(target_os = "linux"))]
     {
         let _ = journal_stream;

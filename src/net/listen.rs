@@ -24,13 +24,15 @@ pub enum Port {
     Udp,
     /// For sampling calls and the rest, `-t`.
     Tcp,
+    /// For OTLP, `--otlp-listen`: over TCP too.
+    Otlp,
 }
 
 impl Port {
     const fn name(self) -> &'static str {
         match self {
             Self::Udp => "UDP",
-            Self::Tcp => "TCP",
+            Self::Tcp | Self::Otlp => "TCP",
         }
     }
 
@@ -38,6 +40,15 @@ impl Port {
         match self {
             Self::Udp => "-b",
             Self::Tcp => "-t",
+            Self::Otlp => "--otlp-listen",
+        }
+    }
+
+    /// Who else has such a port, mostly.
+    const fn others(self) -> &'static str {
+        match self {
+            Self::Udp | Self::Tcp => "another X-Ray daemon or agent",
+            Self::Otlp => "an OpenTelemetry Collector or another agent",
         }
     }
 
@@ -45,7 +56,7 @@ impl Port {
     const fn of_ss(self) -> char {
         match self {
             Self::Udp => 'u',
-            Self::Tcp => 't',
+            Self::Tcp | Self::Otlp => 't',
         }
     }
 }
@@ -73,8 +84,8 @@ impl BindError {
         match self.error.kind() {
             io::ErrorKind::AddrInUse => write!(
                 f,
-                "is another X-Ray daemon or agent running? `ss -l{}np 'sport = :{number}'` shows who has the port; \
-                 {flag} chooses another one",
+                "is {} running? `ss -l{}np 'sport = :{number}'` shows who has the port; {flag} chooses another one",
+                self.port.others(),
                 self.port.of_ss()
             ),
             io::ErrorKind::PermissionDenied => {
@@ -98,7 +109,7 @@ impl fmt::Display for BindError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.without_alternative(f)?;
         match self.port {
-            Port::Udp => Ok(()),
+            Port::Udp | Port::Otlp => Ok(()),
             Port::Tcp => write!(f, ", and --no-tcp runs without sampling, health and metrics"),
         }
     }
@@ -109,7 +120,19 @@ impl fmt::Display for BindError {
 /// # Errors
 /// [`BindError`] when the name is unknown or the address can't be had.
 pub fn tcp(address: &Sourced<String>) -> Result<TcpListener, BindError> {
-    bind(Port::Tcp, address, |socket, address| {
+    stream(Port::Tcp, address)
+}
+
+/// The same for OTLP: an error names the flag for that.
+///
+/// # Errors
+/// [`BindError`] when the name is unknown or the address can't be had.
+pub fn otlp(address: &Sourced<String>) -> Result<TcpListener, BindError> {
+    stream(Port::Otlp, address)
+}
+
+fn stream(port: Port, address: &Sourced<String>) -> Result<TcpListener, BindError> {
+    bind(port, address, |socket, address| {
         // A daemon that starts again must not wait for the connections of its predecessor to be forgotten. (On Windows
         // the option means something else.)
         if cfg!(unix) {
@@ -147,7 +170,7 @@ fn bind_first(
     let socket = |address: SocketAddr, dual_stack: bool| {
         let (kind, protocol) = match port {
             Port::Udp => (Type::DGRAM, Protocol::UDP),
-            Port::Tcp => (Type::STREAM, Protocol::TCP),
+            Port::Tcp | Port::Otlp => (Type::STREAM, Protocol::TCP),
         };
         let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
         if dual_stack {
@@ -252,6 +275,19 @@ mod tests {
         );
         for words in [&format!("ss -ltnp 'sport = :{port}'"), "-t chooses", "--no-tcp"] {
             assert!(error.contains(words), "{words}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_address_for_otlp_in_use_names_its_own_flag() {
+        let first = otlp(&at("127.0.0.1:0")).unwrap();
+        let address = first.local_addr().unwrap();
+        let error = otlp(&at(&address.to_string())).unwrap_err().to_string();
+        for words in ["OpenTelemetry Collector", "ss -ltnp", "--otlp-listen chooses"] {
+            assert!(error.contains(words), "{words}: {error}");
+        }
+        for words in ["-t chooses", "--no-tcp"] {
+            assert!(!error.contains(words), "{words}: {error}");
         }
     }
 }

@@ -295,3 +295,66 @@ async fn nothing_secret_is_said() {
         assert!(!text.contains("hunter"), "{text}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_name_of_the_endpoint_is_told_with_its_address() {
+    let double = double().await;
+    let said = make(visit(&double.url().replace("127.0.0.1", "localhost"))).await;
+    said.says("dns", "ok", &["localhost (the endpoint) is ", "127.0.0.1"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_region_that_can_be_none_is_told_with_its_source() {
+    let said = make(visit("http://127.0.0.1:1").env("AWS_REGION", "eu west")).await;
+    said.says("region", "fail", &["AWS_REGION", "eu west"]);
+    said.says("endpoint", "skip", &["needs a region"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn plain_http_to_another_machine_is_something_to_look_at() {
+    let name = format!("http://{}.example", "x".repeat(64));
+    let said = make(visit(&name)).await;
+    said.says("endpoint", "warn", &["plain http:// endpoint on another machine"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proxy_of_plain_requests_takes_them_itself() {
+    let proxy = Server::ok().await;
+    let said = make(visit("http://xray.example").args(&["-p", &proxy.url()])).await;
+    said.says("proxy", "ok", &["(from flag -p) takes the requests"]);
+    said.says("tls", "skip", &["plain HTTP"]);
+    said.says("call", "ok", &[]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_endpoint_that_takes_connections_and_says_nothing_in_tls_is_told_as_such() {
+    let silent = raw_server(|stream| async move {
+        std::future::pending::<()>().await;
+        drop(stream);
+    })
+    .await;
+    let said = make(visit(&format!("https://{silent}")).args(&["--connect-timeout", "500ms"])).await;
+    said.says("connect", "ok", &[]);
+    said.says("tls", "fail", &[]);
+    said.says("call", "skip", &["needs a connection"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_endpoint_that_does_not_say_its_time_leaves_the_clock_alone() {
+    for (answer, words) in [
+        (
+            &b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"[..],
+            "did not say its time",
+        ),
+        (b"", "did not say its time: "),
+    ] {
+        let endpoint = raw_server(move |mut stream| async move {
+            use tokio::io::AsyncWriteExt as _;
+            // The client may be gone.
+            drop(stream.write_all(answer).await);
+        })
+        .await;
+        let said = make(visit(&format!("http://{endpoint}")).args(&["--no-calls"])).await;
+        said.says("clock", "skip", &[words]);
+    }
+}

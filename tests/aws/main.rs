@@ -9,6 +9,7 @@
 mod answers;
 mod credentials;
 mod doctor;
+mod doctor_otlp;
 mod endpoints;
 mod failures;
 mod forward;

@@ -104,11 +104,6 @@ impl Daemon {
         }
     }
 
-    /// What an SDK must be told when the two ports differ.
-    pub(crate) fn both_addresses(&self) -> String {
-        format!("tcp:{} udp:{}", self.tcp, self.udp)
-    }
-
     /// Waits until the log says that so many segments were sent.
     pub(crate) fn wait_for_sent(&self, segments: u64) {
         self.process

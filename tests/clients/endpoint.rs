@@ -42,6 +42,22 @@ impl Endpoint {
             .unwrap_or_else(|error| panic!("{error}"))
     }
 
+    /// What `find` makes of all documents so far, as soon as that is something.
+    pub(crate) fn wait_for<T>(&self, what: &str, find: impl Fn(&[String]) -> Option<T>) -> T {
+        let mut count = 0;
+        loop {
+            let documents = self.documents();
+            if let Some(found) = find(&documents) {
+                return found;
+            }
+            count = documents.len().max(count);
+            let more = self.double.wait_for_documents(count as u64 + 1, PATIENCE);
+            self.runtime
+                .block_on(more)
+                .unwrap_or_else(|error| panic!("waited for {what}: {error}"));
+        }
+    }
+
     /// Replaces the sampling rules; the default rule stays.
     pub(crate) fn set_sampling_rules(&self, rules: Vec<SamplingRule>) {
         self.double.set_sampling_rules(rules);

@@ -6,13 +6,13 @@ use serde_json::Value;
 use xray_double::harness::apps::App;
 use xray_double::harness::install;
 use xray_double::harness::routes::{routes, trace_id};
+use xray_double::harness::tap::Tap;
 use xray_double::harness::web;
 
 use crate::TMP;
 use crate::daemon::Daemon;
 use crate::endpoint::Endpoint;
 use crate::shipped::{compose_arguments, entry_point_arguments};
-use crate::tap::Tap;
 
 /// The header of every SDK.
 const HEADER: &str = "{\"format\":\"json\",\"version\":1}\n";

@@ -6,8 +6,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use xray_double::harness::apps::App;
+use xray_double::harness::compiled;
 use xray_double::harness::install;
 use xray_double::harness::process::PATIENCE;
+use xray_double::harness::recorded::{Message, Way, check};
+use xray_double::harness::routes::{routes, trace_id};
+use xray_double::harness::tap::{StreamTap, Tap};
 use xray_double::harness::web;
 use xray_double::state::{Outcome, RecordedRequest};
 use xray_service::sampling::SamplingRule;
@@ -25,7 +29,7 @@ fn the_python_sdk_follows_the_rules_that_it_gets_through_the_daemon() {
     let Some(python) = install::python(TMP) else {
         return;
     };
-    follows_the_rules(|daemon| App::flask(&python, daemon), "sampling_rule_name");
+    follows_the_rules("python", |daemon| App::flask(&python, daemon));
 }
 
 #[test]
@@ -33,7 +37,23 @@ fn the_node_sdk_follows_the_rules_that_it_gets_through_the_daemon() {
     let Some(node_modules) = install::node_modules(TMP) else {
         return;
     };
-    follows_the_rules(|daemon| App::express(&node_modules, daemon), "rule_name");
+    follows_the_rules("node", |daemon| App::express(&node_modules, daemon));
+}
+
+#[test]
+fn the_java_sdk_follows_the_rules_that_it_gets_through_the_daemon() {
+    let Some(java) = compiled::java(TMP) else {
+        return;
+    };
+    follows_the_rules("java", |daemon| App::java(&java, daemon));
+}
+
+#[test]
+fn the_go_sdk_follows_the_rules_that_it_gets_through_the_daemon() {
+    let Some(program) = compiled::go(TMP) else {
+        return;
+    };
+    follows_the_rules("go", |daemon| App::go(&program, daemon));
 }
 
 /// A rule before all others, that takes this share of all requests and nothing besides.
@@ -41,17 +61,21 @@ fn rule(rate: f64) -> SamplingRule {
     SamplingRule::new("checkout", 1, 0, rate)
 }
 
-fn follows_the_rules(start: impl FnOnce(String) -> App, rule_key: &str) {
+/// What the SDK sends meanwhile is compared with its recording, the segments of all routes too.
+fn follows_the_rules(recording: &str, start: impl FnOnce(String) -> App) {
     let endpoint = Endpoint::start();
     endpoint.set_sampling_rules(vec![rule(0.0)]);
     let daemon = Daemon::start(&endpoint.url());
-    let app = start(daemon.both_addresses());
+    let (udp, tcp) = (Tap::start(daemon.udp), StreamTap::start(daemon.tcp));
+    let app = start(format!("tcp:{} udp:{}", tcp.address, udp.address));
     let get = || assert_eq!(web::get(app.address, "/api/activities/home", None).status, 200);
     let sampled_by_the_rule = || {
         let documents = endpoint.documents();
         let is_by = |document: &String| {
             let document: Value = serde_json::from_str(document).expect("an SDK's document is JSON");
-            document["aws"]["xray"][rule_key] == "checkout"
+            let xray = &document["aws"]["xray"];
+            // The second is Node.js' word for it.
+            xray["sampling_rule_name"] == "checkout" || xray["rule_name"] == "checkout"
         };
         documents.iter().filter(|document| is_by(document)).count()
     };
@@ -75,7 +99,18 @@ fn follows_the_rules(start: impl FnOnce(String) -> App, rule_key: &str) {
     until(&get, "the new rate is followed", || {
         (sampled_by_the_rule() > 0).then_some(())
     });
+
+    for route in routes() {
+        route.get(app.address, &trace_id(0));
+    }
+    if ["java", "go"].contains(&recording) {
+        // More subsegments than the SDK keeps in their segment.
+        web::get(app.address, "/api/activities/many", None);
+    }
     app.stop();
+    let mut sent = Message::datagrams(&udp.datagrams());
+    sent.extend(Message::requests(Way::Tcp, &tcp.said()));
+    check(recording, &sent);
 }
 
 /// What a report says of the rule.

@@ -211,3 +211,85 @@ fn the_lines_say_one_verdict_each_and_the_last_one_counts_them() {
     }
     assert!(lines.last().unwrap().contains(" failed, "), "{lines:#?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_an_address_for_otlp_is_named() {
+    let double = double().await;
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = listener.local_addr().unwrap().to_string();
+    let own = free().to_string();
+    let setup = Setup::new(XRAY, &double.url()).args(&["--otlp-listen", &own]);
+    let (daemon, tcp) = running(setup).await;
+    let process = format!("a daemon of this kind, process {} (", daemon.process.id());
+    let said = made(visit(daemon.udp, tcp).args(&["--otlp-listen", &own])).await;
+    said.says("otlp-listen", "ok", &[&own, &process]);
+    let said = made(visit(daemon.udp, tcp).args(&["--otlp-listen", &own, "--otlp-listen", &taken])).await;
+    let other = format!(
+        "OTLP {taken} (flag --otlp-listen) is in use by another program, process {} (",
+        std::process::id()
+    );
+    said.says(
+        "otlp-listen",
+        "fail",
+        &[&process, &other, "choose another address with --otlp-listen"],
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_daemon_without_a_tcp_port_is_known_by_its_process() {
+    let daemon =
+        tokio::task::spawn_blocking(|| Setup::new(XRAY, "http://127.0.0.1:1").args(&["--no-tcp"]).start());
+    let daemon = daemon.await.unwrap();
+    let said = made(visit(daemon.udp, free()).args(&["--no-tcp"])).await;
+    said.says("tcp", "skip", &["--no-tcp"]);
+    said.says("daemon", "ok", &["it runs, and has no TCP port"]);
+    said.says("datagram", "skip", &["whose counters would tell"]);
+    // Asked without that flag.
+    let said = made(visit(daemon.udp, free())).await;
+    said.says(
+        "daemon",
+        "warn",
+        &["does not answer on TCP", "give the same -t here"],
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_daemon_at_other_addresses_is_told_with_how_to_read_its_flags() {
+    let (_daemon, _) = running(Setup::new(XRAY, "http://127.0.0.1:1")).await;
+    // That one, or one of another test beside this.
+    let said = made(visit(free(), free())).await;
+    said.says("daemon", "warn", &["runs with other settings", "/cmdline`"]);
+}
+
+#[test]
+fn a_machine_that_gives_no_more_files_is_the_failure_and_the_rest_is_skipped() {
+    let mut command = std::process::Command::new("sh");
+    command
+        .args([
+            "-c",
+            "ulimit -n 20; exec \"$0\" doctor --json --no-calls -o -n x-1 -b 127.0.0.1:0 -t 127.0.0.1:0",
+            XRAY,
+        ])
+        .env_clear()
+        .env("HOME", "/nonexistent");
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let verdicts = json["verdicts"].as_array().unwrap();
+    let daemon = verdicts
+        .iter()
+        .find(|verdict| verdict["check"] == "daemon")
+        .unwrap();
+    assert_eq!(daemon["verdict"], "fail");
+    let message = daemon["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("this machine gives no more: Too many open files"),
+        "{message}"
+    );
+    let skipped = verdicts.iter().filter(|verdict| verdict["verdict"] == "skip");
+    assert_eq!(
+        skipped.count(),
+        verdicts.len() - 2,
+        "all but that and the settings"
+    );
+}

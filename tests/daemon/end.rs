@@ -60,6 +60,29 @@ fn ignored_here(signal: &str) -> bool {
     mask.is_some_and(|mask| mask & (1 << (number - 1)) != 0)
 }
 
+#[test]
+fn what_an_otlp_endpoint_did_not_get_at_the_end_is_dropped_and_not_pending_as_well() {
+    // Nobody listens there.
+    let daemon = Setup::new(XRAY, "http://127.0.0.1:1")
+        .args(&[
+            "--otlp-endpoint",
+            "http://127.0.0.1:1",
+            "--segments-to",
+            "xray,otlp",
+        ])
+        .args(&["--shutdown-timeout", "0s"])
+        .start();
+    daemon.send_segments(7);
+    let (status, lines) = daemon.stop();
+    assert_eq!(status.code(), Some(0));
+    let each = "sent 0, unprocessed 0, dropped 7 (shutdown 7)";
+    let last = line(&lines, "Shutdown finished:");
+    assert!(
+        last.ends_with(&format!("to X-Ray: {each}; to OTLP: {each}")),
+        "{last}"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_kernel_still_holds_is_taken_at_the_end() {
     let double = double().await;

@@ -3,6 +3,8 @@
 use serde_json::json;
 use xray_double::harness::install;
 use xray_double::harness::moto::Moto;
+use xray_double::harness::recorded::{Message, Way, check};
+use xray_double::harness::tap::StreamTap;
 
 use crate::TMP;
 use crate::server::{Dev, python};
@@ -13,7 +15,13 @@ fn boto3_does_everything_that_the_api_offers() {
         return;
     };
     let dev = Dev::start(&[]);
-    let told = python(&interpreter, "api.py", &[&dev.url()], None);
+    let tap = StreamTap::start(dev.tcp);
+    let told = python(
+        &interpreter,
+        "api.py",
+        &[&format!("http://{}", tap.address)],
+        None,
+    );
     assert_eq!(
         told,
         json!({
@@ -38,6 +46,7 @@ fn boto3_does_everything_that_the_api_offers() {
             "twice": ["InvalidRequestException", "There is no such sampling rule"]
         })
     );
+    check("boto3", &Message::requests(Way::Api, &tap.said()));
 }
 
 #[test]

@@ -1,10 +1,11 @@
-//! `xray dev` as a user starts it: the binary on free ports, read by boto3, beside moto, under real SDKs, and in an
+//! `xray dev` as a user starts it: the binary on free ports, read by the AWS CLI and SDKs, beside moto, under real SDKs, and in an
 //! environment in which everything points elsewhere.
 //!
 //! The tests that need Python or Node.js install what they need as `tests/clients` does, and share it.
 
 mod ask;
 mod aws_cli;
+mod aws_sdks;
 mod boto;
 mod bounds;
 mod compose;

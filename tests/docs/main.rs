@@ -198,7 +198,7 @@ fn what_the_ci_runs_are_steps_and_the_commands_of_the_pages_are_recipes() {
         assert!(steps().contains(step), "the CI runs {step}");
     }
     let recipes: BTreeSet<_> = recipes().into_iter().map(|(name, _)| name).collect();
-    let takes_arguments = ["bench", "fuzz", "mutants"];
+    let takes_arguments = ["bench", "fuzz", "mutants", "image-test"];
     for page in pages() {
         for span in read(&page).split('`').skip(1).step_by(2) {
             let words: Vec<_> = span

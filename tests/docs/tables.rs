@@ -198,7 +198,17 @@ struct Ending<'a> {
 fn the_page_about_operations_lists_the_exit_codes_that_there_are() {
     const IN_USE: &str = "127.0.0.1:1:2";
     let mut dev = Command::new(XRAY);
-    clean(&mut dev).args(["dev", "-b", "127.0.0.1:0", "-t", "127.0.0.1:0", "--otlp-listen", "", "--log-format", "json"]);
+    clean(&mut dev).args([
+        "dev",
+        "-b",
+        "127.0.0.1:0",
+        "-t",
+        "127.0.0.1:0",
+        "--otlp-listen",
+        "",
+        "--log-format",
+        "json",
+    ]);
     let dev = Process::start("xray dev", &mut dev);
     let page: String = dev.wait_for("its address", |line| {
         let (_, rest) = line.split_once("\"tcp\":\"")?;

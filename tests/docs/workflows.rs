@@ -311,6 +311,38 @@ fn a_release_heads_the_change_log_writes_its_version_and_tags() {
 }
 
 #[test]
+fn a_version_that_is_cut_already_is_only_tagged() {
+    let copy = copy();
+    let folder = copy.path();
+    let version = env!("CARGO_PKG_VERSION");
+    let log = format!("# Changes\n\n## Unreleased\n\n## {version} (2027-01-02)\n\n- Something new.\n");
+    fs::write(folder.join("CHANGELOG.md"), &log).expect("a file");
+    commit(folder);
+    let before = run(folder, "git", &["rev-parse", "HEAD"]);
+    release(folder, &[version]).expect("a tag");
+    assert_eq!(run(folder, "git", &["tag"]), Ok(format!("v{version}\n")));
+    assert_eq!(run(folder, "git", &["rev-parse", "HEAD"]), before);
+    let again = release(folder, &[version]).expect_err("the same again");
+    assert!(
+        again.contains(&format!("there is a tag v{version} already")),
+        "{again}"
+    );
+
+    run(folder, "git", &["tag", "--delete", &format!("v{version}")]).expect("git");
+    fs::write(
+        folder.join("CHANGELOG.md"),
+        log.replace("## Unreleased\n", "## Unreleased\n\n- Something newer.\n"),
+    )
+    .expect("a file");
+    commit(folder);
+    let said = release(folder, &[version]).expect_err("more than what was cut");
+    assert!(
+        said.contains(&format!("has a section {version} already")),
+        "{said}"
+    );
+}
+
+#[test]
 fn the_archive_is_the_same_each_time_and_has_what_belongs_to_the_system() {
     if Command::new("python3").arg("--version").output().is_err() {
         xray_double::harness::install::missing("python3");

@@ -66,7 +66,7 @@ pub(super) enum Program {
 pub(super) fn of(port: Port, address: SocketAddr) -> Option<Holder> {
     let tables = match port {
         Port::Udp => ["/proc/net/udp", "/proc/net/udp6"],
-        Port::Tcp => ["/proc/net/tcp", "/proc/net/tcp6"],
+        Port::Tcp | Port::Otlp => ["/proc/net/tcp", "/proc/net/tcp6"],
     };
     let rows = tables.iter().flat_map(|table| rows(Path::new(table)));
     let listening = |row: &Row| port == Port::Udp || row.state == "0A";
@@ -199,6 +199,7 @@ fn program_of(path: &str, is_go: bool) -> Program {
     }
 }
 
+/// Whether `program`, the file of another process, is the one that runs here. Where that is asked there is /proc.
 #[cfg(unix)]
 fn is_this_program(program: &Path) -> bool {
     use std::os::unix::fs::MetadataExt as _;
@@ -210,6 +211,7 @@ fn is_this_program(program: &Path) -> bool {
     file(program).is_some_and(|other| file(Path::new("/proc/self/exe")) == Some(other))
 }
 
+/// Elsewhere nobody knows who holds a port, and so nobody asks.
 #[cfg(not(unix))]
 fn is_this_program(_: &Path) -> bool {
     false
@@ -234,6 +236,7 @@ mod tests {
     const UDP: &str = "  341: 0100007F:07D0 00000000:0000 07 00000000:00000000 00:00000000 00000000  1001        0 34567 2 0000000000000000 1234";
     const TCP6: &str = "   1: 0000000000000000FFFF00000100007F:07D0 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 99 1 0000000000000000 100 0 0 10 0";
 
+    // The tables have addresses as the processor has numbers.
     #[cfg(target_endian = "little")]
     #[test]
     fn the_rows_of_the_systems_tables_are_read() {
@@ -299,6 +302,7 @@ mod tests {
         }
     }
 
+    // By files in /proc.
     #[cfg(target_os = "linux")]
     #[test]
     fn the_holder_of_a_socket_of_this_process_is_this_process() {

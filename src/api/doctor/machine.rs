@@ -11,7 +11,6 @@ use crate::receivers::udp::receive_buffer::{receive_buffer_advice, receive_buffe
 
 /// What a socket like the daemon's gets here.
 pub(super) fn receive_buffer() -> Verdict {
-    const CHECK: &str = "receive-buffer";
     let anywhere = Sourced {
         value: "127.0.0.1:0".to_owned(),
         source: "doctor".to_owned(),
@@ -19,18 +18,18 @@ pub(super) fn receive_buffer() -> Verdict {
     let granted = udp::bind(&anywhere)
         .map_err(|error| error.to_string())
         .and_then(|socket| receive_buffer_bytes(&socket).map_err(|error| error.to_string()));
-    match granted {
-        Ok(granted_bytes) => of_granted(granted_bytes),
-        Err(error) => Verdict::warn(
-            CHECK,
-            format!("unknown: {error}"),
-            "see why this machine gives no socket",
-        ),
-    }
+    of_granted(granted)
 }
 
-fn of_granted(granted_bytes: usize) -> Verdict {
+fn of_granted(granted: Result<usize, String>) -> Verdict {
     const CHECK: &str = "receive-buffer";
+    let granted_bytes = match granted {
+        Ok(granted_bytes) => granted_bytes,
+        Err(error) => {
+            let remedy = "see why this machine gives no socket";
+            return Verdict::warn(CHECK, format!("unknown: {error}"), remedy);
+        }
+    };
     let kib = granted_bytes / 1024;
     match receive_buffer_advice(granted_bytes) {
         None => Verdict::ok(CHECK, format!("a socket of this process gets {kib} KiB")),
@@ -90,11 +89,16 @@ mod tests {
 
     #[test]
     fn a_receive_buffer_that_the_system_capped_is_told_with_its_size() {
-        assert_eq!(of_granted(16 << 20).level, Level::Ok);
-        let capped = of_granted(425_984);
+        assert_eq!(of_granted(Ok(16 << 20)).level, Level::Ok);
+        let capped = of_granted(Ok(425_984));
         assert_eq!(capped.level, Level::Warn);
         assert!(capped.message.contains("gets 416 KiB, capped"), "{capped:?}");
         assert!(capped.remedy.unwrap().contains("net.core.rmem_max=8388608"));
+        let unknown = of_granted(Err("no more files".to_owned()));
+        assert_eq!(
+            (unknown.level, unknown.message.as_str()),
+            (Level::Warn, "unknown: no more files")
+        );
     }
 
     #[test]

@@ -7,8 +7,10 @@
 //! | `running` | the daemon that runs: how it is, whether a datagram reaches it |
 //! | `machine` | receive buffer, memory |
 //! | `files`, `sdks` | what lies or is set beside the daemon, and is often wrong |
-//! | `service` | region, credentials, and the way to X-Ray step by step |
-//! | `call` | what an answer and a clock mean |
+//! | `service` | region, credentials, and X-Ray's endpoint |
+//! | `call` | what X-Ray's answer and a clock mean |
+//! | `otlp` | the OTLP endpoint, and what its answer means |
+//! | `way` | the way to an endpoint step by step |
 //!
 //! Each check's verdict is a function of what was found; finding it has limits of its own. Over all of them stands one
 //! limit of time: whatever a disk, a resolver or a proxy does, there is a report.
@@ -17,11 +19,13 @@ mod call;
 mod files;
 mod holder;
 mod machine;
+mod otlp;
 mod ports;
 pub mod report;
 mod running;
 mod sdks;
 mod service;
+mod way;
 
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread;
@@ -29,8 +33,9 @@ use std::time::{Duration, Instant};
 
 use tokio::task::spawn_blocking;
 
-use self::report::{CHECKS, Report, Verdict};
-use crate::config::{Config, ConfigError, Environment, Setting};
+use self::report::{CREDENTIAL_FILES, OF_XRAY, Report, Verdict, checks};
+use crate::config::otlp::Routes;
+use crate::config::{Config, ConfigError, Environment, OtlpConfig, Setting};
 
 /// When the report is made, whoever has not answered by then. Below ten seconds with all that is around it.
 const TIME_LIMIT: Duration = Duration::from_millis(9_500);
@@ -56,14 +61,23 @@ pub struct Subject {
 
 /// What a thread tells whoever waits for it.
 enum Told {
-    Settings(Vec<Setting>),
+    /// What is set, and the checks that this makes.
+    Settings(Vec<Setting>, Vec<&'static str>),
     Verdict(Verdict),
 }
 
 /// Looks at the daemon that `subject` reads the settings of, and at all around it. Takes ten seconds at the most. With
-/// `no_calls` nothing signed is sent to X-Ray.
-#[expect(clippy::disallowed_methods, reason = "its report has a deadline")]
+/// `no_calls` nothing signed is sent to X-Ray, and nothing to an OTLP endpoint.
 pub fn examine(
+    subject: impl FnOnce() -> Result<Subject, ConfigError> + Send + 'static,
+    no_calls: bool,
+) -> Report {
+    examine_within(TIME_LIMIT, subject, no_calls)
+}
+
+#[expect(clippy::disallowed_methods, reason = "its report has a deadline")]
+fn examine_within(
+    limit: Duration,
     subject: impl FnOnce() -> Result<Subject, ConfigError> + Send + 'static,
     no_calls: bool,
 ) -> Report {
@@ -73,28 +87,26 @@ pub fn examine(
         .name("doctor".to_owned())
         .spawn(move || look(subject, no_calls, start, &tell));
     if let Err(error) = looking {
-        return Report::of(
-            Vec::new(),
-            Vec::new(),
-            &format!("no thread to look with: {error}"),
-        );
+        let missing = format!("no thread to look with: {error}");
+        return Report::of(&checks(false, false), &[], Vec::new(), &missing);
     }
     let (mut verdicts, mut settings) = (Vec::new(), Vec::new());
+    let mut to_make = checks(false, false);
     let missing = loop {
-        let left = (start + TIME_LIMIT).saturating_duration_since(Instant::now());
+        let left = (start + limit).saturating_duration_since(Instant::now());
         match told.recv_timeout(left) {
-            Ok(Told::Settings(told)) => settings = told,
+            Ok(Told::Settings(told, checks)) => (settings, to_make) = (told, checks),
             Ok(Told::Verdict(verdict)) => verdicts.push(verdict),
             Err(RecvTimeoutError::Timeout) => break "no answer within ten seconds",
             Err(RecvTimeoutError::Disconnected) => {
                 break "the check ended without a verdict, a fault of this program";
             }
         }
-        if verdicts.len() == CHECKS.len() {
+        if verdicts.len() == to_make.len() {
             break "";
         }
     };
-    Report::of(verdicts, settings, missing)
+    Report::of(&to_make, &verdicts, settings, missing)
 }
 
 fn look(
@@ -110,24 +122,40 @@ fn look(
             let remedy = "mend it: the daemon does not start with it";
             say(Verdict::fail("settings", error.problems().join(" "), remedy));
             say(machine::receive_buffer());
-            for check in CHECKS.into_iter().filter(|check| !ITS_OWN.contains(check)) {
+            for check in checks(false, false)
+                .into_iter()
+                .filter(|check| !ITS_OWN.contains(check))
+            {
                 say(Verdict::skip(check, "needs settings that can be used"));
             }
             return;
         }
     };
-    say(settings(&subject));
+    let otlp = subject.config.otlp.as_ref();
+    let to_make = checks(
+        otlp.is_some_and(|otlp| !otlp.listen.is_empty()),
+        otlp.is_some_and(|otlp| otlp.endpoint.is_some()),
+    );
     // Whoever waits may have given up.
-    drop(tell.send(Told::Settings(subject.settings.clone())));
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    drop(tell.send(Told::Settings(subject.settings.clone(), to_make.clone())));
+    say(settings(&subject));
+    let runtime =
+        has_files().and_then(|()| tokio::runtime::Builder::new_current_thread().enable_all().build());
+    let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
-            let remedy = "see what the system refuses: file descriptors, threads";
+            let remedy = "see what the system refuses: open files (`ulimit -n`), threads; a daemon needs more of them than this";
             say(Verdict::fail(
                 "daemon",
                 format!("this machine gives no more: {error}"),
                 remedy,
             ));
+            for check in to_make
+                .into_iter()
+                .filter(|check| !["settings", "daemon"].contains(check))
+            {
+                say(Verdict::skip(check, "needs more than this machine gives"));
+            }
             return;
         }
     };
@@ -136,12 +164,21 @@ fn look(
     runtime.shutdown_timeout(Duration::ZERO);
 }
 
+/// Whether this process may open as many files as the checks need at one time. What makes their runtime panics where it can't
+/// open its own.
+fn has_files() -> std::io::Result<()> {
+    const FILES: usize = 24;
+    let open = |_| std::fs::File::open(if cfg!(windows) { "NUL" } else { "/dev/null" });
+    (0..FILES).map(open).collect::<Result<Vec<_>, _>>().map(drop)
+}
+
 fn told(tell: &Sender<Told>, verdict: Verdict) {
     // Whoever waits may have given up.
     drop(tell.send(Told::Verdict(verdict)));
 }
 
-/// All but the settings, at once: what asks this machine on threads that may wait, and the way to X-Ray.
+/// All but the settings, at once: what asks this machine on threads that may wait, and the ways to X-Ray and to the OTLP
+/// endpoint.
 async fn look_around(subject: Subject, no_calls: bool, start: Instant, tell: Sender<Told>) {
     let Subject {
         config,
@@ -149,12 +186,19 @@ async fn look_around(subject: Subject, no_calls: bool, start: Instant, tell: Sen
         is_dev,
         ..
     } = subject;
+    let no_xray = no_xray(&config, is_dev);
     let beside = {
         let (config, environment, tell) = (config.clone(), environment.clone(), tell.clone());
         spawn_blocking(move || {
             told(&tell, machine::receive_buffer());
             told(&tell, sdks::verdict(&config, &environment));
-            told(&tell, files::verdict(&environment));
+            told(
+                &tell,
+                match no_xray {
+                    Some(reason) => Verdict::skip(CREDENTIAL_FILES, reason),
+                    None => files::verdict(&environment),
+                },
+            );
         })
     };
     let here = {
@@ -162,17 +206,46 @@ async fn look_around(subject: Subject, no_calls: bool, start: Instant, tell: Sen
         spawn_blocking(move || look_here(&config, &tell))
     };
     let say = |verdict| told(&tell, verdict);
-    if is_dev {
-        for check in &CHECKS[10..] {
-            say(Verdict::skip(check, "xray dev is X-Ray itself, and calls no AWS"));
+    let end = (start + ASKING_LIMIT).into();
+    let to_xray = async {
+        match no_xray {
+            Some(reason) => OF_XRAY.iter().for_each(|check| say(Verdict::skip(check, reason))),
+            None => Box::pin(service::look(&config, &environment, no_calls, end, &say)).await,
         }
-    } else {
-        let end = (start + ASKING_LIMIT).into();
-        Box::pin(service::look(&config, &environment, no_calls, end, &say)).await;
-    }
+    };
+    let to_otlp = async {
+        if let Some(otlp) = &config.otlp
+            && let Some(endpoint) = &otlp.endpoint
+        {
+            Box::pin(otlp::look(
+                &config.xray,
+                otlp,
+                endpoint,
+                &environment,
+                no_calls,
+                end,
+                &say,
+            ))
+            .await;
+        }
+    };
+    tokio::join!(to_xray, to_otlp);
     // One that panicked has told nothing, which shows in the report.
     drop(beside.await);
     drop(here.await);
+}
+
+/// Why no call is made to X-Ray, where none is.
+fn no_xray(config: &Config, is_dev: bool) -> Option<&'static str> {
+    let routes = config
+        .otlp
+        .as_ref()
+        .map_or(Routes::WITHOUT_OTLP, OtlpConfig::routes);
+    match (is_dev, routes.to_xray()) {
+        (true, _) => Some("xray dev is X-Ray itself, and calls no AWS"),
+        (false, false) => Some("nothing goes to X-Ray: all goes to the OTLP endpoint"),
+        (false, true) => None,
+    }
 }
 
 /// The addresses, and the daemon that has them.
@@ -199,6 +272,11 @@ fn look_here(config: &Config, tell: &Sender<Told>) {
             None => Verdict::skip("tcp", "the daemon is told to have no TCP port (--no-tcp)"),
         },
     );
+    if let Some(otlp) = &config.otlp
+        && !otlp.listen.is_empty()
+    {
+        told(tell, ports::otlp(&otlp.listen, metrics));
+    }
     told(tell, running::kernel_drops(&udp, metrics));
     let process = udp.holder().and_then(|holder| holder.process.as_ref());
     told(tell, machine::memory(config, process.map(|process| process.id)));

@@ -1,10 +1,10 @@
-//! The two addresses: whether they can be had, or who has them.
+//! The addresses: whether they can be had, or who has them.
 
 use std::net::SocketAddr;
 
 use super::holder::{self, Holder, Program};
-use super::report::Verdict;
-use crate::config::{Config, Sourced};
+use super::report::{Level, OTLP_LISTEN, Verdict};
+use crate::config::{Config, DEFAULT_SOURCE, Sourced};
 use crate::net::listen::{self, BindError, Port};
 use crate::receivers::udp;
 
@@ -57,6 +57,46 @@ pub(super) fn tcp(config: &Config) -> Found {
     found(Port::Tcp, address, listen::tcp(address).map(drop))
 }
 
+/// Takes the addresses for OTLP for a moment, where they are free, and says of each who has it. `metrics` is what the daemon
+/// answers on its TCP address.
+pub(super) fn otlp(addresses: &[Sourced<String>], metrics: Option<&str>) -> Verdict {
+    let answers = metrics.is_some_and(|page| page.contains("receiver=\"otlp_"));
+    let verdicts = addresses.iter().map(|address| {
+        let found = found(Port::Otlp, address, listen::otlp(address).map(drop));
+        of_otlp(address, &found, answers)
+    });
+    together(verdicts.collect())
+}
+
+/// The verdict of one address for OTLP. The daemon goes on without one that nobody asked for.
+fn of_otlp(address: &Sourced<String>, found: &Found, answers: bool) -> Verdict {
+    let verdict = verdict(OTLP_LISTEN, address, found, answers);
+    let is_optional = address.source == DEFAULT_SOURCE && verdict.level == Level::Fail;
+    Verdict {
+        level: if is_optional { Level::Warn } else { verdict.level },
+        ..verdict
+    }
+}
+
+/// One verdict of several: as bad as the worst of them.
+fn together(verdicts: Vec<Verdict>) -> Verdict {
+    let worst = [Level::Fail, Level::Warn]
+        .into_iter()
+        .find(|level| verdicts.iter().any(|verdict| verdict.level == *level));
+    let messages: Vec<_> = verdicts.iter().map(|verdict| verdict.message.as_str()).collect();
+    let mut remedies: Vec<_> = verdicts
+        .iter()
+        .filter_map(|verdict| verdict.remedy.as_deref())
+        .collect();
+    remedies.dedup();
+    Verdict {
+        check: OTLP_LISTEN,
+        level: worst.unwrap_or(Level::Ok),
+        message: messages.join("; "),
+        remedy: Some(remedies.join("; ")).filter(|remedy| !remedy.is_empty()),
+    }
+}
+
 fn found(port: Port, address: &Sourced<String>, bound: Result<(), BindError>) -> Found {
     let resolved = listen::resolve(&address.value).ok();
     let state = match bound {
@@ -76,7 +116,11 @@ pub(super) fn verdict(
     found: &Found,
     answers: bool,
 ) -> Verdict {
-    let name = if check == "udp" { "UDP" } else { "TCP" };
+    let (name, flag) = match check {
+        "udp" => ("UDP", "-b"),
+        "tcp" => ("TCP", "-t"),
+        _ => ("OTLP", "--otlp-listen"),
+    };
     let Sourced { value, source } = address;
     let place = format!("{name} {value} ({source})");
     let holder = match &found.state {
@@ -90,7 +134,6 @@ pub(super) fn verdict(
         }
         State::InUse(holder) => holder.as_ref(),
     };
-    let flag = if check == "udp" { "-b" } else { "-t" };
     let unseen = || match (answers, holder) {
         (true, _) => Verdict::ok(
             check,
@@ -128,8 +171,16 @@ pub(super) fn verdict(
         ),
         Program::Agent => Verdict::fail(
             check,
-            format!("{place} is in use by an agent that takes segments too, {who}: they go there"),
-            format!("switch X-Ray off in its configuration, or choose another address with {flag}"),
+            match check {
+                OTLP_LISTEN => {
+                    format!("{place} is in use by an agent that takes OTLP too, {who}: it goes there")
+                }
+                _ => format!("{place} is in use by an agent that takes segments too, {who}: they go there"),
+            },
+            match check {
+                OTLP_LISTEN => format!("stop that one, or choose another address with {flag}"),
+                _ => format!("switch X-Ray off in its configuration, or choose another address with {flag}"),
+            },
         ),
         Program::Other => Verdict::fail(
             check,
@@ -162,11 +213,15 @@ mod tests {
     }
 
     fn said(found: &Found, answers: bool) -> (Level, String) {
+        said_of("udp", found, answers)
+    }
+
+    fn said_of(check: &'static str, found: &Found, answers: bool) -> (Level, String) {
         let address = Sourced {
             value: "127.0.0.1:2000".to_owned(),
             source: "default".to_owned(),
         };
-        let verdict = verdict("udp", &address, found, answers);
+        let verdict = verdict(check, &address, found, answers);
         assert_eq!(verdict.remedy.is_some(), verdict.level == Level::Fail);
         (verdict.level, verdict.message)
     }
@@ -203,6 +258,21 @@ mod tests {
     }
 
     #[test]
+    fn who_has_an_address_may_be_unknown() {
+        let found = Found {
+            resolved: None,
+            state: State::InUse(None),
+        };
+        let (level, message) = said(&found, false);
+        assert_eq!(level, Level::Fail);
+        assert!(
+            message.ends_with("is in use, and the system does not tell by whom"),
+            "{message}"
+        );
+        assert_eq!(said(&found, true).0, Level::Ok);
+    }
+
+    #[test]
     fn a_process_that_can_not_be_seen_is_ours_if_it_answers_as_ours_does() {
         assert_eq!(said(&in_use(None), true).0, Level::Ok);
         assert_eq!(said(&in_use(Some(Program::Official)), true).0, Level::Fail);
@@ -223,5 +293,49 @@ mod tests {
                 .starts_with("Cannot listen on UDP 192.0.2.1:2000 (flag -b): "),
             "{verdict:?}"
         );
+    }
+
+    #[test]
+    fn a_collector_at_an_address_for_otlp_gets_what_is_meant_for_the_daemon() {
+        let (level, message) = said_of(OTLP_LISTEN, &in_use(Some(Program::Agent)), true);
+        assert_eq!(level, Level::Fail);
+        assert!(
+            message.starts_with("OTLP 127.0.0.1:2000 (default) is in use by an agent that takes OTLP too, ")
+        );
+    }
+
+    #[test]
+    fn of_several_addresses_the_worst_counts_and_each_is_told() {
+        let free = Found {
+            resolved: None,
+            state: State::Free,
+        };
+        let taken = in_use(Some(Program::Other));
+        let told = |source: &str, found: &[&Found]| {
+            let of = |(place, found): (usize, &&Found)| {
+                let address = Sourced {
+                    value: format!("127.0.0.1:{place}"),
+                    source: source.to_owned(),
+                };
+                of_otlp(&address, found, false)
+            };
+            together(found.iter().enumerate().map(of).collect())
+        };
+        let verdict = told("flag --otlp-listen", &[&free, &taken, &taken]);
+        assert_eq!((verdict.check, verdict.level), (OTLP_LISTEN, Level::Fail));
+        assert_eq!(
+            verdict.message,
+            "OTLP 127.0.0.1:0 (flag --otlp-listen) is free: no daemon has it now; OTLP 127.0.0.1:1 (flag --otlp-listen) is in \
+             use by another program, process 7 (/usr/bin/it); OTLP 127.0.0.1:2 (flag --otlp-listen) is in use by another \
+             program, process 7 (/usr/bin/it)"
+        );
+        assert_eq!(
+            verdict.remedy.unwrap(),
+            "stop that one, or choose another address with --otlp-listen"
+        );
+        // The daemon goes on without an address that nobody asked for.
+        assert_eq!(told(DEFAULT_SOURCE, &[&free, &taken]).level, Level::Warn);
+        let well = told("x", &[&free]);
+        assert_eq!((well.level, well.remedy), (Level::Ok, None));
     }
 }

@@ -45,18 +45,44 @@ pub struct Verdict {
     pub remedy: Option<String>,
 }
 
-/// Every check, in the order of the report.
-pub const CHECKS: [&str; 19] = [
+/// Every check there is, in the order of the report. Those whose names begin with `otlp` are made only where OTLP is set.
+pub const CHECKS: [&str; 26] = [
     "settings",
     "udp",
     "tcp",
+    OTLP_LISTEN,
     "daemon",
     "datagram",
     "kernel-drops",
     "receive-buffer",
     "memory",
     "sdks",
-    "credential-files",
+    CREDENTIAL_FILES,
+    "region",
+    "credentials",
+    "endpoint",
+    "dns",
+    "connect",
+    "proxy",
+    "tls",
+    "clock",
+    "call",
+    "otlp-endpoint",
+    "otlp-dns",
+    "otlp-connect",
+    "otlp-proxy",
+    "otlp-tls",
+    "otlp-call",
+];
+
+/// Where OTLP comes in.
+pub(super) const OTLP_LISTEN: &str = "otlp-listen";
+
+/// The files that may have keys for X-Ray.
+pub(super) const CREDENTIAL_FILES: &str = "credential-files";
+
+/// What is looked at on the way to X-Ray.
+pub(super) const OF_XRAY: [&str; 9] = [
     "region",
     "credentials",
     "endpoint",
@@ -67,6 +93,26 @@ pub const CHECKS: [&str; 19] = [
     "clock",
     "call",
 ];
+
+/// What is looked at on the way to the OTLP endpoint.
+pub(super) const OF_OTLP_ENDPOINT: [&str; 6] = [
+    "otlp-endpoint",
+    "otlp-dns",
+    "otlp-connect",
+    "otlp-proxy",
+    "otlp-tls",
+    "otlp-call",
+];
+
+/// The checks of a run, in the order of the report.
+pub(super) fn checks(takes_otlp: bool, sends_otlp: bool) -> Vec<&'static str> {
+    let is_made = |check: &&str| match *check {
+        OTLP_LISTEN => takes_otlp,
+        check if OF_OTLP_ENDPOINT.contains(&check) => sends_otlp,
+        _ => true,
+    };
+    CHECKS.into_iter().filter(is_made).collect()
+}
 
 impl Verdict {
     /// All is well.
@@ -102,16 +148,21 @@ impl Verdict {
 /// All that was found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Report {
-    /// One for each of [`CHECKS`], in that order.
+    /// One for each check that was made, in the order of [`CHECKS`].
     pub verdicts: Vec<Verdict>,
     /// The settings that were looked at, each with the place it comes from; empty when they could not be read.
     pub settings: Vec<Setting>,
 }
 
 impl Report {
-    /// Of `found`, in the order of the checks; for one without a verdict there is one that says `missing`.
-    pub(super) fn of(found: Vec<Verdict>, settings: Vec<Setting>, missing: &str) -> Self {
-        let verdict = |check: &'static str| {
+    /// Of `found`, in the order of `checks`; for one without a verdict there is one that says `missing`.
+    pub(super) fn of(
+        checks: &[&'static str],
+        found: &[Verdict],
+        settings: Vec<Setting>,
+        missing: &str,
+    ) -> Self {
+        let verdict = |&check: &&'static str| {
             let verdict = found.iter().find(|verdict| verdict.check == check).cloned();
             let none = || {
                 let remedy = "run it again; if it stays so, look at what this check is about by hand";
@@ -120,7 +171,7 @@ impl Report {
             verdict.unwrap_or_else(none)
         };
         Self {
-            verdicts: CHECKS.map(verdict).into(),
+            verdicts: checks.iter().map(verdict).collect(),
             settings,
         }
     }
@@ -204,7 +255,7 @@ mod tests {
             Verdict::warn("memory", "little", "allow more"),
             Verdict::skip("tls", "plain HTTP"),
         ];
-        Report::of(found, Vec::new(), "no answer")
+        Report::of(&CHECKS, &found, Vec::new(), "no answer")
     }
 
     #[test]
@@ -214,10 +265,10 @@ mod tests {
         assert_eq!(lines.len(), CHECKS.len() + 1);
         assert_eq!(lines[0], "ok    settings          as they are");
         assert!(lines[1].starts_with("fail  udp               no answer -> run it again"));
-        assert_eq!(lines[7], "warn  memory            little -> allow more");
-        assert_eq!(lines[16], "skip  tls               plain HTTP");
-        assert_eq!(lines[18], "fail  call              no keys -> get some");
-        assert_eq!(lines[19], "16 failed, 1 to look at, 1 well, 1 skipped");
+        assert_eq!(lines[8], "warn  memory            little -> allow more");
+        assert_eq!(lines[17], "skip  tls               plain HTTP");
+        assert_eq!(lines[19], "fail  call              no keys -> get some");
+        assert_eq!(lines[26], "23 failed, 1 to look at, 1 well, 1 skipped");
     }
 
     #[test]
@@ -226,7 +277,7 @@ mod tests {
         assert_eq!(json["sound"], false);
         assert_eq!(json["verdicts"].as_array().unwrap().len(), CHECKS.len());
         assert_eq!(
-            json["verdicts"][18],
+            json["verdicts"][19],
             json!({"check": "call", "verdict": "fail", "message": "no\nkeys", "remedy": "get some"})
         );
         assert_eq!(json["verdicts"][0]["remedy"], Value::Null);
@@ -235,7 +286,24 @@ mod tests {
     #[test]
     fn a_report_without_a_failure_is_sound() {
         let found = CHECKS.map(|check| Verdict::skip(check, "not asked for"));
-        assert!(Report::of(found.into(), Vec::new(), "no answer").is_sound());
+        assert!(Report::of(&CHECKS, &found, Vec::new(), "no answer").is_sound());
         assert!(!report().is_sound());
+    }
+
+    #[test]
+    fn what_is_about_otlp_is_looked_at_only_where_it_is_set() {
+        let about_otlp = |made: Vec<&'static str>| -> Vec<&'static str> {
+            made.into_iter()
+                .filter(|check| check.starts_with("otlp"))
+                .collect()
+        };
+        assert_eq!(checks(true, true), CHECKS);
+        assert_eq!(checks(false, false).len(), 19);
+        assert_eq!(about_otlp(checks(false, false)), [""; 0]);
+        assert_eq!(about_otlp(checks(true, false)), [OTLP_LISTEN]);
+        assert_eq!(about_otlp(checks(false, true)), OF_OTLP_ENDPOINT);
+        for check in OF_XRAY.iter().chain(&[CREDENTIAL_FILES]) {
+            assert!(CHECKS.contains(check), "{check}");
+        }
     }
 }

@@ -1,33 +1,21 @@
 //! The way to X-Ray: region, credentials, endpoint, and each step of a connection and a call.
 
-use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
-use http::Uri;
-use tokio::net::{TcpStream, lookup_host};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::Instant;
 
 use super::call;
 use super::files;
-use super::report::Verdict;
+use super::report::{OF_XRAY, Verdict};
+use super::way::{self, CONNECT_LIMIT, Steps};
 use crate::aws::region::{Attempt, RegionError};
 use crate::aws::{self, Limits, region};
 use crate::config::{Config, Environment};
 use crate::exporters::xray::XRay;
 use crate::logs::sanitize;
-use crate::net::client::connector::Step;
-
-/// The steps that need to know the endpoint.
-const OF_ENDPOINT: [&str; 7] = ["endpoint", "dns", "connect", "proxy", "tls", "clock", "call"];
-
-/// The limit of one look-up of a name.
-const LOOK_UP_LIMIT: Duration = Duration::from_secs(2);
-
-/// The limit of a connection, unless `--connect-timeout` has a shorter one.
-const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 
 /// The longest a call is waited for.
-const CALL_LIMIT: Duration = Duration::from_secs(3);
+pub(super) const CALL_LIMIT: Duration = Duration::from_secs(3);
 
 /// The region of a run that has none: credentials are looked for all the same.
 const SOME_REGION: &str = "us-east-1";
@@ -79,7 +67,10 @@ pub(super) async fn look(
                 error.to_string(),
                 "mend that setting: no call can be made with it",
             ));
-            for check in OF_ENDPOINT.into_iter().chain(["credentials"]) {
+            for check in OF_XRAY
+                .into_iter()
+                .filter(|check| !["region", "endpoint"].contains(check))
+            {
                 tell(Verdict::skip(check, "needs settings that can be used"));
             }
             return;
@@ -87,7 +78,10 @@ pub(super) async fn look(
     };
     if region.is_none() {
         tell(credentials(&xray, environment).await.0);
-        for check in OF_ENDPOINT {
+        for check in OF_XRAY
+            .into_iter()
+            .filter(|check| !["region", "credentials"].contains(check))
+        {
             tell(Verdict::skip(check, "needs a region"));
         }
         return;
@@ -95,7 +89,14 @@ pub(super) async fn look(
     tell(endpoint(&xray));
     let ((found, has_credentials), reached) = tokio::join!(
         credentials(&xray, environment),
-        way(&xray, limits.connect_timeout, end, tell)
+        way::look(
+            &Steps::TO_XRAY,
+            xray.resolved_endpoint().url(),
+            xray.proxy_description(),
+            xray.connect_once(),
+            (limits.connect_timeout, end),
+            tell,
+        )
     );
     tell(found);
     if let Err(reason) = reached {
@@ -136,7 +137,7 @@ fn no_region(error: &RegionError) -> String {
 }
 
 #[expect(clippy::disallowed_methods, reason = "what is left of ten seconds")]
-fn left_until(end: Instant) -> Duration {
+pub(super) fn left_until(end: Instant) -> Duration {
     end.saturating_duration_since(Instant::now())
 }
 
@@ -216,199 +217,9 @@ fn sources(environment: &Environment) -> String {
     )
 }
 
-/// Name, TCP, proxy, TLS. An error: what a call needs and has not.
-async fn way(
-    xray: &XRay,
-    connect_limit: Duration,
-    end: Instant,
-    tell: &dyn Fn(Verdict),
-) -> Result<(), &'static str> {
-    let proxy = xray.proxy_description();
-    let endpoint = xray.resolved_endpoint().url();
-    // With a proxy, that is where connections go; it looks up the endpoint's name.
-    let first = proxy.map_or(endpoint, |proxy| proxy.url.as_str());
-    let skip_from = |at: usize, reason: &str| {
-        for check in OF_ENDPOINT[1..5].iter().skip(at) {
-            tell(Verdict::skip(check, format!("needs {reason}")));
-        }
-    };
-    let (host, port) = host_and_port(first);
-    let addresses = match look_up(&host, port, proxy.is_some()).await {
-        Ok((verdict, addresses)) => {
-            tell(verdict);
-            addresses
-        }
-        Err(verdict) => {
-            tell(verdict);
-            skip_from(1, "an address");
-            return Err("an address");
-        }
-    };
-    let connected = connect(&addresses, connect_limit, proxy.is_some()).await;
-    let (Ok(verdict) | Err(verdict)) = &connected;
-    tell(verdict.clone());
-    if connected.is_err() {
-        skip_from(2, "a connection");
-        return Err("a connection");
-    }
-    let whole = timeout_at(end, xray.connect_once()).await;
-    let failed = match &whole {
-        Ok(Ok(())) => None,
-        Ok(Err(error)) => Some((error.step, error.to_string())),
-        Err(_) => Some((Step::Connecting, "no connection in time".to_owned())),
-    };
-    let wants_tls = endpoint.starts_with("https:");
-    tell(of_proxy(
-        proxy.map(ToString::to_string).as_deref(),
-        failed.as_ref(),
-        wants_tls,
-    ));
-    tell(of_tls(failed.as_ref(), wants_tls));
-    match failed {
-        None => Ok(()),
-        Some((Step::Proxy, _)) => Err("a proxy that connects"),
-        Some(_) => Err("a connection"),
-    }
-}
-
-fn of_proxy(proxy: Option<&str>, failed: Option<&(Step, String)>, wants_tls: bool) -> Verdict {
-    const CHECK: &str = "proxy";
-    match (proxy, failed) {
-        (None, _) => Verdict::ok(CHECK, "none on the way"),
-        (Some(_), Some((Step::Proxy, reason))) => Verdict::fail(
-            CHECK,
-            reason,
-            "mend the proxy's address or its password, let it connect to the endpoint, or leave the endpoint out with \
-             NO_PROXY",
-        ),
-        (Some(proxy), Some((Step::Connecting, reason))) => Verdict::fail(
-            CHECK,
-            format!("{proxy}: {reason}"),
-            "see whether the proxy can reach the endpoint",
-        ),
-        (Some(proxy), _) if wants_tls => Verdict::ok(CHECK, format!("{proxy} connects to the endpoint")),
-        (Some(proxy), _) => Verdict::ok(CHECK, format!("{proxy} takes the requests")),
-    }
-}
-
-fn of_tls(failed: Option<&(Step, String)>, wants_tls: bool) -> Verdict {
-    const CHECK: &str = "tls";
-    match failed {
-        _ if !wants_tls => Verdict::skip(CHECK, "the endpoint is plain HTTP"),
-        None => Verdict::ok(CHECK, "the endpoint's certificate is trusted"),
-        Some((Step::Tls, reason)) => Verdict::fail(
-            CHECK,
-            reason,
-            "if something on the way opens TLS, name its authority's certificates in AWS_CA_BUNDLE; else mend the \
-             endpoint or the clock",
-        ),
-        Some((Step::Proxy, _)) => Verdict::skip(CHECK, "needs a proxy that connects"),
-        Some((Step::Connecting, reason)) => Verdict::fail(
-            CHECK,
-            reason,
-            "see what answers at the endpoint's address, and how fast",
-        ),
-    }
-}
-
-/// Host and port of a URL, the port by its scheme where it has none.
-fn host_and_port(url: &str) -> (String, u16) {
-    let uri: Uri = url.parse().unwrap_or_default();
-    let port = match uri.scheme_str() {
-        Some("https") => 443,
-        Some("socks5" | "socks5h") => 1080,
-        _ => 80,
-    };
-    let host = uri.host().unwrap_or_default();
-    let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-    (host, uri.port_u16().unwrap_or(port))
-}
-
-async fn look_up(host: &str, port: u16, is_proxy: bool) -> Result<(Verdict, Vec<SocketAddr>), Verdict> {
-    const CHECK: &str = "dns";
-    let whose = if is_proxy { "the proxy" } else { "the endpoint" };
-    let shown = sanitize(host, 253);
-    if let Ok(ip) = host.parse() {
-        let verdict = Verdict::ok(
-            CHECK,
-            format!("{whose} is the address {shown}: no name to look up"),
-        );
-        return Ok((verdict, vec![SocketAddr::new(ip, port)]));
-    }
-    let remedy = "see whether this machine's resolver (/etc/resolv.conf) answers, and whether the name is right: region, \
-                  VPC endpoint";
-    let failed = |reason: String| {
-        Verdict::fail(
-            CHECK,
-            format!("no address for {shown} ({whose}): {reason}"),
-            remedy,
-        )
-    };
-    let found = match timeout(LOOK_UP_LIMIT, lookup_host((host, port))).await {
-        Ok(Ok(found)) => found.take(16).collect::<Vec<_>>(),
-        Ok(Err(error)) => return Err(failed(error.to_string())),
-        Err(_) => return Err(failed(format!("no answer within {} s", LOOK_UP_LIMIT.as_secs()))),
-    };
-    if found.is_empty() {
-        return Err(failed("the name has none".to_owned()));
-    }
-    let shown_addresses: Vec<String> = found
-        .iter()
-        .take(4)
-        .map(|address| address.ip().to_string())
-        .collect();
-    let verdict = Verdict::ok(
-        CHECK,
-        format!("{shown} ({whose}) is {}", shown_addresses.join(", ")),
-    );
-    Ok((verdict, found))
-}
-
-async fn connect(addresses: &[SocketAddr], limit: Duration, is_proxy: bool) -> Result<Verdict, Verdict> {
-    const CHECK: &str = "connect";
-    let whose = if is_proxy { "the proxy" } else { "the endpoint" };
-    let mut failed = Vec::new();
-    let each = limit / u32::try_from(addresses.len().clamp(1, 4)).unwrap_or(1);
-    for address in addresses.iter().take(4) {
-        match timeout(each, TcpStream::connect(address)).await {
-            Ok(Ok(_)) => {
-                return Ok(Verdict::ok(
-                    CHECK,
-                    format!("{whose} takes TCP connections at {address}"),
-                ));
-            }
-            Ok(Err(error)) => failed.push(format!("{address}: {error}")),
-            Err(_) => failed.push(format!("{address}: no answer within {} s", each.as_secs_f32())),
-        }
-    }
-    Err(Verdict::fail(
-        CHECK,
-        format!("{whose} cannot be reached at {}", failed.join("; ")),
-        "see whether there is a way there: route, NAT, security group, firewall; or a proxy (-p), or a VPC endpoint \
-         (Endpoint)",
-    ))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::report::Level;
     use super::*;
-
-    #[test]
-    fn a_url_without_a_port_has_that_of_its_scheme() {
-        for (url, host, port) in [
-            (
-                "https://xray.eu-west-1.amazonaws.com",
-                "xray.eu-west-1.amazonaws.com",
-                443,
-            ),
-            ("http://localhost:1/x", "localhost", 1),
-            ("socks5h://proxy", "proxy", 1080),
-            ("http://[::1]", "::1", 80),
-        ] {
-            assert_eq!(host_and_port(url), (host.to_owned(), port));
-        }
-    }
 
     #[test]
     fn the_sources_of_credentials_are_listed_without_what_is_in_them() {
@@ -426,33 +237,6 @@ mod tests {
             "asked in this order: AWS_ACCESS_KEY_ID (set), profile dev in /nonexistent/.aws/credentials (not there), \
              AWS_WEB_IDENTITY_TOKEN_FILE (not set), AWS_CONTAINER_CREDENTIALS_RELATIVE_URI (not set), \
              AWS_CONTAINER_CREDENTIALS_FULL_URI (not set), EC2 metadata (switched off by AWS_EC2_METADATA_DISABLED)"
-        );
-    }
-
-    #[test]
-    fn a_connection_that_fails_is_told_by_the_step_that_failed() {
-        let failed = |step| Some((step, "why".to_owned()));
-        let levels = |failed: Option<(Step, String)>, proxy: Option<&str>, wants_tls| {
-            let failed = failed.as_ref();
-            (
-                of_proxy(proxy, failed, wants_tls).level,
-                of_tls(failed, wants_tls).level,
-            )
-        };
-        assert_eq!(levels(None, None, true), (Level::Ok, Level::Ok));
-        assert_eq!(levels(None, Some("p"), false), (Level::Ok, Level::Skip));
-        assert_eq!(
-            levels(failed(Step::Proxy), Some("p"), true),
-            (Level::Fail, Level::Skip)
-        );
-        assert_eq!(
-            levels(failed(Step::Tls), Some("p"), true),
-            (Level::Ok, Level::Fail)
-        );
-        assert_eq!(levels(failed(Step::Tls), None, true), (Level::Ok, Level::Fail));
-        assert_eq!(
-            levels(failed(Step::Connecting), Some("p"), true),
-            (Level::Fail, Level::Fail)
         );
     }
 }

@@ -24,13 +24,66 @@ fn settings_that_can_not_be_used_are_the_failure_and_the_rest_is_skipped() {
     assert_eq!(levels[0], ("settings", Level::Fail));
     assert!(report.verdicts[0].message.contains("flag -m"), "{report:?}");
     let skipped = levels[1..].iter().filter(|(_, level)| *level == Level::Skip);
-    assert_eq!(skipped.count(), CHECKS.len() - 2, "all but the receive buffer");
+    let made = checks(false, false).len();
+    assert_eq!(skipped.count(), made - 2, "all but the receive buffer");
 }
 
 #[test]
 fn a_check_that_breaks_down_leaves_a_report() {
     let report = examine(|| panic!("planted"), true);
-    assert_eq!(report.verdicts.len(), CHECKS.len());
+    assert_eq!(report.verdicts.len(), checks(false, false).len());
     assert!(!report.is_sound());
     assert!(report.verdicts[0].message.contains("ended without a verdict"));
+}
+
+/// A daemon with no setting but free addresses.
+fn subject(is_dev: bool) -> Subject {
+    let free = || {
+        Some(config::Sourced {
+            value: "127.0.0.1:0".to_owned(),
+            source: "flag".to_owned(),
+        })
+    };
+    let flags = Flags {
+        udp_address: free(),
+        tcp_address: free(),
+        ..Flags::default()
+    };
+    Subject {
+        config: config::load(&flags, &Environment::default(), &SystemFiles).unwrap(),
+        settings: Vec::new(),
+        environment: Environment::default(),
+        is_dev,
+    }
+}
+
+#[test]
+fn a_check_that_hangs_leaves_a_report_in_time() {
+    let (_hold, held) = mpsc::channel::<()>();
+    let hangs = move || {
+        // Until the test is over.
+        held.recv().unwrap_or_default();
+        Ok(subject(false))
+    };
+    let report = examine_within(Duration::from_millis(20), hangs, true);
+    assert_eq!(report.verdicts.len(), checks(false, false).len());
+    for verdict in &report.verdicts {
+        assert_eq!(verdict.level, Level::Fail);
+        assert_eq!(verdict.message, "no answer within ten seconds");
+    }
+}
+
+#[test]
+fn xray_dev_is_looked_at_without_a_way_to_aws() {
+    let report = examine(|| Ok(subject(true)), false);
+    let settings = &report.verdicts[0];
+    assert_eq!(settings.message, "those of xray dev, which process 1 is");
+    for verdict in &report.verdicts {
+        let is_of_xray = OF_XRAY.contains(&verdict.check) || verdict.check == CREDENTIAL_FILES;
+        assert_eq!(
+            verdict.message == "xray dev is X-Ray itself, and calls no AWS",
+            is_of_xray,
+            "{verdict:?}"
+        );
+    }
 }

@@ -40,6 +40,7 @@ pub(super) fn locked(path: &Path) -> Result<File, Refused> {
     }
 }
 
+/// Whether `file` is still the one at `path`, which somebody may have replaced.
 #[cfg(unix)]
 fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt as _;
@@ -47,6 +48,7 @@ fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     Ok((own.dev(), own.ino()) == (other.dev(), other.ino()))
 }
 
+/// The same on Windows.
 #[cfg(not(unix))]
 fn is_at(_: &File, _: &Path) -> io::Result<bool> {
     // An open file cannot be replaced.
@@ -55,14 +57,17 @@ fn is_at(_: &File, _: &Path) -> io::Result<bool> {
 
 /// Segments are customer data: others can't read them.
 pub(super) fn private(options: &mut fs::OpenOptions) {
+    // On Windows a file has the rights of its directory, which is the user's own.
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
+    // As above: nothing to ask for.
     #[cfg(not(unix))]
     let _ = options;
 }
 
 /// Also when somebody has opened it to others.
 pub(super) fn keep_private(file: &File) -> io::Result<()> {
+    // As in [`private`].
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
@@ -70,6 +75,7 @@ pub(super) fn keep_private(file: &File) -> io::Result<()> {
             file.set_permissions(fs::Permissions::from_mode(0o600))?;
         }
     }
+    // As in [`private`].
     #[cfg(not(unix))]
     let _ = file;
     Ok(())
@@ -77,11 +83,13 @@ pub(super) fn keep_private(file: &File) -> io::Result<()> {
 
 /// A new name is there after a crash only when its directory has it.
 pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
+    // Windows cannot open a directory to make it safe, and has names in its file system's own journal.
     #[cfg(unix)]
     {
         let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
         File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
     }
+    // As above: nothing to do.
     #[cfg(not(unix))]
     {
         let _ = path;

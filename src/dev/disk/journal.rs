@@ -365,6 +365,7 @@ pub(super) mod tests {
         assert!(content(&path).is_ok());
     }
 
+    // On Windows the directory decides who may read.
     #[cfg(unix)]
     #[test]
     fn nobody_else_can_read_it() {

@@ -7,11 +7,13 @@
 //! |---|---|
 //! | `answer` | what an answer means |
 //! | `gzip` | bodies, compressed |
+//! | `probe` | one connection, one request with nothing in it: for `xray doctor` |
 //! | `requests` | bodies taken apart |
 //! | `segments` | segment documents as spans |
 
 pub(in crate::exporters) mod answer;
 pub(in crate::exporters) mod gzip;
+mod probe;
 pub(in crate::exporters) mod requests;
 mod segments;
 
@@ -317,21 +319,25 @@ impl Way {
         request
     }
 
-    #[expect(clippy::disallowed_methods, reason = "a call has a deadline")]
     async fn call(&self, signal: Signal, form: Form, body: Bytes) -> Result<Taken, PutError> {
-        let deadline = tokio::time::Instant::now() + self.timeout;
+        let reply = self.ask(form, body, self.timeout).await?;
+        reply
+            .meaning(signal)
+            .map_err(|error| self.explained(error, signal))
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a call has a deadline")]
+    async fn ask(&self, form: Form, body: Bytes, limit: Duration) -> Result<Reply, PutError> {
+        let deadline = tokio::time::Instant::now() + limit;
         let request = self.request(form, body);
         let call = async {
             let response = self.client.send(request).await;
             let response = response.map_err(|error| transport::without_head(&error))?;
             Ok(reply(response, deadline).await)
         };
-        let reply = timeout_at(deadline, call)
+        timeout_at(deadline, call)
             .await
-            .unwrap_or_else(|_| Err(transport::timed_out(self.timeout)))?;
-        reply
-            .meaning(signal)
-            .map_err(|error| self.explained(error, signal))
+            .unwrap_or_else(|_| Err(transport::timed_out(limit)))
     }
 
     /// With what the user can do about it.

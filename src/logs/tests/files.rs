@@ -24,6 +24,7 @@ fn a_file_is_made_with_its_directories_and_appended_to() {
         log(&dispatch, &handle, || tracing::info!("{line}"));
     }
     assert_eq!(read(&path), text(&["[Info] first run", "[Info] second run"]));
+    // Windows has no modes.
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
@@ -199,6 +200,7 @@ fn that_the_file_was_opened_anew_is_not_said_when_only_warnings_are_asked_for() 
     assert_eq!(read(&path), "");
 }
 
+// /dev/full is there only.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_file_on_a_full_disk_loses_lines_but_not_the_daemon() {

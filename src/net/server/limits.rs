@@ -3,9 +3,17 @@
 use std::time::Duration;
 
 /// How many files this process may have open (RLIMIT_NOFILE's soft limit); `None`: as many as it likes.
+#[cfg(unix)]
 #[must_use]
 pub fn open_files() -> Option<u64> {
     rustix::process::getrlimit(rustix::process::Resource::Nofile).current
+}
+
+/// The same on Windows, where memory alone bounds the handles of a process.
+#[cfg(not(unix))]
+#[must_use]
+pub fn open_files() -> Option<u64> {
+    None
 }
 
 /// The bounds of one port.

@@ -23,8 +23,10 @@ const MAX_MAPPINGS: usize = 16 << 10;
 
 /// What the system gives memory in: 4 KiB mostly, up to 64 KiB on some ARM machines.
 fn page_bytes() -> usize {
+    // Windows has pages of one size on each processor that it runs on.
     #[cfg(unix)]
     return rustix::param::page_size();
+    // As above.
     #[cfg(not(unix))]
     return 4096;
 }

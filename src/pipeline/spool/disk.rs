@@ -100,6 +100,7 @@ impl Disk for Directory {
         }
         let mut directory = fs::DirBuilder::new();
         directory.recursive(true);
+        // On Windows a directory has the rights of the one above it.
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut directory, 0o700);
         directory.create(&self.path)?;
@@ -114,11 +115,13 @@ impl Disk for Directory {
     }
 
     fn is_open_to_others(&self) -> bool {
+        // Windows' lists of rights are not asked: they are the administrator's.
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt as _;
             fs::metadata(&self.path).is_ok_and(|metadata| metadata.permissions().mode() & 0o022 != 0)
         }
+        // As above.
         #[cfg(not(unix))]
         {
             false
@@ -166,6 +169,7 @@ impl Disk for Directory {
     }
 
     fn sync_names(&self) -> io::Result<()> {
+        // Windows cannot open a directory to make it safe, and has names in its file system's own journal.
         #[cfg(unix)]
         File::open(&self.path)?.sync_all()?;
         Ok(())
@@ -195,6 +199,7 @@ impl Disk for Directory {
 
 /// Whether `file` is the one at `path`.
 fn is_at(file: &File, path: &Path) -> bool {
+    // On Windows a file that is open is not replaced.
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt as _;
@@ -202,6 +207,7 @@ fn is_at(file: &File, path: &Path) -> bool {
         let own = file.metadata().map(identity);
         own.is_ok_and(|own| fs::metadata(path).map(identity).is_ok_and(|there| there == own))
     }
+    // As above.
     #[cfg(not(unix))]
     {
         let _: &File = file;
@@ -227,11 +233,13 @@ fn sync_beside<'scope>(
 fn private() -> fs::OpenOptions {
     let mut options = File::options();
     options.write(true);
+    // On Windows a file has the rights of its directory.
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options
 }
 
+// They ask for modes of files, and replace what is open.
 #[cfg(unix)]
 #[cfg(test)]
 mod tests {

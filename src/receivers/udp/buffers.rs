@@ -23,6 +23,7 @@ pub(super) const KERNEL_OVERHEAD_MIN_BYTES: usize = 512;
 /// When the system does not let it.
 pub(super) fn prepare(socket: &std::net::UdpSocket) -> io::Result<UdpSocketState> {
     let state = UdpSocketState::new(UdpSockRef::from(socket))?;
+    // Only there does it have the kernel tell more.
     #[cfg(target_os = "linux")]
     tell_less(socket);
     Ok(state)
@@ -109,6 +110,7 @@ mod tests {
         [(); 2].map(|()| std::net::UdpSocket::bind("127.0.0.1:0").unwrap())
     }
 
+    // Only there is it switched off.
     #[cfg(target_os = "linux")]
     #[test]
     fn the_kernel_is_not_asked_when_and_where_a_datagram_came() {

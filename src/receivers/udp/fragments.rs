@@ -137,6 +137,7 @@ mod tests {
         }
     }
 
+    // By files in /proc.
     #[cfg(target_os = "linux")]
     #[test]
     fn linux_tells() {

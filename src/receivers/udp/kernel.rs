@@ -58,6 +58,7 @@ impl KernelDrops {
 
 #[cfg_attr(not(target_os = "linux"), expect(unused_variables))]
 fn inode(socket: &std::net::UdpSocket) -> Option<String> {
+    // Its table of sockets is the only one that counts what was dropped.
     #[cfg(target_os = "linux")]
     {
         use std::os::fd::AsRawFd;
@@ -67,6 +68,7 @@ fn inode(socket: &std::net::UdpSocket) -> Option<String> {
         let name = link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?;
         Some(name.to_owned())
     }
+    // Elsewhere there is no table to look into.
     #[cfg(not(target_os = "linux"))]
     None
 }
@@ -100,6 +102,7 @@ mod tests {
         assert_eq!(drops_of("x", b"head\nshort line\n"), None);
     }
 
+    // As above: the only kernel that tells.
     #[cfg(target_os = "linux")]
     #[test]
     fn datagrams_that_a_full_socket_could_not_take_are_counted() {

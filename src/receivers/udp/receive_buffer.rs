@@ -21,6 +21,7 @@ pub(super) fn ask(socket: &Socket) {
     }
 }
 
+/// Past the limit of the system, which Linux allows to who has CAP_NET_ADMIN.
 #[cfg(target_os = "linux")]
 fn forced(socket: &Socket) -> bool {
     use nix::sys::socket::{setsockopt, sockopt};

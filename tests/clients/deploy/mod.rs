@@ -1,4 +1,8 @@
-//! The files of `deploy/`: each passes the checker of whoever reads it, and what they start is a daemon that is well.
+//! The files of `deploy/`: each passes the checker of whoever reads it, and what they start is a daemon that is well. So do the
+//! compose files, the forms for issues, and every shell script of the tree.
+
+mod prometheus;
+mod scripts;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -77,6 +81,98 @@ fn all_of_it_is_clean_yaml() {
     passes(lint.args(["--strict", "-d", rules, "deploy"]));
 }
 
+#[test]
+fn compose_and_github_take_their_files() {
+    let Some(mut validate) = checker("check-jsonschema") else {
+        return;
+    };
+    let compose = ["example", "dev", "otel"].map(|name| format!("docker-compose.{name}.yml"));
+    passes(
+        validate
+            .args(["--builtin-schema", "vendor.compose-spec"])
+            .args(compose),
+    );
+    for (schema, files) in [
+        ("forms", &["bug.yml", "feature.yml"][..]),
+        ("config", &["config.yml"]),
+    ] {
+        let Some(mut validate) = checker("check-jsonschema") else {
+            return;
+        };
+        let files = files.iter().map(|file| format!(".github/ISSUE_TEMPLATE/{file}"));
+        passes(
+            validate
+                .args(["--builtin-schema", &format!("vendor.github-issue-{schema}")])
+                .args(files),
+        );
+    }
+}
+
+/// The first document of that kind in a manifest.
+fn manifest<'a>(documents: &'a [Yaml<'a>], kind: &str) -> &'a Yaml<'a> {
+    let found = documents
+        .iter()
+        .find(|document| document["kind"].as_str() == Some(kind));
+    found.unwrap_or_else(|| panic!("a {kind}"))
+}
+
+#[test]
+fn the_pod_monitor_finds_the_port_and_the_pods_of_the_daemon_set() {
+    let (daemons, monitor) = (
+        read("deploy/kubernetes/daemonset.yaml"),
+        read("deploy/kubernetes/podmonitor.yaml"),
+    );
+    let (daemons, monitor) = (
+        Yaml::load_from_str(&daemons).expect("YAML"),
+        Yaml::load_from_str(&monitor).expect("YAML"),
+    );
+    let (daemons, monitor) = (manifest(&daemons, "DaemonSet"), manifest(&monitor, "PodMonitor"));
+    assert_eq!(daemons["metadata"]["namespace"], monitor["metadata"]["namespace"]);
+    let pods = &daemons["spec"]["template"];
+    assert_eq!(
+        monitor["spec"]["selector"]["matchLabels"],
+        pods["metadata"]["labels"]
+    );
+    let endpoint = &monitor["spec"]["podMetricsEndpoints"][0];
+    let ports = pods["spec"]["containers"][0]["ports"].as_vec().expect("ports");
+    assert!(
+        ports
+            .iter()
+            .any(|port| port["name"] == endpoint["port"] && port["protocol"].as_str() == Some("TCP"))
+    );
+    assert_eq!(endpoint["path"].as_str(), Some("/metrics"));
+}
+
+#[test]
+fn beanstalk_gets_sections_that_it_knows_and_installs_what_a_release_has() {
+    let text = read("deploy/beanstalk/xray.config");
+    let documents = Yaml::load_from_str(&text).expect("YAML");
+    let sections: Vec<_> = documents[0]
+        .as_mapping()
+        .expect("sections")
+        .keys()
+        .map(|key| key.as_str().expect("a name"))
+        .collect();
+    assert_eq!(sections, ["option_settings", "commands"]);
+    let own = &documents[0]["option_settings"]["aws:elasticbeanstalk:xray"]["XRayEnabled"];
+    assert_eq!(own.as_bool(), Some(false));
+    let commands = documents[0]["commands"].as_mapping().expect("commands");
+    let lines: Vec<_> = commands
+        .values()
+        .map(|command| command["command"].as_str().expect("a line"))
+        .collect();
+    let package = format!("/xray-daemon-{}-1.x86_64.rpm ", env!("CARGO_PKG_VERSION"));
+    assert!(
+        lines[0].starts_with("aws s3 cp s3://") && lines[0].contains(&package),
+        "{lines:?}"
+    );
+    let (_, file) = lines[0].rsplit_once(' ').expect("a file");
+    assert!(
+        lines[1].starts_with("dnf install ") && lines[1].ends_with(file),
+        "{lines:?}"
+    );
+}
+
 /// The unit, with this build in place of the installed program.
 fn unit(directory: &Path) -> PathBuf {
     let text = read("deploy/systemd/xray.service");
@@ -131,12 +227,7 @@ fn what_the_unit_starts_is_a_daemon() {
 fn what_the_daemon_set_starts_is_a_daemon() {
     let text = read("deploy/kubernetes/daemonset.yaml");
     let documents = Yaml::load_from_str(&text).expect("YAML");
-    let of_kind = |kind: &str| {
-        let found = documents
-            .iter()
-            .find(|document| document["kind"].as_str() == Some(kind));
-        found.unwrap_or_else(|| panic!("a {kind}"))
-    };
+    let of_kind = |kind: &str| manifest(&documents, kind);
     let directory = TempDir::new().unwrap();
     let file = directory.path().join("config.yaml");
     let config = of_kind("ConfigMap")["data"]["config.yaml"]

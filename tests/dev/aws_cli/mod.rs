@@ -7,6 +7,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 use xray_double::harness::apps::clean;
 use xray_double::harness::install::{python_packages, repository};
+use xray_double::harness::recorded::{Message, Way, check};
+use xray_double::harness::tap::StreamTap;
 
 use crate::TMP;
 use crate::server::Dev;
@@ -54,8 +56,11 @@ fn the_aws_cli_finds_a_trace_with_the_commands_that_people_are_shown() {
          \"start_time\": 1, \"end_time\": 2}",
     );
     dev.wait_for_documents(1);
-    let of_page = block().replace("127.0.0.1:2000", &dev.tcp.to_string());
-    let of_banner = format!("{banner} --start-time 0 --end-time 1000");
+    let tap = StreamTap::start(dev.tcp);
+    let of_page = block().replace("127.0.0.1:2000", &tap.address.to_string());
+    let of_banner = banner.replace(&dev.tcp.to_string(), &tap.address.to_string());
+    assert_ne!(of_banner, banner);
+    let of_banner = format!("{of_banner} --start-time 0 --end-time 1000");
     for (command, traces) in [(of_page, 0), (of_banner, 1)] {
         let output = run(&command, programs);
         assert!(output.status.success(), "{command}: {output:?}");
@@ -63,6 +68,7 @@ fn the_aws_cli_finds_a_trace_with_the_commands_that_people_are_shown() {
         let found = told["TraceSummaries"].as_array().expect("traces");
         assert_eq!(found.len(), traces, "{command}: {told}");
     }
+    check("aws-cli", &Message::requests(Way::Api, &tap.said()));
     // Both options are needed.
     let without = run(&of_page_without_options(&dev), programs);
     assert_ne!(without.status.code(), Some(0), "{without:?}");

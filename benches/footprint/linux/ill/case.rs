@@ -87,7 +87,6 @@ impl Prepared {
             mut running,
             case,
         } = self;
-        let mut metrics = Metrics::connect(running.udp)?;
         let drops = running.kernel_drops()?;
         let mut generator = Generator::prepare(running.udp, case.load)?;
         let start = Instant::now();
@@ -111,7 +110,7 @@ impl Prepared {
             thread::sleep(LOOK);
         }
         // First what was dropped: what arrives in between counts as arrived only.
-        let dropped = dropped(&mut metrics, &running, drops, sent.sent)?;
+        let dropped = dropped(&running, drops, sent.sent)?;
         let counts = bench.sink().ask(role::COUNT)?;
         let arrived = counts.get("distinct")?;
         let end = running.end()?;
@@ -138,7 +137,9 @@ impl Prepared {
 
 /// What was lost of `sent` segments, in the kernel (`drops_before` are from before) and in the daemon, as both say; an error
 /// when the daemon does not know of all that were sent.
-fn dropped(metrics: &mut Metrics, running: &Running, drops_before: u64, sent: u64) -> Result<u64> {
+fn dropped(running: &Running, drops_before: u64, sent: u64) -> Result<u64> {
+    // Not before it is needed: the daemon closes a connection on which nothing is asked.
+    let mut metrics = Metrics::connect(running.udp)?;
     let start = Instant::now();
     loop {
         let page = metrics.page()?;

@@ -1,14 +1,15 @@
-//! The two example apps, which have the same routes and trace them in the same way.
+//! The two example apps and the tests' own in Java and Go, which have the same routes and trace them in the same way.
 
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
+use super::compiled::Java;
 use super::install;
 use super::process::Process;
 
-/// A running example app.
+/// A running app.
 pub struct App {
     /// Its segments' name.
     pub name: &'static str,
@@ -68,11 +69,37 @@ impl App {
                 .env("PORT", "0")
                 .env("AWS_XRAY_DAEMON_ADDRESS", daemon.to_string()),
         );
+        Self::listening("backend-express", process)
+    }
+
+    /// `tests/clients/java`: a servlet behind the X-Ray SDK's filter, on a free port. `daemon` as with [`App::flask`].
+    pub fn java(java: &Java, daemon: impl Display) -> Self {
+        // Where Tomcat may write; it writes nothing.
+        let base = std::env::temp_dir().join("xray-tests-tomcat");
+        let process = Process::start(
+            "backend-java",
+            clean(&mut java.command("App"))
+                .arg(base)
+                .env("AWS_XRAY_DAEMON_ADDRESS", daemon.to_string()),
+        );
+        Self::listening("backend-java", process)
+    }
+
+    /// `tests/clients/go`: a handler behind that of the X-Ray SDK, on a free port. `daemon` as with [`App::flask`].
+    pub fn go(program: &Path, daemon: impl Display) -> Self {
+        let process = Process::start(
+            "backend-go",
+            clean(&mut Command::new(program)).env("AWS_XRAY_DAEMON_ADDRESS", daemon.to_string()),
+        );
+        Self::listening("backend-go", process)
+    }
+
+    fn listening(name: &'static str, process: Process) -> Self {
         let address = process.wait_for("where it listens", |line| {
             address_after("listens on http://", line)
         });
         Self {
-            name: "backend-express",
+            name,
             address,
             process,
         }

@@ -91,7 +91,13 @@ pub fn node_packages(tmp: &str, name: &str, of: &Path) -> Option<PathBuf> {
 
 /// The directory `name` under `target/clients`, made by `install` unless it has been made from the same `lists` with
 /// the same `tools` before. Tests of other processes and threads wait meanwhile.
-fn installed(tmp: &str, name: &str, tools: &str, lists: &[PathBuf], install: impl FnOnce(&Path)) -> PathBuf {
+pub(super) fn installed(
+    tmp: &str,
+    name: &str,
+    tools: &str,
+    lists: &[PathBuf],
+    install: impl FnOnce(&Path),
+) -> PathBuf {
     let root = Path::new(tmp).with_file_name("clients");
     fs::create_dir_all(&root).expect("a directory under target");
     let lock = File::create(root.join(format!("{name}.lock"))).expect("a file under target");
@@ -117,13 +123,13 @@ fn installed(tmp: &str, name: &str, tools: &str, lists: &[PathBuf], install: imp
 }
 
 /// What the tool says of its version, or `None` when it is missing or says that it will not do.
-fn version_of(command: &mut Command, tool: &str) -> Option<String> {
+pub(super) fn version_of(command: &mut Command, tool: &str) -> Option<String> {
     let output = command.output().ok()?;
     let version = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     output.status.success().then(|| format!("{tool} {version}\n"))
 }
 
-fn run(command: &mut Command) {
+pub(super) fn run(command: &mut Command) {
     let output = command
         .output()
         .unwrap_or_else(|error| panic!("{command:?}: {error}"));

@@ -12,11 +12,14 @@
 //! | [`outages`] | all that an endpoint can do to a daemon |
 //! | [`datagrams`] | what the official daemon was seen to do with datagrams |
 //! | [`install`] | Python and Node.js packages |
+//! | [`compiled`] | the clients in Java and in Go |
 //! | [`apps`], [`routes`], [`web`] | the example apps, their routes, and requests to them |
+//! | [`tap`], [`recorded`] | what a client sends, and what it has sent once |
 //! | [`moto`] | moto's X-Ray |
 
 pub mod account;
 pub mod apps;
+pub mod compiled;
 pub mod daemon;
 pub mod datagrams;
 pub mod doctor;
@@ -24,7 +27,9 @@ pub mod install;
 pub mod moto;
 pub mod outages;
 pub mod process;
+pub mod recorded;
 pub mod routes;
+pub mod tap;
 pub mod web;
 
 /// The credentials everybody is given; the double checks signatures against the secret.

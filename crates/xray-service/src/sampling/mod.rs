@@ -221,7 +221,8 @@ struct Statistics {
 
 impl Statistics {
     /// Fields that nobody knows are left out, and a whole number may be written `3.0`. A time that is no number of
-    /// seconds (some samplers write a text) becomes `now`: nothing depends on it.
+    /// seconds (some samplers write a text) becomes `now`: nothing depends on it. `SampledCount` may be called
+    /// `SampleCount`, as the sampler of AWS's OpenTelemetry distribution for Python does.
     ///
     /// # Errors
     /// The field that is missing or odd, in words.
@@ -247,6 +248,7 @@ impl Statistics {
             request_count: count(document, "RequestCount")?
                 .ok_or_else(|| "RequestCount is missing".to_owned())?,
             sampled_count: count(document, "SampledCount")?
+                .or(count(document, "SampleCount")?)
                 .ok_or_else(|| "SampledCount is missing".to_owned())?,
             borrow_count: count(document, "BorrowCount")?.unwrap_or_default(),
         })
@@ -621,10 +623,9 @@ mod tests {
             document.as_object_mut().unwrap().remove(field);
             document
         };
-        let mut misspelt = without("SampledCount");
-        misspelt["SampleCount"] = json!(3);
         for (odd, message) in [
-            (misspelt, "SampledCount is missing"),
+            (without("SampledCount"), "SampledCount is missing"),
+            (with("SampleCount", json!("3")), "SampleCount is no count"),
             (without("RequestCount"), "RequestCount is missing"),
             (with("RequestCount", json!("7")), "RequestCount is no count"),
             (with("RequestCount", json!(-1)), "RequestCount is no count"),
@@ -652,24 +653,28 @@ mod tests {
 
     #[test]
     fn what_real_samplers_write_besides_the_model_is_taken() {
-        let mut sampling = with_rule(1);
-        let mut document = report("home", 'a');
-        document["RequestCount"] = json!(7.0);
-        document["SampledCount"] = json!(3.0);
-        document["BorrowCount"] = Value::Null;
-        document["Timestamp"] = json!("2026-11-21T01:02:03Z");
-        document["TotalCount"] = json!(7);
-        let answer = ask(&mut sampling, &[document], NOW);
-        assert_eq!(answer["UnprocessedStatistics"], json!([]));
-        let summary = &sampling.summaries_answer()["SamplingStatisticSummaries"][0];
-        assert_eq!(
-            (
-                &summary["RequestCount"],
-                &summary["SampledCount"],
-                &summary["Timestamp"]
-            ),
-            (&json!(7), &json!(3), &json!(NOW as f64))
-        );
+        for sampled_count in ["SampledCount", "SampleCount"] {
+            let mut sampling = with_rule(1);
+            let mut document = report("home", 'a');
+            document.as_object_mut().unwrap().remove("SampledCount");
+            document[sampled_count] = json!(3.0);
+            document["RequestCount"] = json!(7.0);
+            document["BorrowCount"] = Value::Null;
+            document["Timestamp"] = json!("2026-11-21T01:02:03Z");
+            document["TotalCount"] = json!(7);
+            let answer = ask(&mut sampling, &[document], NOW);
+            assert_eq!(answer["UnprocessedStatistics"], json!([]));
+            let summary = &sampling.summaries_answer()["SamplingStatisticSummaries"][0];
+            assert_eq!(
+                (
+                    &summary["RequestCount"],
+                    &summary["SampledCount"],
+                    &summary["Timestamp"]
+                ),
+                (&json!(7), &json!(3), &json!(NOW as f64)),
+                "{sampled_count}"
+            );
+        }
     }
 
     #[test]
