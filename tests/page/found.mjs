@@ -111,7 +111,9 @@ await check("totals are what is there, and the pill of new traces adds up", "#/t
   const make = new Maker(84);
   const start = recently() - 1000;
   const first = Array.from({ length: 230 }, (_, at) => simple(make, start + at));
+  await page.goto("about:blank");
   await feeder.sendAll(first);
+  await page.goto(`${ORIGIN}/#/traces`);
   await becomes("200 of 230 traces", summary);
   await live();
   // One that is below the rows that are listed changes: nothing is new.

@@ -324,7 +324,7 @@ export class ListView {
     const cell = (name, text) => el("span", { class: `cell-${name}`, "aria-hidden": "true", text });
     const sort = (name, text, order) =>
       el("button", { type: "button", class: `cell-${name} sort`, "aria-pressed": String(this.#sort === order), title: `Sort: ${order === "start" ? "newest" : "most"} first`, on: { click: () => this.#app.go(this.#address({ sort: order === "start" ? "" : order })) } }, text, el("span", { class: "sort-mark", "aria-hidden": "true", text: this.#sort === order ? "↓" : "" }));
-    fill(this.head, sort("time", ["Time ", el("span", { class: "cell-zone", text: zone(this.#context.now) })], "start"), cell("what", "Request"), this.#columns.map((key) => el("span", { key, class: "cell-column", title: key, text: key })), cell("mark", ""), cell("status", "Status"), sort("duration", "Response time", "duration"), sort("segments", "Segments", "segments"));
+    fill(this.head, sort("time", ["Time ", el("span", { class: "cell-zone", "aria-hidden": "true", text: zone(this.#context.now) })], "start"), cell("what", "Request"), this.#columns.map((key) => el("span", { key, class: "cell-column", title: key, text: key })), cell("mark", ""), cell("status", "Status"), sort("duration", "Response time", "duration"), sort("segments", "Segments", "segments"));
     css(this.table, { "--columns": this.#columns.length > 0 ? `repeat(${this.#columns.length}, minmax(64px, 110px))` : "" });
   }
 
