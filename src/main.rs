@@ -4,7 +4,6 @@
 //! told twice to stop; 2 when the arguments are wrong. `xray traces` and `xray trace`: 0 when there is what was asked for,
 //! 1 when there is not, 2 when the question is wrong, 3 when nobody answers.
 
-use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -17,10 +16,10 @@ use xray::api::doctor::{self, Subject};
 use xray::api::healthcheck;
 use xray::cli::{self, DevFlags, DoctorFlags, Invocation, SendFlags, TraceFlags, TracesFlags};
 use xray::config::{self, Config, ConfigError, Environment, Flags, LogConfig, SystemFiles};
-use xray::daemon;
 use xray::daemon::signals::{self, Stop};
+use xray::daemon::{self, StartError};
 use xray::dev;
-use xray::dev::run::DevConfig;
+use xray::dev::run::{DevConfig, DevError};
 use xray::dev::send::{self, SendConfig};
 use xray::logs;
 use xray::pipeline::budget::{self, Budget};
@@ -128,7 +127,9 @@ fn dev(flags: DevFlags) -> ExitCode {
     match dev_config(flags, &Environment::of_process()) {
         Ok(config) => {
             let log = config.daemon.log.clone();
-            with_log(&log, None, |reopen| dev::run::run(config, reopen))
+            with_log(&log, None, |reopen| {
+                dev::run::run(config, reopen).inspect_err(DevError::say)
+            })
         }
         Err(error) => refuse(&error, &Flags::default()),
     }
@@ -212,12 +213,12 @@ fn run(config: Config, environment: Environment) -> ExitCode {
     let log = config.log.clone();
     let journal_stream = environment.get("JOURNAL_STREAM").map(str::to_owned);
     with_log(&log, journal_stream.as_deref(), |reopen| {
-        daemon::run(config, environment, reopen)
+        daemon::run(config, environment, reopen).inspect_err(StartError::say)
     })
 }
 
 /// Runs something long with its log, and maps its outcome to an exit code.
-fn with_log<E: Display>(
+fn with_log<E>(
     config: &LogConfig,
     journal_stream: Option<&str>,
     run: impl FnOnce(Option<Box<dyn Fn() + Send>>) -> Result<Stop, E>,
@@ -235,12 +236,8 @@ fn with_log<E: Display>(
     });
     let code = match run(reopen) {
         Ok(Stop::Run | Stop::Drain) => ExitCode::SUCCESS,
-        Ok(Stop::Now) => ExitCode::FAILURE,
-        Err(error) => {
-            // A sentence of its own, which has no numbers apart.
-            tracing::error!("{error}");
-            ExitCode::FAILURE
-        }
+        // An error has been said.
+        Ok(Stop::Now) | Err(_) => ExitCode::FAILURE,
     };
     // The last lines are still on their way; a reader of the log that is stuck does not keep the process.
     log.shutdown();

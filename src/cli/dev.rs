@@ -12,7 +12,7 @@ use super::definition::{
 use super::front::{self, StoppedAt};
 use super::{UsageError, all_sourced, canonical, flag, sourced};
 use crate::config::text::quoted;
-use crate::config::{LogFormat, Sourced};
+use crate::config::{LogFormat, Sourced, Warning};
 
 /// The flags of `xray dev`; `None`: not given.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -54,7 +54,7 @@ pub struct DevFlags {
     /// `--print-config`: show the settings, and do not run.
     pub print_config: bool,
     /// What the user should know about them, to be logged at Warn.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
 }
 
 impl DevFlags {

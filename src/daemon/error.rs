@@ -1,7 +1,7 @@
 //! Why a daemon does not start.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::aws::region::RegionError;
 use crate::config::Sourced;
@@ -44,4 +44,60 @@ pub enum StartError {
         .1
     )]
     Spool(Sourced<PathBuf>, io::Error),
+}
+
+impl StartError {
+    /// Says it in the log, with what it names.
+    pub fn say(&self) {
+        let shown = |path: &Path| logs::sanitize(path.to_string_lossy().as_bytes(), SHOWN_PATH_CHARS);
+        let ca_bundle = "AWS_CA_BUNDLE".to_owned();
+        let (mut address, mut path, mut source, mut value) = (None, None, None, None);
+        let reason = match self {
+            Self::Bind(error) => {
+                address = Some(&error.address().value);
+                source = Some(&error.address().source);
+                error.reason().to_string()
+            }
+            Self::Thread(_, error) | Self::System(error) => error.to_string(),
+            Self::Region(RegionError::Invalid {
+                value: region,
+                source: set_at,
+            }) => {
+                (value, source) = (Some(region), Some(set_at));
+                "not a region".to_owned()
+            }
+            Self::Region(error @ RegionError::NotFound { .. }) => error.to_string(),
+            Self::Aws(
+                SettingError::Endpoint {
+                    source: set_at,
+                    reason,
+                }
+                | SettingError::Proxy {
+                    source: set_at,
+                    reason,
+                },
+            ) => {
+                source = Some(set_at);
+                reason.clone()
+            }
+            Self::Aws(SettingError::CaBundle { path: file, reason }) => {
+                (path, source) = (Some(shown(file)), Some(&ca_bundle));
+                reason.clone()
+            }
+            Self::Aws(SettingError::CertificateFile {
+                source: set_at,
+                path: file,
+                reason,
+            }) => {
+                (path, source) = (Some(shown(file)), Some(set_at));
+                reason.clone()
+            }
+            Self::Spool(directory, error) => {
+                (path, source) = (Some(shown(&directory.value)), Some(&directory.source));
+                error.to_string()
+            }
+        };
+        let path = path.as_deref();
+        tracing::error!(address, path, source, value, error = reason, "{self}");
+    }
 }

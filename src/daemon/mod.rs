@@ -257,6 +257,7 @@ fn connections(config: &Config) -> Limits {
         tracing::warn!(
             files,
             connections = limits.connections,
+            usually = most,
             "This process may have {files} files open (RLIMIT_NOFILE), so the TCP port takes {} connections and not \
              {most}.",
             limits.connections

@@ -69,7 +69,7 @@ async fn send_to_xray(
         .map_err(StartError::Aws)?;
     let endpoint = client.endpoint_description();
     for warning in client.warnings() {
-        tracing::warn!(endpoint, "{warning}");
+        warning.say();
     }
     tracing::info!(endpoint, "Using endpoint: {endpoint}");
     if !config.tcp.closed {
@@ -125,7 +125,7 @@ async fn send_to_otlp(
         .map_err(StartError::Aws)?;
     let endpoint = client.endpoint_description();
     for warning in client.warnings() {
-        tracing::warn!(endpoint, "{warning}");
+        warning.say();
     }
     tracing::info!(endpoint, "Using OTLP endpoint: {endpoint}");
     if let Some(proxy) = client.proxy_description() {

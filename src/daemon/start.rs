@@ -24,9 +24,12 @@ use crate::pipeline::budget::{self, Budget, MB};
 use crate::pipeline::fanout::{Fanout, Lanes};
 use crate::pipeline::lane::Lane;
 use crate::pipeline::spool::Spool;
+use crate::receivers::otlp::limits::bodies_bytes;
 use crate::receivers::udp::fragments::LostInFragments;
 use crate::receivers::udp::kernel::KernelDrops;
-use crate::receivers::udp::receive_buffer::{receive_buffer_advice, receive_buffer_bytes};
+use crate::receivers::udp::receive_buffer::{
+    RECEIVE_BUFFER_BYTES, receive_buffer_advice, receive_buffer_bytes,
+};
 use crate::receivers::udp::{self, Receiver};
 
 /// The directory in that of the spool where what goes to OTLP waits.
@@ -41,7 +44,7 @@ impl Daemon {
         let version = env!("CARGO_PKG_VERSION");
         tracing::info!(version, "Initializing AWS X-Ray daemon {version}");
         for warning in &config.warnings {
-            tracing::warn!("{warning}");
+            warning.say();
         }
         // Before it takes segments that it could only lose.
         XRay::check_files(&environment).map_err(StartError::Aws)?;
@@ -71,10 +74,14 @@ impl Daemon {
             "Using buffer memory limit of {} MB",
             budget.total_mb
         );
-        if let Some(warning) = budget.warning(memory_bytes) {
+        if let Some(warning) = budget.warning(memory_bytes, bodies_bytes(&config, memory_bytes)) {
             tracing::warn!(
-                limit_mb = memory_bytes / MB,
-                buffer_mb = budget.total_mb,
+                limit_mb = warning.memory_mb,
+                buffer_mb = warning.buffer_mb,
+                needed_mb = warning.needed_mb,
+                own_mb = warning.own_mb,
+                smaller_buffer_mb = warning.smaller.map(|(buffer_mb, _)| buffer_mb),
+                smaller_needed_mb = warning.smaller.map(|(_, needed_mb)| needed_mb),
                 "{warning}"
             );
         }
@@ -113,7 +120,12 @@ fn tcp(config: &mut TcpConfig) -> Result<Option<TcpListener>, StartError> {
     match listen::tcp(&config.address) {
         Ok(listener) => Ok(Some(listener)),
         Err(error) if !config.is_asked_for() => {
-            tracing::error!(error = %error, "{error}. Nothing asked for that address: going on without a TCP port");
+            tracing::error!(
+                address = error.address().value,
+                source = error.address().source,
+                error = %error.reason(),
+                "{error}. Nothing asked for that address: going on without a TCP port"
+            );
             config.closed = true;
             Ok(None)
         }
@@ -143,7 +155,12 @@ fn otlp(config: &Config) -> Result<Vec<TcpListener>, StartError> {
         let listener = match listen::otlp(address) {
             Ok(listener) => listener,
             Err(error) if address.source == DEFAULT_SOURCE => {
-                tracing::warn!(error = %error, "{error}. Nothing asked for that address: going on without it");
+                tracing::warn!(
+                    address = error.address().value,
+                    source = error.address().source,
+                    error = %error.reason(),
+                    "{error}. Nothing asked for that address: going on without it"
+                );
                 continue;
             }
             Err(error) => return Err(StartError::Bind(error)),
@@ -162,8 +179,18 @@ fn say_buffer(socket: &UdpSocket, config: &Config) {
     if config.log.level <= LogLevel::Info {
         match receive_buffer_bytes(socket) {
             Ok(granted_bytes) => match receive_buffer_advice(granted_bytes) {
-                Some(advice) => tracing::warn!(granted_bytes, "{advice}"),
-                None => tracing::info!(granted_bytes, "UDP receive buffer: {} KiB", granted_bytes / 1024),
+                Some(advice) => tracing::warn!(
+                    granted_bytes,
+                    granted_kib = granted_bytes / 1024,
+                    wanted_bytes = RECEIVE_BUFFER_BYTES,
+                    "{advice}"
+                ),
+                None => tracing::info!(
+                    granted_bytes,
+                    granted_kib = granted_bytes / 1024,
+                    "UDP receive buffer: {} KiB",
+                    granted_bytes / 1024
+                ),
             },
             Err(error) => {
                 tracing::debug!(error = %error, "The size of the UDP receive buffer is not known: {error}");

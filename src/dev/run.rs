@@ -79,6 +79,25 @@ pub enum DevError {
     System(io::Error),
 }
 
+impl DevError {
+    /// Says it in the log, with what it names.
+    pub fn say(&self) {
+        match self {
+            Self::Daemon(error) => error.say(),
+            Self::Tcp(error) => {
+                let address = error.address();
+                tracing::error!(
+                    address = address.value,
+                    source = address.source,
+                    error = %error.reason(),
+                    "{self}"
+                );
+            }
+            Self::Store(_) | Self::Thread(_) | Self::System(_) => tracing::error!(error = %self, "{self}"),
+        }
+    }
+}
+
 /// The region of the built-in service: SDKs need one, and this is what examples have.
 const REGION: &str = "us-east-1";
 
@@ -139,6 +158,8 @@ async fn run_until(config: DevConfig, stopped: watch::Receiver<Stop>) -> Result<
     for (name, address, flag) in [("UDP", udp, "-b"), ("TCP", tcp, "-t")] {
         if !address.ip().is_loopback() {
             tracing::warn!(
+                name,
+                flag,
                 address = %address,
                 "Listening on {name} {address}: whoever reaches this machine can send segments, and read and clear all \
                  traces. Leave {flag} out to listen on this machine only."

@@ -4,7 +4,7 @@
 ///
 /// Every class but [`ErrorClass::Refused`] says nothing about the documents sent, so the same body may succeed
 /// later: those are retriable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ErrorClass {
     /// No answer in time, from the endpoint or the way to it.
     Timeout,

@@ -3,7 +3,7 @@
 //! | what repeats | bound |
 //! |---|---|
 //! | events of which only the number counts | [`Tally`]: a line a second, with the number since the last |
-//! | events that each have something to show | [`LineBudget`]: twenty lines a second, and the number left out |
+//! | events that each have something to show | [`LineBudget`]: twenty lines a second, and the number left out; one where they all show much the same |
 //! | a state that lasts | [`Reminder`]: a line a minute |
 
 use std::time::{Duration, Instant};
@@ -50,15 +50,38 @@ impl Tally {
     }
 }
 
-/// Lets lines through as long as there are no more than twenty in a second, and counts the others.
-#[derive(Debug, Default)]
+/// Lets lines through as long as there are no more than so many in a second, and counts the others.
+#[derive(Debug)]
 pub struct LineBudget {
+    per_s: usize,
     second: Option<Instant>,
     written: usize,
     left_out: u64,
 }
 
+impl Default for LineBudget {
+    /// Twenty in a second.
+    fn default() -> Self {
+        Self::of(LINES_PER_S)
+    }
+}
+
 impl LineBudget {
+    /// One in a second: of events that show much the same.
+    #[must_use]
+    pub fn one_a_second() -> Self {
+        Self::of(1)
+    }
+
+    fn of(per_s: usize) -> Self {
+        Self {
+            per_s,
+            second: None,
+            written: 0,
+            left_out: 0,
+        }
+    }
+
     /// `None` when the line is to be left out; else how many were left out since the last one.
     #[must_use]
     pub fn allow(&mut self, now: Instant) -> Option<u64> {
@@ -69,7 +92,7 @@ impl LineBudget {
             self.second = Some(now);
             self.written = 0;
         }
-        if self.written == LINES_PER_S {
+        if self.written == self.per_s {
             self.left_out += 1;
             return None;
         }
@@ -158,6 +181,15 @@ mod tests {
         }
         assert_eq!(budget.allow(start + Duration::from_secs(1)), Some(7));
         assert_eq!(budget.allow(start + Duration::from_secs(1)), Some(0));
+    }
+
+    #[test]
+    fn of_what_shows_much_the_same_one_line_a_second_passes() {
+        let start = Instant::now();
+        let mut budget = LineBudget::one_a_second();
+        assert_eq!(budget.allow(start), Some(0));
+        assert_eq!(budget.allow(start), None);
+        assert_eq!(budget.allow(start + Duration::from_secs(1)), Some(1));
     }
 
     #[test]

@@ -58,6 +58,16 @@ async fn a_third_of_the_calls_that_hangs_holds_nothing_back_and_at_a_stop_goes_a
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn where_a_third_of_the_calls_hangs_and_half_of_the_rest_fails_a_stop_sends_everything_in_its_time() {
+    let (account, _) = run(|double| {
+        double.faults().every_nth(3, Fault::hang());
+        double.faults().share(0.5, 7, Fault::status(503));
+    })
+    .await;
+    assert_eq!(account.get("sent"), 3_000, "{account:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stop_during_a_hanging_call_and_a_503_sends_all_that_waits() {
     let (account, _) = run(|double| {
         double.faults().times(1, Fault::hang());

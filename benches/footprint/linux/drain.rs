@@ -26,6 +26,16 @@ const DOCUMENT_BYTES: usize = 1024;
 const FILL_RATE: u64 = 20_000;
 const LIVE_RATE: u64 = 1000;
 
+/// So many are sent before what is to be written must be: they fit into what the daemon holds for the disk. At a rate alone a
+/// disk, or a processor, that is busy with something else makes it lose some, and the spool gets less than it was to have.
+const FILL_PORTION: u64 = 5000;
+
+/// The first ones fill the memory; so many in a row that make no file are none of those.
+const FILL_VAIN_MAX: u32 = 10;
+
+/// How long a portion may take until all of it is written.
+const FILL_LIMIT: Duration = Duration::from_secs(120);
+
 /// What the daemon may hold in memory, and on disk: more than anybody asks for.
 const MEMORY_MB: &str = "16";
 const DISK_MB: &str = "1000000";
@@ -69,7 +79,6 @@ impl Spooled {
 
 pub(crate) fn run(bench: &Bench, options: &Options) -> Result<()> {
     let full = bench.dir().join("full");
-    let numbers = options.spool_files * FILE_SEGMENTS;
     say(&format!(
         "\n## drain: {} files in a spool, {LIVE_RATE}/s of 1 KB beside\n\n\
          The spool is filled by a daemon whose endpoint is down; another one starts with it, -m {MEMORY_MB}, and the time runs \
@@ -78,7 +87,7 @@ pub(crate) fn run(bench: &Bench, options: &Options) -> Result<()> {
          daemon without a spool and the control, as fast as they are sent segments.\n",
         options.spool_files
     ));
-    let spooled = fill(bench, &full, numbers)?;
+    let (spooled, numbers) = fill(bench, &full, options.spool_files)?;
     let table = Table::new(&[
         "subject",
         "answer ms",
@@ -118,24 +127,55 @@ pub(crate) fn run(bench: &Bench, options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Fills a spool with some `count` segments, numbered from 0 on.
-fn fill(bench: &Bench, dir: &Path, count: u64) -> Result<Spooled> {
+/// Fills a spool with `files` files or a few more, whose segments are numbered from 0 on; and the first number that is free.
+fn fill(bench: &Bench, dir: &Path, files: u64) -> Result<(Spooled, u64)> {
     let running = start_warm(bench, Subject::Daemon, &arguments(&dir.to_string_lossy()))?;
     bench.sink().ask(role::DOWN)?;
-    let load = Load {
-        rate: FILL_RATE,
-        document_bytes: DOCUMENT_BYTES,
-        count,
-        time: LONG,
-        ..Load::default()
-    };
-    measure::send(&running, load)?;
     let mut metrics = Metrics::connect(running.udp)?;
-    while metrics.page()?.sum("xray_spool_to_write_bytes")? > 0 {
-        thread::sleep(LOOK);
+    let (mut filled, mut first_number, mut vain) = (0, 0, 0);
+    while filled < files {
+        let missing = (files - filled) * FILE_SEGMENTS;
+        let load = Load {
+            rate: FILL_RATE,
+            document_bytes: DOCUMENT_BYTES,
+            count: FILL_PORTION.min(missing),
+            time: LONG,
+            first_number,
+        };
+        first_number += measure::send(&running, load)?.sent;
+        let now_filled = written(&mut metrics)?;
+        vain = if now_filled > filled { 0 } else { vain + 1 };
+        if vain > FILL_VAIN_MAX {
+            return Err(format!(
+                "the spool has {filled} files and gets no more: {}",
+                running.last_line()
+            )
+            .into());
+        }
+        filled = now_filled;
     }
     running.end()?;
-    Spooled::count(dir)
+    Ok((Spooled::count(dir)?, first_number))
+}
+
+/// Waits until nothing is to be written, and tells how many files there are.
+fn written(metrics: &mut Metrics) -> Result<u64> {
+    let start = Instant::now();
+    loop {
+        let page = metrics.page()?;
+        let to_write_bytes = page.sum("xray_spool_to_write_bytes")?;
+        if to_write_bytes == 0 {
+            return page.sum("xray_spool_files");
+        }
+        if start.elapsed() > FILL_LIMIT {
+            return Err(format!(
+                "{to_write_bytes} bytes are to be written to the spool, and are not after {} s",
+                FILL_LIMIT.as_secs()
+            )
+            .into());
+        }
+        thread::sleep(LOOK);
+    }
 }
 
 fn arguments(dir: &str) -> [&str; 6] {

@@ -14,6 +14,7 @@
 //! without waits as long as its own time allows, and when it gives up the load goes on, for the next.
 
 mod keeper;
+mod process;
 mod source;
 mod state;
 

@@ -27,7 +27,7 @@ use crate::pipeline::fanout::Fanout;
 use crate::pipeline::lane::Lane;
 use crate::pipeline::spool::Spool;
 
-/// When every fault is over, all that waits is gone in this time: the longest that a service may ask to wait is 75 s, and a
+/// When every fault is over, all that waits is gone in this time: the longest that a service may ask to wait is 90 s, and a
 /// file that could not be read is left alone for some minutes.
 const DRAINED_WITHIN: Duration = Duration::from_secs(900);
 

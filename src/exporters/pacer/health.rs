@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{INITIAL_CONCURRENCY, Outage, back_off};
+use super::{CAP, CAP_AT_END, INITIAL_CONCURRENCY, Outage, back_off};
 
 /// How much of what was counted before is left with each call that ends: some 500 calls are remembered.
 const REMEMBERED: f64 = 0.998;
@@ -44,6 +44,8 @@ pub(super) struct Health {
     streak: Option<Streak>,
     /// Since when, and when the next probe may go; while nothing succeeds.
     probing: Option<Probing>,
+    /// The largest back-off.
+    cap: Duration,
 }
 
 /// Failures since the last success.
@@ -71,6 +73,7 @@ impl Default for Health {
             failures: ASSUMED_FAILURES,
             streak: None,
             probing: None,
+            cap: CAP,
         }
     }
 }
@@ -131,7 +134,8 @@ impl Health {
     pub(super) fn probe_started(&mut self, now: Instant, jitter: f64) {
         if let Some(probing) = &mut self.probing {
             probing.probes = probing.probes.saturating_add(1);
-            probing.next_at = now + back_off(probing.probes / probing.probes_per_doubling, jitter);
+            let doublings = probing.probes / probing.probes_per_doubling;
+            probing.next_at = now + back_off(doublings, self.cap, jitter);
         }
     }
 
@@ -173,7 +177,7 @@ impl Health {
                 began: now,
                 probes: 0,
                 probes_per_doubling: per_doubling(streak.cost.max(cost_before_streak)),
-                next_at: now + back_off(0, jitter),
+                next_at: now + back_off(0, self.cap, jitter),
             });
         }
         begins
@@ -189,8 +193,9 @@ impl Health {
         per_doubling(self.cost())
     }
 
-    /// The next probe goes at once, and the back-off starts anew.
+    /// The next probe goes at once, the back-off starts anew, and it stays short from here on.
     pub(super) fn hurry(&mut self, now: Instant) {
+        self.cap = CAP_AT_END;
         if let Some(probing) = &mut self.probing {
             probing.next_at = now;
             probing.probes = 0;
@@ -328,6 +333,14 @@ mod tests {
         assert_eq!(health.probe_at(), Some(now + MS(5)));
         health.probe_started(now, 1.0);
         assert_eq!(health.probe_at(), Some(now + MS(200)));
+        for _ in 0..20 {
+            health.probe_started(now, 1.0);
+        }
+        assert_eq!(
+            health.probe_at(),
+            Some(now + MS(250)),
+            "there is no time for more"
+        );
         let mut up = seen(100.0, 0.0);
         up.probe_started(now, 1.0);
         up.hurry(now);

@@ -36,6 +36,9 @@ const BASE: Duration = Duration::from_millis(200);
 /// The largest back-off: how late an endpoint's return may be noticed.
 const CAP: Duration = Duration::from_secs(10);
 
+/// The same near the end: what is there is lost soon, and the way to it does not bear a tenth of the calls that it bore.
+const CAP_AT_END: Duration = Duration::from_millis(250);
+
 /// The least back-off, so that full jitter never means at once.
 const FLOOR: Duration = Duration::from_millis(20);
 
@@ -52,10 +55,15 @@ pub const DEFAULT_MAX_CONCURRENCY: usize = 64;
 const HANGING_MIN_AGE: Duration = Duration::from_secs(1);
 
 /// The same near the end: there is no time then to wait for many that hang, one after the other.
-const HANGING_MIN_AGE_AT_END: Duration = Duration::from_millis(500);
+const HANGING_MIN_AGE_AT_END: Duration = Duration::from_millis(200);
 
-/// How many times the usual time of an answer a call must be out to count as hanging.
+/// How many times the usual time of an answer a call must be out to count as hanging; and near the end.
 const HANGING_FACTOR: u32 = 4;
+const HANGING_FACTOR_AT_END: u32 = 2;
+
+/// Near the end a call is waited for twice as long after so many that were given up in vain: it may be that all take long. One
+/// that fails by itself says that they do not, as much as so many said that they do.
+const GIVEN_UP_PER_DOUBLING: u32 = 2;
 
 /// Most calls that hang and are waited for all the same: one is no reason to give it up, some at a time are no accident, and
 /// the segments in them wait.
@@ -144,7 +152,7 @@ pub struct Pacer {
     asked_to_wait_until: Option<Instant>,
     /// The end is near.
     hurried: bool,
-    /// How many calls were given up since the last success, or since the end is near.
+    /// How many calls were given up since the last success, or since the end is near; fewer where others fail by themselves.
     given_up: u32,
 }
 
@@ -266,8 +274,9 @@ impl Pacer {
 
     /// A call that [`Start::InPlaceOf`] named was given up. It counts as failed.
     pub fn given_up(&mut self, id: CallId, now: Instant, jitter: f64) {
-        self.given_up = self.given_up.saturating_add(1);
+        let given_up = self.given_up.saturating_add(1);
         let _ = self.ended(id, now, Outcome::Failed { retry_after: None }, jitter);
+        self.given_up = given_up;
     }
 
     /// A call that was started was not made after all: it says nothing of the endpoint.
@@ -293,6 +302,7 @@ impl Pacer {
                 self.succeeded(started, now, 0)
             }
             Outcome::Failed { retry_after } => {
+                self.given_up = self.given_up.saturating_sub(GIVEN_UP_PER_DOUBLING);
                 self.ask_to_wait(retry_after, now, jitter);
                 if was_in_flight >= self.limit() {
                     self.failed_at_limit = self.failed_at_limit.saturating_add(1);
@@ -318,9 +328,11 @@ impl Pacer {
         self.latest_success_started = self.latest_success_started.max(Some(started));
         self.rate.let_go();
         let ended = self.health.succeeded(started);
-        if ended.is_some() {
-            self.rate.recovers(now);
-            self.quota.recovers(now);
+        if let Some(outage) = ended {
+            let from = self.asked_to_wait_until.unwrap_or(now).max(now);
+            self.rate.recovers(from);
+            self.quota
+                .recovers(now.saturating_duration_since(outage.since), from);
         }
         let failed_before = f64::from(std::mem::take(&mut self.failed_at_limit));
         // Only a limit that was reached is raised: otherwise nothing shows that more would be carried.
@@ -352,7 +364,7 @@ impl Pacer {
 
     fn ask_to_wait(&mut self, retry_after: Option<Duration>, now: Instant, jitter: f64) {
         // A fleet that was told the same must not come back in the same moment.
-        let asked = retry_after.map(|asked| now + asked.min(MAX_RETRY_AFTER).mul_f64(1.0 + jitter / 4.0));
+        let asked = retry_after.map(|asked| now + asked.min(MAX_RETRY_AFTER).mul_f64(1.0 + jitter / 2.0));
         self.asked_to_wait_until = self.asked_to_wait_until.max(asked);
     }
 
@@ -372,11 +384,11 @@ impl Pacer {
     /// The age at which a call may count as hanging.
     fn hanging_age(&self) -> Duration {
         let usual = Duration::from_secs_f64(self.usual_s.unwrap_or_default());
-        let least = match self.hurried {
-            true => HANGING_MIN_AGE_AT_END,
-            false => HANGING_MIN_AGE,
+        let (least, factor) = match self.hurried {
+            true => (HANGING_MIN_AGE_AT_END, HANGING_FACTOR_AT_END),
+            false => (HANGING_MIN_AGE, HANGING_FACTOR),
         };
-        least.max(usual * HANGING_FACTOR)
+        least.max(usual * factor)
     }
 
     fn hanging(&self, now: Instant) -> Hanging {
@@ -391,8 +403,8 @@ impl Pacer {
                 // Without an answer ever nobody knows what takes long.
                 false if self.hurried && self.usual_s.is_some() => {
                     let lately = Duration::from_secs_f64(self.lately_s.unwrap_or_default());
-                    let age = overtaken_age.max(lately * HANGING_FACTOR);
-                    age.saturating_mul(2_u32.saturating_pow(self.given_up / 2))
+                    let age = overtaken_age.max(lately * HANGING_FACTOR_AT_END);
+                    age.saturating_mul(2_u32.saturating_pow(self.given_up / GIVEN_UP_PER_DOUBLING))
                 }
                 false => break,
             };
@@ -406,8 +418,8 @@ impl Pacer {
         hanging
     }
 
-    /// Starts every back-off anew from its shortest, and from here on only a throttle lowers the rate: for the last chances
-    /// before the end.
+    /// Starts every back-off anew from its shortest, and from here on they stay short, and only a throttle lowers the rate:
+    /// for the last chances before the end.
     pub fn hurry(&mut self, now: Instant) {
         self.hurried = true;
         self.given_up = 0;
@@ -426,16 +438,25 @@ impl Pacer {
         now + match unexplained {
             0 => BASE.mul_f64(jitter.clamp(0.0, 1.0) / 4.0).max(FLOOR),
             // As with probes: where a success costs many failures, so does a longer wait.
-            _ => back_off(unexplained.div_ceil(self.health.failures_per_doubling()), jitter),
+            _ => {
+                let doublings = unexplained.div_ceil(self.health.failures_per_doubling());
+                back_off(doublings, self.back_off_cap(), jitter)
+            }
         }
     }
-}
 
-/// When documents that an answered call left undone `times` (1 and up) may go again. The endpoint's health explains
-/// nothing here: it answered.
-#[must_use]
-pub fn hold_back_unprocessed(now: Instant, times: u32, jitter: f64) -> Instant {
-    now + back_off(times.saturating_sub(1), jitter)
+    /// When documents that an answered call left undone `times` (1 and up) may go again. The endpoint's health explains
+    /// nothing here: it answered. Where the service `failed` over them it is given its time near the end as well: they have
+    /// so many chances and no more.
+    #[must_use]
+    pub fn hold_back_unprocessed(&self, now: Instant, times: u32, failed: bool, jitter: f64) -> Instant {
+        let cap = if failed { CAP } else { self.back_off_cap() };
+        now + back_off(times.saturating_sub(1), cap, jitter)
+    }
+
+    fn back_off_cap(&self) -> Duration {
+        if self.hurried { CAP_AT_END } else { CAP }
+    }
 }
 
 /// Calls in flight that hang.
@@ -447,9 +468,9 @@ struct Hanging {
     next_at: Option<Instant>,
 }
 
-/// Full jitter below a bound that doubles from [`BASE`] to [`CAP`].
-fn back_off(doublings: u32, jitter: f64) -> Duration {
-    let bound = BASE.saturating_mul(2_u32.saturating_pow(doublings)).min(CAP);
+/// Full jitter below a bound that doubles from [`BASE`] to `cap`.
+fn back_off(doublings: u32, cap: Duration, jitter: f64) -> Duration {
+    let bound = BASE.saturating_mul(2_u32.saturating_pow(doublings)).min(cap);
     bound.mul_f64(jitter.clamp(0.0, 1.0)).max(FLOOR)
 }
 

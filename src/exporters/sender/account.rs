@@ -9,7 +9,6 @@ use super::{Sender, now};
 use crate::exporters::Exporter;
 use crate::exporters::answer::{Answer, Unprocessed};
 use crate::exporters::error::PutError;
-use crate::exporters::pacer;
 use crate::ledger::DropReason;
 use crate::ledger::outcome::ErrorClass;
 use crate::logs;
@@ -34,17 +33,7 @@ impl<X: Exporter> Sender<X> {
         let is_search = flight.documents > 1 && !error.whole && !error.is_too_long();
         let not_before = if is_search { self.splits.split(now) } else { None };
         if !error.whole && self.halve(flight, not_before, now) {
-            tracing::debug!(
-                segments = flight.documents,
-                error = error.message,
-                destination = self.destination(),
-                "Sending {} batch{} failed with: {}; trying its {} {} in two halves",
-                batch_of(flight.kind),
-                self.to_other(),
-                error.message,
-                flight.documents,
-                flight.kind.content().items()
-            );
+            self.say_halved(flight, &error.message, now);
             if not_before.is_some() && self.splits_reminder.is_due(now) {
                 tracing::warn!(
                     "So many batches hold segments that the service refuses that the search for them is slowed down; those \
@@ -140,7 +129,10 @@ impl<X: Exporter> Sender<X> {
         }
         let now = now();
         let redeliveries = flight.redeliveries.saturating_add(1);
-        let not_before = pacer::hold_back_unprocessed(now, redeliveries, fastrand::f64());
+        let failed = faults > flight.faults;
+        let not_before = self
+            .pacer
+            .hold_back_unprocessed(now, redeliveries, failed, fastrand::f64());
         let unsettled = again.len() + alone.len() + given_up.len();
         let parts: Vec<Batch> = std::iter::once(again.as_slice())
             .chain(alone.chunks(1))

@@ -20,6 +20,7 @@ use tokio::sync::watch;
 use tokio::task::{self, AbortHandle, JoinError, JoinSet};
 
 use self::length::BodiesBound;
+use self::say::CallLines;
 use self::splits::Splits;
 use self::trouble::Trouble;
 
@@ -59,6 +60,7 @@ pub struct Sender<X: Exporter> {
     bodies_bound: Option<BodiesBound>,
     refused_lines: LineBudget,
     unprocessed_lines: LineBudget,
+    call_lines: CallLines,
 }
 
 /// A call that runs.
@@ -94,6 +96,7 @@ impl<X: Exporter> Sender<X> {
             bodies_bound: None,
             refused_lines: LineBudget::default(),
             unprocessed_lines: LineBudget::default(),
+            call_lines: CallLines::default(),
         }
     }
 
@@ -203,13 +206,7 @@ impl<X: Exporter> Sender<X> {
                 }),
             },
         );
-        tracing::debug!(
-            destination = self.destination(),
-            segments = flight.documents,
-            error = message,
-            "Sending segment batch{} failed with: {message}",
-            self.to_other()
-        );
+        self.say_failed(Some(flight.documents), ErrorClass::Timeout, message, now);
         self.pacer.given_up(call, now, fastrand::f64());
         self.put_back(&flight, now);
     }
@@ -308,7 +305,7 @@ impl<X: Exporter> Sender<X> {
             }
             Err(error) if error.class.is_retriable() => {
                 self.put_back(&flight, at);
-                self.failed(started, at, &error.message);
+                self.failed(started, at, &error);
             }
             Err(error) => {
                 // The endpoint answers; it is this body that it does not want.
@@ -342,18 +339,13 @@ impl<X: Exporter> Sender<X> {
     }
 
     /// A call failed: what there is to be said of it.
-    fn failed(&mut self, started: Instant, now: Instant, message: &str) {
+    fn failed(&mut self, started: Instant, now: Instant, error: &PutError) {
         let row = self.trouble.failed(started, now);
         match row {
-            Some(row) => self.say_failing(&row, now, message),
-            None => tracing::debug!(
-                destination = self.destination(),
-                error = message,
-                "Sending segment batch{} failed with: {message}",
-                self.to_other()
-            ),
+            Some(row) => self.say_failing(&row, now, &error.message),
+            None => self.say_failed(None, error.class, &error.message, now),
         }
-        self.say_share(now, Some(message));
+        self.say_share(now, Some(&error.message));
     }
 
     /// A call was answered: what there is to be said of those before it.

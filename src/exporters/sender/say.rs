@@ -1,5 +1,6 @@
 //! What the sender says in the log of calls that fail, of outages, and of segments that were left undone.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use super::settled::Settled;
@@ -9,8 +10,9 @@ use crate::exporters::Exporter;
 use crate::exporters::answer::{Answer, Unprocessed};
 use crate::ledger::DropReason;
 use crate::ledger::destination::Destination;
+use crate::ledger::outcome::ErrorClass;
 use crate::ledger::signal::Content;
-use crate::logs;
+use crate::logs::{self, LineBudget};
 use crate::pipeline::batch::encoding::{Description, Encoding as _};
 use crate::pipeline::batch::kind::Kind;
 use crate::pipeline::queue::Flight;
@@ -22,6 +24,28 @@ pub(super) fn batch_of(kind: Kind) -> &'static str {
         Content::Traces => "span",
         Content::Metrics => "metrics",
         Content::Logs => "log",
+    }
+}
+
+/// A line of `-l debug` that every call might have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum CallLine {
+    Failed(ErrorClass),
+    Halved,
+    LeftOut,
+}
+
+/// Bounds on them: dozens of calls a second fail with the same words.
+#[derive(Debug, Default)]
+pub(super) struct CallLines(BTreeMap<CallLine, LineBudget>);
+
+impl CallLines {
+    /// As [`LineBudget::allow`], for each kind.
+    fn allow(&mut self, line: CallLine, now: Instant) -> Option<u64> {
+        self.0
+            .entry(line)
+            .or_insert_with(LineBudget::one_a_second)
+            .allow(now)
     }
 }
 
@@ -65,12 +89,16 @@ impl<X: Exporter> Sender<X> {
                 "Successfully sent batch of {segments} {items}{to} ({seconds:.3} seconds)"
             );
         }
-        if left_out > 0 {
+        if left_out > 0
+            && let Some(lines_left_out) = self.call_lines.allow(CallLine::LeftOut, now())
+        {
             let reasons = reasons(&settled.left_out);
             tracing::debug!(
                 destination,
                 left_out,
-                "{left_out} {items} do not go{to}: {reasons}"
+                lines_left_out,
+                "{left_out} {items} do not go{to}: {reasons}{}",
+                logs::more(lines_left_out)
             );
         }
         if let Some(unnamed) = &answer.unnamed
@@ -80,6 +108,7 @@ impl<X: Exporter> Sender<X> {
             tracing::error!(
                 destination,
                 unprocessed,
+                segments = flight.documents,
                 error = message,
                 left_out,
                 "Partial success{to}: {unprocessed} of {} {items} were not taken, and are not sent again; message: {message}{}",
@@ -87,6 +116,47 @@ impl<X: Exporter> Sender<X> {
                 logs::more(left_out)
             );
         }
+    }
+
+    /// A call failed, one of many it may be. `segments`: of its batch, where that is news.
+    pub(super) fn say_failed(
+        &mut self,
+        segments: Option<usize>,
+        class: ErrorClass,
+        message: &str,
+        now: Instant,
+    ) {
+        let Some(left_out) = self.call_lines.allow(CallLine::Failed(class), now) else {
+            return;
+        };
+        tracing::debug!(
+            destination = self.destination(),
+            segments,
+            error = message,
+            left_out,
+            "Sending segment batch{} failed with: {message}{}",
+            self.to_other(),
+            logs::more(left_out)
+        );
+    }
+
+    /// A batch was refused, and its halves are tried.
+    pub(super) fn say_halved(&mut self, flight: &Flight, message: &str, now: Instant) {
+        let Some(left_out) = self.call_lines.allow(CallLine::Halved, now) else {
+            return;
+        };
+        tracing::debug!(
+            segments = flight.documents,
+            error = message,
+            destination = self.destination(),
+            left_out,
+            "Sending {} batch{} failed with: {message}; trying its {} {} in two halves{}",
+            batch_of(flight.kind),
+            self.to_other(),
+            flight.documents,
+            flight.kind.content().items(),
+            logs::more(left_out)
+        );
     }
 
     pub(super) fn say_failing(&self, row: &Row, now: Instant, message: &str) {
@@ -134,6 +204,7 @@ impl<X: Exporter> Sender<X> {
                     .unwrap_or_default();
                 tracing::warn!(
                     destination,
+                    failed_percent = share.percent(),
                     calls = share.calls,
                     failed = share.failed,
                     over_s = share.over.as_secs_f64(),

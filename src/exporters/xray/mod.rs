@@ -38,7 +38,7 @@ use tokio::time::{Instant, timeout_at};
 use self::request::{FinishedBody, RequestForm};
 use crate::aws::credentials::{CachedCredentials, CredentialsSource};
 use crate::aws::{Endpoint, Limits, endpoint};
-use crate::config::{Environment, XRayConfig};
+use crate::config::{Environment, Warning, XRayConfig};
 use crate::exporters::Exporter;
 use crate::exporters::answer::Answer;
 use crate::exporters::bodies::Bodies;
@@ -64,7 +64,7 @@ struct Connected {
     xray: aws_sdk_xray::Client,
     endpoint: Endpoint,
     credentials: CachedCredentials,
-    warnings: Vec<String>,
+    warnings: Vec<Warning>,
     proxy: Option<ProxyInForce>,
     attempt_timeout: Duration,
     /// The client under `xray`, for requests of our own.
@@ -154,11 +154,12 @@ impl XRay {
             endpoint::resolve(config.endpoint.as_ref(), environment, &sdk_config, region).await?;
         proxies.check(endpoint.url())?;
         if endpoint.is_in_clear() {
-            warnings.push(format!(
+            let text = format!(
                 "{} is a plain http:// endpoint on another machine: anyone on the way can read the segments and the \
                  session tokens of credentials. Use https:// if it has that",
                 endpoint.url()
-            ));
+            );
+            warnings.push(Warning::at(endpoint.source(), text).value(endpoint.url()));
         }
         let proxy = proxies.description(endpoint.url());
 
@@ -220,7 +221,7 @@ impl XRay {
 
     /// What the user should know about the settings, to be logged at Warn.
     #[must_use]
-    pub fn warnings(&self) -> &[String] {
+    pub fn warnings(&self) -> &[Warning] {
         &self.shared.warnings
     }
 

@@ -41,13 +41,16 @@ use tower_service::Service;
 use self::answer::Answer;
 use self::connection::RequestBody;
 use self::limits::Limits;
-use self::places::{Peer, Place, Places};
+use self::places::{Peer, Place, Places, Room};
 use crate::ledger::Ledger;
 use crate::ledger::http::Ending;
 use crate::logs::Tally;
 
 /// The pause after an accept that failed for a reason of the system's (no descriptors left): it will not pass at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// After so many new connections the open ones have their turn. With fewer, many that come wait long for those.
+const LOOK_AROUND: u64 = 16;
 
 /// The code of the answer to who finds no place, and what it says.
 const TOO_MANY: &str = "TooManyConnections";
@@ -161,6 +164,7 @@ pub(crate) async fn serve<H: Handler>(
     let places = Arc::new(Places::default());
     let mut connections = JoinSet::new();
     let mut faults = Tally::default();
+    let mut taken = 0_u64;
     loop {
         let accepted = tokio::select! {
             biased;
@@ -168,12 +172,18 @@ pub(crate) async fn serve<H: Handler>(
             Some(_) = connections.join_next(), if !connections.is_empty() => continue,
             accepted = listener.accept() => accepted,
         };
-        if connections.len() >= limits.connections {
-            // Those that were asked to go close now, and not when many more have come: files are limited too.
+        taken += 1;
+        if taken % LOOK_AROUND == 0 {
+            // What has come on open connections is read before one of them is closed as unused.
             tokio::task::yield_now().await;
         }
+        let has_room = accepted.is_ok() && find_room(&places, &limits, &mut connections).await;
         match accepted {
-            Ok((stream, address)) if places.has_room(limits.connections) => {
+            Ok((stream, address)) if has_room => {
+                // Those that are to go at once are gone the next time that they are looked at, and their files with them.
+                while connections.len() >= limits.connections + limits.leaving() {
+                    connections.join_next().await;
+                }
                 let (watch, handler) = (Arc::clone(&watch), handler.clone());
                 connections.spawn(one(
                     stream,
@@ -199,6 +209,20 @@ pub(crate) async fn serve<H: Handler>(
     drop(listener);
     stopping.send_replace(true);
     while connections.join_next().await.is_some() {}
+}
+
+/// Whether there is a place for one more. Waits for one of those that have just come and are about to have had their time.
+async fn find_room(places: &Places, limits: &Limits, connections: &mut JoinSet<()>) -> bool {
+    loop {
+        match places.room(limits) {
+            Room::Free => return true,
+            Room::None => return false,
+            Room::Soon(at) => tokio::select! {
+                () = tokio::time::sleep_until(at.into()) => {}
+                Some(_) = connections.join_next() => {}
+            },
+        }
+    }
 }
 
 async fn one<H: Handler>(
@@ -233,7 +257,7 @@ async fn one<H: Handler>(
             let Ok(()) = poll_fn(|cx| handler.poll_ready(cx)).await;
             let Ok(answer) = handler.call(request).await;
             if answer.body().is_stream() {
-                place.make_room_for_stream(limits.streams);
+                place.make_room_for_stream(&limits);
             }
             answer
         }

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::config::Config;
 use crate::net::server::limits::{BodyLimits, Http2, Limits};
 
 /// The most bytes of a request's head; longer ones are answered 431, over HTTP/2 too. SDKs send some 300 bytes, and what
@@ -75,6 +76,15 @@ pub fn bodies(memory_bytes: u64) -> BodyLimits {
     }
 }
 
+/// The most bytes that bodies may take of the memory of a process that is set up so and may use `memory_bytes`.
+#[must_use]
+pub fn bodies_bytes(config: &Config, memory_bytes: u64) -> u64 {
+    match &config.otlp {
+        Some(otlp) if !otlp.listen.is_empty() => bodies(memory_bytes).all_max_bytes as u64,
+        _ => 0,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,8 +113,8 @@ mod tests {
         for (open_files, ports, places) in [
             (None, 2, 128),
             (Some(1024), 1, 128),
-            (Some(1024), 8, 64),
-            (Some(64), 2, 16),
+            (Some(1024), 8, 56),
+            (Some(64), 2, 14),
             (Some(10), 2, 8),
         ] {
             assert_eq!(

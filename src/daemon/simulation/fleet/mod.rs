@@ -21,15 +21,50 @@ use crate::pipeline::lane::Lane;
 /// Daemons in a usual run of the tests; `SIMULATION_DAEMONS` are more.
 const DAEMONS: usize = 100;
 
-/// Segments a second that the account takes of each on average: 2,600 of 1,000.
-const QUOTA_PER_DAEMON_S: f64 = 2.6;
-
 /// What comes, as a share of the quota.
 const DEMAND: f64 = 0.7;
 
 const BEFORE: Duration = Duration::from_secs(120);
-const OUTAGE: Duration = Duration::from_secs(600);
-const AFTER: Duration = Duration::from_secs(360);
+
+/// A fleet, and what happens to it.
+#[derive(Debug, Clone, Copy)]
+struct Plan {
+    daemons: usize,
+    /// Segments a second that the account takes of each on average.
+    quota_per_daemon_s: f64,
+    throttle: Throttle,
+    outage: Duration,
+    after: Duration,
+}
+
+impl Plan {
+    /// Many daemons with few segments each: of 1,000 the account takes 2,600 a second.
+    fn of_many(throttle: Throttle) -> Self {
+        let daemons = variable("SIMULATION_DAEMONS").map_or(DAEMONS, |daemons| daemons as usize);
+        Self {
+            daemons,
+            quota_per_daemon_s: 2.6,
+            throttle,
+            outage: Duration::from_secs(600),
+            after: Duration::from_secs(360),
+        }
+    }
+
+    /// Ten, which have as many together.
+    fn of_ten(throttle: Throttle) -> Self {
+        Self {
+            daemons: 10,
+            quota_per_daemon_s: 260.0,
+            outage: Duration::from_secs(120),
+            after: Duration::from_secs(180),
+            ..Self::of_many(throttle)
+        }
+    }
+
+    fn quota_per_s(&self) -> f64 {
+        self.quota_per_daemon_s * self.daemons as f64
+    }
+}
 
 /// How often somebody looks at a lane: a receiver's timer.
 const TURN: Duration = Duration::from_millis(100);
@@ -37,6 +72,7 @@ const TURN: Duration = Duration::from_millis(100);
 /// What a fleet has shown.
 #[derive(Debug)]
 struct Shown {
+    plan: Plan,
     seconds: Vec<Second>,
     /// By daemon and minute.
     taken: Vec<Vec<u32>>,
@@ -44,31 +80,28 @@ struct Shown {
     waiting: u64,
 }
 
-fn run(daemons: usize, throttle: Throttle, seed: u64) -> Shown {
+fn run(plan: Plan, seed: u64) -> Shown {
     fastrand::seed(seed);
     let runtime = runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build()
         .unwrap();
-    runtime.block_on(fleet(daemons, throttle, seed))
+    runtime.block_on(fleet(plan, seed))
 }
 
-async fn fleet(daemons: usize, throttle: Throttle, seed: u64) -> Shown {
+async fn fleet(plan: Plan, seed: u64) -> Shown {
     let mut rng = Rng::with_seed(seed);
-    let quota_per_s = QUOTA_PER_DAEMON_S * daemons as f64;
-    let account = Account::new(
-        quota_per_s,
-        throttle,
-        BEFORE..BEFORE + OUTAGE,
-        daemons,
-        rng.fork(),
-    );
+    let Plan {
+        daemons, throttle, ..
+    } = plan;
+    let outage = BEFORE..BEFORE + plan.outage;
+    let account = Account::new(plan.quota_per_s(), throttle, outage, daemons, rng.fork());
     let (_phase, phases) = watch::channel(Phase::Running);
     let fleet: Vec<(Arc<Lane<Bodies>>, Arc<Ledger>)> = (0..daemons)
         .map(|daemon| {
             let ledger = Arc::new(Ledger::default());
-            let lane = Arc::new(Lane::new(Budget::of_mb(3), Arc::clone(&ledger)));
+            let lane = Arc::new(Lane::new(Budget::of_mb(8), Arc::clone(&ledger)));
             let way = Way {
                 account: Arc::clone(&account),
                 daemon,
@@ -81,11 +114,11 @@ async fn fleet(daemons: usize, throttle: Throttle, seed: u64) -> Shown {
     let start = moment();
     let mut due: Vec<f64> = (0..daemons).map(|_| rng.f64()).collect();
     let mut number = 0_u64;
-    while moment() < start + BEFORE + OUTAGE + AFTER {
+    while moment() < start + BEFORE + plan.outage + plan.after {
         tokio::time::sleep(TURN).await;
         let now = moment();
         for ((lane, ledger), due) in fleet.iter().zip(&mut due) {
-            *due += TURN.as_secs_f64() * QUOTA_PER_DAEMON_S * DEMAND * 2.0 * rng.f64();
+            *due += TURN.as_secs_f64() * plan.quota_per_daemon_s * DEMAND * 2.0 * rng.f64();
             while *due >= 1.0 {
                 *due -= 1.0;
                 number += 1;
@@ -102,6 +135,7 @@ async fn fleet(daemons: usize, throttle: Throttle, seed: u64) -> Shown {
     }
     let mut account = account.lock().unwrap();
     Shown {
+        plan,
         seconds: std::mem::take(&mut account.seconds),
         taken: std::mem::take(&mut account.taken),
         lost: fleet
@@ -147,7 +181,7 @@ impl Shown {
         let fair = got.iter().sum::<f64>() / daemons;
         let calls = sum(|second| second.calls);
         Minute {
-            used: sum(|second| second.taken) / (60.0 * QUOTA_PER_DAEMON_S * daemons),
+            used: sum(|second| second.taken) / (60.0 * self.plan.quota_per_s()),
             calls_per_s: calls / 60.0,
             most_calls: seconds
                 .iter()
@@ -162,48 +196,54 @@ impl Shown {
     }
 }
 
-/// Runs a fleet through the outage, and asserts what must be true of it.
-fn share(throttle: Throttle) {
-    let daemons = variable("SIMULATION_DAEMONS").map_or(DAEMONS, |daemons| daemons as usize);
-    let shown = run(daemons, throttle, 1);
+/// Runs a fleet through the outage, and asserts what must be true of it in each minute afterwards.
+fn share(plan: Plan) {
+    let shown = run(plan, variable("SIMULATION_SEED").unwrap_or(1));
     let steady = shown.minute(1);
-    eprintln!("{daemons} daemons, {throttle:?}, steadily {steady:.2?}");
+    eprintln!("{plan:?}, steadily {steady:.2?}");
     assert_eq!(shown.lost, 0);
-    let back = (BEFORE + OUTAGE).as_secs() as usize / 60;
-    let end = back + AFTER.as_secs() as usize / 60;
+    assert!(shown.waiting > 0, "there was work all the time");
+    let back = (BEFORE + plan.outage).as_secs() as usize / 60;
+    let end = back + plan.after.as_secs() as usize / 60;
     let minutes: Vec<Minute> = (back..end).map(|minute| shown.minute(minute)).collect();
     for (n, minute) in minutes.iter().enumerate() {
         eprintln!("minute {} after the outage: {minute:.2?}", n + 1);
-        assert!(minute.throttled < 0.5, "{minute:?}");
     }
-    assert!(shown.waiting > 0, "there was work all the time");
     for minute in &minutes {
         assert!(minute.used >= 0.9, "{minute:?}");
         assert!(
             f64::from(minute.most_calls) <= 2.0 * steady.calls_per_s,
             "{minute:?}"
         );
-    }
-    // In the first minute they come back, one after the other, and those that are asked to wait do so at once.
-    for minute in &minutes[1..] {
+        assert!(minute.throttled < 0.5, "{minute:?}");
         assert!(minute.jain >= 0.9, "{minute:?}");
         assert!(minute.least >= 0.5 && minute.greatest <= 2.0, "{minute:?}");
     }
 }
 
+const WHOLE: Throttle = Throttle::Whole { retry_after_s: None };
+const WHOLE_WITH_A_WAIT: Throttle = Throttle::Whole {
+    retry_after_s: Some(5),
+};
+
 #[test]
 fn a_fleet_shares_a_quota_evenly_where_calls_that_are_too_much_are_refused_whole() {
-    share(Throttle::Whole { retry_after_s: None });
+    share(Plan::of_many(WHOLE));
 }
 
 #[test]
 fn a_fleet_shares_a_quota_evenly_where_those_that_are_refused_are_asked_to_wait() {
-    share(Throttle::Whole {
-        retry_after_s: Some(5),
-    });
+    share(Plan::of_many(WHOLE_WITH_A_WAIT));
 }
 
 #[test]
 fn a_fleet_shares_a_quota_evenly_where_calls_that_are_too_much_are_taken_in_part() {
-    share(Throttle::Rest);
+    share(Plan::of_many(Throttle::Rest));
+}
+
+#[test]
+fn ten_daemons_with_many_segments_share_a_quota_as_evenly_and_use_it_however_it_throttles() {
+    for throttle in [WHOLE, WHOLE_WITH_A_WAIT, Throttle::Rest] {
+        share(Plan::of_ten(throttle));
+    }
 }

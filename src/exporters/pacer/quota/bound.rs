@@ -26,28 +26,41 @@ const WAY_UP_S: f64 = 20.0;
 
 /// With fewer it is shorter, by this power of the rate: so of two that share a quota, the one with less gains on the other.
 /// With more it is the same, but the one with more makes more calls, and meets more throttles.
-const WAY_UP_EXPONENT: f64 = 0.4;
+const FEWNESS_EXPONENT: f64 = 0.4;
 
 /// When no throttle comes for this many times as long, much more may be had than before. The rate grows with the fourth power
 /// of the time then, and the steps are large again when it has doubled.
 const SEARCHES_AFTER: f64 = 3.0;
 const FOUND_FACTOR: f64 = 2.0;
 
-/// Where each throttle means a wait, one must be rarer: the way up is longer by so much for each second of the wait.
-const WAY_UP_PER_WAIT_S: f64 = 3.0;
+/// Where each throttle means a wait, one must be rarer: the way up is longer by so many seconds for each of the wait. So a
+/// twentieth of the time is waited.
+const WAY_UP_PER_WAIT: f64 = 18.0;
 
 /// What was not sent during a wait that the service asked for is made up for afterwards, or who is asked more often gets less:
-/// with so much more than the rate, and no more than the rate makes in so many seconds.
-const MAKES_UP: f64 = 0.6;
-const MAKES_UP_MOST_S: f64 = 10.0;
+/// with so much more than the rate, for fifty documents a second and more, and no more than the rate makes in so many seconds.
+/// With fewer it is more, by the power of the way up: those are many, and their waits are over at different times. Of few that
+/// have much, one alone would make up for its wait at the cost of the next one's.
+const MAKES_UP: f64 = 0.2;
+const MAKES_UP_MOST_S: f64 = 30.0;
 
-/// How long the rate takes to double when nobody knows how much may be had; and after an outage.
+/// How long the rate takes to double when nobody knows how much may be had.
 const DOUBLES_IN: Duration = Duration::from_secs(1);
-const DOUBLES_AFTER_OUTAGE_IN: Duration = Duration::from_secs(2);
 
 /// What the rate grows to in the first second after an outage, as a multiple of the usual one. It stays there until the last
 /// of a fleet has seen that the outage is over: otherwise those who come first take it all.
 pub(super) const AFTER_OUTAGE: f64 = 1.5;
+
+/// Then each call adds so much of the usual rate, up to so much: who makes few calls learns little from them, and one that
+/// grows faster than it learns takes the share of others before a throttle tells.
+const GROWS_PER_CALL: f64 = 0.001;
+const GROWS_BY_CALLS_MOST: f64 = 0.5;
+
+/// After so many calls without a throttle it seems that nobody else wants it: the rate doubles with each so many more. And
+/// in each so much time, when as much has passed as the outage took, in which a fleet has made up for most of it.
+const CALLS_THAT_TELL: u32 = 600;
+const DOUBLES_IN_CALLS: f64 = 200.0;
+const DOUBLES_AFTER_OUTAGE_IN: Duration = Duration::from_secs(10);
 
 /// A call waits for no more documents than this.
 pub(super) const FULL: f64 = 50.0;
@@ -69,6 +82,9 @@ pub(super) struct Bound {
     /// Throttles without anything taken between them.
     in_a_row: u32,
     taken_since: bool,
+    /// After an outage: calls since everybody is back, and since when the rate doubles whatever they are.
+    calls: u32,
+    doubles_from: Instant,
     /// Documents that may go, and those that a wait has kept back.
     tokens: f64,
     owed: f64,
@@ -94,13 +110,22 @@ fn step(throttles: f64) -> f64 {
 
 /// How long the way up takes from this rate, where the service asks to wait so long with each throttle.
 fn way_up_s(from_per_s: f64, wait_s: f64) -> f64 {
-    WAY_UP_S * (from_per_s.min(FULL) / FULL).powf(WAY_UP_EXPONENT) * (1.0 + WAY_UP_PER_WAIT_S * wait_s)
+    WAY_UP_S / fewness(from_per_s) + WAY_UP_PER_WAIT * wait_s
 }
 
-/// How many times the usual rate may be had so many seconds after an outage.
-fn recovered(seconds: f64) -> f64 {
-    let doublings = (seconds - CAP.as_secs_f64()).max(0.0) / DOUBLES_AFTER_OUTAGE_IN.as_secs_f64();
-    (1.0 + (AFTER_OUTAGE - 1.0) * seconds.min(1.0)) * 2_f64.powf(doublings)
+/// How much of what waits have kept back is made up for with each document at this rate.
+fn makes_up(per_s: f64) -> f64 {
+    MAKES_UP * fewness(per_s)
+}
+
+/// 1 for fifty documents a second and more, more for fewer.
+fn fewness(per_s: f64) -> f64 {
+    (FULL / per_s.min(FULL)).powf(FEWNESS_EXPONENT)
+}
+
+/// The documents that a call waits for at this rate.
+pub(super) fn portion(per_s: f64) -> f64 {
+    (per_s * PORTION.as_secs_f64()).clamp(1.0, FULL)
 }
 
 impl Bound {
@@ -112,9 +137,25 @@ impl Bound {
             throttles: 0.0,
             in_a_row: 0,
             taken_since: false,
+            calls: 0,
+            doubles_from: now,
             tokens: 0.0,
             owed: 0.0,
             filled_at: now,
+        }
+    }
+
+    /// The bound after an outage that took so long, from `from` on.
+    pub(super) fn recovers(usual_per_s: f64, is_known: bool, took: Duration, from: Instant) -> Self {
+        Self {
+            doubles_from: from + took.max(CAP),
+            ..Self::new(
+                Growth::Recovery {
+                    usual_per_s,
+                    is_known,
+                },
+                from,
+            )
         }
     }
 
@@ -167,29 +208,44 @@ impl Bound {
             Growth::Recovery {
                 usual_per_s,
                 is_known: true,
-            } => usual_per_s * recovered(t),
+            } => usual_per_s * self.recovered(now),
             Growth::Recovery { usual_per_s, .. } => usual_per_s * rate::recovered(t),
         };
         per_s.max(MIN_PER_S)
     }
 
+    /// How many times a rate that is known may be had after an outage.
+    fn recovered(&self, now: Instant) -> f64 {
+        let t = now.saturating_duration_since(self.grows_from).as_secs_f64();
+        let by_calls = (GROWS_PER_CALL * f64::from(self.calls)).min(GROWS_BY_CALLS_MOST);
+        let more_calls = self.calls.saturating_sub(CALLS_THAT_TELL);
+        let doubles_for = now.saturating_duration_since(self.doubles_from).as_secs_f64();
+        // Far above whatever is no bound any more, and finite.
+        let doublings = (f64::from(more_calls) / DOUBLES_IN_CALLS
+            + doubles_for / DOUBLES_AFTER_OUTAGE_IN.as_secs_f64())
+        .min(30.0);
+        (1.0 + (AFTER_OUTAGE - 1.0) * t.min(1.0) + by_calls) * 2_f64.powf(doublings)
+    }
+
     /// What is added to the documents that may go, in a second.
     fn fills_per_s(&self, now: Instant) -> f64 {
-        let makes_up = if self.owed >= 1.0 { MAKES_UP } else { 0.0 };
-        self.per_s(now) * (1.0 + makes_up)
+        let per_s = self.per_s(now);
+        let makes_up = if self.owed >= 1.0 { makes_up(per_s) } else { 0.0 };
+        per_s * (1.0 + makes_up)
     }
 
     /// The documents that a call waits for. What is made up for makes calls more frequent, not larger: a service that has
     /// little left refuses large ones first.
     fn portion(&self, now: Instant) -> f64 {
-        (self.per_s(now) * PORTION.as_secs_f64()).clamp(1.0, FULL)
+        portion(self.per_s(now))
     }
 
     /// The documents that may go, and those that are owed then.
     fn filled(&self, now: Instant) -> (f64, f64) {
         let passed = now.saturating_duration_since(self.filled_at).as_secs_f64();
-        let filled = passed * self.per_s(now);
-        let made_up = (filled * MAKES_UP).min(self.owed);
+        let per_s = self.per_s(now);
+        let filled = passed * per_s;
+        let made_up = (filled * makes_up(per_s)).min(self.owed);
         let tokens = (self.tokens + filled + made_up).min(BURST * self.portion(now));
         (tokens, self.owed - made_up)
     }
@@ -219,6 +275,9 @@ impl Bound {
     /// A call with so many documents starts.
     pub(super) fn started(&mut self, documents: usize, now: Instant) {
         self.fill(now);
+        if now >= self.grows_from + CAP {
+            self.calls = self.calls.saturating_add(1);
+        }
         // What can't be split is no reason to wait for long.
         let least = -BURST * self.portion(now);
         self.tokens = (self.tokens - documents as f64).max(least);

@@ -46,6 +46,8 @@ pub(super) struct Quota {
     usual: Option<(f64, Instant)>,
     /// What was taken before the outage; repeats were no part of it.
     before_outage_per_s: Option<f64>,
+    /// As many documents as a probe carries during an outage.
+    probe_documents: Option<usize>,
     bound: Option<Bound>,
     /// Only a throttle is a reason to wait any more.
     hurried: bool,
@@ -59,7 +61,8 @@ impl Quota {
 
     /// How many documents a call may carry that starts at `now`; `None`: any number.
     pub(super) fn most_documents(&self, now: Instant) -> Option<usize> {
-        Some(self.bound.as_ref()?.most_documents(now))
+        self.probe_documents
+            .or_else(|| Some(self.bound.as_ref()?.most_documents(now)))
     }
 
     /// A call with so many documents starts.
@@ -133,31 +136,35 @@ impl Quota {
         self.bound = Some(bound);
     }
 
-    /// An outage begins: what is usual is what was before it.
+    /// An outage begins: what is usual is what was before it. Its probes carry no more than usual calls: with as much as
+    /// fits, those of a fleet that come first would take what all of them may have.
     pub(super) fn outage(&mut self) {
         if self.usual.is_some() {
             self.before_outage_per_s = self.taken.per_s();
         }
+        if !self.hurried {
+            let usual_per_s = self.before_outage_per_s;
+            self.probe_documents = usual_per_s.map(|per_s| bound::portion(per_s) as usize);
+        }
     }
 
-    /// An outage ends: many may come back now, each with much that waits.
-    pub(super) fn recovers(&mut self, now: Instant) {
+    /// An outage that took so long has ended: many may come back now, each with much that waits. Nothing goes before `from`.
+    pub(super) fn recovers(&mut self, took: Duration, from: Instant) {
+        self.probe_documents = None;
         if self.hurried {
             return;
         }
         let usual_per_s = self.before_outage_per_s.unwrap_or(UNKNOWN_PER_S).max(1.0);
         // Counting goes on as if there had been no outage.
         self.taken = Counted::at(usual_per_s);
-        let growth = Growth::Recovery {
-            usual_per_s,
-            is_known: self.before_outage_per_s.is_some(),
-        };
-        self.bound = Some(Bound::new(growth, now));
+        let is_known = self.before_outage_per_s.is_some();
+        self.bound = Some(Bound::recovers(usual_per_s, is_known, took, from));
     }
 
     /// From now on a throttle is the only reason to wait.
     pub(super) fn hurry(&mut self, now: Instant) {
         self.hurried = true;
+        self.probe_documents = None;
         self.bound = self
             .bound
             .filter(|bound| !matches!(bound.growth(), Growth::Recovery { .. }));

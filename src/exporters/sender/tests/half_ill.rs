@@ -133,6 +133,35 @@ async fn a_stop_gives_the_last_call_up_when_it_hangs_though_no_later_one_was_ans
     );
 }
 
+/// A batch has bad luck ten times in a row now and then. What it waits between its chances must not take the time that there
+/// is: with back-offs as before, and half a second for a call that hangs, one stop in twenty lost a batch, or all that waited.
+#[test]
+fn a_stop_while_a_third_of_the_calls_hangs_and_half_of_the_rest_fails_sends_everything_before_its_deadline() {
+    for seed in 0..100 {
+        fastrand::seed(seed);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let bench = Bench::start(None, |call, _| {
+                if call % 3 == 2 {
+                    (Duration::from_secs(15), failure(ErrorClass::Timeout))
+                } else if fastrand::bool() {
+                    (Duration::from_millis(50), failure(ErrorClass::ServerError))
+                } else {
+                    (Duration::from_millis(50), ok())
+                }
+            });
+            traffic(&bench, 5).await;
+            let stopped = tokio::time::timeout(Duration::from_secs(8), bench.drain()).await;
+            let (counts, _) = stopped.unwrap_or_else(|_| panic!("seed {seed}: not in time"));
+            assert_eq!((counts.sent, counts.pending()), (5000, 0), "seed {seed}");
+        });
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn where_few_segments_are_taken_a_second_they_go_in_small_calls() {
     // A quota of three segments a second, which this daemon has for itself: calls that are too much are refused whole.

@@ -1,6 +1,7 @@
 //! What the log says of single segments and bodies.
 
 use super::*;
+use crate::config::{LogFormat, LogLevel};
 
 fn add(bench: &Bench, documents: &[String]) {
     bench.ledger.add_received(documents.len() as u64);
@@ -192,4 +193,40 @@ async fn how_long_bodies_may_be_is_said_once_and_is_not_less_than_sixteen_kib() 
     assert_eq!(calls(&bench), before + 1);
     let (counts, _) = bench.drain().await;
     assert_eq!((counts.sent, counts.dropped(DropReason::Refused)), (2, 6));
+}
+
+/// Whoever looks for a fault with `-l debug` wants to see what fails, and not the same words for each of a hundred calls.
+#[tokio::test(start_paused = true)]
+async fn of_calls_that_fail_in_the_same_way_one_line_a_second_shows_it_and_how_many_there_were() {
+    let log = LogLines::collect_from(LogLevel::Debug, LogFormat::Text);
+    let bench = Bench::start(None, |call, _| {
+        let error = match call % 2 {
+            0 => PutError::new(ErrorClass::ConnectionRefused, "nobody listens"),
+            _ => PutError::new(ErrorClass::Timeout, "no answer"),
+        };
+        (Duration::from_millis(10), Err(error))
+    });
+    for _ in 0..40 {
+        add(&bench, &[format!("{{\"id\":\"{}\"}}", "x".repeat(60_000))]);
+    }
+    tokio::time::sleep(Duration::from_millis(900)).await;
+    let calls = bench.endpoint.seen.lock().unwrap().calls;
+    let lines = log.take();
+    let debug: Vec<&String> = lines.iter().filter(|line| line.starts_with("[Debug]")).collect();
+    assert!(calls > 20, "{calls}");
+    assert_eq!(
+        debug,
+        [
+            "[Debug] Sending segment batch failed with: no answer",
+            "[Debug] Sending segment batch failed with: nobody listens",
+        ]
+    );
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let lines = log.take();
+    let debug: Vec<&String> = lines.iter().filter(|line| line.starts_with("[Debug]")).collect();
+    assert!(debug.len() <= 2 * 2, "{debug:?}");
+    assert!(
+        debug[0].ends_with(" more lines of this kind were left out before)"),
+        "{debug:?}"
+    );
 }

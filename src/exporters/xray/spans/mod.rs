@@ -117,6 +117,7 @@ impl XRay {
             tracing::error!(
                 spans,
                 bytes,
+                max_bytes = MAX_RESOURCE_BYTES,
                 "{spans} spans do not go to X-Ray: their resource with its scope has {bytes} bytes, and X-Ray's OTLP endpoint \
                  refuses a whole request for one of more than {MAX_RESOURCE_BYTES}. Give the resource fewer attributes, or set XRay: \
                  segments in the section OTLP"

@@ -22,8 +22,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::clocked::Clocked;
+use super::progress::Stage;
 use super::request_body::RequestBody;
-use super::{Clocked, Going, Sent, Stage};
+use super::sent::Sent;
 use crate::ledger::http::Ending;
 use crate::net::server::answer::Answer;
 use crate::net::server::limits::{Http2, Limits};
@@ -98,6 +100,9 @@ where
     let mut stopping = false;
     loop {
         let ended = poll_fn(|cx| {
+            if shared.going().is_some() {
+                return Poll::Ready(Some(Ending::Evicted));
+            }
             if let Poll::Ready(result) = http.as_mut().poll(cx) {
                 return Poll::Ready(result.err().map(|error| ending(&error)));
             }
@@ -126,10 +131,7 @@ where
         let ending = tokio::select! {
             biased;
             ending = ended => ending,
-            () = shared.evict.notified() => match shared.asked_to_go() {
-                Going::AtOnce | Going::WithAnAnswer => Some(Ending::Evicted),
-                Going::No => continue,
-            },
+            () = shared.evict.notified() => continue,
             _ = stop.wait_for(|stop| *stop), if !stopping => {
                 stopping = true;
                 // What is being sent is answered; what comes from now on is told to go elsewhere.

@@ -4,6 +4,10 @@
 //! one: the batches stay, the disk is left alone for a while and then tried again, and what has no room meanwhile is lost
 //! where it would be handed over ([`super::Spool::keep`]). While the disk refuses, the sender can have them back.
 
+mod own;
+mod read;
+mod write;
+
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
@@ -15,19 +19,14 @@ use tokio::sync::oneshot;
 
 use super::disk::Disk;
 use super::log::SpoolLog;
-use super::name::FileName;
 use super::settings::{BUSY_RETRY, FIRST_RETRY, RETRY, WorkerConfig};
-use super::store::{Moment, Store, Taken};
+use super::store::{Moment, Store};
 use super::{Command, SpoolCounts, TakesBack};
 use crate::ledger::amounts::Amounts;
 use crate::ledger::{DropReason, Ledger};
 use crate::pipeline::batch::Batch;
 use crate::pipeline::batch::encoding::Encoding;
-use crate::pipeline::batch::join;
-use crate::pipeline::batch::origin::{FileId, Origin};
-
-/// Most batches that are written together. More would hold the ones at the front up for longer than it helps.
-const GROUP: usize = 32;
+use crate::pipeline::batch::origin::FileId;
 
 /// Has the files of one spool, bodies of `E`.
 #[derive(Debug)]
@@ -313,207 +312,6 @@ impl<D: Disk, E: Encoding> Worker<D, E> {
             pause,
             until: now + pause,
         });
-    }
-
-    /// Takes possession of the directory and looks at what is there.
-    fn open(&mut self, at: Moment) {
-        let disk = match std::mem::replace(&mut self.files, Files::Opening) {
-            Files::Closed(disk) => disk,
-            other => {
-                self.files = other;
-                return;
-            }
-        };
-        match Store::open(disk, self.limit_bytes) {
-            Err((disk, error)) => {
-                self.files = Files::Closed(disk);
-                self.leave_alone(at.instant);
-                self.log.cannot_open(&error);
-            }
-            Ok((store, found)) => {
-                self.files = Files::Open(store);
-                self.refused = None;
-                let damaged: Amounts = found.damaged.iter().map(FileName::amount).collect();
-                let evicted: Amounts = found.evicted.iter().map(FileName::amount).collect();
-                self.account(|ledger| {
-                    ledger.add_all_recovered(found.documents.plus(damaged));
-                    ledger.sub_all_spooled(damaged.plus(evicted));
-                    ledger.add_all_dropped(DropReason::SpoolDamaged, damaged);
-                    ledger.add_all_dropped(DropReason::SpoolFull, evicted);
-                });
-                self.log.opened(&found, at.instant);
-            }
-        }
-    }
-
-    /// The first of those that are to be written, small ones joined, as far as they should be written together.
-    fn group(&mut self) -> Vec<Batch> {
-        // None of a group makes room for another one, so a group must be much smaller than the whole.
-        let most_bytes = self.limit_bytes / 4;
-        let (mut group, mut bytes) = (Vec::new(), 0);
-        while group.len() < GROUP && (group.is_empty() || bytes < most_bytes) {
-            let count = join::joinable::<E>(&self.to_write, self.max_joined_bytes);
-            if count == 0 {
-                break;
-            }
-            let batches: Vec<Batch> = self.to_write.drain(..count).collect();
-            let before_bytes: usize = batches.iter().map(Batch::cost_bytes).sum();
-            let joined = join::join::<E>(batches).map_or_else(|apart| apart, |joined| vec![joined]);
-            let after_bytes: usize = joined.iter().map(Batch::cost_bytes).sum();
-            self.shared
-                .to_write_bytes
-                .fetch_sub(before_bytes.saturating_sub(after_bytes), AcqRel);
-            bytes += joined.iter().map(|batch| batch.body.len() as u64).sum::<u64>();
-            group.extend(joined);
-        }
-        group
-    }
-
-    /// Tries to write some of what is to be written, and sees by `clock` how long that takes.
-    fn write(&mut self, at: Moment, clock: impl Fn() -> Instant) {
-        if let Err(error) = self.lock_again(at) {
-            self.leave_alone(at.instant);
-            if matches!(self.files, Files::Open(_)) {
-                self.log.failed(&error, at.instant);
-            }
-            return;
-        }
-        let group = self.group();
-        let Files::Open(store) = &mut self.files else {
-            return;
-        };
-        let started = clock();
-        let mut written = store.write(group, at);
-        let took = clock().saturating_duration_since(started);
-        let bytes = written.stored.iter().map(|batch| batch.body.len() as u64).sum();
-        self.shared.lock_pace().saw(written.stored.len(), bytes, took);
-        let [stored, full] = [&written.stored, &written.full].map(|batches| amounts(batches));
-        let evicted: Amounts = written.evicted.iter().map(FileName::amount).collect();
-        let lost = full.plus(evicted);
-        self.account_for(stored.plus(full), |ledger| {
-            ledger.add_all_spooled(stored);
-            ledger.sub_all_spooled(evicted);
-            ledger.add_all_dropped(DropReason::SpoolFull, lost);
-        });
-        self.log.full(lost, at.instant);
-        if let Some(error) = &written.names_unsafe {
-            self.log.names_unsafe(error);
-        }
-        for batch in written.stored.iter().chain(&written.full) {
-            self.shared.to_write_bytes.fetch_sub(batch.cost_bytes(), AcqRel);
-            self.end_origin(batch, at);
-        }
-        for batch in written.unwritten.drain(..).rev() {
-            self.to_write.push_front(batch);
-        }
-        match &written.error {
-            Some(error) => {
-                self.leave_alone(at.instant);
-                self.log.failed(error, at.instant);
-            }
-            None => {
-                self.refused = None;
-                self.log.writes_again();
-            }
-        }
-    }
-
-    /// Makes sure that the open directory is still ours, and makes it anew if somebody removed it.
-    fn lock_again(&mut self, at: Moment) -> io::Result<()> {
-        let locked = self.store().map_or(Ok(()), |store| store.disk_mut().lock());
-        if let Err(error) = &locked
-            && error.kind() == io::ErrorKind::WouldBlock
-        {
-            self.lose_directory(error, at);
-        }
-        locked
-    }
-
-    /// Another process has the directory that was ours: what waits in it is not ours any more. What is in memory is sent
-    /// from there.
-    fn lose_directory(&mut self, error: &io::Error, at: Moment) {
-        match std::mem::replace(&mut self.files, Files::Opening) {
-            Files::Open(store) => {
-                let lost = store.index().waiting_amounts();
-                self.account(|ledger| {
-                    ledger.sub_all_spooled(lost);
-                    ledger.add_all_dropped(DropReason::SpoolDamaged, lost);
-                });
-                self.log.taken_over(error, lost);
-                self.files = Files::Closed(store.into_disk());
-            }
-            other => self.files = other,
-        }
-        self.sweep_at = None;
-        self.log.holds(0, at.instant);
-    }
-
-    fn next(&mut self, taker: &impl TakesBack, at: Moment) {
-        let taken = self.store().map_or(Taken::Nothing, |store| store.take(at));
-        let lost = |worker: &Self, name: &FileName| {
-            let (content, count) = name.amount();
-            worker.account(|ledger| {
-                ledger.of(content).sub_spooled(count);
-                ledger.of(content).add_dropped(DropReason::SpoolDamaged, count);
-            });
-        };
-        match taken {
-            Taken::Batch(batch) => {
-                let file = batch.origin.as_ref().map(Origin::file);
-                let (content, count) = batch.amount();
-                // In one, so that the last count finds them here or there.
-                let taken = self.account(|ledger| {
-                    // Before it is there, so that it can't be settled before it is counted.
-                    ledger.of(content).sub_spooled(count);
-                    let taken = taker.take_back(batch);
-                    if !taken {
-                        ledger.of(content).add_spooled(count);
-                    }
-                    taken
-                });
-                // After the last count nothing is taken any more.
-                if taken == Some(true) {
-                    return;
-                }
-                if let (Some(file), Some(store)) = (file, self.store()) {
-                    store.give_back(file);
-                }
-            }
-            Taken::Nothing => self.take_back_unwritten(taker),
-            Taken::Damaged(name) => {
-                lost(self, &name);
-                self.log.damaged(&name, at.instant);
-            }
-            Taken::Missing(name) => {
-                lost(self, &name);
-                self.log.missing(&name, at.instant);
-            }
-            Taken::Failed(name, error) => self.log.unreadable(&name, &error, at.instant),
-        }
-        self.shared.out.fetch_sub(1, AcqRel);
-    }
-
-    /// While the disk refuses, what it was to take can be sent from memory.
-    fn take_back_unwritten(&mut self, taker: &impl TakesBack) {
-        if self.refused.is_none() {
-            return;
-        }
-        let Some(batch) = self.to_write.pop_front() else {
-            return;
-        };
-        let (amount, cost_bytes) = (batch.amount_alone(), batch.cost_bytes());
-        let taken = self.account(|_| {
-            let taken = taker.take_back(batch.clone());
-            if taken {
-                self.shared.unaccounted.sub(amount);
-            }
-            taken
-        });
-        if taken == Some(true) {
-            self.shared.to_write_bytes.fetch_sub(cost_bytes, AcqRel);
-        } else {
-            self.to_write.push_front(batch);
-        }
     }
 
     fn settled(&mut self, file: FileId, at: Moment) {
