@@ -54,4 +54,9 @@ impl Requests for WithLogs {
     fn add_refused(&self, signal: Signal, receiver: Receiver) {
         self.fanout.add_refused(signal, receiver);
     }
+
+    fn is_converted(&self, signal: Signal) -> bool {
+        // Who sees log records reads all of them.
+        (signal == Signal::Logs && self.logs.is_some()) || self.fanout.is_converted(signal)
+    }
 }

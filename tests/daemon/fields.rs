@@ -149,7 +149,7 @@ async fn of_a_run_with_all_kinds_of_trouble_each_line_has_what_it_names_as_field
     arrived(&double, 7).await;
     // A refused datagram, a refused Host, a call that is passed on and fails.
     daemon.send(b"x{}");
-    let refused = format!("GET /metrics HTTP/1.1\r\nhost: evil.example.com\r\n\r\n");
+    let refused = "GET /metrics HTTP/1.1\r\nhost: evil.example.com\r\n\r\n";
     let mut stream = std::net::TcpStream::connect(port).unwrap();
     std::io::Write::write_all(&mut stream, refused.as_bytes()).unwrap();
     daemon.process.wait_for("that the host is refused", |line| {
