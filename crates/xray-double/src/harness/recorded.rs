@@ -169,7 +169,7 @@ fn unchunked(mut body: &str) -> String {
     while let Some((length, rest)) = body.split_once("\r\n") {
         let length = usize::from_str_radix(length, 16).expect("the length of a chunk");
         text.push_str(&rest[..length]);
-        body = &rest[length..].trim_start_matches("\r\n");
+        body = rest[length..].trim_start_matches("\r\n");
     }
     text
 }
