@@ -64,7 +64,7 @@ fn without_field(event: &Map<String, Value>) -> Vec<String> {
     let words = message.split(|c: char| !is_part(c));
     let values = words.map(|word| word.trim_matches(|c: char| ".-:/".contains(c)));
     let values =
-        values.filter(|word| word.contains(|c: char| c.is_ascii_digit()) || word.contains(['/', '@', '_']));
+        values.filter(|word| word.contains(|c: char| c.is_ascii_digit()) || word.contains(['/', '@']));
     values
         .filter(|word| !texts.iter().any(|text| text == word) && !is_rounded(word, &fields))
         .map(str::to_owned)
