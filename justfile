@@ -35,6 +35,10 @@ types:
 lint:
     .ci/run lint
 
+# types, for Windows and macOS; a warning is an error
+systems:
+    .ci/run systems
+
 # the documentation of the crates, without a broken link
 doc:
     .ci/run doc
@@ -47,7 +51,7 @@ deny:
 unused:
     .ci/run unused
 
-# all tests; what needs Python, Node.js or Chromium is left out where it is missing
+# all tests; what needs Python, Node.js, Java, Go or Chromium is left out where it is missing
 test:
     .ci/run test
 

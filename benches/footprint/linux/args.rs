@@ -104,7 +104,7 @@ fn command() -> Command {
             value(
                 "other",
                 "PATH",
-                "The binary of another X-Ray daemon, measured in the same table",
+                "The binary of another X-Ray daemon, measured in the same table; of an OpenTelemetry Collector in otlp",
             )
             .value_parser(value_parser!(PathBuf)),
             list("part", "NAME,...", "Only these parts: lifecycle, table")
@@ -112,8 +112,8 @@ fn command() -> Command {
             list(
                 "scenario",
                 "NAME,...",
-                "Only these scenarios: outage, outage-small, burst-small, burst-large, slow, half-ill, drain, bursts, latency, \
-                 sampling, ingest, dev, all",
+                "Only these scenarios: outage, outage-small, burst-small, burst-large, slow, half-ill, drain, bursts, both, \
+                 otlp, latency, sampling, ingest, dev, all",
             )
             .value_parser(scenarios),
             flag("bench", "What cargo says to every benchmark").hide(true),

@@ -5,9 +5,11 @@ use std::io::Write;
 use std::process::ExitCode;
 
 mod args;
+mod both;
 mod bursts;
 mod clients;
 mod control;
+mod destinations;
 mod dev;
 mod drain;
 mod generator;
@@ -19,6 +21,7 @@ mod lifecycle;
 mod matrix;
 mod measure;
 mod metrics;
+mod otlp;
 mod play;
 mod process;
 mod role;
@@ -44,6 +47,8 @@ pub(crate) fn main() -> ExitCode {
         Some(role::GENERATOR) => generator::main(arguments),
         Some(role::CONTROL) => control::main(arguments),
         Some(role::CONTROL_OVER_TCP) => control::main_over_tcp(arguments),
+        Some(role::SPANS) => otlp::spans::main(arguments),
+        Some(role::OTLP_CONTROL) => otlp::control::main(arguments),
         _ => args::parse().and_then(|options| options.map_or(Ok(()), |options| run(&options))),
     };
     match result {
@@ -76,6 +81,8 @@ fn run(options: &args::Options) -> Result<()> {
             Scenario::Sampling => sampling::run(&bench, options)?,
             Scenario::Ingest => ingest::run(&bench, options)?,
             Scenario::Dev => dev::run(&bench, options)?,
+            Scenario::Both => both::run(&bench, options)?,
+            Scenario::Otlp => otlp::run(&bench, options)?,
         }
     }
     Ok(())

@@ -25,6 +25,10 @@ pub(crate) enum Scenario {
     Drain,
     /// Bursts, within the system's limit of the receive buffer and past it.
     Bursts,
+    /// Segments to X-Ray, to an OTLP endpoint, and to both.
+    Both,
+    /// OTLP in, OTLP out.
+    Otlp,
     /// How long a segment takes to its call.
     Latency,
     /// Sampling calls through the TCP port.
@@ -46,7 +50,7 @@ pub(crate) enum Play {
 }
 
 impl Scenario {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 14] = [
         Self::Played(Play::Outage),
         Self::Played(Play::OutageSmall),
         Self::Played(Play::BurstSmall),
@@ -55,6 +59,8 @@ impl Scenario {
         Self::HalfIll,
         Self::Drain,
         Self::Bursts,
+        Self::Both,
+        Self::Otlp,
         Self::Latency,
         Self::Sampling,
         Self::Ingest,
@@ -67,6 +73,8 @@ impl Scenario {
             Self::HalfIll => "half-ill",
             Self::Drain => "drain",
             Self::Bursts => "bursts",
+            Self::Both => "both",
+            Self::Otlp => "otlp",
             Self::Latency => "latency",
             Self::Sampling => "sampling",
             Self::Ingest => "ingest",

@@ -6,6 +6,9 @@ pub const HEADER: &[u8] = b"{\"format\":\"json\",\"version\":1}\n";
 /// Stands before the number of a document and nowhere else in it, so that the sink finds it with one byte search.
 pub const MARK: u8 = b'~';
 
+/// What stands before the mark: the URL that the number is the end of.
+pub const BEFORE_MARK: &[u8] = b"https://shop.example/orders/";
+
 /// Hexadecimal digits of a number.
 pub const DIGITS: usize = 8;
 

@@ -10,7 +10,7 @@ use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Body as _;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
-use xray_service::console::{self, News, Query, Wrong};
+use xray_service::console::{self, News, Query, Selection, Wrong};
 use xray_service::service::{Operation, View};
 use xray_service::work::Work;
 
@@ -234,7 +234,7 @@ async fn asked(shared: &Arc<Site>, head: &Parts) -> Answer {
 
 /// Server-sent events about what changes from now on, until the browser leaves.
 fn events(shared: &Arc<Site>, query: &Query) -> Result<Answer, Wrong> {
-    let selection = Arc::new(console::selection(&shared.service(), query)?);
+    let selection = Arc::new(Selection::of_service(&shared.service(), query)?);
     let only = query.get("trace").filter(|id| !id.is_empty()).cloned();
     let (pieces, stream) = mpsc::channel(PIECES);
     let mut changes = shared.changes();

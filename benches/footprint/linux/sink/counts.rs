@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use xray_double::sized::{DIGITS, MARK};
+use xray_double::sized::{BEFORE_MARK, DIGITS, MARK};
 
 use super::super::times::Event;
 use super::faults::Fate;
@@ -76,10 +76,7 @@ impl Counts {
     pub(super) fn take(&mut self, body: &[u8], at: Duration) {
         self.taken += 1;
         for place in memchr::memchr_iter(MARK, body) {
-            let digits = body
-                .get(place + 1..place + 1 + DIGITS)
-                .and_then(|digits| std::str::from_utf8(digits).ok());
-            let Some(number) = digits.and_then(|digits| usize::from_str_radix(digits, 16).ok()) else {
+            let Some(number) = self.take_number(&body[place + 1..]) else {
                 continue;
             };
             if let Some(times) = &mut self.times {
@@ -89,18 +86,35 @@ impl Counts {
                     at,
                 });
             }
-            let (word, bit) = (number / 64, 1 << (number % 64));
-            if self.seen.len() <= word {
-                self.seen.resize(word + 1, 0);
-            }
-            if self.seen[word] & bit == 0 {
-                self.seen[word] |= bit;
-                self.distinct += 1;
-                self.distinct_apart += u64::from(self.apart_from.is_some_and(|from| number >= from));
-            } else {
-                self.duplicates += 1;
+        }
+    }
+
+    /// The same for a request of spans. A span has the path of its URL once more, so the number counts only where it stands in
+    /// the URL.
+    pub(super) fn take_spans(&mut self, request: &[u8]) {
+        for at in memchr::memchr_iter(MARK, request) {
+            if request[..at].ends_with(BEFORE_MARK) {
+                let _: Option<usize> = self.take_number(&request[at + 1..]);
             }
         }
+    }
+
+    /// The number that begins `text`, counted.
+    fn take_number(&mut self, text: &[u8]) -> Option<usize> {
+        let digits = std::str::from_utf8(text.get(..DIGITS)?).ok()?;
+        let number = usize::from_str_radix(digits, 16).ok()?;
+        let (word, bit) = (number / 64, 1 << (number % 64));
+        if self.seen.len() <= word {
+            self.seen.resize(word + 1, 0);
+        }
+        if self.seen[word] & bit == 0 {
+            self.seen[word] |= bit;
+            self.distinct += 1;
+            self.distinct_apart += u64::from(self.apart_from.is_some_and(|from| number >= from));
+        } else {
+            self.duplicates += 1;
+        }
+        Some(number)
     }
 
     /// As pairs of a line.
@@ -114,5 +128,10 @@ impl Counts {
             self.throttled,
             self.first_second
         )
+    }
+
+    /// As pairs of a line, under names of their own.
+    pub(super) fn line_of_spans(&self) -> String {
+        format!("spans={} spans_twice={}", self.distinct, self.duplicates)
     }
 }

@@ -98,7 +98,9 @@ fn in_digest(entity: &Entity) -> usize {
     let of_parts = match parts {
         0 => 0,
         _ => {
-            places::<Part>(parts) + places::<Call>(parts) + names + texts.into_iter().map(text).sum::<usize>()
+            let operation = entity.operation().map_or(0, |operation| held(operation.len()));
+            let texts: usize = texts.into_iter().map(text).sum();
+            places::<Part>(parts) + places::<Call>(parts) + names + operation + texts
         }
     };
     of_parts

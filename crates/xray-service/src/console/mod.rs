@@ -3,6 +3,8 @@
 //! The answers are JSON with durations in seconds (`…_s`) and times in seconds since 1970. They are made for the page
 //! that ships in the same binary, and may change with it; programs use the API.
 
+mod selection;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -11,14 +13,17 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::api::{MAX_ANSWER_BYTES, seconds};
-use super::digest::{Digest, ServiceKey};
-use super::filter::{Filter, FilterError};
+use super::digest::Digest;
+use super::filter::FilterError;
 use super::graph::{Graph, Statistics};
 use super::model::Scalar;
-use super::operations::{OperationKey, Operations};
+use super::operations::Operations;
 use super::service::{Service, View};
 use super::traces::{Changes, Cursor, Snapshot, Trace};
 use super::work::{Ended, Work};
+use selection::order;
+
+pub use selection::Selection;
 
 /// Traces in one answer when the page does not say.
 const DEFAULT_LIMIT: usize = 100;
@@ -119,81 +124,6 @@ fn number<T: std::str::FromStr>(query: &Query, name: &str) -> Result<Option<T>, 
         message: format!("{name} is not a number"),
         position: None,
     })
-}
-
-/// Which traces a question of the page is about: `filter`, `start` and `end` (seconds since 1970, of the trace's start),
-/// `service` and `operation` as [`operations`] names them.
-#[derive(Debug)]
-pub struct Selection {
-    filter: Filter,
-    start: f64,
-    end: f64,
-    operation: Option<OperationKey>,
-}
-
-impl Selection {
-    fn of(filter: Filter, query: &Query) -> Result<Self, Wrong> {
-        let service = query.get("service").filter(|id| !id.is_empty());
-        let operation = service.map(|id| {
-            let (name, kind) = id.rsplit_once('~').unwrap_or((id, ""));
-            OperationKey {
-                service: ServiceKey {
-                    name: name.to_owned(),
-                    kind: kind.to_owned(),
-                },
-                operation: query.get("operation").cloned().unwrap_or_default(),
-            }
-        });
-        Ok(Self {
-            filter,
-            start: number(query, "start")?.unwrap_or(f64::NEG_INFINITY),
-            end: number(query, "end")?.unwrap_or(f64::INFINITY),
-            operation,
-        })
-    }
-
-    fn of_view(view: &View, query: &Query) -> Result<Self, Wrong> {
-        Self::of(view.filter(filter_of(query))?, query)
-    }
-
-    /// Whether a trace is meant.
-    ///
-    /// # Errors
-    /// When the budget is spent, or nobody waits.
-    pub fn judge(&self, digest: &Digest, work: &Work) -> Result<bool, Ended> {
-        if digest.start < self.start || digest.start > self.end || !self.filter.judge(digest, work)? {
-            return Ok(false);
-        }
-        let Some(operation) = &self.operation else {
-            return Ok(true);
-        };
-        work.spend(digest.size())?;
-        Ok(operation.is_in(digest))
-    }
-}
-
-/// The traces of a query; without a word in it all.
-///
-/// # Errors
-/// When its filter or a number in it cannot be read.
-pub fn selection(service: &Service, query: &Query) -> Result<Selection, Wrong> {
-    Selection::of(service.filter(filter_of(query))?, query)
-}
-
-/// The order of a list: by what, largest first; `None` for the usual one, newest first.
-type Order = Option<fn(&Digest) -> f64>;
-
-fn order(query: &Query) -> Result<Order, Wrong> {
-    match query.get("sort").map(String::as_str) {
-        None | Some("" | "start") => Ok(None),
-        // What has no response yet has taken as long as anything in it.
-        Some("duration") => Ok(Some(|digest| digest.response_time().unwrap_or(digest.duration()))),
-        Some("segments") => Ok(Some(|digest| digest.segments as f64)),
-        Some(_) => Err(Wrong::Request {
-            message: "sort is start, duration or segments".to_owned(),
-            position: None,
-        }),
-    }
 }
 
 /// `GET /-/traces?filter&start&end&service&operation&sort&offset&limit`, sorted.
@@ -645,7 +575,7 @@ mod tests {
 
     fn events(service: &Service, revision: u64, asked: &str, only: Option<&str>) -> (String, u64) {
         let news = News::since(service, revision, only);
-        let selection = selection(service, &query(asked)).unwrap();
+        let selection = Selection::of_service(service, &query(asked)).unwrap();
         (news.events(&selection, &Work::new()).unwrap(), news.revision())
     }
 
