@@ -112,8 +112,8 @@ fn command() -> Command {
             list(
                 "scenario",
                 "NAME,...",
-                "Only these scenarios: outage, outage-small, burst-small, burst-large, slow, half-ill, drain, bursts, \
-                 latency, sampling, ingest, dev, both, otlp, all",
+                "Only these scenarios: outage, outage-small, burst-small, burst-large, slow, half-ill, drain, bursts, both, \
+                 otlp, latency, sampling, ingest, dev, all",
             )
             .value_parser(scenarios),
             flag("bench", "What cargo says to every benchmark").hide(true),

@@ -46,9 +46,9 @@ pub(crate) fn main() -> ExitCode {
         Some(role::SINK) => sink::main(arguments),
         Some(role::GENERATOR) => generator::main(arguments),
         Some(role::CONTROL) => control::main(arguments),
+        Some(role::CONTROL_OVER_TCP) => control::main_over_tcp(arguments),
         Some(role::SPANS) => otlp::spans::main(arguments),
         Some(role::OTLP_CONTROL) => otlp::control::main(arguments),
-        Some(role::CONTROL_OVER_TCP) => control::main_over_tcp(arguments),
         _ => args::parse().and_then(|options| options.map_or(Ok(()), |options| run(&options))),
     };
     match result {
@@ -77,12 +77,12 @@ fn run(options: &args::Options) -> Result<()> {
             Scenario::HalfIll => ill::run(&bench, options)?,
             Scenario::Drain => drain::run(&bench, options)?,
             Scenario::Bursts => bursts::run(&bench)?,
-            Scenario::Both => both::run(&bench, options)?,
-            Scenario::Otlp => otlp::run(&bench, options)?,
             Scenario::Latency => latency::run(&bench, options)?,
             Scenario::Sampling => sampling::run(&bench, options)?,
             Scenario::Ingest => ingest::run(&bench, options)?,
             Scenario::Dev => dev::run(&bench, options)?,
+            Scenario::Both => both::run(&bench, options)?,
+            Scenario::Otlp => otlp::run(&bench, options)?,
         }
     }
     Ok(())

@@ -11,9 +11,9 @@ use super::Result;
 pub(crate) const SINK: &str = "__sink";
 pub(crate) const GENERATOR: &str = "__generator";
 pub(crate) const CONTROL: &str = "__control";
+pub(crate) const CONTROL_OVER_TCP: &str = "__control-over-tcp";
 pub(crate) const SPANS: &str = "__spans";
 pub(crate) const OTLP_CONTROL: &str = "__otlp_control";
-pub(crate) const CONTROL_OVER_TCP: &str = "__control-over-tcp";
 
 /// This very program as another process.
 pub(crate) fn command(role: &str) -> Result<Command> {

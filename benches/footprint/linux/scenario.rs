@@ -25,6 +25,10 @@ pub(crate) enum Scenario {
     Drain,
     /// Bursts, within the system's limit of the receive buffer and past it.
     Bursts,
+    /// Segments to X-Ray, to an OTLP endpoint, and to both.
+    Both,
+    /// OTLP in, OTLP out.
+    Otlp,
     /// How long a segment takes to its call.
     Latency,
     /// Sampling calls through the TCP port.
@@ -33,10 +37,6 @@ pub(crate) enum Scenario {
     Ingest,
     /// `xray dev` with its page open.
     Dev,
-    /// Segments to X-Ray, to an OTLP endpoint, and to both.
-    Both,
-    /// OTLP in, OTLP out.
-    Otlp,
 }
 
 /// What happens to one endpoint.
@@ -59,12 +59,12 @@ impl Scenario {
         Self::HalfIll,
         Self::Drain,
         Self::Bursts,
+        Self::Both,
+        Self::Otlp,
         Self::Latency,
         Self::Sampling,
         Self::Ingest,
         Self::Dev,
-        Self::Both,
-        Self::Otlp,
     ];
 
     fn name(self) -> &'static str {
@@ -73,12 +73,12 @@ impl Scenario {
             Self::HalfIll => "half-ill",
             Self::Drain => "drain",
             Self::Bursts => "bursts",
+            Self::Both => "both",
+            Self::Otlp => "otlp",
             Self::Latency => "latency",
             Self::Sampling => "sampling",
             Self::Ingest => "ingest",
             Self::Dev => "dev",
-            Self::Both => "both",
-            Self::Otlp => "otlp",
         }
     }
 }

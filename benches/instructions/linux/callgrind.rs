@@ -97,11 +97,11 @@ impl Profile {
                 }
             } else if line.starts_with("calls=") {
                 is_of_callee = true;
-            } else if line.starts_with(|first: char| first.is_ascii_digit() || "+-*".contains(first)) {
-                if !std::mem::take(&mut is_of_callee) {
-                    let cost = line.split(' ').nth(1).unwrap_or("0");
-                    *costs.entry(function).or_default() += cost.parse::<u64>()?;
-                }
+            } else if line.starts_with(|first: char| first.is_ascii_digit() || "+-*".contains(first))
+                && !std::mem::take(&mut is_of_callee)
+            {
+                let cost = line.split(' ').nth(1).unwrap_or("0");
+                *costs.entry(function).or_default() += cost.parse::<u64>()?;
             }
         }
         let mut profile = Self::default();

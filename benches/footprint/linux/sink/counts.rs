@@ -76,35 +76,33 @@ impl Counts {
     pub(super) fn take(&mut self, body: &[u8], at: Duration) {
         self.taken += 1;
         for place in memchr::memchr_iter(MARK, body) {
-            self.take_number(&body[place + 1..], at);
+            let Some(number) = self.take_number(&body[place + 1..]) else {
+                continue;
+            };
+            if let Some(times) = &mut self.times {
+                times.push(Event {
+                    number: u32::try_from(number).unwrap_or(u32::MAX),
+                    call: self.taken,
+                    at,
+                });
+            }
         }
     }
 
     /// The same for a request of spans. A span has the path of its URL once more, so the number counts only where it stands in
     /// the URL.
-    pub(super) fn take_spans(&mut self, request: &[u8], at: Duration) {
-        self.taken += 1;
-        for place in memchr::memchr_iter(MARK, request) {
-            if request[..place].ends_with(BEFORE_MARK) {
-                self.take_number(&request[place + 1..], at);
+    pub(super) fn take_spans(&mut self, request: &[u8]) {
+        for at in memchr::memchr_iter(MARK, request) {
+            if request[..at].ends_with(BEFORE_MARK) {
+                let _: Option<usize> = self.take_number(&request[at + 1..]);
             }
         }
     }
 
-    fn take_number(&mut self, text: &[u8], at: Duration) {
-        let digits = text
-            .get(..DIGITS)
-            .and_then(|digits| std::str::from_utf8(digits).ok());
-        let Some(number) = digits.and_then(|digits| usize::from_str_radix(digits, 16).ok()) else {
-            return;
-        };
-        if let Some(times) = &mut self.times {
-            times.push(Event {
-                number: u32::try_from(number).unwrap_or(u32::MAX),
-                call: self.taken,
-                at,
-            });
-        }
+    /// The number that begins `text`, counted.
+    fn take_number(&mut self, text: &[u8]) -> Option<usize> {
+        let digits = std::str::from_utf8(text.get(..DIGITS)?).ok()?;
+        let number = usize::from_str_radix(digits, 16).ok()?;
         let (word, bit) = (number / 64, 1 << (number % 64));
         if self.seen.len() <= word {
             self.seen.resize(word + 1, 0);
@@ -116,6 +114,7 @@ impl Counts {
         } else {
             self.duplicates += 1;
         }
+        Some(number)
     }
 
     /// As pairs of a line.
