@@ -195,10 +195,7 @@ impl LogRecord {
         Some(Record {
             trace_id: format!("1-{}-{}", &id[..8], &id[8..]),
             span_id: has_span.then(|| hex::encode(&self.span_id)),
-            time: nanoseconds
-                .into_iter()
-                .find(|time| *time > 0)
-                .map(|time| seconds(time)),
+            time: nanoseconds.into_iter().find(|time| *time > 0).map(seconds),
             service: service.to_owned(),
             level: level(self.severity_number, &self.severity_text),
             text,
