@@ -1,10 +1,12 @@
 //! Why a daemon does not start.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use crate::aws::region::RegionError;
 use crate::config::Sourced;
+use crate::config::text::quoted;
 use crate::logs;
 use crate::net::client::SettingError;
 use crate::net::listen::BindError;
@@ -33,6 +35,18 @@ pub enum StartError {
     /// No region was found.
     #[error(transparent)]
     Region(RegionError),
+    /// What goes to the OTLP endpoint would come back, for ever.
+    #[error(
+        "{}: {} is this daemon itself, which listens on {listener}. Write the address of the program that is to get the data",
+        .endpoint.source,
+        quoted(&.endpoint.value)
+    )]
+    Loop {
+        /// The endpoint.
+        endpoint: Sourced<String>,
+        /// The port that it leads to.
+        listener: SocketAddr,
+    },
     /// Endpoint, proxy or certificates can't be used.
     #[error(transparent)]
     Aws(SettingError),
@@ -67,6 +81,10 @@ impl StartError {
                 "not a region".to_owned()
             }
             Self::Region(error @ RegionError::NotFound { .. }) => error.to_string(),
+            Self::Loop { endpoint, listener } => {
+                (value, source) = (Some(&endpoint.value), Some(&endpoint.source));
+                format!("this daemon itself, which listens on {listener}")
+            }
             Self::Aws(
                 SettingError::Endpoint {
                     source: set_at,

@@ -1,7 +1,7 @@
 //! The start, as far as it waits for nobody: sockets, threads, what documents wait in.
 
 use std::io;
-use std::net::{TcpListener, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
 use std::thread;
 
@@ -19,7 +19,7 @@ use crate::exporters::otlp::Otlp;
 use crate::exporters::xray::XRay;
 use crate::ledger::Ledger;
 use crate::ledger::destination::Destination;
-use crate::net::listen;
+use crate::net::{listen, own};
 use crate::pipeline::budget::{self, Budget, MB};
 use crate::pipeline::fanout::{Fanout, Lanes};
 use crate::pipeline::lane::Lane;
@@ -39,7 +39,7 @@ impl Daemon {
     /// Binds the socket and starts to receive. From here on no datagram is lost to a slow start.
     ///
     /// # Errors
-    /// [`StartError::Aws`], [`StartError::Bind`], [`StartError::Spool`], [`StartError::Thread`] and [`StartError::System`].
+    /// [`StartError::Aws`], [`StartError::Bind`], [`StartError::Loop`], [`StartError::Spool`], [`StartError::Thread`] and [`StartError::System`].
     pub fn bind(mut config: Config, environment: Environment) -> Result<Self, StartError> {
         let version = env!("CARGO_PKG_VERSION");
         tracing::info!(version, "Initializing AWS X-Ray daemon {version}");
@@ -91,6 +91,7 @@ impl Daemon {
             tracing::info!(address = %address, "Starting proxy http server on {address}");
         }
         let otlp = otlp(&config)?;
+        refuse_loops(&config, tcp.iter().chain(&otlp))?;
         let summary = Arc::new(Summary {
             fanout,
             kernel_drops,
@@ -171,6 +172,24 @@ fn otlp(config: &Config) -> Result<Vec<TcpListener>, StartError> {
         listeners.push(listener);
     }
     Ok(listeners)
+}
+
+/// What the texts of the settings told, the settings have refused; here it is what the listeners tell.
+fn refuse_loops<'l>(
+    config: &Config,
+    listeners: impl Iterator<Item = &'l TcpListener>,
+) -> Result<(), StartError> {
+    let Some(endpoint) = config.otlp.as_ref().and_then(|otlp| otlp.endpoint.as_ref()) else {
+        return Ok(());
+    };
+    let listeners: Vec<SocketAddr> = listeners.filter_map(|one| one.local_addr().ok()).collect();
+    match own::reached(&endpoint.base.value, &listeners, &SystemFiles) {
+        Some(&listener) => Err(StartError::Loop {
+            endpoint: endpoint.base.clone(),
+            listener,
+        }),
+        None => Ok(()),
+    }
 }
 
 /// Says what the kernel keeps for the receiver, and what would make that more, if it is less than it should be.

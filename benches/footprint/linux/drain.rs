@@ -220,6 +220,7 @@ fn drain(bench: &Bench, dir: &Path, spooled: Spooled, first_live: u64, after: Du
         count: u64::from(u32::MAX),
         time: LONG,
         first_number: first_live,
+        ..Load::default()
     };
     let mut live = Generator::prepare(running.udp, load)?;
     live.start()?;

@@ -199,6 +199,7 @@ impl Group {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
+        // A group can be ended as a whole. Windows has none, and the shell alone is ended there.
         #[cfg(unix)]
         shell.process_group(0);
         let child = shell.spawn();

@@ -27,6 +27,7 @@ pub(crate) mod refusals;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -129,6 +130,22 @@ where
     }
 }
 
+/// Any [`Handler`]. What serves a connection is large, HTTP/2 most of all, and would be in the program once for each type of
+/// handler. A request has one allocation for it.
+type Answers =
+    Arc<dyn Fn(Request<RequestBody>) -> Pin<Box<dyn Future<Output = Answer> + Send>> + Send + Sync>;
+
+fn any(handler: impl Handler) -> Answers {
+    Arc::new(move |request| {
+        let mut handler = handler.clone();
+        Box::pin(async move {
+            let Ok(()) = poll_fn(|cx| handler.poll_ready(cx)).await;
+            let Ok(answer) = handler.call(request).await;
+            answer
+        })
+    })
+}
+
 /// Who sent a request; an extension of each.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Caller {
@@ -148,18 +165,27 @@ impl Caller {
 /// Takes connections until `stop` resolves; then the port is closed, connections without a request and those with a
 /// stream are closed, and those with another request are told to close after their answer. Returns when all have
 /// ended; dropping the future cuts those that are left.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    limits: Limits,
+    watch: impl Watch,
+    stop: oneshot::Receiver<()>,
+    handler: impl Handler,
+) {
+    serve_any(listener, limits, Arc::new(watch), stop, any(handler)).await;
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "one line a second of what the system refuses"
 )]
-pub(crate) async fn serve<H: Handler>(
+async fn serve_any(
     listener: TcpListener,
     limits: Limits,
-    watch: impl Watch,
+    watch: Arc<dyn Watch>,
     mut stop: oneshot::Receiver<()>,
-    handler: H,
+    answers: Answers,
 ) {
-    let watch = Arc::new(watch);
     let (stopping, stopped) = watch::channel(false);
     let places = Arc::new(Places::default());
     let mut connections = JoinSet::new();
@@ -173,7 +199,7 @@ pub(crate) async fn serve<H: Handler>(
             accepted = listener.accept() => accepted,
         };
         taken += 1;
-        if taken % LOOK_AROUND == 0 {
+        if taken.is_multiple_of(LOOK_AROUND) {
             // What has come on open connections is read before one of them is closed as unused.
             tokio::task::yield_now().await;
         }
@@ -184,14 +210,14 @@ pub(crate) async fn serve<H: Handler>(
                 while connections.len() >= limits.connections + limits.leaving() {
                     connections.join_next().await;
                 }
-                let (watch, handler) = (Arc::clone(&watch), handler.clone());
+                let (watch, answers) = (Arc::clone(&watch), Arc::clone(&answers));
                 connections.spawn(one(
                     stream,
                     limits,
                     watch,
                     places.take(Peer::of(address.ip())),
                     stopped.clone(),
-                    handler,
+                    answers,
                 ));
             }
             Ok((stream, _)) => {
@@ -225,13 +251,13 @@ async fn find_room(places: &Places, limits: &Limits, connections: &mut JoinSet<(
     }
 }
 
-async fn one<H: Handler>(
+async fn one(
     stream: TcpStream,
     limits: Limits,
-    watch: Arc<impl Watch>,
+    watch: Arc<dyn Watch>,
     place: Place,
     stop: watch::Receiver<bool>,
-    handler: H,
+    answers: Answers,
 ) {
     // Answers are written whole. A failure makes them slower, not wrong.
     let _: io::Result<()> = stream.set_nodelay(true);
@@ -244,7 +270,7 @@ async fn one<H: Handler>(
     let place = Arc::new(place);
     let answer = |mut request: Request<RequestBody>| {
         request.extensions_mut().insert(caller);
-        let mut handler = handler.clone();
+        let answers = Arc::clone(&answers);
         let (place, watch) = (Arc::clone(&place), Arc::clone(&watch));
         async move {
             let only_asks = matches!(*request.method(), Method::GET | Method::HEAD);
@@ -254,8 +280,7 @@ async fn one<H: Handler>(
                 body::discard(&head, body).await;
                 return answer::last(answer::try_again(TOO_MANY, ALL_IN_USE));
             }
-            let Ok(()) = poll_fn(|cx| handler.poll_ready(cx)).await;
-            let Ok(answer) = handler.call(request).await;
+            let answer = answers(request).await;
             if answer.body().is_stream() {
                 place.make_room_for_stream(&limits);
             }

@@ -28,6 +28,11 @@ const BODIES_LEAST_BYTES: usize = 2 << 20;
 /// From the end of the head to the end of the body. SDKs give up after 10 s themselves.
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The most bytes of a request in JSON, or of spans that become segments, that the thread which serves all connections looks
+/// at itself; longer ones are handed to another thread, one at a time. It takes some 20 µs a KB for segments, so that nothing
+/// else waits for more than two milliseconds.
+pub const AT_ONCE_MAX_BYTES: usize = 64 << 10;
+
 /// The most connections of a port: three of each process (traces, metrics, logs), for some 40 processes, and one that does
 /// nothing goes for another. An idle one takes some 20 KB; one that does all that it may over HTTP/2 (a full window, all
 /// its streams at once) takes ten times as much for as long as it does.

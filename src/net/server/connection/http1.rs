@@ -15,6 +15,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::watch;
 
+use super::alarm::Alarm;
 use super::clocked::{Clocked, Going, now};
 use super::progress::Event;
 use super::refusal::refusal;
@@ -80,8 +81,7 @@ where
             .half_close(limits.streams == 0)
             .serve_connection(TokioIo::new(io), service)
     );
-    let mut timer = pin!(tokio::time::sleep(Duration::ZERO));
-    let mut armed = None;
+    let mut alarm = Alarm::default();
     let mut stopping = false;
     // Once it is to give way: when it is closed whether it has read its answer or not.
     let mut leaves_at = None;
@@ -104,11 +104,7 @@ where
             let Some(deadline) = leaves_at.or_else(|| progress.deadline(&limits)) else {
                 return Poll::Pending;
             };
-            if armed != Some(deadline) {
-                timer.as_mut().reset(deadline.into());
-                armed = Some(deadline);
-            }
-            ready!(timer.as_mut().poll(cx));
+            ready!(alarm.poll(deadline, cx));
             Poll::Ready(Some(leaves_at.map_or(progress.overdue(), |_| Ending::Evicted)))
         });
         tokio::select! {

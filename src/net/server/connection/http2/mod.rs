@@ -11,7 +11,6 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use http::{Method, Request};
 use hyper::body::{Body as _, Incoming};
@@ -22,6 +21,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::alarm::Alarm;
 use super::clocked::Clocked;
 use super::progress::Stage;
 use super::request_body::RequestBody;
@@ -95,8 +95,7 @@ where
             .max_local_error_reset_streams(REFUSED_MAX)
             .serve_connection(io, service)
     );
-    let mut timer = pin!(tokio::time::sleep(Duration::ZERO));
-    let mut armed = None;
+    let mut alarm = Alarm::default();
     let mut stopping = false;
     loop {
         let ended = poll_fn(|cx| {
@@ -121,11 +120,7 @@ where
             let Some(deadline) = progress.deadline(&limits) else {
                 return Poll::Pending;
             };
-            if armed != Some(deadline) {
-                timer.as_mut().reset(deadline.into());
-                armed = Some(deadline);
-            }
-            ready!(timer.as_mut().poll(cx));
+            ready!(alarm.poll(deadline, cx));
             Poll::Ready(Some(progress.overdue()))
         });
         let ending = tokio::select! {

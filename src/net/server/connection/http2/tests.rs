@@ -1,6 +1,7 @@
 //! HTTP/2 as bytes, by hand where a client does what no library does.
 
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
