@@ -93,7 +93,9 @@ impl DevError {
                     "{self}"
                 );
             }
-            Self::Store(_) | Self::Thread(_) | Self::System(_) => tracing::error!(error = %self, "{self}"),
+            Self::Store(_) | Self::Open(_) | Self::Thread(_) | Self::System(_) => {
+                tracing::error!(error = %self, "{self}");
+            }
         }
     }
 }
