@@ -94,7 +94,7 @@ impl DevError {
                 );
             }
             Self::Store(_) | Self::Open(_) | Self::Thread(_) | Self::System(_) => {
-                tracing::error!(error = %self, "{self}")
+                tracing::error!(error = %self, "{self}");
             }
         }
     }
