@@ -35,6 +35,10 @@ types:
 lint:
     .ci/run lint
 
+# types, for Windows and macOS; a warning is an error
+systems:
+    .ci/run systems
+
 # the documentation of the crates, without a broken link
 doc:
     .ci/run doc
@@ -47,7 +51,7 @@ deny:
 unused:
     .ci/run unused
 
-# all tests; what needs Python, Node.js or Chromium is left out where it is missing
+# all tests; what needs Python, Node.js, Java, Go or Chromium is left out where it is missing
 test:
     .ci/run test
 
@@ -78,6 +82,10 @@ soak:
 # what the daemon costs: 15 minutes, `just bench --quick` for one; `--help` lists the choices
 bench *arguments:
     .ci/run bench -- {{arguments}}
+
+# what a call costs in instructions and cache lines, beside what is recorded; `--functions` says where, `--record` records
+instructions *arguments:
+    .ci/run instructions -- {{arguments}}
 
 # each fuzz target for FUZZ_SECONDS (60), or those that are named
 fuzz *targets:

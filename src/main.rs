@@ -1,9 +1,9 @@
 //! The program: reads its arguments and configuration, runs the daemon, and maps the outcome to an exit code.
 //!
 //! Exit codes: 0 after a run that was told to stop, `--help` and `--version`; 1 when the daemon could not start or was
-//! told twice to stop; 2 when the arguments are wrong.
+//! told twice to stop; 2 when the arguments are wrong. `xray traces` and `xray trace`: 0 when there is what was asked for,
+//! 1 when there is not, 2 when the question is wrong, 3 when nobody answers.
 
-use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -14,12 +14,12 @@ use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use xray::api::doctor::{self, Subject};
 use xray::api::healthcheck;
-use xray::cli::{self, DevFlags, DoctorFlags, Invocation, SendFlags};
+use xray::cli::{self, DevFlags, DoctorFlags, Invocation, SendFlags, TraceFlags, TracesFlags};
 use xray::config::{self, Config, ConfigError, Environment, Flags, LogConfig, SystemFiles};
-use xray::daemon;
 use xray::daemon::signals::{self, Stop};
+use xray::daemon::{self, StartError};
 use xray::dev;
-use xray::dev::run::DevConfig;
+use xray::dev::run::{DevConfig, DevError};
 use xray::dev::send::{self, SendConfig};
 use xray::logs;
 use xray::pipeline::budget::{self, Budget};
@@ -38,6 +38,8 @@ fn main() -> ExitCode {
         Ok(Invocation::PrintConfig(flags)) => return print_config(flags),
         Ok(Invocation::Dev(flags)) => return dev(flags),
         Ok(Invocation::Send(flags)) => return send(flags),
+        Ok(Invocation::Traces(flags)) => return traces(flags),
+        Ok(Invocation::Trace(flags)) => return trace(flags),
         Ok(Invocation::Print(text)) => {
             say(io::stdout(), &text);
             return ExitCode::SUCCESS;
@@ -125,7 +127,9 @@ fn dev(flags: DevFlags) -> ExitCode {
     match dev_config(flags, &Environment::of_process()) {
         Ok(config) => {
             let log = config.daemon.log.clone();
-            with_log(&log, None, |reopen| dev::run::run(config, reopen))
+            with_log(&log, None, |reopen| {
+                dev::run::run(config, reopen).inspect_err(DevError::say)
+            })
         }
         Err(error) => refuse(&error, &Flags::default()),
     }
@@ -167,17 +171,54 @@ fn send(flags: SendFlags) -> ExitCode {
     }
 }
 
+/// Lists what a running `xray dev` has.
+fn traces(flags: TracesFlags) -> ExitCode {
+    let asked = dev::ask::Traces {
+        from: page_address(flags.from),
+        filter: flags.filter,
+        json: flags.json,
+        follow: flags.follow,
+        limit: flags.limit.and_then(|limit| usize::try_from(limit).ok()),
+    };
+    asked_of(dev::ask::traces(&asked))
+}
+
+/// Shows one trace of it.
+fn trace(flags: TraceFlags) -> ExitCode {
+    asked_of(dev::ask::trace(&page_address(flags.from), &flags.id, flags.json))
+}
+
+fn asked_of(outcome: Result<bool, dev::ask::AskError>) -> ExitCode {
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            say(io::stderr(), &format!("{error}\n"));
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// Where page and API of the `xray dev` are that is meant.
+fn page_address(from: Option<String>) -> String {
+    let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let of_sdks = || variable("AWS_XRAY_DAEMON_ADDRESS").and_then(|value| config::sdk_addresses(&value).tcp);
+    from.or_else(|| variable("XRAY_BIND_TCP"))
+        .or_else(of_sdks)
+        .unwrap_or_else(|| config::DEFAULT_SDK_ADDRESS.to_owned())
+}
+
 /// Runs the daemon with its log.
 fn run(config: Config, environment: Environment) -> ExitCode {
     let log = config.log.clone();
     let journal_stream = environment.get("JOURNAL_STREAM").map(str::to_owned);
     with_log(&log, journal_stream.as_deref(), |reopen| {
-        daemon::run(config, environment, reopen)
+        daemon::run(config, environment, reopen).inspect_err(StartError::say)
     })
 }
 
 /// Runs something long with its log, and maps its outcome to an exit code.
-fn with_log<E: Display>(
+fn with_log<E>(
     config: &LogConfig,
     journal_stream: Option<&str>,
     run: impl FnOnce(Option<Box<dyn Fn() + Send>>) -> Result<Stop, E>,
@@ -195,12 +236,8 @@ fn with_log<E: Display>(
     });
     let code = match run(reopen) {
         Ok(Stop::Run | Stop::Drain) => ExitCode::SUCCESS,
-        Ok(Stop::Now) => ExitCode::FAILURE,
-        Err(error) => {
-            // A sentence of its own, which has no numbers apart.
-            tracing::error!("{error}");
-            ExitCode::FAILURE
-        }
+        // An error has been said.
+        Ok(Stop::Now) | Err(_) => ExitCode::FAILURE,
     };
     // The last lines are still on their way; a reader of the log that is stuck does not keep the process.
     log.shutdown();

@@ -44,8 +44,8 @@ pub(crate) fn loaded(flags: &Flags, file: &[u8]) -> Result<Config, ConfigError> 
     match &loaded {
         Ok(config) => {
             is_within_bounds(config);
-            for line in &config.warnings {
-                assert_is_plain(line, LINE_MAX_BYTES);
+            for warning in &config.warnings {
+                assert_is_plain(&warning.text, LINE_MAX_BYTES);
             }
         }
         Err(error) => {

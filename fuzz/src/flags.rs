@@ -27,7 +27,7 @@ pub fn check(input: &[u8]) {
         ) => {
             assert!(arguments.ends_with(&flags.ignored));
             for warning in &flags.warnings {
-                assert_is_plain(warning, crate::config::LINE_MAX_BYTES);
+                assert_is_plain(&warning.text, crate::config::LINE_MAX_BYTES);
             }
             let _config = loaded(flags, b"Version: 2\n");
         }

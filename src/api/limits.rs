@@ -128,8 +128,8 @@ mod tests {
         for (open_files, places) in [
             (None, 256),
             (Some(1024), 256),
-            (Some(128), 44),
-            (Some(64), 12),
+            (Some(128), 39),
+            (Some(64), 10),
             (Some(10), 8),
         ] {
             assert_eq!(connections(open_files).connections, places, "{open_files:?}");

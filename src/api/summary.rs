@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use super::totals::{BridgeTotals, LaneTotals, Totals};
-use crate::config::SystemFiles;
 use crate::config::otlp::Routes;
+use crate::config::{DEFAULT_SDK_ADDRESS, SystemFiles};
 use crate::exporters::bodies::Bodies;
 use crate::ledger::destination::Destination;
 use crate::ledger::receipts::Receipt;
@@ -152,7 +152,9 @@ impl Summary {
             udp = %udp,
             tcp = tcp.map(tracing::field::display),
             after_s = SILENCE.as_secs(),
-            "Nothing received yet on UDP {udp}{also}; SDKs send to AWS_XRAY_DAEMON_ADDRESS, without it to 127.0.0.1:2000"
+            sdks_send_to = DEFAULT_SDK_ADDRESS,
+            "Nothing received yet on UDP {udp}{also}; SDKs send to AWS_XRAY_DAEMON_ADDRESS, without it to \
+             {DEFAULT_SDK_ADDRESS}"
         );
     }
 }
@@ -193,6 +195,7 @@ fn say(totals: &Totals, pending: Option<u64>, oldest_s: Option<f64>, line: &dyn 
         lost_in_fragments = totals.lost_in_fragments.and_then(some_if_any),
         pending,
         oldest_s,
+        over_s = pending.map(|_| INTERVAL.as_secs()),
         "{line}"
     );
 }
@@ -209,7 +212,11 @@ fn say_bridge(
     let of = |destination: Destination, count: fn(&LaneTotals) -> u64| {
         bridge.lanes[destination as usize].as_ref().map(count)
     };
+    let list = |destination: Destination, list: fn(&LaneTotals) -> Option<String>| {
+        bridge.lanes[destination as usize].as_ref().and_then(list)
+    };
     let (xray, otlp) = (Destination::XRay, Destination::Otlp);
+    let recovered = |lane: &LaneTotals| lane.all().recovered;
     let sent = |lane: &LaneTotals| lane.all().sent;
     let unprocessed = |lane: &LaneTotals| lane.all().unprocessed;
     let dropped = |lane: &LaneTotals| lane.all().dropped_total();
@@ -226,20 +233,28 @@ fn say_bridge(
             .iter()
             .map(|receipt| receipt.rejected)
             .sum::<u64>(),
+        rejected_by = totals.rejected_by_reason(bridge),
+        xray_recovered = of(xray, recovered).and_then(some_if_any),
         xray_sent = of(xray, sent),
+        xray_sent_by = list(xray, LaneTotals::sent_by),
         xray_unprocessed = of(xray, unprocessed),
         xray_dropped = of(xray, dropped),
+        xray_dropped_by = list(xray, LaneTotals::dropped_by),
         xray_spooled = of(xray, spooled).and_then(some_if_any),
         xray_pending = of(xray, waiting).and_then(some_if_any),
+        otlp_recovered = of(otlp, recovered).and_then(some_if_any),
         otlp_sent = of(otlp, sent),
+        otlp_sent_by = list(otlp, LaneTotals::sent_by),
         otlp_unprocessed = of(otlp, unprocessed),
         otlp_dropped = of(otlp, dropped),
+        otlp_dropped_by = list(otlp, LaneTotals::dropped_by),
         otlp_spooled = of(otlp, spooled).and_then(some_if_any),
         otlp_pending = of(otlp, waiting).and_then(some_if_any),
         kernel_drops = totals.kernel_dropped,
         lost_in_fragments = totals.lost_in_fragments.and_then(some_if_any),
         pending,
         oldest_s,
+        over_s = pending.map(|_| INTERVAL.as_secs()),
         "{line}"
     );
 }
@@ -288,7 +303,12 @@ struct NetworkLoss {
 
 impl NetworkLoss {
     fn say(&self) {
-        tracing::warn!(lately = self.lately, since_start = self.since_start, "{self}");
+        tracing::warn!(
+            lately = self.lately,
+            over_s = INTERVAL.as_secs(),
+            since_start = self.since_start,
+            "{self}"
+        );
     }
 }
 
@@ -493,7 +513,7 @@ mod tests {
                 "message": "Shutdown finished: received 8 (udp 5, otlp_http 3), rejected 1; to OTLP: sent 7, unprocessed 0, \
                     dropped 0",
                 "received": 8, "received_udp": 5, "received_http": 0, "received_otlp_http": 3, "received_otlp_grpc": 0,
-                "rejected": 1, "otlp_sent": 7, "otlp_unprocessed": 0, "otlp_dropped": 0
+                "rejected": 1, "otlp_sent": 7, "otlp_sent_by": "segments 7", "otlp_unprocessed": 0, "otlp_dropped": 0
             })]
         );
     }
@@ -518,7 +538,7 @@ mod tests {
             json!({
                 "timestamp": "1970-01-01T00:00:00.000Z", "level": "info",
                 "message": "In the last 60 s: received 7, sent 7, unprocessed 0, rejected 0, dropped 0; pending 0",
-                "received": 7, "sent": 7, "unprocessed": 0, "rejected": 0, "dropped": 0, "pending": 0
+                "received": 7, "sent": 7, "unprocessed": 0, "rejected": 0, "dropped": 0, "pending": 0, "over_s": 60
             })
         );
     }

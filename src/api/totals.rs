@@ -50,6 +50,18 @@ impl LaneTotals {
         all.fold(Snapshot::default(), |sum, counts| sum.plus(counts))
     }
 
+    /// What was sent by content, as the account lists it; `None` when nothing was.
+    pub(crate) fn sent_by(&self) -> Option<String> {
+        let by_content = Content::ALL.iter().zip(&self.counts);
+        listed(by_content.map(|(content, counts)| (content.label(), counts.sent)))
+    }
+
+    /// What was dropped by reason, likewise.
+    pub(crate) fn dropped_by(&self) -> Option<String> {
+        let all = self.all();
+        listed(DropReason::ALL.map(|reason| (reason.label(), all.dropped(reason))))
+    }
+
     fn since(&self, before: &Self) -> Self {
         Self {
             counts: std::array::from_fn(|i| self.counts[i].since(&before.counts[i])),
@@ -118,6 +130,18 @@ impl Totals {
         RejectReason::ALL.map(|reason| (reason.label(), self.counts.rejected(reason)))
     }
 
+    /// By reason, and of OTLP by receiver: those are requests, and have no reason but that they were none.
+    fn rejected_by(&self, bridge: &BridgeTotals) -> Vec<(&'static str, u64)> {
+        let receivers = Receiver::ALL.iter().zip(&bridge.received).skip(2);
+        let otlp = receivers.map(|(receiver, receipt)| (receiver.label(), receipt.rejected));
+        self.rejected().into_iter().chain(otlp).collect()
+    }
+
+    /// What was rejected by reason, as the account of a bridge lists it; `None` when nothing was.
+    pub(crate) fn rejected_by_reason(&self, bridge: &BridgeTotals) -> Option<String> {
+        listed(self.rejected_by(bridge))
+    }
+
     /// `received 160 (udp 100, otlp_http 60), rejected 1 (otlp_http 1), kernel drops 0; to X-Ray: sent 100, …; to OTLP: …`.
     fn write_bridge(&self, bridge: &BridgeTotals, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let by_receiver = |count: fn(&Receipt) -> u64| {
@@ -129,9 +153,7 @@ impl Totals {
         reasons(f, by_receiver(|receipt| receipt.received))?;
         let rejected: u64 = bridge.received.iter().map(|receipt| receipt.rejected).sum();
         write!(f, ", rejected {rejected}")?;
-        // Those of OTLP are requests, and have no reason but that they were none.
-        let otlp = by_receiver(|receipt| receipt.rejected).skip(2);
-        reasons(f, self.rejected().into_iter().chain(otlp))?;
+        reasons(f, self.rejected_by(bridge))?;
         self.write_system(f)?;
         for (destination, lane) in Destination::ALL.into_iter().zip(&bridge.lanes) {
             if let Some(lane) = lane {
@@ -205,16 +227,20 @@ fn write_dropped(counts: &Snapshot, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 
 /// ` (a 1, b 2)`, without those that are 0; nothing when all are.
 fn reasons<'c>(f: &mut fmt::Formatter<'_>, counts: impl IntoIterator<Item = (&'c str, u64)>) -> fmt::Result {
+    match listed(counts) {
+        Some(shown) => write!(f, " ({shown})"),
+        None => Ok(()),
+    }
+}
+
+/// `a 1, b 2`, without those that are 0; `None` when all are.
+fn listed<'c>(counts: impl IntoIterator<Item = (&'c str, u64)>) -> Option<String> {
     let shown: Vec<String> = counts
         .into_iter()
         .filter(|(_, count)| *count > 0)
         .map(|(label, count)| format!("{label} {count}"))
         .collect();
-    if shown.is_empty() {
-        Ok(())
-    } else {
-        write!(f, " ({})", shown.join(", "))
-    }
+    (!shown.is_empty()).then(|| shown.join(", "))
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use aws_sdk_xray::config::endpoint::{DefaultResolver, Params, ResolveEndpoint};
 use aws_types::SdkConfig;
 use aws_types::service_config::ServiceConfigKey;
 
-use crate::config::{Environment, Sourced, url};
+use crate::config::{Environment, Sourced, Warning, url};
 use crate::logs::sanitize_lines;
 use crate::net::client::error::{SettingError, told};
 use crate::net::client::proxy;
@@ -59,7 +59,7 @@ pub(crate) async fn resolve(
     environment: &Environment,
     sdk_config: &SdkConfig,
     region: &str,
-) -> Result<(Endpoint, Vec<String>), SettingError> {
+) -> Result<(Endpoint, Vec<Warning>), SettingError> {
     let use_fips = sdk_config.use_fips().unwrap_or_default();
     let use_dual_stack = sdk_config.use_dual_stack().unwrap_or_default();
     let custom = match configured {
@@ -114,7 +114,7 @@ fn from_sdk_settings(environment: &Environment, sdk_config: &SdkConfig) -> Optio
 
 /// A custom endpoint has no FIPS or dual-stack variant. The SDK refuses each call with both; a daemon that calls
 /// the endpoint it was given, and says what it leaves out, is more use.
-fn ignored_flags(use_fips: bool, use_dual_stack: bool, endpoint: &Endpoint) -> Vec<String> {
+fn ignored_flags(use_fips: bool, use_dual_stack: bool, endpoint: &Endpoint) -> Vec<Warning> {
     [
         (use_fips, "AWS_USE_FIPS_ENDPOINT"),
         (use_dual_stack, "AWS_USE_DUALSTACK_ENDPOINT"),
@@ -122,10 +122,13 @@ fn ignored_flags(use_fips: bool, use_dual_stack: bool, endpoint: &Endpoint) -> V
     .into_iter()
     .filter(|(is_set, _)| *is_set)
     .map(|(_, variable)| {
-        format!(
+        let text = format!(
             "{variable} has no effect on X-Ray calls: {} comes from {}",
             endpoint.url, endpoint.source
-        )
+        );
+        Warning::at(variable, text)
+            .used(&endpoint.url)
+            .used_source(&endpoint.source)
     })
     .collect()
 }

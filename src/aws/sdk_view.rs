@@ -91,17 +91,21 @@ impl SdkView {
         looking.await.unwrap_or_else(|_| Self::over(HashMap::new()))
     }
 
-    /// The file that the selected profile, or one along its `source_profile`, has its token in, if it can't be used: a token
-    /// of a web identity, or one of SSO. The SDK would open it. Not asked when the environment has keys, which come first.
-    pub(super) async fn unusable_token_of_profile(&self) -> Option<Unusable> {
+    /// The profiles, unless the environment has keys, which come first.
+    pub(super) async fn profiles_in_force(&self) -> Option<ProfileSet> {
         if self.variables.contains_key("AWS_ACCESS_KEY_ID") {
             return None;
         }
         let files = EnvConfigFiles::default();
         // What is wrong with these files is told by who reads them next.
-        let profiles = profile::load(&Fs::real(), &self.env(), &files, None).await.ok()?;
+        profile::load(&Fs::real(), &self.env(), &files, None).await.ok()
+    }
+
+    /// The file that the selected one of `profiles`, or one along its `source_profile`, has its token in, if it can't be used:
+    /// a token of a web identity, or one of SSO. The SDK would open it.
+    pub(super) async fn unusable_token_of(&self, profiles: &ProfileSet) -> Option<Unusable> {
         let home = Environment(self.variables.clone().into_iter().collect());
-        let files: Vec<(Kind, PathBuf)> = chain(&profiles)
+        let files: Vec<(Kind, PathBuf)> = chain(profiles)
             .flat_map(|profile| {
                 let web_identity = profile.get("web_identity_token_file");
                 let sso = ["sso_session", "sso_start_url"].map(|key| profile.get(key));
@@ -326,12 +330,13 @@ mod tests {
                       [sso-session corp]\nsso_region = us-east-1\nsso_start_url = https://corp.example/start\n";
         std::fs::write(home.path().join(".aws/config"), config).unwrap();
         let view = SdkView::look(&environment(&[("HOME", home.path().to_str().unwrap())]));
-        assert_eq!(view.unusable_token_of_profile().await, None, "there is none yet");
+        let profiles = view.profiles_in_force().await.unwrap();
+        assert_eq!(view.unusable_token_of(&profiles).await, None, "there is none yet");
         // The name that `aws sso login` gives it.
         let token = cache.join("ee0bfd2552fbd840c02cc48b6e823320543c450f.json");
         std::fs::write(&token, vec![b' '; (1 << 20) + 1]).unwrap();
         assert_eq!(
-            view.unusable_token_of_profile().await.unwrap().to_string(),
+            view.unusable_token_of(&profiles).await.unwrap().to_string(),
             format!("{} is larger than 1 MiB, which no SSO token is", token.display())
         );
     }

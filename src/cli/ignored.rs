@@ -9,8 +9,9 @@ use clap::Command;
 
 use super::definition::{Kind, PROGRAM, find, is_program};
 use super::front::{Given, Line, StoppedAt, read};
+use crate::config::Warning;
 use crate::config::golang::parse_bool;
-use crate::config::text::quoted;
+use crate::config::text::{bare, quoted};
 
 /// Arguments that a message names one by one.
 const SHOWN_ARGUMENTS: usize = 6;
@@ -19,8 +20,8 @@ const SHOWN_ARGUMENTS: usize = 6;
 const ADVISED_WORDS: usize = 30;
 
 /// The warnings that `line` deserves, each with what to write in its place.
-pub(super) fn warnings(command: &Command, line: &Line) -> Vec<String> {
-    let mut warnings: Vec<String> = line
+pub(super) fn warnings(command: &Command, line: &Line) -> Vec<Warning> {
+    let mut warnings: Vec<Warning> = line
         .given
         .iter()
         .filter_map(|given| swallowed_flag(command, given))
@@ -30,37 +31,39 @@ pub(super) fn warnings(command: &Command, line: &Line) -> Vec<String> {
 }
 
 /// `-f -o`: in Go the value of `-f` is then `-o`.
-fn swallowed_flag(command: &Command, given: &Given) -> Option<String> {
+fn swallowed_flag(command: &Command, given: &Given) -> Option<Warning> {
     let value = given.value.to_str().filter(|_| given.value_apart)?;
     let name = value.strip_prefix('-')?;
     let name = name.strip_prefix('-').unwrap_or(name);
     let name = name.split_once('=').map_or(name, |(name, _)| name);
     find(command, name)?;
-    Some(format!(
-        "The value of -{flag} is {value}, which looks like the next flag: is the value missing? \
-         If it is meant, write -{flag}={value_bare}.",
-        flag = given.written,
-        value = quoted(value),
-        value_bare = crate::config::text::bare(value),
-    ))
+    let flag = &given.written;
+    let text = format!(
+        "The value of -{flag} is {}, which looks like the next flag: is the value missing? If it is meant, write \
+         -{flag}={}.",
+        quoted(value),
+        bare(value),
+    );
+    Some(Warning::at(&format!("flag -{flag}"), text).value(value))
 }
 
-fn unread(command: &Command, line: &Line) -> Option<String> {
+fn unread(command: &Command, line: &Line) -> Option<Warning> {
     let first = line.rest.first()?.to_string_lossy();
     let shown = list(&line.rest);
+    let ignored = |text| Warning::at("command line", text).value(&shown);
     if line.stop == StoppedAt::Terminator {
-        return Some(format!(
+        return Some(ignored(format!(
             "Ignored {shown}: flags end at \"--\". If these are meant, leave the \"--\" out."
-        ));
+        )));
     }
     if let Some(switch) = switch_before(command, line)
         && parse_bool(&first).is_some()
     {
         let value = &first;
-        return Some(format!(
+        return Some(ignored(format!(
             "Ignored {shown}: a switch takes a value only after \"=\", so -{switch} counts as true and nothing after it \
              was read. Write -{switch}={value}."
-        ));
+        )));
     }
     let one_string = first.contains(char::is_whitespace) && first.contains('-');
     let why = if one_string {
@@ -71,7 +74,10 @@ fn unread(command: &Command, line: &Line) -> Option<String> {
             quoted(&first)
         )
     };
-    Some(format!("Ignored {shown}: {why}. {}", remedy(command, line)))
+    Some(ignored(format!(
+        "Ignored {shown}: {why}. {}",
+        remedy(command, line)
+    )))
 }
 
 /// The switch that stands right before what was not read.

@@ -13,7 +13,7 @@ use super::front::Given;
 use super::{canonical, hint};
 use crate::config::golang::NumberError;
 use crate::config::text::{bare, nearest, quoted};
-use crate::config::{ConfigError, Environment, Flags};
+use crate::config::{ConfigError, Environment, Flags, Warning};
 
 /// What every variable of ours begins with.
 const PREFIX: &str = "XRAY_";
@@ -154,7 +154,7 @@ fn given_by(command: &Command, arg: &Arg, environment: &Environment) -> Result<V
 
 /// A warning for each variable with our beginning that is none of ours: not of `command`, and not of `other`, which may
 /// share an environment with it.
-fn unknown(command: &Command, other: &Command, environment: &Environment) -> Vec<String> {
+fn unknown(command: &Command, other: &Command, environment: &Environment) -> Vec<Warning> {
     let variables_of = |command: &Command| -> Vec<String> {
         settings(command)
             .map(|arg| variable(arg.get_id().as_str()))
@@ -177,7 +177,9 @@ fn unknown(command: &Command, other: &Command, environment: &Environment) -> Vec
             Some(near) => format!("Did you mean {PREFIX}{near}?"),
             None => format!("They are {PREFIX} and the long name of a flag in capitals; see --help."),
         };
-        format!("{} is no setting of this daemon. {meant}", bare(name))
+        let name = bare(name);
+        let text = format!("{name} is no setting of this daemon. {meant}");
+        Warning::at(&name, text)
     };
     environment.0.keys().filter(is_unknown).map(warning).collect()
 }
@@ -299,10 +301,10 @@ mod tests {
         assert_eq!(
             set.warnings,
             [
-                format!("XRAY_PRINT_CONFIG {by_rule}"),
-                format!("XRAY_PURPLE {by_rule}"),
-                "XRAY_REGOIN is no setting of this daemon. Did you mean XRAY_REGION?".to_owned(),
-                format!("XRAY_VERSION {by_rule}"),
+                &*format!("XRAY_PRINT_CONFIG {by_rule}"),
+                &*format!("XRAY_PURPLE {by_rule}"),
+                "XRAY_REGOIN is no setting of this daemon. Did you mean XRAY_REGION?",
+                &*format!("XRAY_VERSION {by_rule}"),
             ]
         );
         assert!(set.are_none());

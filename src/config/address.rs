@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::text::quoted;
-use super::{Files, Report, Sourced, services};
+use super::{Files, Report, Sourced, Warning, services};
 
 /// Where both ports listen by default, as in the official daemon.
 const DEFAULT: &str = "127.0.0.1:2000";
@@ -45,9 +45,12 @@ pub(super) fn listen(
     let setting = flag.or(file.as_ref()).cloned().unwrap_or_else(default);
     if let Some(source) = empty_flag {
         let used = quoted(&setting.value);
-        report.warning(format!(
-            "{source} is empty and counts as not given: using {used}."
-        ));
+        let text = format!("{source} is empty and counts as not given: using {used}.");
+        report.warning(
+            Warning::at(&source, text)
+                .used(&setting.value)
+                .used_source(&setting.source),
+        );
     }
     let named_port = |name: &str| services::port(name, protocol, files);
     report
@@ -89,24 +92,33 @@ pub(super) fn listen_otlp(
 }
 
 /// What to say of addresses for OTLP that go over others.
-pub(super) fn hidden_listeners(over: &Sourced<String>, hidden: &Sourced<String>) -> String {
-    format!(
+pub(super) fn hidden_listeners(over: &Sourced<String>, hidden: &Sourced<String>) -> Warning {
+    let text = format!(
         "{} goes over {}, which is not listened on.",
         over.source, hidden.source
-    )
+    );
+    hides(over, hidden, text)
 }
 
 /// What to say of an address that goes over another one.
-pub(super) fn hidden_address(over: &Sourced<String>, hidden: &Sourced<String>) -> Option<String> {
+pub(super) fn hidden_address(over: &Sourced<String>, hidden: &Sourced<String>) -> Option<Warning> {
     (over.value != hidden.value).then(|| {
-        format!(
+        let text = format!(
             "{} goes over {}: listening on {}, not on {}.",
             over.source,
             hidden.source,
             quoted(&over.value),
             quoted(&hidden.value)
-        )
+        );
+        hides(over, hidden, text)
     })
+}
+
+fn hides(over: &Sourced<String>, hidden: &Sourced<String>, text: String) -> Warning {
+    Warning::at(&hidden.source, text)
+        .value(&hidden.value)
+        .used(&over.value)
+        .used_source(&over.source)
 }
 
 /// Checks an address to listen on: host name, IPv4, IPv6 in brackets or nothing (every address), then a colon and a

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use super::otlp::headers::{FileHeader, Secret};
 use super::yaml::{Node, Value};
-use super::{Report, Sourced, scalar, yaml};
+use super::{Report, Sourced, Warning, scalar, yaml};
 use crate::config::text::{bare, nearest, quoted};
 
 /// What a file sets; `None`: nothing, or an empty value, which leaves the default as in the official daemon.
@@ -181,7 +181,7 @@ pub(super) fn read(path: &str, bytes: &[u8], strict: bool, report: &mut Report) 
         Err(error) => reader.refuse(error.line, &error.reason),
         Ok(document) => {
             if let Some(line) = document.ignored_from_line {
-                reader.warn(line, "a second document begins here, which is not read");
+                reader.warn(line, None, "a second document begins here, which is not read");
             }
             reader.root(document.root.as_ref());
         }
@@ -198,9 +198,12 @@ impl Reader<'_> {
         ));
     }
 
-    fn warn(&mut self, line: usize, what: &str) {
-        let path = self.path;
-        self.report.warning(format!("{path} line {line}: {what}."));
+    fn warn(&mut self, line: usize, name: Option<&str>, what: &str) {
+        let at_line = format!("{} line {line}", self.path);
+        let source = name.map(|name| format!("{at_line} ({})", bare(name)));
+        let text = format!("{at_line}: {what}.");
+        self.report
+            .warning(Warning::at(source.as_deref().unwrap_or(&at_line), text));
     }
 
     fn root(&mut self, root: Option<&Node>) {
@@ -223,9 +226,10 @@ impl Reader<'_> {
         match &self.settings.version {
             None => {
                 let path = self.path;
-                self.report.warning(format!(
-                    "{path} has no Version and is read as version 2. Add the line \"Version: 2\"."
-                ));
+                let text =
+                    format!("{path} has no Version and is read as version 2. Add the line \"Version: 2\".");
+                self.report
+                    .warning(Warning::at(&format!("{path} (Version)"), text).used(2));
             }
             Some(version) if version.value == 1 || version.value == 2 => {}
             Some(version) => {
@@ -328,7 +332,11 @@ impl Reader<'_> {
         };
         if let Some((_, first)) = self.seen.iter().find(|(key, _)| key == name) {
             let first = *first;
-            self.warn(line, &format!("{name} is set again, over line {first}"));
+            self.warn(
+                line,
+                Some(name),
+                &format!("{name} is set again, over line {first}"),
+            );
         }
         self.seen.push((name.to_owned(), line));
         let path = self.path;
@@ -336,7 +344,11 @@ impl Reader<'_> {
         let outcome = match slot {
             Slot::Int(slot) => scalar::int(&node.value).map(|read| {
                 if let Some((int, Some(fraction))) = &read {
-                    self.warn(line, &format!("{name} is {}, taken as {int}", bare(fraction)));
+                    self.warn(
+                        line,
+                        Some(name),
+                        &format!("{name} is {}, taken as {int}", bare(fraction)),
+                    );
                 }
                 *slot(&mut self.settings) = read.map(|(value, _)| Sourced {
                     value,
@@ -371,7 +383,11 @@ impl Reader<'_> {
                 *slot(&mut self.settings) = values.into_iter().map(header).collect();
             }),
             Slot::Nowhere => scalar::int(&node.value).map(|_| {
-                self.warn(line, &format!("{name} has no effect and can be removed"));
+                self.warn(
+                    line,
+                    Some(name),
+                    &format!("{name} has no effect and can be removed"),
+                );
             }),
         };
         if let Err(reason) = outcome {
@@ -412,9 +428,9 @@ impl Reader<'_> {
             self.report
                 .problem(format!("{shown} {words}: {path} line {line}. {remedy}"));
         } else {
-            self.report.warning(format!(
-                "{shown} {words} and is ignored: {path} line {line}. {remedy}"
-            ));
+            let source = format!("{path} line {line} ({shown})");
+            let text = format!("{shown} {words} and is ignored: {path} line {line}. {remedy}");
+            self.report.warning(Warning::at(&source, text));
         }
     }
 }

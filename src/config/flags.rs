@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::address::{hidden_address, hidden_listeners};
-use super::{LogFormat, Sourced};
+use super::{LogFormat, Sourced, Warning};
 
 /// The flags that were given; `None`: not given. An empty text is kept: it goes over the file's value, as in the
 /// official daemon. The sources read `flag -n`, or `XRAY_REGION` for a variable.
@@ -80,7 +80,7 @@ pub struct Flags {
     /// The arguments that nobody read, as they were.
     pub ignored: Vec<OsString>,
     /// What the user should know about the command line, to be logged at Warn.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
 }
 
 impl Flags {

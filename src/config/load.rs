@@ -8,7 +8,7 @@ use super::file::{self, FileSettings, default_locations};
 use super::text::bare;
 use super::{
     BufferConfig, Config, ConfigError, Environment, Files, Flags, LogConfig, OtlpConfig, Report, Setting,
-    Sourced, SpoolConfig, TcpConfig, UdpConfig, XRayConfig, address, shown, xray,
+    Sourced, SpoolConfig, TcpConfig, UdpConfig, Warning, XRayConfig, address, shown, xray,
 };
 
 /// What names a file but a variable.
@@ -67,9 +67,8 @@ fn read(flags: &Flags, env: &Environment, files: &dyn Files) -> Result<(Config, 
     let config = merge(flags, config_file, &file, env, files, &mut report);
     for variable in ["XRAY_DAEMON_CPU_PROFILE", "XRAY_DAEMON_MEMORY_PROFILE"] {
         if env.get(variable).is_some() {
-            report.warning(format!(
-                "{variable} has no effect: there is no profile to switch on."
-            ));
+            let text = format!("{variable} has no effect: there is no profile to switch on.");
+            report.warning(Warning::at(variable, text));
         }
     }
     if report.problems.is_empty() {

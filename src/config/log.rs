@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::file::FileSettings;
 use super::text::{nearest, quoted};
-use super::{Flags, LogFormat, Report, Sourced};
+use super::{Flags, LogFormat, Report, Sourced, Warning};
 
 /// The names of log levels, for messages.
 const LEVELS: [&str; 6] = ["dev", "debug", "info", "warn", "error", "prod"];
@@ -100,11 +100,12 @@ fn level(flags: &Flags, file: &FileSettings, report: &mut Report) -> LogLevel {
     let (level, name) = found.unwrap_or((LogLevel::default(), "prod".to_owned()));
     for Sourced { value, source } in unknown {
         let meant = nearest(value, LEVELS).map_or_else(String::new, |near| format!(" Did you mean {near}?"));
-        report.warning(format!(
+        let text = format!(
             "{source}: {} is no log level; using {name}. The levels are {}.{meant}",
             quoted(value),
             LEVELS.join(", ")
-        ));
+        );
+        report.warning(Warning::at(source, text).value(value).used(&name));
     }
     level
 }

@@ -29,6 +29,7 @@ pub(crate) mod text;
 mod udp;
 pub mod url;
 pub(crate) mod user;
+mod warning;
 mod xray;
 mod yaml;
 
@@ -47,6 +48,8 @@ pub use shown::Setting;
 pub use spool::SpoolConfig;
 pub use tcp::TcpConfig;
 pub use udp::UdpConfig;
+pub use warning::Warning;
+pub(crate) use warning::in_words;
 pub use xray::{DEFAULT_CALL_TIMEOUT, DEFAULT_CONNECT_TIMEOUT, XRayConfig};
 
 use report::Report;
@@ -85,5 +88,5 @@ pub struct Config {
     /// The configuration file that was read: `-c`, or the first of the default locations that exists.
     pub config_file: Option<PathBuf>,
     /// What the user should know, to be logged at Warn once logging works.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
 }

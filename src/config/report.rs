@@ -1,6 +1,6 @@
 //! What is found wrong or odd with a configuration, on the way through it.
 
-use super::Sourced;
+use super::{Sourced, Warning};
 
 /// What is wrong with the configuration: exit code 1, each problem a line of its own on stderr, as
 /// [`ConfigError::problems`] gives them.
@@ -28,7 +28,7 @@ impl ConfigError {
 #[derive(Debug, Default)]
 pub(super) struct Report {
     pub(super) problems: Vec<String>,
-    pub(super) warnings: Vec<String>,
+    pub(super) warnings: Vec<Warning>,
 }
 
 impl Report {
@@ -36,8 +36,8 @@ impl Report {
         self.problems.push(text);
     }
 
-    pub(super) fn warning(&mut self, text: String) {
-        self.warnings.push(text);
+    pub(super) fn warning(&mut self, warning: Warning) {
+        self.warnings.push(warning);
     }
 
     /// The value, or a problem that begins with its source: `flag -b: "x" has no port`.

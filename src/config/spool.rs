@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::file::FileSettings;
-use super::{Flags, Report, Sourced};
+use super::{Flags, Report, Sourced, Warning};
 
 /// Bytes that files may take up when `--spool-size` does not say: 17 minutes of 1,000 segments of 1 KB a second.
 const DEFAULT_MB: u64 = 1024;
@@ -39,9 +39,10 @@ impl SpoolConfig {
             .filter(|sourced| sourced.value != Path::new(""));
         let Some(directory) = directory else {
             if let Some(Sourced { source, .. }) = size {
-                report.warning(format!(
+                let text = format!(
                     "{source} has no effect without a spool: set --spool-dir, or Path in the section Spool."
-                ));
+                );
+                report.warning(Warning::at(source, text));
             }
             return None;
         };

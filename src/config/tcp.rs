@@ -1,7 +1,7 @@
 //! The TCP port: where it listens, paths that are forwarded, and names that it is called by.
 
 use super::file::FileSettings;
-use super::{Flags, Report, Sourced, address, over};
+use super::{Flags, Report, Sourced, Warning, address, over};
 
 /// The paths that the daemon answers itself.
 pub const OWN_PATHS: [&str; 4] = ["/TraceSegments", "/healthz", "/readyz", "/metrics"];
@@ -53,10 +53,13 @@ impl TcpConfig {
 fn proxy_allow(flags: &Flags, file: &FileSettings, report: &mut Report) -> Vec<String> {
     let paths = over::list(&flags.proxy_allow, &file.proxy_allow, report, proxy_path);
     if !paths.is_empty() {
-        report.warning(format!(
-            "Whoever reaches the TCP port can make calls with this daemon's AWS credentials on: {} (--proxy-allow).",
-            paths.join(", ")
-        ));
+        let shown = paths.join(", ");
+        let text = format!(
+            "Whoever reaches the TCP port can make calls with this daemon's AWS credentials on: {shown} (--proxy-allow)."
+        );
+        let mut given = flags.proxy_allow.iter().chain(&file.proxy_allow);
+        let source = given.next().map_or("--proxy-allow", |path| &path.source);
+        report.warning(Warning::at(source, text).value(shown));
     }
     paths
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::file::FileSettings;
 use super::text::quoted;
-use super::{Flags, Report, Sourced, over, url};
+use super::{Flags, Report, Sourced, Warning, over, url};
 
 /// The default of `--connect-timeout`: a connection within a region takes milliseconds; a lost packet costs one second,
 /// two in a row three.
@@ -87,10 +87,11 @@ impl XRayConfig {
 pub(super) fn warn_of_unchecked_certificates(flags: &Flags, file: &FileSettings, report: &mut Report) {
     let setting = flags.no_verify_ssl.as_ref().or(file.no_verify_ssl.as_ref());
     if let Some(Sourced { value: true, source }) = setting {
-        report.warning(format!(
+        let text = format!(
             "{source}: TLS certificates are NOT checked, so anyone on the way can read the segments and answer for AWS. \
              For a private CA set AWS_CA_BUNDLE instead."
-        ));
+        );
+        report.warning(Warning::at(source, text).value(true));
     }
 }
 
@@ -105,9 +106,8 @@ fn concurrency(setting: Option<&Sourced<i64>>, report: &mut Report) -> Option<No
     }
     let wanted = usize::try_from(value).unwrap_or(usize::MAX);
     if wanted > MAX_CONCURRENCY {
-        report.warning(format!(
-            "{source}: {value} calls at a time are too many; using {MAX_CONCURRENCY}."
-        ));
+        let text = format!("{source}: {value} calls at a time are too many; using {MAX_CONCURRENCY}.");
+        report.warning(Warning::at(source, text).value(value).used(MAX_CONCURRENCY));
     }
     NonZeroUsize::new(wanted.min(MAX_CONCURRENCY))
 }
@@ -116,10 +116,11 @@ fn role_arn(setting: Option<Sourced<String>>, report: &mut Report) -> Option<Sou
     let setting = setting?;
     let Sourced { value, source } = &setting;
     if !(value.starts_with("arn:") && value.contains(":role/")) {
-        report.warning(format!(
+        let text = format!(
             "{source}: {} does not look like the ARN of a role (arn:aws:iam::123456789012:role/name).",
             quoted(value)
-        ));
+        );
+        report.warning(Warning::at(source, text).value(value));
     }
     Some(setting)
 }

@@ -1,10 +1,12 @@
 //! Why a daemon does not start.
 
 use std::io;
-use std::path::PathBuf;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
 use crate::aws::region::RegionError;
 use crate::config::Sourced;
+use crate::config::text::quoted;
 use crate::logs;
 use crate::net::client::SettingError;
 use crate::net::listen::BindError;
@@ -33,6 +35,18 @@ pub enum StartError {
     /// No region was found.
     #[error(transparent)]
     Region(RegionError),
+    /// What goes to the OTLP endpoint would come back, for ever.
+    #[error(
+        "{}: {} is this daemon itself, which listens on {listener}. Write the address of the program that is to get the data",
+        .endpoint.source,
+        quoted(&.endpoint.value)
+    )]
+    Loop {
+        /// The endpoint.
+        endpoint: Sourced<String>,
+        /// The port that it leads to.
+        listener: SocketAddr,
+    },
     /// Endpoint, proxy or certificates can't be used.
     #[error(transparent)]
     Aws(SettingError),
@@ -44,4 +58,64 @@ pub enum StartError {
         .1
     )]
     Spool(Sourced<PathBuf>, io::Error),
+}
+
+impl StartError {
+    /// Says it in the log, with what it names.
+    pub fn say(&self) {
+        let shown = |path: &Path| logs::sanitize(path.to_string_lossy().as_bytes(), SHOWN_PATH_CHARS);
+        let ca_bundle = "AWS_CA_BUNDLE".to_owned();
+        let (mut address, mut path, mut source, mut value) = (None, None, None, None);
+        let reason = match self {
+            Self::Bind(error) => {
+                address = Some(&error.address().value);
+                source = Some(&error.address().source);
+                error.reason().to_string()
+            }
+            Self::Thread(_, error) | Self::System(error) => error.to_string(),
+            Self::Region(RegionError::Invalid {
+                value: region,
+                source: set_at,
+            }) => {
+                (value, source) = (Some(region), Some(set_at));
+                "not a region".to_owned()
+            }
+            Self::Region(error @ RegionError::NotFound { .. }) => error.to_string(),
+            Self::Loop { endpoint, listener } => {
+                (value, source) = (Some(&endpoint.value), Some(&endpoint.source));
+                format!("this daemon itself, which listens on {listener}")
+            }
+            Self::Aws(
+                SettingError::Endpoint {
+                    source: set_at,
+                    reason,
+                }
+                | SettingError::Proxy {
+                    source: set_at,
+                    reason,
+                },
+            ) => {
+                source = Some(set_at);
+                reason.clone()
+            }
+            Self::Aws(SettingError::CaBundle { path: file, reason }) => {
+                (path, source) = (Some(shown(file)), Some(&ca_bundle));
+                reason.clone()
+            }
+            Self::Aws(SettingError::CertificateFile {
+                source: set_at,
+                path: file,
+                reason,
+            }) => {
+                (path, source) = (Some(shown(file)), Some(set_at));
+                reason.clone()
+            }
+            Self::Spool(directory, error) => {
+                (path, source) = (Some(shown(&directory.value)), Some(&directory.source));
+                error.to_string()
+            }
+        };
+        let path = path.as_deref();
+        tracing::error!(address, path, source, value, error = reason, "{self}");
+    }
 }

@@ -10,6 +10,7 @@ use crate::api::health::Health;
 use crate::aws;
 use crate::config::{Config, Environment};
 use crate::exporters::bodies::Bodies;
+use crate::exporters::either::Either;
 use crate::exporters::otlp::Otlp;
 use crate::exporters::sender::{Phase, Sender};
 use crate::exporters::xray::XRay;
@@ -69,7 +70,7 @@ async fn send_to_xray(
         .map_err(StartError::Aws)?;
     let endpoint = client.endpoint_description();
     for warning in client.warnings() {
-        tracing::warn!(endpoint, "{warning}");
+        warning.say();
     }
     tracing::info!(endpoint, "Using endpoint: {endpoint}");
     if !config.tcp.closed {
@@ -94,7 +95,7 @@ async fn send_to_xray(
     };
     let sender = async {
         Sender::new(
-            client.clone(),
+            Either::XRay(client.clone()),
             Arc::clone(lane),
             Arc::clone(ledger),
             config.xray.concurrency,
@@ -125,7 +126,7 @@ async fn send_to_otlp(
         .map_err(StartError::Aws)?;
     let endpoint = client.endpoint_description();
     for warning in client.warnings() {
-        tracing::warn!(endpoint, "{warning}");
+        warning.say();
     }
     tracing::info!(endpoint, "Using OTLP endpoint: {endpoint}");
     if let Some(proxy) = client.proxy_description() {
@@ -136,9 +137,14 @@ async fn send_to_otlp(
         );
     }
     let ledger = Arc::clone(lane.ledger());
-    Sender::new(client, Arc::clone(lane), ledger, config.xray.concurrency)
-        .run(phases)
-        .await;
+    Sender::new(
+        Either::Otlp(client),
+        Arc::clone(lane),
+        ledger,
+        config.xray.concurrency,
+    )
+    .run(phases)
+    .await;
     Ok(())
 }
 

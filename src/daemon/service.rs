@@ -7,17 +7,18 @@
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
+use std::sync::atomic::Ordering;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use windows_service::service::{
     ServiceControl, ServiceControlAccept, ServiceExitCode, ServiceState, ServiceStatus, ServiceType,
 };
 use windows_service::service_control_handler::{self, ServiceControlHandlerResult, ServiceStatusHandle};
 use windows_service::{define_windows_service, service_dispatcher};
 
-use super::signals::Stop;
+use super::signals::{Stop, of_service};
 
 /// The name that the official package's script gives the service. One under another name works as well: the manager tells a
 /// process with one service nothing apart by it.
@@ -40,9 +41,6 @@ static WORK: Mutex<Option<Work>> = Mutex::new(None);
 
 /// Where the manager is told. Empty in a process that is no service.
 static MANAGER: OnceLock<ServiceStatusHandle> = OnceLock::new();
-
-/// Woken by the manager's order to stop.
-static ORDER: Notify = Notify::const_new();
 
 define_windows_service!(of_manager, service);
 
@@ -73,7 +71,7 @@ fn service(_: Vec<OsString>) {
     };
     let manager = service_control_handler::register(NAME, |order| match order {
         ServiceControl::Stop | ServiceControl::Shutdown => {
-            ORDER.notify_one();
+            of_service::ORDER.notify_one();
             ServiceControlHandlerResult::NoError
         }
         ServiceControl::Interrogate => ServiceControlHandlerResult::NoError,
@@ -84,6 +82,7 @@ fn service(_: Vec<OsString>) {
         return;
     };
     let manager = MANAGER.get_or_init(|| manager);
+    of_service::IS_ONE.store(true, Ordering::SeqCst);
     tell(manager, ServiceState::StartPending, START_TAKES, 0);
     let code = work();
     tell(
@@ -114,11 +113,6 @@ pub(super) async fn keep_told(mut stop: watch::Receiver<Stop>, shutdown_timeout:
         );
     }
     std::future::pending::<()>().await;
-}
-
-/// The manager's next order to stop; never comes in a process that is no service.
-pub(super) async fn ordered_to_stop() {
-    ORDER.notified().await;
 }
 
 fn tell(manager: &ServiceStatusHandle, state: ServiceState, takes: Duration, code: u32) {

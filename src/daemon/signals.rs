@@ -128,12 +128,14 @@ pub fn listen(
     stop: watch::Sender<Stop>,
     reopen_log: Option<Box<dyn Fn() + Send>>,
 ) -> io::Result<impl Future<Output = ()> + Send + 'static> {
-    use tokio::signal::windows::{ctrl_break, ctrl_c, ctrl_close, ctrl_shutdown};
+    use std::sync::atomic::Ordering;
 
-    use super::service::ordered_to_stop;
+    use tokio::signal::windows::{ctrl_break, ctrl_c, ctrl_close, ctrl_shutdown};
 
     // Nobody could ask for it.
     drop(reopen_log);
+    // The end of the machine is told to a service twice, by the manager seconds later: that is no second order.
+    let is_console = !of_service::IS_ONE.load(Ordering::SeqCst);
     let (mut interrupt, mut terminate) = (ctrl_c()?, ctrl_break()?);
     // A user who logs off is told to services too, and ends none.
     let (mut close, mut shutdown) = (ctrl_close()?, ctrl_shutdown()?);
@@ -144,12 +146,26 @@ pub fn listen(
                 _ = interrupt.recv() => "interrupt",
                 _ = terminate.recv() => "break",
                 _ = close.recv() => "close",
-                _ = shutdown.recv() => "shutdown",
-                () = ordered_to_stop() => "service stop",
+                _ = shutdown.recv(), if is_console => "shutdown",
+                () = of_service::ORDER.notified() => "service stop",
             };
             orders.pass_on(&stop, name, Instant::now());
         }
     })
+}
+
+/// What the manager of services has to say; set by [`super::service`], on the manager's own threads.
+#[cfg(windows)]
+pub(super) mod of_service {
+    use std::sync::atomic::AtomicBool;
+
+    use tokio::sync::Notify;
+
+    /// Whether this process is a service.
+    pub(in crate::daemon) static IS_ONE: AtomicBool = AtomicBool::new(false);
+
+    /// Woken by the order to stop.
+    pub(in crate::daemon) static ORDER: Notify = Notify::const_new();
 }
 
 /// The signals that the process was started with as ignored.

@@ -1,7 +1,7 @@
 //! The start, as far as it waits for nobody: sockets, threads, what documents wait in.
 
 use std::io;
-use std::net::{TcpListener, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
 use std::thread;
 
@@ -19,14 +19,17 @@ use crate::exporters::otlp::Otlp;
 use crate::exporters::xray::XRay;
 use crate::ledger::Ledger;
 use crate::ledger::destination::Destination;
-use crate::net::listen;
+use crate::net::{listen, own};
 use crate::pipeline::budget::{self, Budget, MB};
 use crate::pipeline::fanout::{Fanout, Lanes};
 use crate::pipeline::lane::Lane;
 use crate::pipeline::spool::Spool;
+use crate::receivers::otlp::limits::bodies_bytes;
 use crate::receivers::udp::fragments::LostInFragments;
 use crate::receivers::udp::kernel::KernelDrops;
-use crate::receivers::udp::receive_buffer::{receive_buffer_advice, receive_buffer_bytes};
+use crate::receivers::udp::receive_buffer::{
+    RECEIVE_BUFFER_BYTES, receive_buffer_advice, receive_buffer_bytes,
+};
 use crate::receivers::udp::{self, Receiver};
 
 /// The directory in that of the spool where what goes to OTLP waits.
@@ -36,12 +39,12 @@ impl Daemon {
     /// Binds the socket and starts to receive. From here on no datagram is lost to a slow start.
     ///
     /// # Errors
-    /// [`StartError::Aws`], [`StartError::Bind`], [`StartError::Spool`], [`StartError::Thread`] and [`StartError::System`].
+    /// [`StartError::Aws`], [`StartError::Bind`], [`StartError::Loop`], [`StartError::Spool`], [`StartError::Thread`] and [`StartError::System`].
     pub fn bind(mut config: Config, environment: Environment) -> Result<Self, StartError> {
         let version = env!("CARGO_PKG_VERSION");
         tracing::info!(version, "Initializing AWS X-Ray daemon {version}");
         for warning in &config.warnings {
-            tracing::warn!("{warning}");
+            warning.say();
         }
         // Before it takes segments that it could only lose.
         XRay::check_files(&environment).map_err(StartError::Aws)?;
@@ -71,10 +74,14 @@ impl Daemon {
             "Using buffer memory limit of {} MB",
             budget.total_mb
         );
-        if let Some(warning) = budget.warning(memory_bytes) {
+        if let Some(warning) = budget.warning(memory_bytes, bodies_bytes(&config, memory_bytes)) {
             tracing::warn!(
-                limit_mb = memory_bytes / MB,
-                buffer_mb = budget.total_mb,
+                limit_mb = warning.memory_mb,
+                buffer_mb = warning.buffer_mb,
+                needed_mb = warning.needed_mb,
+                own_mb = warning.own_mb,
+                smaller_buffer_mb = warning.smaller.map(|(buffer_mb, _)| buffer_mb),
+                smaller_needed_mb = warning.smaller.map(|(_, needed_mb)| needed_mb),
                 "{warning}"
             );
         }
@@ -84,6 +91,7 @@ impl Daemon {
             tracing::info!(address = %address, "Starting proxy http server on {address}");
         }
         let otlp = otlp(&config)?;
+        refuse_loops(&config, tcp.iter().chain(&otlp))?;
         let summary = Arc::new(Summary {
             fanout,
             kernel_drops,
@@ -99,6 +107,7 @@ impl Daemon {
             summary,
             health: Arc::default(),
             receiving,
+            logs: None,
         })
     }
 }
@@ -112,7 +121,12 @@ fn tcp(config: &mut TcpConfig) -> Result<Option<TcpListener>, StartError> {
     match listen::tcp(&config.address) {
         Ok(listener) => Ok(Some(listener)),
         Err(error) if !config.is_asked_for() => {
-            tracing::error!(error = %error, "{error}. Nothing asked for that address: going on without a TCP port");
+            tracing::error!(
+                address = error.address().value,
+                source = error.address().source,
+                error = %error.reason(),
+                "{error}. Nothing asked for that address: going on without a TCP port"
+            );
             config.closed = true;
             Ok(None)
         }
@@ -142,7 +156,12 @@ fn otlp(config: &Config) -> Result<Vec<TcpListener>, StartError> {
         let listener = match listen::otlp(address) {
             Ok(listener) => listener,
             Err(error) if address.source == DEFAULT_SOURCE => {
-                tracing::warn!(error = %error, "{error}. Nothing asked for that address: going on without it");
+                tracing::warn!(
+                    address = error.address().value,
+                    source = error.address().source,
+                    error = %error.reason(),
+                    "{error}. Nothing asked for that address: going on without it"
+                );
                 continue;
             }
             Err(error) => return Err(StartError::Bind(error)),
@@ -155,14 +174,42 @@ fn otlp(config: &Config) -> Result<Vec<TcpListener>, StartError> {
     Ok(listeners)
 }
 
+/// What the texts of the settings told, the settings have refused; here it is what the listeners tell.
+fn refuse_loops<'l>(
+    config: &Config,
+    listeners: impl Iterator<Item = &'l TcpListener>,
+) -> Result<(), StartError> {
+    let Some(endpoint) = config.otlp.as_ref().and_then(|otlp| otlp.endpoint.as_ref()) else {
+        return Ok(());
+    };
+    let listeners: Vec<SocketAddr> = listeners.filter_map(|one| one.local_addr().ok()).collect();
+    match own::reached(&endpoint.base.value, &listeners, &SystemFiles) {
+        Some(&listener) => Err(StartError::Loop {
+            endpoint: endpoint.base.clone(),
+            listener,
+        }),
+        None => Ok(()),
+    }
+}
+
 /// Says what the kernel keeps for the receiver, and what would make that more, if it is less than it should be.
 fn say_buffer(socket: &UdpSocket, config: &Config) {
     // From `warn` on it is left out: it is advice, not something that went wrong.
     if config.log.level <= LogLevel::Info {
         match receive_buffer_bytes(socket) {
             Ok(granted_bytes) => match receive_buffer_advice(granted_bytes) {
-                Some(advice) => tracing::warn!(granted_bytes, "{advice}"),
-                None => tracing::info!(granted_bytes, "UDP receive buffer: {} KiB", granted_bytes / 1024),
+                Some(advice) => tracing::warn!(
+                    granted_bytes,
+                    granted_kib = granted_bytes / 1024,
+                    wanted_bytes = RECEIVE_BUFFER_BYTES,
+                    "{advice}"
+                ),
+                None => tracing::info!(
+                    granted_bytes,
+                    granted_kib = granted_bytes / 1024,
+                    "UDP receive buffer: {} KiB",
+                    granted_bytes / 1024
+                ),
             },
             Err(error) => {
                 tracing::debug!(error = %error, "The size of the UDP receive buffer is not known: {error}");

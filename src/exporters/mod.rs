@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`answer`], [`error`] | what a call came to, for every destination |
 //! | [`bodies`] | what the bodies in the lanes are made of |
+//! | [`either`] | both destinations as one type |
 //! | [`sender`] | takes batches, calls, settles every document in the ledger |
 //! | [`pacer`] | back-off, how many calls may be in flight |
 //! | [`xray`] | X-Ray as a destination |
@@ -13,6 +14,7 @@
 
 pub mod answer;
 pub mod bodies;
+pub mod either;
 pub mod error;
 pub mod otlp;
 pub mod pacer;

@@ -75,6 +75,16 @@ impl BindError {
         self.error.kind() == io::ErrorKind::AddrInUse
     }
 
+    /// The address, and where it was set.
+    pub(crate) fn address(&self) -> &Sourced<String> {
+        &self.address
+    }
+
+    /// What the system said.
+    pub(crate) fn reason(&self) -> &io::Error {
+        &self.error
+    }
+
     /// What is wrong and which address would do, for programs that can't do without the port.
     pub(crate) fn without_alternative(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Sourced { value, source } = &self.address;

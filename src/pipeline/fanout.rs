@@ -24,6 +24,10 @@ use crate::pipeline::lane::Lane;
 /// Most characters of the reason why a span is no segment.
 const REASON_MAX_CHARS: usize = 300;
 
+/// Documents are put into their lane whenever so many bytes of them are made: a request of the longest kind makes four times
+/// its length, which need not be there at once.
+const MADE_AT_ONCE_BYTES: usize = 256 << 10;
+
 /// Documents as many times as long as the protobuf that they are made of are usual; that much room is asked for.
 const DOCUMENT_GROWTH: usize = 2;
 
@@ -176,9 +180,17 @@ impl<E: Encoding> Fanout<E> {
                 Err(error) => return Some(self.refuse(lane, request.items, &error.to_string(), now)),
             },
         };
-        let (mut documents, mut refused, mut example) = (Vec::new(), 0, None);
+        let (mut documents, mut bytes, mut refused, mut example) = (Vec::new(), 0, 0, None);
         let read = segments_of(body, &Options::default(), |made| match made {
-            Ok(segment) => documents.push(segment.document),
+            Ok(segment) => {
+                bytes += segment.document.len();
+                documents.push(segment.document);
+                if bytes >= MADE_AT_ONCE_BYTES {
+                    lane.add_made(documents.iter().map(String::as_bytes), now);
+                    documents.clear();
+                    bytes = 0;
+                }
+            }
             Err(error) => {
                 refused += 1;
                 example.get_or_insert(error);
@@ -305,6 +317,13 @@ impl<E: Encoding> Requests for Fanout<E> {
 
     fn add_refused(&self, signal: Signal, receiver: Receiver) {
         self.receipts.add_rejected(receiver, signal);
+    }
+
+    fn is_converted(&self, signal: Signal) -> bool {
+        signal == Signal::Traces
+            && self
+                .lanes_of(self.routes.spans)
+                .any(|lane| self.makes_segments(lane.destination()))
     }
 }
 
@@ -458,6 +477,51 @@ mod tests {
             ),
             "{lines:?}"
         );
+    }
+
+    #[test]
+    fn spans_that_go_to_x_ray_as_segments_are_converted_and_nothing_else_is() {
+        for (spans, spans_for_xray, is_converted) in [
+            (Targets::XRAY, SpansForXRay::Segments, true),
+            (Targets::BOTH, SpansForXRay::Segments, true),
+            (Targets::OTLP, SpansForXRay::Segments, false),
+            (Targets::XRAY, SpansForXRay::Otlp, false),
+        ] {
+            let fanout = two(Routes {
+                spans,
+                spans_for_xray,
+                ..ALL_TO_OTLP
+            });
+            assert_eq!(fanout.is_converted(Signal::Traces), is_converted, "{spans:?}");
+            assert!(!fanout.is_converted(Signal::Metrics));
+        }
+    }
+
+    #[test]
+    fn a_request_that_makes_more_than_is_kept_at_a_time_loses_and_doubles_nothing() {
+        let now = Instant::now();
+        let fanout = two(Routes {
+            spans: Targets::XRAY,
+            ..ALL_TO_OTLP
+        });
+        let text = "x".repeat(10_000);
+        let span = |number: usize| {
+            format!(
+                r#"{{"traceId":"5759e988bd862e3fe1be46a994272793","spanId":"defdfd9912dc{number:04x}","name":"{text}",
+                "startTimeUnixNano":"1795227595034205914"}}"#
+            )
+        };
+        let all: Vec<String> = (0..60).map(span).collect();
+        let request = Request {
+            body: Bytes::from(format!(
+                r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{}]}}]}}]}}"#,
+                all.join(",")
+            )),
+            items: 60,
+            ..spans(true)
+        };
+        assert_eq!(Requests::add(&fanout, request, now), None);
+        assert_eq!(pending(&fanout), [60, 0]);
     }
 
     #[test]

@@ -82,7 +82,8 @@ pub struct NotTaken {
 
 /// Where the OTLP receiver puts whole requests. It counts what it takes; the receiver counts nothing but requests.
 ///
-/// No call waits: all are made where other requests are served.
+/// No call waits. All are made where other requests are served, but for [`Requests::add`] of a long request of a signal that
+/// is converted, which another thread does.
 pub trait Requests: Send + Sync + 'static {
     /// Whether anything is done with this signal. It does not change while the process runs.
     fn wants(&self, signal: Signal) -> bool;
@@ -98,4 +99,8 @@ pub trait Requests: Send + Sync + 'static {
     /// Counts a request that was refused for what it is, and not for want of room: one received and one rejected of this
     /// signal, since what cannot be read has no number of items.
     fn add_refused(&self, signal: Signal, receiver: Receiver);
+
+    /// Whether [`Requests::add`] reads all of a request of this signal and makes something else of it, which takes as long as
+    /// the request is. It does not change while the process runs.
+    fn is_converted(&self, signal: Signal) -> bool;
 }

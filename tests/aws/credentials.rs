@@ -122,6 +122,33 @@ async fn a_credential_process_is_run() {
 }
 
 #[tokio::test]
+async fn a_profiles_role_is_assumed_with_the_keys_of_a_process_behind_it_or_beside_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let output = write(
+        &directory,
+        "output.json",
+        "{\"Version\":1,\"AccessKeyId\":\"AKIDPROCESS\",\"SecretAccessKey\":\"process/secret+=\",\"SessionToken\":\"to/ken==\"}",
+    );
+    let role = "role_arn = arn:aws:iam::123456789012:role/app";
+    let process = format!("credential_process = cat {output}");
+    for profiles in [
+        format!("[default]\n{role}\nsource_profile = keys\n[profile keys]\n{process}\n"),
+        format!("[default]\n{role}\nsource_profile = default\n{process}\n"),
+    ] {
+        let sts = fake_sts().await;
+        let file = write(&directory, "config", &profiles);
+        let environment =
+            bare_environment(&[("AWS_CONFIG_FILE", &file), ("AWS_ENDPOINT_URL_STS", &sts.url())]);
+        let (key, description) = used(config(), &environment).await;
+        assert_eq!(key, "AKIDSTS", "{profiles}");
+        assert_eq!(description, "the AWS profile \"default\" (a credential process)");
+        let request = sts.request();
+        assert_eq!(request.access_key(), "AKIDPROCESS");
+        assert_eq!(request.header("x-amz-security-token"), "to/ken==");
+    }
+}
+
+#[tokio::test]
 async fn an_sso_session_is_used() {
     let sso = Server::answering(|_| {
         reply(

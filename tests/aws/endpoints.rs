@@ -96,10 +96,15 @@ async fn a_custom_endpoint_stands_over_fips_and_dual_stack_and_a_warning_says_so
     let [fips, dual_stack] = aws.warnings() else {
         panic!("{:?}", aws.warnings())
     };
-    assert!(fips.starts_with("AWS_USE_FIPS_ENDPOINT has no effect"), "{fips}");
-    assert!(fips.contains("cfg.yaml line 3 (Endpoint)"), "{fips}");
     assert!(
-        dual_stack.starts_with("AWS_USE_DUALSTACK_ENDPOINT has no effect"),
+        fips.text.starts_with("AWS_USE_FIPS_ENDPOINT has no effect"),
+        "{fips}"
+    );
+    assert!(fips.text.contains("cfg.yaml line 3 (Endpoint)"), "{fips}");
+    assert!(
+        dual_stack
+            .text
+            .starts_with("AWS_USE_DUALSTACK_ENDPOINT has no effect"),
         "{dual_stack}"
     );
 }

@@ -1,59 +1,21 @@
-//! One daemon in place of two sidecars: the example application with both SDKs, X-Ray behind it, and a receiver that reads
-//! OTLP with OpenTelemetry's own messages.
+//! One daemon in place of two sidecars: the example application with both SDKs, X-Ray behind it, and a receiver of OTLP.
 
-use std::net::SocketAddr;
 use std::path::Path;
-use std::process::Command;
 
-use serde_json::Value;
-use xray_double::harness::apps::{App, address_after, clean};
+use xray_double::harness::apps::App;
 use xray_double::harness::install;
-use xray_double::harness::process::Process;
 use xray_double::harness::routes::trace_id;
 use xray_double::harness::web;
 
 use crate::TMP;
 use crate::daemon::Daemon;
 use crate::endpoint::Endpoint;
+use crate::receiver::{Receiver, spans_of};
 
 /// What stands for HONEYCOMB_API_KEY.
 const KEY: &str = "key of these tests";
 
 const ROUNDS: usize = 3;
-
-/// A back end for OTLP.
-struct Receiver {
-    process: Process,
-    address: SocketAddr,
-}
-
-impl Receiver {
-    fn start(python: &Path) -> Self {
-        let script = install::repository().join("tests/clients/receive.py");
-        let process = Process::start("receive.py", clean(&mut Command::new(python)).arg(script));
-        let address = process.wait_for("where it listens", |line| {
-            address_after("Listening on http://", line)
-        });
-        Self { process, address }
-    }
-
-    /// What was received once there are so many spans of this name, a request each.
-    fn wait_for_spans(&self, name: &str, count: usize) -> Vec<Value> {
-        self.process
-            .wait_until(&format!("{count} spans {name}"), |lines| {
-                let requests: Vec<Value> = lines
-                    .iter()
-                    .filter_map(|line| serde_json::from_str(line).ok())
-                    .collect();
-                (spans_of(&requests, name).len() >= count).then_some(requests)
-            })
-    }
-}
-
-fn spans_of<'r>(requests: &'r [Value], name: &str) -> Vec<&'r Value> {
-    let spans = requests.iter().filter_map(|request| request["spans"].as_array());
-    spans.flatten().filter(|span| span["name"] == name).collect()
-}
 
 /// The value of a variable of the service `xray` in docker-compose.otel.yml, with what stands for the key in it.
 fn of_compose(variable: &str) -> String {
@@ -72,22 +34,32 @@ fn of_compose(variable: &str) -> String {
 
 #[test]
 fn the_flask_app_with_both_sdks_reaches_x_ray_and_an_otlp_back_end_through_one_daemon() {
-    let Some(python) = install::python(TMP) else {
-        return;
-    };
-    let (endpoint, receiver) = (Endpoint::start(), Receiver::start(&python));
-    let daemon = Daemon::start_bridge(
-        &endpoint.url(),
-        &[
-            ("XRAY_OTLP_ENDPOINT", &format!("http://{}", receiver.address)),
-            (
-                "OTEL_EXPORTER_OTLP_HEADERS",
-                &of_compose("OTEL_EXPORTER_OTLP_HEADERS"),
-            ),
-        ],
-    );
+    if let Some(python) = install::python(TMP) {
+        reaches_both(&python, &Receiver::python(&python), &[]);
+    }
+}
+
+#[test]
+fn the_flask_app_with_both_sdks_reaches_a_published_receiver_with_the_key_of_the_back_end() {
+    if let Some(python) = install::python(TMP)
+        && let Some(receiver) = Receiver::elastic()
+    {
+        reaches_both(&python, &receiver, &[("XRAY_OTLP_COMPRESSION", "none")]);
+    }
+}
+
+/// `variables` are the daemon's, besides those of docker-compose.otel.yml.
+fn reaches_both(python: &Path, receiver: &Receiver, variables: &[(&str, &str)]) {
+    let endpoint = Endpoint::start();
+    let base = format!("http://{}", receiver.address);
+    let headers = of_compose("OTEL_EXPORTER_OTLP_HEADERS");
+    let of_file = [
+        ("XRAY_OTLP_ENDPOINT", base.as_str()),
+        ("OTEL_EXPORTER_OTLP_HEADERS", headers.as_str()),
+    ];
+    let daemon = Daemon::start_bridge(&endpoint.url(), &[&of_file, variables].concat());
     let app = App::flask_with(
-        &python,
+        python,
         daemon.udp,
         &[
             (

@@ -60,10 +60,16 @@ impl Daemon {
 
     /// As [`Daemon::start`] with these variables, and with an address for OTLP.
     pub(crate) fn start_bridge(endpoint: &str, variables: &[(&str, &str)]) -> Self {
+        Self::start_bridge_with(endpoint, &[], variables)
+    }
+
+    /// As [`Daemon::start_bridge`] with these arguments besides.
+    pub(crate) fn start_bridge_with(endpoint: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_xray"));
         clean(&mut command)
             .args(ADDRESSES)
             .args(["-o", "--otlp-listen", "127.0.0.1:0"])
+            .args(arguments)
             .env("AWS_REGION", REGION)
             .env("XRAY_ENDPOINT", endpoint)
             .envs(variables.iter().copied());

@@ -29,6 +29,18 @@ impl Endpoint {
         Self { double, runtime }
     }
 
+    /// From now on connections are refused.
+    pub(crate) fn stop(&self) {
+        self.runtime.block_on(self.double.stop());
+    }
+
+    /// On the same port, with all that it has.
+    pub(crate) fn start_again(&self) {
+        self.runtime
+            .block_on(self.double.start_again())
+            .expect("the same port");
+    }
+
     /// What to write into the daemon's `Endpoint`.
     pub(crate) fn url(&self) -> String {
         self.double.url()

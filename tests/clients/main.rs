@@ -9,6 +9,8 @@
 //!
 //! No port is fixed and nothing waits for a time: everything waits for what it needs to see, at most [`xray_double::harness::process::PATIENCE`].
 
+mod adot;
+mod again;
 mod bridge;
 mod daemon;
 mod deploy;
@@ -17,6 +19,7 @@ mod forwarded;
 mod operators;
 mod otlp;
 mod packages;
+mod receiver;
 #[cfg(target_os = "linux")]
 mod refused;
 mod samplers;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
@@ -19,6 +19,8 @@ use xray::net::server::origins::Origins;
 use xray::pipeline::intake::{Form, NotTaken, Request, Requests, Room};
 use xray::receivers::otlp::{self, Otlp, limits};
 use xray_double::harness::install::{self, repository};
+use xray_double::harness::recorded::{Message, Way, check};
+use xray_double::harness::tap::StreamTap;
 
 use crate::TMP;
 
@@ -70,6 +72,10 @@ impl Requests for Counts {
 
     fn add_refused(&self, signal: Signal, receiver: Receiver) {
         panic!("{signal:?} over {receiver:?} was refused");
+    }
+
+    fn is_converted(&self, _: Signal) -> bool {
+        false
     }
 }
 
@@ -182,11 +188,17 @@ fn way(protocol: &str) -> Items {
     }
 }
 
-fn sends_by_every_way(program: &Path, script: &str, protocols: &[&str]) {
+/// What goes over HTTP as it is gets compared with its recording.
+fn sends_by_every_way(program: &Path, script: &str, protocols: &[&str], recording: &str) {
+    let mut sent = Vec::new();
     for protocol in protocols {
         for compression in ["none", "gzip"] {
             let port = Port::open(&[]);
-            send(program, script, port.number, protocol, compression, false);
+            let tap = StreamTap::start((Ipv4Addr::LOCALHOST, port.number).into());
+            send(program, script, tap.address.port(), protocol, compression, false);
+            if *protocol != "grpc" && compression == "none" {
+                sent.extend(Message::requests(Way::Otlp, &tap.said()));
+            }
             let (came, answers) = port.close();
             assert_eq!(came, way(protocol), "{protocol} {compression}");
             assert_eq!(
@@ -196,6 +208,7 @@ fn sends_by_every_way(program: &Path, script: &str, protocols: &[&str]) {
             );
         }
     }
+    check(recording, &sent);
 }
 
 /// Without room at first for each signal, all comes once, and later.
@@ -213,7 +226,7 @@ fn comes_again(program: &Path, script: &str, protocols: &[&str]) {
 #[test]
 fn the_python_sdk_sends_all_signals_by_every_way_that_it_knows() {
     if let Some(python) = python() {
-        sends_by_every_way(&python, "send.py", &["http/protobuf", "grpc"]);
+        sends_by_every_way(&python, "send.py", &["http/protobuf", "grpc"], "otlp-python");
     }
 }
 
@@ -228,7 +241,7 @@ fn the_python_sdk_comes_again_when_there_was_no_room() {
 fn the_node_sdk_sends_all_signals_by_every_way_that_it_knows() {
     if node_modules().is_some() {
         let protocols = ["http/protobuf", "http/json", "grpc"];
-        sends_by_every_way(Path::new("node"), "send.mjs", &protocols);
+        sends_by_every_way(Path::new("node"), "send.mjs", &protocols, "otlp-node");
     }
 }
 

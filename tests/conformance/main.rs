@@ -13,4 +13,5 @@ mod differences;
 mod otlp;
 mod properties;
 mod seeds;
+mod spans;
 mod support;

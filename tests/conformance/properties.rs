@@ -218,7 +218,7 @@ proptest! {
         let arguments: &[&str] = if strict { &["-c", "x"] } else { &[] };
         let flags = flags(arguments.iter().map(OsString::from).collect());
         let said = match load(&flags, &Environment::default(), &Bytes(&bytes)) {
-            Ok(config) => config.warnings,
+            Ok(config) => config.warnings.into_iter().map(|warning| warning.text).collect(),
             Err(error) => {
                 prop_assert!(!error.problems().is_empty());
                 error.problems().to_vec()

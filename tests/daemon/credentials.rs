@@ -1,12 +1,13 @@
 //! Credentials that come late, run out, or are where nobody looked: no call waits for what it does not need.
 
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use xray_double::harness::account::Account;
-use xray_double::harness::daemon::{Setup, arrived, double, line};
-use xray_double::harness::process::Process;
+use xray_double::harness::daemon::{Daemon, Setup, arrived, double, line};
+use xray_double::harness::process::{PATIENCE, Process};
 use xray_double::harness::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
 
 use crate::XRAY;
@@ -104,6 +105,140 @@ async fn a_source_that_is_slower_than_a_call_may_take_gives_keys_all_the_same() 
         "Using credentials from the AWS profile \"default\" (a credential process)",
     );
     line(&lines, "Shutdown finished: received 100, sent 100,");
+}
+
+/// A daemon whose profile has this process.
+fn with_process(endpoint: &str, process: &str) -> Setup {
+    let setup = Setup::new(XRAY, endpoint).env("AWS_ACCESS_KEY_ID", "");
+    let profile = setup.path("config");
+    std::fs::write(&profile, format!("[default]\ncredential_process = {process}\n")).unwrap();
+    setup
+        .env("PATH", "/usr/bin:/bin")
+        .env("AWS_CONFIG_FILE", profile.to_str().unwrap())
+}
+
+/// Waits until the process with the number in `file` has ended.
+fn ended(file: &Path) {
+    let number = std::fs::read_to_string(file).unwrap();
+    let stat = format!("/proc/{}/stat", number.trim());
+    let deadline = Instant::now() + PATIENCE;
+    // Where nobody asks how it went it stays as a zombie.
+    while std::fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z ")) {
+        assert!(Instant::now() < deadline, "{number} still runs");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Its line about missing credentials.
+fn missing(daemon: &Daemon) -> String {
+    daemon.process.wait_for("that credentials are missing", |line| {
+        let (_, reason) = line.split_once("[Warn] No AWS credentials yet: ")?;
+        Some(reason.split_once(". Segments wait in memory")?.0.to_owned())
+    })
+}
+
+#[test]
+fn a_credential_process_that_prints_without_end_is_ended_with_its_children() {
+    for (prints, said) in [
+        ("yes", "printed more than 65536 bytes and was ended"),
+        ("yes >&2", "said on stderr more than 1048576 bytes and was ended"),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let child = directory.path().join("child");
+        let process = format!("sleep 1000 & echo $! > {}; {prints}", child.display());
+        let daemon = with_process("http://127.0.0.1:9", &process)
+            .args(&["--shutdown-timeout", "0s"])
+            .start();
+        assert_eq!(
+            missing(&daemon),
+            format!(
+                "cannot load AWS credentials: the credential process of the AWS profile \"default\" {said}"
+            )
+        );
+        ended(&child);
+        assert_eq!(daemon.stop().0.code(), Some(0));
+    }
+}
+
+#[test]
+fn why_a_credential_process_has_no_keys_is_said_without_what_it_printed_and_without_its_command() {
+    for (process, said) in [
+        (
+            "echo secret; echo 'log in  first' >&2; exit 3",
+            "failed with exit status: 3: log in  first",
+        ),
+        (
+            "echo secret",
+            "printed no JSON object: expected value at line 1 column 1",
+        ),
+        (
+            "true secret",
+            "printed no JSON object: EOF while parsing a value at line 1 column 0",
+        ),
+        (
+            "echo '{\"Version\":1,\"AccessKeyId\":\"secret\"}'",
+            "printed no SecretAccessKey",
+        ),
+    ] {
+        let daemon = with_process("http://127.0.0.1:9", process)
+            .args(&["--shutdown-timeout", "0s"])
+            .start();
+        assert_eq!(
+            missing(&daemon),
+            format!(
+                "cannot load AWS credentials: the credential process of the AWS profile \"default\" {said}"
+            )
+        );
+        let (_, lines) = daemon.stop();
+        assert!(!lines.iter().any(|line| line.contains("secret")), "{lines:?}");
+    }
+}
+
+#[test]
+fn a_credential_process_that_hangs_ends_with_the_daemon() {
+    let directory = tempfile::tempdir().unwrap();
+    let child = directory.path().join("child");
+    // Written at once, so that what is read is whole.
+    let process = format!(
+        "sleep 1000 & echo $! > {0}.new; mv {0}.new {0}; sleep 1000",
+        child.display()
+    );
+    let daemon = with_process("http://127.0.0.1:9", &process)
+        .args(&["--shutdown-timeout", "0s"])
+        .start();
+    let deadline = Instant::now() + PATIENCE;
+    while !child.exists() {
+        assert!(Instant::now() < deadline, "it was not run");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(daemon.stop().0.code(), Some(0));
+    ended(&child);
+}
+
+#[test]
+fn an_answer_without_an_end_is_cut_off_wherever_credentials_are_asked_for() {
+    for variable in [
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+        "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+    ] {
+        let source = Source::start(|_, _| Reply::Endless);
+        let daemon = Setup::new(XRAY, "http://127.0.0.1:9")
+            .env("AWS_ACCESS_KEY_ID", "")
+            .env("AWS_EC2_METADATA_DISABLED", "false")
+            .env(variable, &source.url())
+            .args(&["--shutdown-timeout", "0s"])
+            .start();
+        let said = missing(&daemon);
+        assert!(said.contains("length limit exceeded"), "{variable}: {said}");
+        let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.process.id())).unwrap();
+        let peak = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))
+            .unwrap();
+        let peak_kib: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
+        assert!(peak_kib < 100 << 10, "{variable}: {peak_kib} KiB");
+        assert_eq!(daemon.stop().0.code(), Some(0));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -224,7 +359,7 @@ async fn credentials_files_that_can_not_be_read_are_named_with_user_and_reason()
     std::fs::create_dir(setup.path(".aws")).unwrap();
     let file = setup.path(".aws/credentials");
     std::fs::write(&file, "[default]\n").unwrap();
-    let open_to = |path: &std::path::Path, mode| {
+    let open_to = |path: &Path, mode| {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
     };
     open_to(&file, 0o000);

@@ -193,6 +193,59 @@ fn as_tokens_they_are_named_and_a_signal_ends_the_daemon_all_the_same() {
     }
 }
 
+/// Files of the kernel's, which tell no length; who reads the second one waits for what the kernel says next.
+#[cfg(target_os = "linux")]
+fn of_the_kernel() -> impl Iterator<Item = &'static str> {
+    let all = ["/proc/self/status", "/proc/kmsg"];
+    // Not every container may open it.
+    all.into_iter().filter(|path| File::open(path).is_ok())
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_of_the_kernels_as_a_profile_or_a_token_is_named_and_not_waited_for() {
+    for path in of_the_kernel() {
+        for variable in [
+            "AWS_CONFIG_FILE",
+            "AWS_SHARED_CREDENTIALS_FILE",
+            "AWS_WEB_IDENTITY_TOKEN_FILE",
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+        ] {
+            let daemon = Setup::new(XRAY, "http://127.0.0.1:9")
+                .env("AWS_ACCESS_KEY_ID", "")
+                .env(variable, path)
+                .env("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/pod")
+                .env("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1:9")
+                .args(&["--shutdown-timeout", "0s"])
+                .start();
+            let warning = daemon.process.wait_for("that credentials are missing", |line| {
+                line.contains("[Warn] No AWS credentials yet: ")
+                    .then(|| line.to_owned())
+            });
+            assert!(
+                warning.contains(&format!("{path} is a file of the kernel's")),
+                "{variable}: {warning}"
+            );
+            assert_eq!(daemon.stop().0.code(), Some(0), "{path} {variable}");
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_of_the_kernels_as_the_configuration_or_as_certificates_ends_the_start() {
+    for path in of_the_kernel() {
+        let (code, lines) = Setup::new(XRAY, "http://127.0.0.1:9").args(&["-c", path]).fail();
+        assert_eq!(code, Some(1), "{lines:?}");
+        assert!(has(&lines, &["[Error]", path]), "{lines:?}");
+        let (code, lines) = Setup::new(XRAY, "http://127.0.0.1:9")
+            .env("AWS_CA_BUNDLE", path)
+            .fail();
+        assert_eq!(code, Some(1), "{lines:?}");
+        assert!(has(&lines, &["[Error]", "AWS_CA_BUNDLE", path]), "{lines:?}");
+    }
+}
+
 #[test]
 fn a_pipe_as_the_token_file_of_a_profile_is_named_too() {
     let setup = Setup::new(XRAY, "http://127.0.0.1:9").env("AWS_ACCESS_KEY_ID", "");

@@ -8,6 +8,7 @@
 mod credentials;
 mod doctor;
 mod end;
+mod fields;
 mod files;
 mod start;
 #[cfg(target_os = "linux")]

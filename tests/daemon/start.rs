@@ -173,7 +173,7 @@ fn in_json_the_proxy_its_source_and_an_endpoint_in_clear_are_fields() {
     let proxy = fields("Using proxy: ");
     assert_eq!(proxy["proxy"], "http://***@127.0.0.1:9");
     assert_eq!(proxy["source"], "flag -p");
-    assert_eq!(fields("plain http:// endpoint")["endpoint"], "http://192.0.2.1:9");
+    assert_eq!(fields("plain http:// endpoint")["value"], "http://192.0.2.1:9");
 }
 
 #[test]

@@ -19,6 +19,8 @@ pub(crate) enum Reply {
     Now(u16, String),
     /// Nothing; the connection stays.
     Never,
+    /// A body without an end.
+    Endless,
 }
 
 /// A source of credentials.
@@ -50,6 +52,7 @@ impl Source {
                 match reply(&head, number) {
                     Reply::Now(status, body) => answer(&mut stream, status, &body),
                     Reply::Never => kept.push(stream),
+                    Reply::Endless => endless(&mut stream),
                 }
             }
         });
@@ -95,6 +98,15 @@ fn answer(stream: &mut TcpStream, status: u16, body: &str) {
     let _: std::io::Result<()> = stream.write_all(answer.as_bytes());
 }
 
+fn endless(stream: &mut TcpStream) {
+    let piece = vec![b' '; 64 << 10];
+    let mut sent = stream.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n");
+    // Until who reads it has enough.
+    while sent.is_ok() {
+        sent = stream.write_all(&piece);
+    }
+}
+
 /// The double's keys as a metadata address gives them, good for so long.
 pub(crate) fn keys(good_for: Duration) -> String {
     let expiry = DateTime::from(SystemTime::now() + good_for)
@@ -121,7 +133,8 @@ pub(crate) async fn double_for_keys() -> Double {
 pub(crate) fn tcp(daemon: &Daemon) -> SocketAddr {
     daemon.process.wait_for("its TCP address", |line| {
         let rest = line.split_once("Starting proxy http server on ")?.1;
-        rest.trim().parse().ok()
+        // In JSON the text ends with a quotation mark.
+        rest.split(['"', ' ']).next()?.parse().ok()
     })
 }
 

@@ -104,6 +104,7 @@ fn a_name_that_anyone_on_the_network_can_serve_reads_neither_page_nor_key_nor_tr
             ("GET", &traces),
             ("GET", &dev.with_key("/-/events")),
             ("DELETE", &traces),
+            ("POST", &dev.with_key("/-/traces/undo")),
         ] {
             let (status, answer) = ask(dev.tcp, method, path, &[("Host", host)], "");
             assert_eq!(status, 403, "{method} {path} {host}");
@@ -139,7 +140,9 @@ fn what_tells_of_traces_asks_for_the_key_of_the_page_of_this_run() {
         ("GET", "/-/graph"),
         ("GET", "/-/trace/1-581cf771-a006649127e371903a2de979"),
         ("GET", "/-/events"),
+        ("GET", "/-/operations"),
         ("DELETE", "/-/traces"),
+        ("POST", "/-/traces/undo"),
     ] {
         for asked in [path.to_owned(), format!("{path}?key="), other.with_key(path)] {
             let (status, answer) = ask(dev.tcp, method, &asked, &[], "");

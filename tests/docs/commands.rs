@@ -22,7 +22,15 @@ const XRAY: &str = env!("CARGO_BIN_EXE_xray");
 const NOT_RUN: &str = "# Not run by the tests: ";
 
 /// What a block may be; only `sh` has commands.
-const LANGUAGES: [&str; 6] = ["sh", "text", "python", "json", "yaml", "rust,ignore"];
+const LANGUAGES: [&str; 7] = [
+    "sh",
+    "text",
+    "python",
+    "json",
+    "yaml",
+    "rust,ignore",
+    "powershell",
+];
 
 /// What stands between two fences.
 #[derive(Debug)]

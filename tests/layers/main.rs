@@ -4,11 +4,13 @@
 //! An import is a path in a `use`, in code or in what a macro is given; a link in a comment is none. It is taken for
 //! what it leads to, through re-exports, globs and other names. `rules` says what is allowed.
 //!
-//! `events` looks at what is logged: the values of a line are in its fields too.
+//! `events` looks at what is logged: the values of a line are in its fields too. `systems` looks at what is there on some systems
+//! only, and says why.
 
 mod events;
 mod planted;
 mod rules;
+mod systems;
 mod tree;
 
 use std::path::Path;
@@ -44,6 +46,11 @@ fn no_files_import_each_other_in_a_circle() {
 #[test]
 fn events_that_show_values_have_them_in_fields_too() {
     none("events without fields", &events::without_fields(&TEXTS));
+}
+
+#[test]
+fn what_depends_on_the_system_says_why() {
+    none("conditions without a reason", &systems::without_reason(&TEXTS));
 }
 
 #[test]

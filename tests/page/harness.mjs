@@ -36,6 +36,7 @@ page.on("dialog", (dialog) => {
   dialog.dismiss();
 });
 page.on("pageerror", (error) => errors.push(String(error)));
+page.on("requestfailed", (request) => request.url().includes("/assets/") && errors.push(`${request.url()}: ${request.failure()?.errorText}`));
 
 /** A test with an empty store and the page at `hash`; leaves a picture when it fails. */
 export function check(name, hash, body) {
@@ -49,6 +50,7 @@ export function check(name, hash, body) {
       assert.deepEqual(errors, [], "errors in the page");
     } catch (error) {
       await page.screenshot({ path: join(PAGE_SCREENSHOTS, `failed-${name.replaceAll(/\W+/g, "-")}.png`) }).catch(() => {});
+      if (errors.length > 0) console.error(`errors in the page: ${errors.join("\n")}`);
       throw error;
     }
   });

@@ -47,7 +47,7 @@ await check("phones and narrow windows show all of each view, and lanes have roo
       assert.deepEqual(await beyond(), [], `the map at ${width}`);
       for (const hash of ["#/operations", `#/trace/${trace_id}?view=flame`, `#/trace/${trace_id}?view=statistics`]) {
         await page.goto(`${ORIGIN}/${hash}`);
-        await page.locator(".operations td, .flame-bar, .statistics td").first().waitFor();
+        await page.locator(":is(.operations td, .flame-bar, .statistics td):visible").first().waitFor();
         const found = await beyond();
         // Tables of figures scroll in themselves.
         assert.deepEqual(found.filter((one) => !/^(SECTION.(operations|statistics)|T[A-Z]+|BUTTON.sort|SPAN|A|B)\b/.test(one)), [], `${hash} at ${width}`);

@@ -28,4 +28,6 @@ fn there_is_a_recording_of_every_client_that_the_tests_have() {
     );
     let callers = ["aws-cli", "aws-js", "aws-rust", "boto3"].map(str::to_owned);
     assert_eq!(with(Way::Api), BTreeSet::from(callers));
+    let exporters = ["otlp-node", "otlp-python"].map(str::to_owned);
+    assert_eq!(with(Way::Otlp), BTreeSet::from(exporters));
 }

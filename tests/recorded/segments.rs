@@ -26,12 +26,16 @@ fn datagrams() -> Vec<(String, Message)> {
     datagrams
 }
 
+fn document(datagram: &Message) -> String {
+    String::from_utf8(datagram.body()).expect("SDKs send UTF-8")
+}
+
 #[test]
 fn the_parser_takes_each_datagram_and_gives_what_follows_its_header() {
     for (client, datagram) in datagrams() {
-        let document = datagram::document(datagram.text.as_bytes());
+        let document = datagram::document(&datagram.bytes);
         let document = document.unwrap_or_else(|reject| panic!("{client}: {:?}", reject.reason));
-        assert_eq!(document, datagram.body().as_bytes(), "{client}");
+        assert_eq!(document, datagram.body(), "{client}");
         serde_json::from_slice::<Value>(document).expect("JSON");
     }
 }
@@ -40,7 +44,10 @@ fn the_parser_takes_each_datagram_and_gives_what_follows_its_header() {
 fn a_batch_has_each_document_byte_for_byte() {
     let now = Instant::now();
     let mut open = OpenBatch::<Segments>::new(256 * 1024);
-    let documents: Vec<_> = datagrams().iter().map(|(_, datagram)| datagram.body()).collect();
+    let documents: Vec<_> = datagrams()
+        .iter()
+        .map(|(_, datagram)| document(datagram))
+        .collect();
     let mut sealed = Vec::new();
     for document in &documents {
         let pushed = open.push(document.as_bytes(), now);
@@ -67,7 +74,7 @@ fn a_batch_has_each_document_byte_for_byte() {
 #[test]
 fn each_document_is_one_that_the_service_takes_and_whose_fields_a_store_knows() {
     for (client, datagram) in datagrams() {
-        let document = datagram.body();
+        let document = document(&datagram);
         if let Err(refusal) = segment::check(&document) {
             panic!("{client}: {refusal:?}: {document}");
         }
@@ -82,8 +89,9 @@ fn each_document_is_one_that_the_service_takes_and_whose_fields_a_store_knows() 
 fn each_document_becomes_spans_and_these_become_a_segment_of_the_same_name_and_times() {
     let mut with_subsegments = 0;
     for (client, datagram) in datagrams() {
-        let document: Value = serde_json::from_str(&datagram.body()).expect("JSON");
-        let spans = match spans_of(&datagram.body(), &Context::default()) {
+        let text = document(&datagram);
+        let document: Value = serde_json::from_str(&text).expect("JSON");
+        let spans = match spans_of(&text, &Context::default()) {
             Ok(Converted::Spans(spans)) => spans,
             other => panic!("{client}: {other:?}: {document}"),
         };

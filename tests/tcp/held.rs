@@ -1,10 +1,12 @@
 //! Clients that hold on to what they do not use: places, memory, files. The others do not notice.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use xray_double::harness::process::PATIENCE;
 
 use crate::client::{Client, ask, get, metric, post};
@@ -95,11 +97,95 @@ async fn with_few_files_connections_that_are_held_do_not_stop_delivery() {
     assert!(log.contains("received 100, sent 100, "), "{log}");
     assert!(
         log.contains(
-            "[Warn] This process may have 64 files open (RLIMIT_NOFILE), so the TCP port takes 12 connections and not 256."
+            "[Warn] This process may have 64 files open (RLIMIT_NOFILE), so the TCP port takes 10 connections and not 256."
         ),
         "{log}"
     );
     assert!(!log.contains("Accepting on TCP failed"), "{log}");
+}
+
+/// Clients that begin requests and do not go on; each time that one is closed it begins again.
+fn hold(address: SocketAddr, clients: usize) -> JoinSet<()> {
+    let starts = [
+        announced("/GetSamplingRules", 100),
+        announced("/TraceSegments", 5 << 20),
+        "POST /SamplingTargets HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n1\r\n{\r\n"
+            .to_owned(),
+        "GET /heal".to_owned(),
+        // Behind a whole one, whose answer is read.
+        "GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\nPOST /Get".to_owned(),
+    ];
+    let mut holding = JoinSet::new();
+    for start in starts.into_iter().cycle().take(clients) {
+        holding.spawn(async move {
+            loop {
+                if let Ok(mut stream) = TcpStream::connect(address).await {
+                    let _ = stream.write_all(start.as_bytes()).await;
+                    let mut answer = Vec::new();
+                    let _ = stream.read_to_end(&mut answer).await;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        });
+    }
+    holding
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_few_files_a_host_that_holds_all_it_can_again_and_again_shuts_nobody_out() {
+    let double = double().await;
+    let daemon = Start::new(&double.url()).with_open_files(64).start_whole();
+    let mut holding = hold(daemon.tcp, 60);
+    // They have all places.
+    while metric(
+        daemon.tcp,
+        "xray_http_connections_ended_total{reason=\"evicted\"}",
+    )
+    .await
+        < Some(100.0)
+    {}
+    for number in 0..30 {
+        for (path, body) in [
+            ("/GetSamplingRules", "{}"),
+            ("/SamplingTargets", "{\"SamplingStatisticsDocuments\":[]}"),
+        ] {
+            let answer = post(daemon.tcp, path, body).await;
+            assert_eq!(answer.status, 200, "{number}: {answer:?}");
+        }
+        assert_eq!(get(daemon.tcp, "/healthz").await.status, 200, "{number}");
+        let body = json!({"TraceSegmentDocuments": [segment(number)]}).to_string();
+        let answer = post(daemon.tcp, "/TraceSegments", &body).await;
+        assert_eq!(answer.status, 200, "{number}: {answer:?}");
+        daemon.send([segment(1000 + number)]);
+    }
+    for _ in 0..3 {
+        assert_eq!(daemon.health_check(&["--ready"]).0, Some(0));
+    }
+    assert!(metric(daemon.tcp, "xray_http_connections").await <= Some(11.0));
+    double.wait_for_documents(60, PATIENCE).await.unwrap();
+    holding.shutdown().await;
+    let (status, log) = daemon.stop();
+    assert_eq!(status.code(), Some(0));
+    assert!(log.contains("received 60, sent 60, "), "{log}");
+    assert!(!log.contains("Accepting on TCP failed"), "{log}");
+    assert!(!log.contains("Too many open files"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_questions_in_a_packet_on_each_connection_hold_nobody_up() {
+    let (_double, daemon) = pair().await;
+    // Costly ones on some connections, and cheap ones on all there are. None reads an answer.
+    let mut held = Vec::new();
+    for (connections, path) in [(60, "/metrics"), (300, "/healthz")] {
+        let questions = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").repeat(400);
+        for _ in 0..connections {
+            held.push(begin(&daemon, &questions).await);
+        }
+        // It gives up after three seconds.
+        assert_eq!(daemon.health_check(&[]).0, Some(0), "{path}");
+    }
+    let answer = post(daemon.tcp, "/GetSamplingRules", "{}").await;
+    assert_eq!(answer.status, 200, "{answer:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,24 +1,31 @@
 //! The floor: one thread that receives, escapes, hashes, writes over one kept-alive connection and reads the answer.
 //!
 //! It makes the same batches as the daemon (50 documents, or 1 s), and does nothing else: no budget, no retry, no
-//! second call in flight, no log, a signature in form only (the HMAC of a call is some 2 µs in 50 documents).
+//! second call in flight, no log, a signature in form only (the HMAC of a call is some 2 µs in 50 documents). For an OTLP
+//! endpoint it makes the documents into spans and compresses them, with the libraries that the daemon has.
 
 use std::fmt::Write as _;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
+use std::thread;
 use std::time::{Duration, Instant};
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrIn, recvmmsg};
 use rustls::{ClientConnection, StreamOwned};
 use rustls_pki_types::ServerName;
+use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use socket2::{Domain, Socket, Type};
 
 use xray::exporters::xray::encoding::escape::escape;
+use xray_document::otlp::to_span::{Context, Converted, spans_of};
 
+use super::destinations::Destinations;
 use super::http::Messages;
 use super::{Result, role, tls};
 
@@ -32,29 +39,76 @@ const MAX_DOCUMENTS: usize = 50;
 const MAX_BODY_BYTES: usize = 1 << 20;
 const MAX_AGE: Duration = Duration::from_secs(1);
 
-/// `__control UDP_ADDRESS ENDPOINT_ADDRESS [CA_FILE]`.
+/// `__control UDP_ADDRESS ENDPOINT_ADDRESS DESTINATION [CA_FILE]`, the destination `xray`, `otlp` or `both`.
 pub(crate) fn main(mut arguments: impl Iterator<Item = String>) -> Result<()> {
     let udp: SocketAddr = role::argument(&mut arguments, "UDP address")?;
     let endpoint: SocketAddr = role::argument(&mut arguments, "endpoint address")?;
+    let to: Destinations = role::argument(&mut arguments, "destination")?;
     let socket = Socket::new(Domain::for_address(udp), Type::DGRAM, None)?;
     socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
     socket.bind(&udp.into())?;
     let stream = TcpStream::connect(endpoint)?;
     stream.set_nodelay(true)?;
     match arguments.next() {
-        None => forward(&socket, stream),
+        None => forward(&socket, stream, to),
         Some(ca_file) => {
             let name = ServerName::IpAddress(endpoint.ip().into());
             let tls = ClientConnection::new(tls::client(&PathBuf::from(ca_file))?, name)?;
-            forward(&socket, StreamOwned::new(tls, stream))
+            forward(&socket, StreamOwned::new(tls, stream), to)
         }
     }
 }
 
-fn forward(socket: &Socket, mut stream: impl Read + Write) -> Result<()> {
+/// `__control-over-tcp ADDRESS ENDPOINT_ADDRESS`: the same for documents that come over HTTP, a thread for each client. The UDP
+/// socket is there only to show that it has started.
+pub(crate) fn main_over_tcp(mut arguments: impl Iterator<Item = String>) -> Result<()> {
+    let address: SocketAddr = role::argument(&mut arguments, "address")?;
+    let endpoint: SocketAddr = role::argument(&mut arguments, "endpoint address")?;
+    let listener = TcpListener::bind(address)?;
+    let _started = UdpSocket::bind(address)?;
+    for client in listener.incoming() {
+        let client = client?;
+        thread::spawn(move || {
+            // A client that leaves ends it.
+            let _: Result<()> = forward_requests(client, endpoint);
+        });
+    }
+    Ok(())
+}
+
+/// Takes each request's documents as a batch, and answers when the endpoint has.
+fn forward_requests(mut client: TcpStream, endpoint: SocketAddr) -> Result<()> {
+    let mut stream = TcpStream::connect(endpoint)?;
+    client.set_nodelay(true)?;
+    stream.set_nodelay(true)?;
+    let (mut requests, mut batch) = (Messages::new(), Batch::default());
+    while let Some((_, body)) = requests.next(&mut client)? {
+        let request: Request = serde_json::from_slice(body)?;
+        for document in &request.documents {
+            batch.add(document.as_bytes());
+        }
+        batch.send(&mut stream)?;
+        client.write_all(TAKEN)?;
+    }
+    Ok(())
+}
+
+const TAKEN: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 31\r\n\r\n\
+{\"UnprocessedTraceSegments\":[]}";
+
+#[derive(Deserialize)]
+struct Request {
+    #[serde(rename = "TraceSegmentDocuments")]
+    documents: Vec<String>,
+}
+
+fn forward(socket: &Socket, mut stream: impl Read + Write, to: Destinations) -> Result<()> {
     let mut room = vec![0; RECEIVES * DATAGRAM_BYTES];
     let mut headers = MultiHeaders::<SockaddrIn>::preallocate(RECEIVES, None);
-    let mut batch = Batch::default();
+    let mut batch = Batch {
+        to,
+        ..Batch::default()
+    };
     loop {
         receive(socket, &mut room, &mut headers, |document| {
             if batch.documents == 0 {
@@ -111,8 +165,12 @@ fn receive(
 
 #[derive(Default)]
 struct Batch {
+    to: Destinations,
     body: Vec<u8>,
     documents: usize,
+    /// For the OTLP endpoint: the documents one after the other, and where each ends.
+    raw: Vec<u8>,
+    ends: Vec<usize>,
     opened_at: Option<Instant>,
     head: String,
     answers: Option<Messages>,
@@ -122,17 +180,36 @@ impl Batch {
     fn add(&mut self, document: &[u8]) {
         if self.documents == 0 {
             self.body.clear();
-            self.body.extend_from_slice(b"{\"TraceSegmentDocuments\":[");
-        } else {
-            self.body.push(b',');
+            self.raw.clear();
+            self.ends.clear();
         }
-        escape(document, &mut self.body);
+        if self.to.xray {
+            self.body.extend_from_slice(match self.documents {
+                0 => b"{\"TraceSegmentDocuments\":[",
+                _ => b",",
+            });
+            escape(document, &mut self.body);
+        }
+        if self.to.otlp {
+            self.raw.extend_from_slice(document);
+            self.ends.push(self.raw.len());
+        }
         self.documents += 1;
     }
 
     fn send(&mut self, stream: &mut (impl Read + Write)) -> Result<()> {
-        self.body.extend_from_slice(b"]}");
         self.documents = 0;
+        if self.to.xray {
+            self.send_segments(stream)?;
+        }
+        if self.to.otlp {
+            self.send_spans(stream)?;
+        }
+        Ok(())
+    }
+
+    fn send_segments(&mut self, stream: &mut (impl Read + Write)) -> Result<()> {
+        self.body.extend_from_slice(b"]}");
         let hash = Sha256::digest(&self.body);
         self.head.clear();
         write!(
@@ -151,12 +228,58 @@ impl Batch {
             self.body.len()
         )?;
         write_both(stream, self.head.as_bytes(), &self.body)?;
-        let answers = self.answers.get_or_insert_with(Messages::new);
-        match answers.next(stream)? {
-            Some((head, _)) if head.starts_with(b"HTTP/1.1 200 ") => Ok(()),
-            Some((head, _)) => Err(format!("the sink answers {}", String::from_utf8_lossy(head)).into()),
-            None => Err("the sink closed the connection".into()),
+        must_be_taken(self.answers.get_or_insert_with(Messages::new), stream)
+    }
+
+    fn send_spans(&mut self, stream: &mut (impl Read + Write)) -> Result<()> {
+        let mut spans = Vec::new();
+        let mut start = 0;
+        for &end in &self.ends {
+            let document = std::str::from_utf8(&self.raw[start..end])?;
+            if let Converted::Spans(of_document) = spans_of(document, &Context::default())? {
+                spans.extend_from_slice(&of_document.request);
+            }
+            start = end;
         }
+        post_spans(
+            stream,
+            &spans,
+            true,
+            self.answers.get_or_insert_with(Messages::new),
+        )
+    }
+}
+
+/// Sends a request of spans, compressed or not, and reads the answer.
+pub(crate) fn post_spans(
+    stream: &mut (impl Read + Write),
+    spans: &[u8],
+    gzip: bool,
+    answers: &mut Messages,
+) -> Result<()> {
+    let mut compressed = Vec::new();
+    let (body, encoding) = if gzip {
+        let mut encoder = GzEncoder::new(compressed, Compression::fast());
+        encoder.write_all(spans)?;
+        compressed = encoder.finish()?;
+        (compressed.as_slice(), "Content-Encoding: gzip\r\n")
+    } else {
+        (spans, "")
+    };
+    let head = format!(
+        "POST /v1/traces HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/x-protobuf\r\n{encoding}\
+         Content-Length: {}\r\n\r\n",
+        body.len()
+    );
+    write_both(stream, head.as_bytes(), body)?;
+    must_be_taken(answers, stream)
+}
+
+fn must_be_taken(answers: &mut Messages, stream: &mut impl Read) -> Result<()> {
+    match answers.next(stream)? {
+        Some((head, _)) if head.starts_with(b"HTTP/1.1 200 ") => Ok(()),
+        Some((head, _)) => Err(format!("the sink answers {}", String::from_utf8_lossy(head)).into()),
+        None => Err("the sink closed the connection".into()),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::destinations::Destinations;
 use super::generator::{Generator, Load, Sent};
 use super::process::Memory;
 use super::role;
@@ -63,6 +64,10 @@ pub(crate) fn start_warm(bench: &Bench, subject: Subject, more: &[&str]) -> Resu
 
 /// Sends a subject that has just been started what makes its first connection, to an endpoint that is well.
 pub(crate) fn warm(bench: &Bench, running: Running) -> Result<Running> {
+    warm_to(bench, running, Destinations::XRAY)
+}
+
+fn warm_to(bench: &Bench, running: Running, to: Destinations) -> Result<Running> {
     bench.sink().ask(role::RESET)?;
     let load = Load {
         rate: 1000,
@@ -72,7 +77,7 @@ pub(crate) fn warm(bench: &Bench, running: Running) -> Result<Running> {
         ..Load::default()
     };
     send(&running, load)?;
-    if arrived(bench, WARM_UP, QUIET)?.delivered < WARM_UP {
+    if arrived_at(WARM_UP, QUIET, || to.delivered(bench))?.delivered < WARM_UP {
         return Err(format!("{} does not forward: {}", running.name, running.last_line()).into());
     }
     bench.sink().ask(role::RESET)?;
@@ -97,15 +102,24 @@ pub(crate) struct Arrived {
 
 /// Waits until the sink has `expected` documents or gets none for `quiet`.
 pub(crate) fn arrived(bench: &Bench, expected: u64, quiet: Duration) -> Result<Arrived> {
+    arrived_at(expected, quiet, || bench.delivered())
+}
+
+/// The same for what `delivered` counts.
+pub(crate) fn arrived_at(
+    expected: u64,
+    quiet: Duration,
+    delivered_now: impl Fn() -> Result<u64>,
+) -> Result<Arrived> {
     let start = Instant::now();
-    let mut steps = vec![(bench.delivered()?, start)];
+    let mut steps = vec![(delivered_now()?, start)];
     let (delivered, at) = loop {
         let last = steps[steps.len() - 1];
         if last.0 >= expected || last.1.elapsed() >= quiet {
             break last;
         }
         thread::sleep(LOOK);
-        let delivered = bench.delivered()?;
+        let delivered = delivered_now()?;
         if delivered > last.0 {
             steps.push((delivered, Instant::now()));
         }
@@ -119,7 +133,13 @@ pub(crate) fn arrived(bench: &Bench, expected: u64, quiet: Duration) -> Result<A
 }
 
 pub(crate) fn run(bench: &Bench, subject: Subject, load: Load) -> Result<Measured> {
-    let mut running = start_warm(bench, subject, &[])?;
+    run_to(bench, subject, load, Destinations::XRAY)
+}
+
+/// The same with these destinations for what is sent. What has come to each of them is delivered.
+pub(crate) fn run_to(bench: &Bench, subject: Subject, load: Load, to: Destinations) -> Result<Measured> {
+    bench.sink().ask(role::UP)?;
+    let mut running = warm_to(bench, bench.start_to(subject, to)?, to)?;
     let process = running.process;
     let mut generator = Generator::prepare(running.udp, load)?;
     let (cpu, sleeps, drops) = (process.cpu()?, process.sleeps()?, running.kernel_drops()?);
@@ -130,7 +150,7 @@ pub(crate) fn run(bench: &Bench, subject: Subject, load: Load) -> Result<Measure
     generator.start()?;
     let sent = generator.finish()?;
     let threads = process.threads()?.len();
-    let arrived = arrived(bench, sent.sent, QUIET)?;
+    let arrived = arrived_at(sent.sent, QUIET, || to.delivered(bench))?;
     running.must_run()?;
     let cpu = process.cpu()? - cpu;
     let sleeps = process.sleeps()?.saturating_sub(sleeps);
@@ -141,7 +161,7 @@ pub(crate) fn run(bench: &Bench, subject: Subject, load: Load) -> Result<Measure
     running.end()?;
     Ok(Measured {
         load: sent,
-        delivered: bench.delivered()?,
+        delivered: to.delivered(bench)?,
         seconds: sent.seconds + arrived.bulk_after.as_secs_f64(),
         kernel_drops,
         cpu,

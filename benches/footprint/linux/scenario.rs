@@ -25,6 +25,18 @@ pub(crate) enum Scenario {
     Drain,
     /// Bursts, within the system's limit of the receive buffer and past it.
     Bursts,
+    /// How long a segment takes to its call.
+    Latency,
+    /// Sampling calls through the TCP port.
+    Sampling,
+    /// Documents over the TCP port.
+    Ingest,
+    /// `xray dev` with its page open.
+    Dev,
+    /// Segments to X-Ray, to an OTLP endpoint, and to both.
+    Both,
+    /// OTLP in, OTLP out.
+    Otlp,
 }
 
 /// What happens to one endpoint.
@@ -38,7 +50,7 @@ pub(crate) enum Play {
 }
 
 impl Scenario {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 14] = [
         Self::Played(Play::Outage),
         Self::Played(Play::OutageSmall),
         Self::Played(Play::BurstSmall),
@@ -47,6 +59,12 @@ impl Scenario {
         Self::HalfIll,
         Self::Drain,
         Self::Bursts,
+        Self::Latency,
+        Self::Sampling,
+        Self::Ingest,
+        Self::Dev,
+        Self::Both,
+        Self::Otlp,
     ];
 
     fn name(self) -> &'static str {
@@ -55,6 +73,12 @@ impl Scenario {
             Self::HalfIll => "half-ill",
             Self::Drain => "drain",
             Self::Bursts => "bursts",
+            Self::Latency => "latency",
+            Self::Sampling => "sampling",
+            Self::Ingest => "ingest",
+            Self::Dev => "dev",
+            Self::Both => "both",
+            Self::Otlp => "otlp",
         }
     }
 }

@@ -2,13 +2,14 @@
 
 use std::cell::{RefCell, RefMut};
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::args::Options;
+use super::destinations::Destinations;
 use super::process::{Process, kernel_drops};
 use super::role::{self, Helper};
 use super::sink::Faults;
@@ -126,6 +127,11 @@ impl Bench {
         self.dir.path()
     }
 
+    /// Where the sink listens.
+    pub(crate) fn endpoint(&self) -> SocketAddr {
+        self.endpoint
+    }
+
     /// The conditions of the run.
     pub(crate) fn heading(&self) -> String {
         let processors = thread::available_parallelism().map_or(0, usize::from);
@@ -187,13 +193,55 @@ impl Bench {
 
     /// Starts `subject`, with more arguments if it is a daemon, and waits until its socket takes datagrams.
     pub(crate) fn start(&self, subject: Subject, more: &[&str]) -> Result<Running> {
-        self.spawn(subject, |udp| self.command(subject, udp, more))
+        self.spawn(subject, |udp| {
+            self.command(subject, udp, Destinations::XRAY, more)
+        })
+    }
+
+    /// As [`Bench::start`], with these destinations for what it is sent.
+    pub(crate) fn start_to(&self, subject: Subject, to: Destinations) -> Result<Running> {
+        let base = self.base();
+        self.spawn(subject, |udp| {
+            self.command(subject, udp, to, &to.arguments(&base))
+        })
+    }
+
+    /// Starts a process that `command` makes for an address of TCP, where it takes OTLP over HTTP, and waits until it does.
+    pub(crate) fn start_otlp(
+        &self,
+        subject: Subject,
+        command: impl FnOnce(SocketAddr) -> Result<Command>,
+    ) -> Result<(Running, SocketAddr)> {
+        let otlp = free_port()?;
+        let running = self.wait_for(subject, otlp, command(otlp)?, || TcpStream::connect(otlp).is_ok())?;
+        Ok((running, otlp))
+    }
+
+    /// The daemon as [`Bench::start_otlp`] wants it.
+    pub(crate) fn otlp_daemon(&self, otlp: SocketAddr) -> Result<Command> {
+        let listen = otlp.to_string();
+        let base = self.base();
+        self.command(
+            Subject::Daemon,
+            free_port()?,
+            Destinations::OTLP,
+            &["--otlp-listen", &listen, "--otlp-endpoint", &base],
+        )
+    }
+
+    /// The sink as an OTLP endpoint.
+    pub(crate) fn base(&self) -> String {
+        format!("{}://{}", self.scheme(), self.endpoint)
+    }
+
+    fn scheme(&self) -> &'static str {
+        if self.ca_file.is_some() { "https" } else { "http" }
     }
 
     /// As [`Bench::start`] for the daemon as a process that may not go past the system's limits.
     pub(crate) fn start_within_limits(&self) -> Result<Running> {
         self.spawn(Subject::Daemon, |udp| {
-            let daemon = self.command(Subject::Daemon, udp, &[])?;
+            let daemon = self.command(Subject::Daemon, udp, Destinations::XRAY, &[])?;
             if !may_go_past_limits()? {
                 return Ok(daemon);
             }
@@ -213,6 +261,30 @@ impl Bench {
         })
     }
 
+    /// The control for documents that come over HTTP.
+    pub(crate) fn start_control_over_tcp(&self) -> Result<Running> {
+        self.spawn(Subject::Control, |address| {
+            let mut command = role::command(role::CONTROL_OVER_TCP)?;
+            command.args([address.to_string(), self.endpoint.to_string()]);
+            Ok(command)
+        })
+    }
+
+    /// `xray dev`, with page and API where its segments come in.
+    pub(crate) fn start_dev(&self) -> Result<Running> {
+        self.spawn(Subject::Daemon, |address| {
+            let address = address.to_string();
+            let mut command = Command::new(&self.daemon);
+            command
+                .args(["dev", "-b", &address, "-t", &address, "--otlp-listen", ""])
+                .args(&self.daemon_args)
+                .current_dir(self.dir.path())
+                .env_clear()
+                .env("HOME", self.dir.path());
+            Ok(command)
+        })
+    }
+
     fn spawn(
         &self,
         subject: Subject,
@@ -220,22 +292,34 @@ impl Bench {
     ) -> Result<Running> {
         let probe = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
         let udp = free_port()?;
+        let command = command(udp)?;
+        probe.connect(udp)?;
+        self.wait_for(subject, udp, command, || takes_datagrams(&probe))
+    }
+
+    fn wait_for(
+        &self,
+        subject: Subject,
+        address: SocketAddr,
+        mut command: Command,
+        is_there: impl Fn() -> bool,
+    ) -> Result<Running> {
         let log = self.dir.path().join(format!("{}.log", subject.name()));
-        let mut command = command(udp)?;
         command
             .stdin(Stdio::null())
             .stdout(File::create(&log)?)
             .stderr(File::options().append(true).open(&log)?);
-        probe.connect(udp)?;
         let started = Instant::now();
         let mut child = command.spawn()?;
-        while !takes_datagrams(&probe) {
+        while !is_there() {
             if let Some(status) = child.try_wait()? {
                 return Err(format!("{} ended with {status}: {}", subject.name(), last_line(&log)).into());
             }
             if started.elapsed() > START_LIMIT {
                 child.kill()?;
-                return Err(format!("{} does not bind {udp}: {}", subject.name(), last_line(&log)).into());
+                return Err(
+                    format!("{} does not bind {address}: {}", subject.name(), last_line(&log)).into(),
+                );
             }
             thread::sleep(PROBE_PAUSE);
         }
@@ -245,27 +329,27 @@ impl Bench {
             name: subject.name(),
             child,
             process,
-            udp,
+            udp: address,
             bound_after,
             log,
         })
     }
 
-    fn command(&self, subject: Subject, udp: SocketAddr, more: &[&str]) -> Result<Command> {
+    fn command(&self, subject: Subject, udp: SocketAddr, to: Destinations, more: &[&str]) -> Result<Command> {
         let Some(binary) = self.binary(subject) else {
             let mut command = role::command(role::CONTROL)?;
             command
                 .args([udp.to_string(), self.endpoint.to_string()])
+                .arg(to.name())
                 .args(&self.ca_file);
             return Ok(command);
         };
-        let scheme = if self.ca_file.is_some() { "https" } else { "http" };
         let file = self.dir.path().join("cfg.yaml");
         fs::write(
             &file,
             format!(
-                "Version: 2\nEndpoint: \"{scheme}://{}\"\nRegion: \"us-east-1\"\n",
-                self.endpoint
+                "Version: 2\nEndpoint: \"{}\"\nRegion: \"us-east-1\"\n",
+                self.base()
             ),
         )?;
         let address = udp.to_string();

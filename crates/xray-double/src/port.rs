@@ -65,6 +65,7 @@ fn bound(addr: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
+// How ports are chosen, and what a connection leaves behind, is each system's own.
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use std::net::{Ipv4Addr, TcpStream};

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::report::Verdict;
 use crate::config::{Config, Files, Sourced, SystemFiles};
 use crate::pipeline::budget::{self, Budget, MB};
+use crate::receivers::otlp::limits::bodies_bytes;
 use crate::receivers::udp;
 use crate::receivers::udp::receive_buffer::{receive_buffer_advice, receive_buffer_bytes};
 
@@ -46,21 +47,22 @@ fn of_granted(granted: Result<usize, String>) -> Verdict {
 /// Whether the budget fits into the memory that the daemon may use: `process` is the daemon, if it runs and is seen.
 pub(super) fn memory(config: &Config, process: Option<u32>) -> Verdict {
     let available_bytes = budget::available_memory_bytes(&OfProcess(process));
-    of_memory(config.buffer.memory_mb, available_bytes)
+    let otlp_bytes = bodies_bytes(config, available_bytes);
+    of_memory(config.buffer.memory_mb, available_bytes, otlp_bytes)
 }
 
-fn of_memory(asked_mb: Option<u64>, available_bytes: u64) -> Verdict {
+fn of_memory(asked_mb: Option<u64>, available_bytes: u64, otlp_bytes: u64) -> Verdict {
     const CHECK: &str = "memory";
     let budget = Budget::decide(asked_mb, available_bytes);
     let (total_mb, available_mb) = (budget.total_mb, available_bytes / MB);
-    match budget.warning(available_bytes) {
+    match budget.warning(available_bytes, otlp_bytes) {
         None => Verdict::ok(
             CHECK,
             format!("{total_mb} MB for segments that wait (-m), of {available_mb} MB"),
         ),
         Some(warning) => Verdict::warn(
             CHECK,
-            warning,
+            warning.to_string(),
             "a higher memory limit, or a smaller -m, as it says",
         ),
     }
@@ -103,8 +105,8 @@ mod tests {
 
     #[test]
     fn a_budget_that_does_not_fit_is_told_with_the_numbers() {
-        assert_eq!(of_memory(None, 64 * MB).level, Level::Ok);
-        let tight = of_memory(Some(40), 64 * MB);
+        assert_eq!(of_memory(None, 64 * MB, 0).level, Level::Ok);
+        let tight = of_memory(Some(40), 64 * MB, 0);
         assert_eq!(tight.level, Level::Warn);
         assert!(
             tight

@@ -35,7 +35,7 @@ use tokio::task::spawn_blocking;
 
 use self::report::{CREDENTIAL_FILES, OF_XRAY, Report, Verdict, checks};
 use crate::config::otlp::Routes;
-use crate::config::{Config, ConfigError, Environment, OtlpConfig, Setting};
+use crate::config::{self, Config, ConfigError, Environment, OtlpConfig, Setting};
 
 /// When the report is made, whoever has not answered by then. Below ten seconds with all that is around it.
 const TIME_LIMIT: Duration = Duration::from_millis(9_500);
@@ -305,7 +305,7 @@ fn settings(subject: &Subject) -> Verdict {
         warnings => Verdict::warn(
             "settings",
             message,
-            format!("look at this: {}", warnings.join(" ")),
+            format!("look at this: {}", config::in_words(warnings, " ")),
         ),
     }
 }

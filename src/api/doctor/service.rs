@@ -10,7 +10,7 @@ use super::report::{OF_XRAY, Verdict};
 use super::way::{self, CONNECT_LIMIT, Steps};
 use crate::aws::region::{Attempt, RegionError};
 use crate::aws::{self, Limits, region};
-use crate::config::{Config, Environment};
+use crate::config::{self, Config, Environment};
 use crate::exporters::xray::XRay;
 use crate::logs::sanitize;
 
@@ -162,7 +162,7 @@ fn endpoint(xray: &XRay) -> Verdict {
         [] => Verdict::ok("endpoint", told),
         warnings => Verdict::warn(
             "endpoint",
-            format!("{told}; {}", warnings.join("; ")),
+            format!("{told}; {}", config::in_words(warnings, "; ")),
             "see whether that is meant",
         ),
     }

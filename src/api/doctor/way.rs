@@ -330,6 +330,7 @@ mod tests {
         );
     }
 
+    // What a kernel does with connections beyond the queue is each system's own.
     #[cfg(target_os = "linux")]
     #[tokio::test]
     async fn an_address_that_does_not_answer_is_told_with_how_long_it_was_asked() {

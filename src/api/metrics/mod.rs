@@ -3,151 +3,24 @@
 //!
 //! docs/metrics.md lists them, with the values of their labels; tests compare it with what is shown.
 
+mod observed;
+mod page;
 mod source;
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
-use crate::api::summary::{LaneTotals, Summary, Totals};
+use self::page::{Label, Page, float, unix_seconds, with};
+use crate::api::summary::Totals;
+use crate::ledger::RejectReason;
 use crate::ledger::calls::{Calls, Operation};
 use crate::ledger::destination::Destination;
-use crate::ledger::histogram::Histogram;
 use crate::ledger::http::{Ending, HttpCounts};
 use crate::ledger::outcome::ErrorClass;
-use crate::ledger::receipts::OTLP_RECEIVERS;
-use crate::ledger::signal::{Content, Receiver, Signal};
-use crate::ledger::{DropReason, RejectReason};
+use crate::ledger::signal::Content;
 use crate::pipeline::lane::depth::{Amount, Depth, SpoolDepth};
 
+pub use observed::{BridgeObserved, LaneObserved, Observed};
 pub use source::Source;
-
-/// Everything that is shown, at one moment.
-#[derive(Debug, Clone)]
-pub struct Observed {
-    /// What became of the documents.
-    pub totals: Totals,
-    /// Each lane; without OTLP there is one.
-    pub lanes: Vec<LaneObserved>,
-    /// What came in, by receiver and signal; `None` in a daemon that has nothing to do with OTLP, whose samples have no
-    /// labels for it.
-    pub bridge: Option<BridgeObserved>,
-    /// What the TCP port was asked.
-    pub http: HttpCounts,
-    /// Whether the daemon can do its work.
-    pub is_ready: bool,
-    /// When it started.
-    pub started_at: SystemTime,
-    /// The moment, on both clocks.
-    pub now: Instant,
-    /// See [`Observed::now`].
-    pub wall_clock: SystemTime,
-}
-
-/// One lane.
-#[derive(Debug, Clone)]
-pub struct LaneObserved {
-    /// Where it sends.
-    pub destination: Destination,
-    /// What goes there.
-    pub contents: Vec<Content>,
-    /// What became of it.
-    pub totals: LaneTotals,
-    /// What was not processed, by the error code of the destination.
-    pub unprocessed: BTreeMap<(Content, String), u64>,
-    /// What is in memory.
-    pub depth: Depth,
-    /// What became of the calls.
-    pub calls: Calls,
-}
-
-/// What came in.
-#[derive(Debug, Clone, Default)]
-pub struct BridgeObserved {
-    /// Items, by receiver and what they are.
-    pub received: Vec<(Receiver, Content, u64)>,
-    /// What was refused, by receiver, what it was to be, and reason.
-    pub rejected: Vec<(Receiver, Content, &'static str, u64)>,
-}
-
-/// The reason of OTLP requests that are refused for what they are.
-const INVALID_REQUEST: &str = "invalid_request";
-
-impl BridgeObserved {
-    /// Of a daemon.
-    #[must_use]
-    pub fn of(summary: &Summary) -> Self {
-        let (ledger, mut observed) = (summary.ledger(), Self::default());
-        let over_tcp = ledger.received_over_tcp();
-        let datagrams = ledger.received_as_segments().saturating_sub(over_tcp);
-        observed.received = vec![
-            (Receiver::Udp, Content::Segments, datagrams),
-            (Receiver::Http, Content::Segments, over_tcp),
-        ];
-        let counts = ledger.snapshot_of(Content::Segments);
-        for reason in RejectReason::ALL {
-            let over_tcp = ledger.rejected_over_tcp(reason);
-            let datagrams = counts.rejected(reason).saturating_sub(over_tcp);
-            observed
-                .rejected
-                .push((Receiver::Udp, Content::Segments, reason.label(), datagrams));
-            if reason == RejectReason::MissingSegment {
-                observed
-                    .rejected
-                    .push((Receiver::Http, Content::Segments, reason.label(), over_tcp));
-            }
-        }
-        for receiver in OTLP_RECEIVERS {
-            for signal in Signal::ALL {
-                let receipt = summary.fanout.receipts().of(receiver, signal);
-                let content = Content::of(signal);
-                observed.received.push((receiver, content, receipt.received));
-                observed
-                    .rejected
-                    .push((receiver, content, INVALID_REQUEST, receipt.rejected));
-            }
-        }
-        observed
-    }
-}
-
-impl Observed {
-    /// The labels of a lane; none where there is nothing else.
-    fn labels(&self, lane: &LaneObserved) -> Vec<Label<'static>> {
-        match &self.bridge {
-            None => Vec::new(),
-            Some(_) => vec![("destination", lane.destination.label())],
-        }
-    }
-
-    /// Each lane with each of its contents, their labels and counts.
-    fn by_content(&self) -> Vec<(Vec<Label<'static>>, &LaneObserved, Content)> {
-        let lanes = self.lanes.iter();
-        lanes
-            .flat_map(|lane| {
-                lane.contents.iter().map(move |content| {
-                    let mut labels = self.labels(lane);
-                    if self.bridge.is_some() {
-                        labels.push(("signal", content.label()));
-                    }
-                    (labels, lane, *content)
-                })
-            })
-            .collect()
-    }
-
-    /// The reasons that documents can be lost for.
-    fn drop_reasons(&self) -> &'static [DropReason] {
-        const WITHOUT_OTLP: &[DropReason] = DropReason::ALL.split_at(DropReason::UNCONVERTED).0;
-        match &self.bridge {
-            None => WITHOUT_OTLP,
-            Some(_) => &DropReason::ALL,
-        }
-    }
-}
-
-/// A name and its value.
-type Label<'l> = (&'l str, &'l str);
 
 /// The page.
 #[must_use]
@@ -514,104 +387,6 @@ fn http(page: &mut Page, http: &HttpCounts) {
         "reason",
         Ending::ALL.map(|ending| (ending.label(), http.ended(ending))),
     );
-}
-
-/// The labels of a lane and one more.
-fn with<'l>(labels: &[Label<'l>], more: Label<'l>) -> Vec<Label<'l>> {
-    let mut labels = labels.to_vec();
-    labels.push(more);
-    labels
-}
-
-/// Lines of the format.
-struct Page(String);
-
-impl Page {
-    fn family(&mut self, name: &str, kind: &str, help: &str) {
-        self.line(format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
-    }
-
-    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
-        self.0.push_str(name);
-        for (at, (label, value)) in labels.iter().enumerate() {
-            let before = if at == 0 { '{' } else { ',' };
-            // Every value is a word of ours, a number, or a code reduced to letters and digits: nothing to be escaped.
-            self.line(format_args!("{before}{label}=\"{value}\""));
-        }
-        if !labels.is_empty() {
-            self.0.push('}');
-        }
-        self.line(format_args!(" {value}\n"));
-    }
-
-    fn single(&mut self, name: &str, kind: &str, help: &str, value: f64) {
-        self.family(name, kind, help);
-        self.sample(name, &[], value);
-    }
-
-    fn count(&mut self, name: &str, help: &str, value: u64) {
-        self.single(name, "counter", help, float(value));
-    }
-
-    fn counts<'c>(
-        &mut self,
-        name: &str,
-        help: &str,
-        label: &str,
-        counts: impl IntoIterator<Item = (&'c str, u64)>,
-    ) {
-        self.family(name, "counter", help);
-        for (value, count) in counts {
-            self.sample(name, &[(label, value)], float(count));
-        }
-    }
-
-    /// A family of samples with labels of their own.
-    fn each<'l>(
-        &mut self,
-        name: &str,
-        kind: &str,
-        help: &str,
-        samples: impl IntoIterator<Item = (Vec<Label<'l>>, f64)>,
-    ) {
-        self.family(name, kind, help);
-        for (labels, value) in samples {
-            self.sample(name, &labels, value);
-        }
-    }
-
-    fn histograms<'h, const N: usize>(
-        &mut self,
-        name: &str,
-        help: &str,
-        histograms: impl IntoIterator<Item = (Vec<Label<'h>>, &'h Histogram<N>)>,
-    ) {
-        self.family(name, "histogram", help);
-        let bucket = format!("{name}_bucket");
-        for (labels, histogram) in histograms {
-            for (bound, count) in histogram.cumulative() {
-                self.sample(&bucket, &with(&labels, ("le", &bound.to_string())), float(count));
-            }
-            self.sample(&bucket, &with(&labels, ("le", "+Inf")), float(histogram.count()));
-            self.sample(&format!("{name}_sum"), &labels, histogram.sum());
-            self.sample(&format!("{name}_count"), &labels, float(histogram.count()));
-        }
-    }
-
-    fn line(&mut self, text: std::fmt::Arguments<'_>) {
-        // Writing to a String does not fail.
-        let _: std::fmt::Result = self.0.write_fmt(text);
-    }
-}
-
-/// The format knows floats only; they are exact up to 2^53.
-#[expect(clippy::cast_precision_loss, reason = "2^53 segments take centuries")]
-fn float(count: u64) -> f64 {
-    count as f64
-}
-
-fn unix_seconds(at: SystemTime) -> f64 {
-    at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
 #[cfg(test)]

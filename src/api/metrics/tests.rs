@@ -1,12 +1,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::*;
-use crate::ledger::Ledger;
+use crate::api::summary::{LaneTotals, Summary};
 use crate::ledger::amounts::Amounts;
 use crate::ledger::calls::{Ended, Failure};
 use crate::ledger::http::Route;
+use crate::ledger::{DropReason, Ledger};
 use crate::pipeline::budget::Budget;
 use crate::pipeline::lane::Lane;
 

@@ -14,7 +14,9 @@ use aws_runtime::env_config::file::EnvConfigFiles;
 use aws_smithy_types::error::ErrorMetadata;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::os_shim_internal::{Env, Fs};
+use http_body_util::LengthLimitError;
 
+use super::process::CredentialProcess;
 use super::{CredentialsFailure, Found};
 use crate::aws::Limits;
 use crate::aws::imds_v1::WithVersion1;
@@ -80,25 +82,44 @@ impl CredentialsSource {
     /// Runs the chain, and over it the role.
     pub(crate) async fn load(&self) -> Result<Found, CredentialsFailure> {
         let view = SdkView::of(&self.environment).await;
-        if let Some(unusable) = view.unusable_token_of_profile().await {
-            return Err(CredentialsFailure(format!(
-                "cannot load AWS credentials: {unusable}"
-            )));
+        let failed = |why: String| CredentialsFailure(format!("cannot load AWS credentials: {why}"));
+        let profiles = view.profiles_in_force().await;
+        if let Some(profiles) = &profiles
+            && let Some(unusable) = view.unusable_token_of(profiles).await
+        {
+            return Err(failed(unusable.to_string()));
         }
-        let sdk_config = Box::pin(self.loader_with(view.env()).load()).await;
-        let Some(chain) = sdk_config.credentials_provider() else {
-            return Err(CredentialsFailure("the SDK has no credential chain".to_owned()));
+        let mut loader = self.loader_with(view.env());
+        let process = profiles.as_ref().and_then(CredentialProcess::of);
+        let keys = match &process {
+            Some(process) => Some(process.run().await.map_err(failed)?),
+            None => None,
         };
-        let base = match chain.provide_credentials().await {
-            Ok(credentials) => credentials,
-            Err(error) => return Err(CredentialsFailure(self.explanation(&error, &view).await)),
+        let is_all = process.as_ref().is_some_and(CredentialProcess::is_all);
+        if let (Some(process), Some(keys)) = (&process, &keys) {
+            loader = loader.profile_files(process.replaced_by(keys));
+        }
+        let sdk_config = Box::pin(loader.load()).await;
+        let base = match keys {
+            Some(keys) if is_all => keys,
+            of_source => {
+                let Some(chain) = sdk_config.credentials_provider() else {
+                    return Err(CredentialsFailure("the SDK has no credential chain".to_owned()));
+                };
+                let mut credentials = match chain.provide_credentials().await {
+                    Ok(credentials) => credentials,
+                    Err(error) => return Err(CredentialsFailure(self.explanation(&error, &view).await)),
+                };
+                if of_source.is_some() {
+                    let features = credentials.get_property_mut_or_default::<Vec<AwsCredentialFeature>>();
+                    features.push(AwsCredentialFeature::CredentialsProcess);
+                }
+                credentials
+            }
         };
         let place = description(&base, self.profile_name(), key_variables(&self.environment));
         let Some(role) = &self.role_arn else {
-            return Ok(Found {
-                credentials: base,
-                description: place,
-            });
+            return Ok(Found::new(base, place));
         };
         let shown_role = sanitize_lines(role, SHOWN_NAME_MAX_CHARS);
         let provider = Box::pin(
@@ -109,10 +130,10 @@ impl CredentialsSource {
         )
         .await;
         match provider.provide_credentials().await {
-            Ok(credentials) => Ok(Found {
+            Ok(credentials) => Ok(Found::new(
                 credentials,
-                description: format!("the role {shown_role}, assumed with the credentials of {place}"),
-            }),
+                format!("the role {shown_role}, assumed with the credentials of {place}"),
+            )),
             Err(error) => Err(CredentialsFailure(format!(
                 "cannot assume the role {shown_role} with the credentials of {place}: {}",
                 reason(&error)
@@ -190,7 +211,9 @@ fn reason(error: &CredentialsError) -> String {
 
 /// Whether nobody answered at the metadata address, the last of the sources: that is no failure of a source, but none.
 fn is_without_metadata(error: &CredentialsError) -> bool {
-    matches!(find_cause::<ImdsError>(error), Some(ImdsError::IoError(_)))
+    // One that answers without an end is there.
+    let has_no_end = find_cause::<LengthLimitError>(error).is_some();
+    matches!(find_cause::<ImdsError>(error), Some(ImdsError::IoError(_))) && !has_no_end
 }
 
 /// Where `credentials` come from, in the words of who has to configure them; `keys` are the variables that hold them if

@@ -12,7 +12,7 @@ use xray_document::otlp::Signal;
 use super::headers::Headers;
 use crate::config::file::FileSettings;
 use crate::config::text::quoted;
-use crate::config::{Environment, Flags, Report, Sourced, over, url};
+use crate::config::{Environment, Flags, Report, Sourced, Warning, over, url};
 
 /// What the variables of OTLP exporters begin with.
 const PREFIX: &str = "OTEL_EXPORTER_OTLP_";
@@ -179,10 +179,11 @@ impl OtlpEndpoint {
         let shown = quoted(value);
         let uri = value.parse::<http::Uri>().ok();
         if uri.as_ref().and_then(http::Uri::port_u16) == Some(4317) {
-            report.warning(format!(
+            let text = format!(
                 "{source}: at port 4317 most programs take gRPC alone, and this daemon sends OTLP over HTTP. If {shown} does not \
                  answer, write the port for HTTP, usually 4318."
-            ));
+            );
+            report.warning(Warning::at(source, text).value(value));
         }
         if value.starts_with("https://") {
             return;
@@ -190,7 +191,8 @@ impl OtlpEndpoint {
         for form in self.forms() {
             let of_client = form.client.as_ref().map(|client| &client.certificate);
             if let Some(Sourced { source, .. }) = form.certificate.as_ref().or(of_client) {
-                report.warning(format!("{source} has no effect: {shown} is not called by https."));
+                let text = format!("{source} has no effect: {shown} is not called by https.");
+                report.warning(Warning::at(source, text).used(value));
                 break;
             }
         }
@@ -254,7 +256,8 @@ impl Variables {
             Ok(value) => Sourced { value, source },
             Err(reason) => {
                 if self.is_new(&source) {
-                    report.warning(format!("{source}: {reason}; using gzip."));
+                    let text = format!("{source}: {reason}; using gzip.");
+                    report.warning(Warning::at(&source, text).value(&value).used("gzip"));
                 }
                 default()
             }
@@ -280,12 +283,17 @@ impl Variables {
             Some(value) => Sourced { value, source },
             None => {
                 if self.is_new(&source) {
-                    report.warning(format!(
-                        "{source}: {} is no time-out: write milliseconds, 1 to {}; using {} s.",
+                    let used_s = default().value.as_secs_f64();
+                    let text = format!(
+                        "{source}: {} is no time-out: write milliseconds, 1 to {}; using {used_s} s.",
                         quoted(&value),
                         MAX_TIMEOUT.as_millis(),
-                        default().value.as_secs_f64()
-                    ));
+                    );
+                    report.warning(
+                        Warning::at(&source, text)
+                            .value(&value)
+                            .used(format!("{used_s} s")),
+                    );
                 }
                 default()
             }
@@ -355,9 +363,10 @@ fn warn_without_endpoint(flags: &Flags, file: &FileSettings, report: &mut Report
         .or(file.otlp_service_name.as_ref());
     let texts = [compression, name].into_iter().flatten();
     for source in headers.into_iter().chain(texts.map(|setting| &setting.source)) {
-        report.warning(format!(
+        let text = format!(
             "{source} has no effect without an OTLP endpoint: set --otlp-endpoint, or Endpoint in the section OTLP."
-        ));
+        );
+        report.warning(Warning::at(source, text));
     }
 }
 
@@ -367,9 +376,10 @@ fn warn_of_other_endpoints(own: &str, env: &Environment, report: &mut Report) {
     let of_signals = Signal::ALL.map(|signal| variable(signal, "ENDPOINT"));
     for variable in std::iter::once(for_all).chain(of_signals) {
         if env.get(&variable).is_some() {
-            report.warning(format!(
+            let text = format!(
                 "{variable} is not where this daemon sends to: it is for applications. What counts is {own}."
-            ));
+            );
+            report.warning(Warning::at(&variable, text).used_source(own));
         }
     }
 }
@@ -380,7 +390,8 @@ fn warn_of_other_headers(own: &str, env: &Environment, report: &mut Report) {
     let of_signals = Signal::ALL.map(|signal| variable(signal, "HEADERS"));
     for variable in std::iter::once(for_all).chain(of_signals) {
         if env.get(&variable).is_some() {
-            report.warning(format!("{own} goes over {variable}, whose headers are not sent."));
+            let text = format!("{own} goes over {variable}, whose headers are not sent.");
+            report.warning(Warning::at(&variable, text).used_source(own));
         }
     }
 }

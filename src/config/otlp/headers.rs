@@ -5,7 +5,7 @@ use std::fmt;
 use http::{HeaderName, HeaderValue};
 
 use crate::config::text::{bare, quoted};
-use crate::config::{Environment, Report};
+use crate::config::{Environment, Report, Warning};
 
 /// The most headers; a back end asks for one to three.
 const MAX: usize = 64;
@@ -76,9 +76,10 @@ impl Headers {
         match checked(name, value) {
             Ok((name, value)) => {
                 if value.is_empty() {
-                    report.warning(format!(
+                    let text = format!(
                         "{source}: the header {name} is empty. If it is a key, the endpoint will refuse every request."
-                    ));
+                    );
+                    report.warning(Warning::at(source, text).value(&name));
                 }
                 self.insert(name, value);
             }

@@ -19,7 +19,7 @@ pub use self::routes::{Routes, SpansForXRay, Targets};
 use super::address::{self, DEFAULT_SOURCE};
 use super::file::FileSettings;
 use super::text::quoted;
-use super::{Environment, Files, Flags, Report, Sourced, over, url};
+use super::{Environment, Files, Flags, Report, Sourced, Warning, over, url};
 
 /// The settings of OTLP: there is at least an address to listen on, or an endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -179,25 +179,28 @@ impl OtlpConfig {
     ) {
         const NOT_LISTENING: &str =
             "has no effect while no OTLP comes in: set --otlp-listen, or Listen in the section OTLP";
+        let not_listening = |source: String| Warning::at(&source, format!("{source} {NOT_LISTENING}."));
         let is_listening = !self.listen.is_empty();
         let idle = [spans_to, origin.map(|origin| origin.source.clone())];
         for source in idle.into_iter().flatten().filter(|_| !is_listening) {
-            report.warning(format!("{source} {NOT_LISTENING}."));
+            report.warning(not_listening(source));
         }
         match form {
-            Some(source) if !is_listening => report.warning(format!("{source} {NOT_LISTENING}.")),
-            Some(source) if !self.spans_to.xray => report.warning(format!(
-                "{source} has no effect: no spans go to X-Ray. Write xray to --spans-to."
-            )),
+            Some(source) if !is_listening => report.warning(not_listening(source)),
+            Some(source) if !self.spans_to.xray => {
+                let text = format!("{source} has no effect: no spans go to X-Ray. Write xray to --spans-to.");
+                report.warning(Warning::at(&source, text));
+            }
             _ => {}
         }
         if let Some(OtlpEndpoint { base, .. }) = &self.endpoint
             && !self.routes().to_otlp()
         {
-            report.warning(format!(
+            let text = format!(
                 "{}: nothing goes there. Write otlp to --segments-to, or let OTLP come in by --otlp-listen.",
                 base.source
-            ));
+            );
+            report.warning(Warning::at(&base.source, text).value(&base.value));
         }
     }
 }

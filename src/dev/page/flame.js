@@ -30,7 +30,7 @@ export class Flame {
   constructor({ onOpen }) {
     this.#onOpen = onOpen;
     this.bars = make("div", { class: "flame-bars", role: "tree", "aria-label": "Flame graph", on: { keydown: (event) => this.#keydown(event), click: (event) => this.#click(event), dblclick: (event) => this.#open(this.#keyOf(event)) } });
-    this.hint = make("p", { class: "flame-hint muted small", text: "Calls of one name under one caller are one bar. Click or Enter: that wide; again: back. o: the longest of them in the timeline." });
+    this.hint = make("p", { class: "flame-hint muted small", text: "One bar for all calls of one name under one caller. Click or Enter shows it at full width, and again goes back; o opens the longest of them in the timeline." });
     this.element = make("section", { class: "flame card", "aria-label": "Flame graph" }, this.hint, this.bars);
   }
 

@@ -28,6 +28,7 @@ export class MapPanel {
   #shape = "";
   /** @type {string | null} */
   #selected = null;
+  #last = ""; // what was chosen last; it keeps the tab stop
   #wanted = ""; // part of a service's name
   #onFilter;
   #asked = 0;
@@ -90,7 +91,7 @@ export class MapPanel {
     const { scale } = this.panZoom;
     const { style } = this.#placed;
     const chosen = this.#selected;
-    const active = chosen ?? nodes[0]?.id;
+    const active = chosen ?? (this.#placed.nodes.has(this.#last) ? this.#last : nodes[0]?.id);
     const touches = (edge) => chosen !== null && (edge.source === chosen || edge.target === chosen);
     const near = new Set(edges.filter(touches).flatMap((edge) => [edge.source, edge.target]));
     const found = this.#found();
@@ -135,6 +136,7 @@ export class MapPanel {
 
   #select(id, { focus = false, closest = 0 } = {}) {
     this.#selected = id;
+    this.#last = id ?? this.#last;
     this.#draw();
     this.#showSide();
     const spot = id !== null && this.#placed.nodes.get(id);

@@ -394,6 +394,31 @@ fn connection(shared: &Arc<Site>) -> DuplexStream {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_cleared_can_be_brought_back_for_ten_seconds() {
+    let shared = shared();
+    let with_key = |method: &str, path: &str| {
+        let key = shared.key.written_into("{{key}}");
+        format!("{method} {path}?key={key} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n")
+    };
+    let status = async |request: String| ask(connection(&shared), request.as_bytes()).await.status;
+    let clear = || with_key("DELETE", "/-/traces");
+    let undo = || with_key("POST", "/-/traces/undo");
+    let count = || shared.service().traces().len();
+    ask(
+        connection(&shared),
+        post("/TraceSegments", &put("0000000000000001")).as_bytes(),
+    )
+    .await;
+    assert_eq!((status(undo()).await, count()), (404, 1), "nothing was cleared");
+    assert_eq!((status(clear()).await, count()), (204, 0));
+    tokio::time::sleep(UNDO_FOR - Duration::from_millis(1)).await;
+    assert_eq!((status(undo()).await, count()), (204, 1));
+    assert_eq!((status(clear()).await, count()), (204, 0));
+    tokio::time::sleep(UNDO_FOR + Duration::from_millis(1)).await;
+    assert_eq!((status(undo()).await, count()), (404, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn large_bodies_that_do_not_come_are_in_nobodys_way() {
     let shared = shared();
     let started = tokio::time::Instant::now();

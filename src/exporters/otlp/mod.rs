@@ -37,7 +37,7 @@ use super::bodies::Bodies;
 use super::error::PutError;
 use super::transport;
 use crate::config::otlp::{Compression, OtlpEndpoint, RequestForm};
-use crate::config::{Environment, XRayConfig};
+use crate::config::{Environment, Warning, XRayConfig};
 use crate::ledger::outcome::ErrorClass;
 use crate::ledger::signal::Signal;
 use crate::logs::{self, LineBudget, Reminder};
@@ -68,7 +68,7 @@ struct Shared {
     /// The way of each signal, in the order of [`Signal::ALL`].
     ways: [Way; Signal::ALL.len()],
     service_name: Option<String>,
-    warnings: Vec<String>,
+    warnings: Vec<Warning>,
     proxy: Option<ProxyInForce>,
     seen: Mutex<Seen>,
 }
@@ -164,7 +164,7 @@ impl Otlp {
 
     /// What the user should know about the settings, to be logged at Warn.
     #[must_use]
-    pub fn warnings(&self) -> &[String] {
+    pub fn warnings(&self) -> &[Warning] {
         &self.shared.warnings
     }
 
@@ -419,17 +419,18 @@ fn client_places(forms: [&RequestForm; Signal::ALL.len()]) -> [usize; Signal::AL
 }
 
 /// Keys that anyone on the way can read.
-fn warnings(endpoint: &OtlpEndpoint) -> Vec<String> {
+fn warnings(endpoint: &OtlpEndpoint) -> Vec<Warning> {
     let base = &endpoint.base.value;
     let is_here = base
         .parse::<Uri>()
         .is_ok_and(|uri| uri.host().is_some_and(is_loopback));
     let has_keys = endpoint.forms().iter().any(|form| !form.headers.is_empty());
     if base.starts_with("http://") && has_keys && !is_here {
-        return vec![format!(
+        let text = format!(
             "{base} is a plain http:// endpoint on another machine: anyone on the way can read the headers that go there with \
              every request, and what is sent. Use https:// if it has that"
-        )];
+        );
+        return vec![Warning::at(&endpoint.base.source, text).value(base)];
     }
     Vec::new()
 }

@@ -108,6 +108,7 @@ impl<X: Exporter> Sender<X> {
             tracing::error!(
                 destination,
                 unprocessed,
+                segments = flight.documents,
                 error = message,
                 left_out,
                 "Partial success{to}: {unprocessed} of {} {items} were not taken, and are not sent again; message: {message}{}",
@@ -203,6 +204,7 @@ impl<X: Exporter> Sender<X> {
                     .unwrap_or_default();
                 tracing::warn!(
                     destination,
+                    failed_percent = share.percent(),
                     calls = share.calls,
                     failed = share.failed,
                     over_s = share.over.as_secs_f64(),

@@ -28,9 +28,10 @@ pub struct Limits {
     /// From the end of the head to the last byte of the answer on its way. A streaming answer is under it only until
     /// its head is made: it has no end of its own.
     pub exchange: Duration,
-    /// The most open connections, at least 8, and the most requests at one time on all of them. When one more comes, the one that has been without a request for longest
-    /// is closed for it, else the oldest stream, else the one whose client has been waited for longest (for the rest of a
-    /// body, to read an answer). Only when all others are being worked on is the new one answered 503.
+    /// The most open connections, at least 8, and the most requests at one time on all of them. When one more comes, the one
+    /// that has been without a request for longest is closed for it, else the oldest stream, else the one whose client has
+    /// been waited for longest (for the rest of a body, to read an answer). Only when all others are being worked on is the
+    /// new one answered 503.
     pub connections: usize,
     /// The most of them with a streaming answer; when one more begins, the oldest is closed. 0 for a port that has
     /// none: there a client that has sent all it will (a half-closed connection) still gets its answer, while with
@@ -56,6 +57,11 @@ impl Limits {
         self.connections / 8
     }
 
+    /// So many connections beside the open ones may have been closed for others and not be gone yet.
+    pub(super) fn leaving(&self) -> usize {
+        self.connections / 8
+    }
+
     /// So many more are kept for addresses that are at fewer than [`Limits::own_share`] requests.
     pub(super) fn kept_for_few(&self) -> usize {
         self.connections / 8
@@ -67,15 +73,17 @@ impl Limits {
     }
 
     /// The same with places for as many connections as a process may have open that is allowed `open_files` of them
-    /// (RLIMIT_NOFILE; `None`: no limit) and needs `own` for itself; 8 at least.
+    /// (RLIMIT_NOFILE; `None`: no limit) and needs `own` for itself, those that are leaving among them; 8 at least.
     #[must_use]
     pub fn within(self, open_files: Option<u64>, own: usize) -> Self {
         let left = open_files.map_or(usize::MAX, |files| {
             usize::try_from(files).unwrap_or(usize::MAX).saturating_sub(own)
         });
+        // With an eighth of them leaving.
+        let connections = self.connections.min(left - left.div_ceil(9)).max(8);
         Self {
-            connections: self.connections.min(left).max(8),
-            streams: self.streams.min(left.max(8) / 4),
+            connections,
+            streams: self.streams.min(connections / 4),
             ..self
         }
     }
@@ -112,8 +120,9 @@ mod tests {
         for (open_files, connections, streams) in [
             (None, 256, 64),
             (Some(1024), 256, 64),
-            (Some(296), 256, 64),
-            (Some(64), 24, 6),
+            (Some(328), 256, 64),
+            (Some(327), 255, 63),
+            (Some(64), 21, 5),
             (Some(40), 8, 2),
             (Some(0), 8, 2),
         ] {

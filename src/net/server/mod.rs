@@ -27,6 +27,7 @@ pub(crate) mod refusals;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -41,13 +42,16 @@ use tower_service::Service;
 use self::answer::Answer;
 use self::connection::RequestBody;
 use self::limits::Limits;
-use self::places::{Peer, Place, Places};
+use self::places::{Peer, Place, Places, Room};
 use crate::ledger::Ledger;
 use crate::ledger::http::Ending;
 use crate::logs::Tally;
 
 /// The pause after an accept that failed for a reason of the system's (no descriptors left): it will not pass at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// After so many new connections the open ones have their turn. With fewer, many that come wait long for those.
+const LOOK_AROUND: u64 = 16;
 
 /// The code of the answer to who finds no place, and what it says.
 const TOO_MANY: &str = "TooManyConnections";
@@ -126,6 +130,22 @@ where
     }
 }
 
+/// Any [`Handler`]. What serves a connection is large, HTTP/2 most of all, and would be in the program once for each type of
+/// handler. A request has one allocation for it.
+type Answers =
+    Arc<dyn Fn(Request<RequestBody>) -> Pin<Box<dyn Future<Output = Answer> + Send>> + Send + Sync>;
+
+fn any(handler: impl Handler) -> Answers {
+    Arc::new(move |request| {
+        let mut handler = handler.clone();
+        Box::pin(async move {
+            let Ok(()) = poll_fn(|cx| handler.poll_ready(cx)).await;
+            let Ok(answer) = handler.call(request).await;
+            answer
+        })
+    })
+}
+
 /// Who sent a request; an extension of each.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Caller {
@@ -145,22 +165,32 @@ impl Caller {
 /// Takes connections until `stop` resolves; then the port is closed, connections without a request and those with a
 /// stream are closed, and those with another request are told to close after their answer. Returns when all have
 /// ended; dropping the future cuts those that are left.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    limits: Limits,
+    watch: impl Watch,
+    stop: oneshot::Receiver<()>,
+    handler: impl Handler,
+) {
+    serve_any(listener, limits, Arc::new(watch), stop, any(handler)).await;
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "one line a second of what the system refuses"
 )]
-pub(crate) async fn serve<H: Handler>(
+async fn serve_any(
     listener: TcpListener,
     limits: Limits,
-    watch: impl Watch,
+    watch: Arc<dyn Watch>,
     mut stop: oneshot::Receiver<()>,
-    handler: H,
+    answers: Answers,
 ) {
-    let watch = Arc::new(watch);
     let (stopping, stopped) = watch::channel(false);
     let places = Arc::new(Places::default());
     let mut connections = JoinSet::new();
     let mut faults = Tally::default();
+    let mut taken = 0_u64;
     loop {
         let accepted = tokio::select! {
             biased;
@@ -168,20 +198,26 @@ pub(crate) async fn serve<H: Handler>(
             Some(_) = connections.join_next(), if !connections.is_empty() => continue,
             accepted = listener.accept() => accepted,
         };
-        if connections.len() >= limits.connections {
-            // Those that were asked to go close now, and not when many more have come: files are limited too.
+        taken += 1;
+        if taken.is_multiple_of(LOOK_AROUND) {
+            // What has come on open connections is read before one of them is closed as unused.
             tokio::task::yield_now().await;
         }
+        let has_room = accepted.is_ok() && find_room(&places, &limits, &mut connections).await;
         match accepted {
-            Ok((stream, address)) if places.has_room(limits.connections) => {
-                let (watch, handler) = (Arc::clone(&watch), handler.clone());
+            Ok((stream, address)) if has_room => {
+                // Those that are to go at once are gone the next time that they are looked at, and their files with them.
+                while connections.len() >= limits.connections + limits.leaving() {
+                    connections.join_next().await;
+                }
+                let (watch, answers) = (Arc::clone(&watch), Arc::clone(&answers));
                 connections.spawn(one(
                     stream,
                     limits,
                     watch,
                     places.take(Peer::of(address.ip())),
                     stopped.clone(),
-                    handler,
+                    answers,
                 ));
             }
             Ok((stream, _)) => {
@@ -201,13 +237,27 @@ pub(crate) async fn serve<H: Handler>(
     while connections.join_next().await.is_some() {}
 }
 
-async fn one<H: Handler>(
+/// Whether there is a place for one more. Waits for one of those that have just come and are about to have had their time.
+async fn find_room(places: &Places, limits: &Limits, connections: &mut JoinSet<()>) -> bool {
+    loop {
+        match places.room(limits) {
+            Room::Free => return true,
+            Room::None => return false,
+            Room::Soon(at) => tokio::select! {
+                () = tokio::time::sleep_until(at.into()) => {}
+                Some(_) = connections.join_next() => {}
+            },
+        }
+    }
+}
+
+async fn one(
     stream: TcpStream,
     limits: Limits,
-    watch: Arc<impl Watch>,
+    watch: Arc<dyn Watch>,
     place: Place,
     stop: watch::Receiver<bool>,
-    handler: H,
+    answers: Answers,
 ) {
     // Answers are written whole. A failure makes them slower, not wrong.
     let _: io::Result<()> = stream.set_nodelay(true);
@@ -220,7 +270,7 @@ async fn one<H: Handler>(
     let place = Arc::new(place);
     let answer = |mut request: Request<RequestBody>| {
         request.extensions_mut().insert(caller);
-        let mut handler = handler.clone();
+        let answers = Arc::clone(&answers);
         let (place, watch) = (Arc::clone(&place), Arc::clone(&watch));
         async move {
             let only_asks = matches!(*request.method(), Method::GET | Method::HEAD);
@@ -230,10 +280,9 @@ async fn one<H: Handler>(
                 body::discard(&head, body).await;
                 return answer::last(answer::try_again(TOO_MANY, ALL_IN_USE));
             }
-            let Ok(()) = poll_fn(|cx| handler.poll_ready(cx)).await;
-            let Ok(answer) = handler.call(request).await;
+            let answer = answers(request).await;
             if answer.body().is_stream() {
-                place.make_room_for_stream(limits.streams);
+                place.make_room_for_stream(&limits);
             }
             answer
         }

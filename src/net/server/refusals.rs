@@ -52,6 +52,7 @@ impl Bounded {
             method,
             path,
             host,
+            reason = %why,
             "Refused {method} {path} on the TCP port, Host {host}: {why}{more}"
         );
         // Content, for whoever has asked for it.

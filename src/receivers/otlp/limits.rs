@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::config::Config;
 use crate::net::server::limits::{BodyLimits, Http2, Limits};
 
 /// The most bytes of a request's head; longer ones are answered 431, over HTTP/2 too. SDKs send some 300 bytes, and what
@@ -26,6 +27,11 @@ const BODIES_LEAST_BYTES: usize = 2 << 20;
 
 /// From the end of the head to the end of the body. SDKs give up after 10 s themselves.
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The most bytes of a request in JSON, or of spans that become segments, that the thread which serves all connections looks
+/// at itself; longer ones are handed to another thread, one at a time. It takes some 20 µs a KB for segments, so that nothing
+/// else waits for more than two milliseconds.
+pub const AT_ONCE_MAX_BYTES: usize = 64 << 10;
 
 /// The most connections of a port: three of each process (traces, metrics, logs), for some 40 processes, and one that does
 /// nothing goes for another. An idle one takes some 20 KB; one that does all that it may over HTTP/2 (a full window, all
@@ -75,6 +81,15 @@ pub fn bodies(memory_bytes: u64) -> BodyLimits {
     }
 }
 
+/// The most bytes that bodies may take of the memory of a process that is set up so and may use `memory_bytes`.
+#[must_use]
+pub fn bodies_bytes(config: &Config, memory_bytes: u64) -> u64 {
+    match &config.otlp {
+        Some(otlp) if !otlp.listen.is_empty() => bodies(memory_bytes).all_max_bytes as u64,
+        _ => 0,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,8 +118,8 @@ mod tests {
         for (open_files, ports, places) in [
             (None, 2, 128),
             (Some(1024), 1, 128),
-            (Some(1024), 8, 64),
-            (Some(64), 2, 16),
+            (Some(1024), 8, 56),
+            (Some(64), 2, 14),
             (Some(10), 2, 8),
         ] {
             assert_eq!(

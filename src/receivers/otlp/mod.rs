@@ -7,6 +7,7 @@
 //! | this one | one request, from its head to its answer |
 //! | `asked` | what a head asks for |
 //! | `answer` | what is answered, in each encoding |
+//! | `read` | a request that has been read: its items are counted, and it is handed on |
 //! | `grpc` | what gRPC puts around a message |
 //! | [`limits`] | the bounds, with their reasons |
 
@@ -14,6 +15,7 @@ mod answer;
 mod asked;
 mod grpc;
 pub mod limits;
+mod read;
 
 use std::io;
 use std::net::TcpListener;
@@ -24,12 +26,11 @@ use http::header::CONTENT_ENCODING;
 use http::request::Parts;
 use http::{HeaderValue, Method, Request as HttpRequest};
 use hyper::body::Body as _;
-use tokio::sync::oneshot;
-use tokio::time::Instant;
-use xray_document::otlp;
+use tokio::sync::{Semaphore, oneshot};
 
 use self::answer::{Refusal, Speech, Why};
 use self::asked::Coding;
+use self::read::Read;
 use crate::ledger::Ledger;
 use crate::ledger::http::Route;
 use crate::ledger::signal::{Receiver, Signal};
@@ -42,7 +43,7 @@ use crate::net::server::limits::{BodyLimits, Limits};
 use crate::net::server::origins::{self, Origins};
 use crate::net::server::refusals::{Bounded, and_more};
 use crate::net::server::{self, Counted, Function};
-use crate::pipeline::intake::{Form, Request, Requests, Room};
+use crate::pipeline::intake::{Form, Requests};
 
 /// Takes OTLP; one for all ports.
 #[derive(Debug)]
@@ -56,6 +57,8 @@ pub struct Otlp<R> {
     said_unwanted: [AtomicBool; Signal::ALL.len()],
     refused: Bounded,
     malformed: Bounded,
+    /// One at a time: what is made of a request comes on top of it.
+    beside: Arc<Semaphore>,
 }
 
 impl<R: Requests> Otlp<R> {
@@ -77,6 +80,7 @@ impl<R: Requests> Otlp<R> {
             said_unwanted: Default::default(),
             refused: Bounded::default(),
             malformed: Bounded::default(),
+            beside: Arc::new(Semaphore::new(1)),
         }
     }
 
@@ -202,7 +206,7 @@ impl<R: Requests> Otlp<R> {
             Speech::Protobuf | Speech::Json => Receiver::OtlpHttp,
         };
         let result = match self.read(head, body, speech, coding).await {
-            Ok(held) => self.add(&held, speech, signal, receiver),
+            Ok(held) => self.add(&held, speech, signal, receiver).await,
             Err(refusal) => Err(refusal),
         };
         if let Err(refusal) = &result
@@ -251,9 +255,8 @@ impl<R: Requests> Otlp<R> {
         })
     }
 
-    /// Hands on a request that has been read.
-    #[expect(clippy::disallowed_methods, reason = "a request is as old as its arrival")]
-    fn add(
+    /// Hands on a request that has been read: at once, or on a thread beside this one where that takes long.
+    async fn add(
         &self,
         body: &Held<'_>,
         speech: Speech,
@@ -264,35 +267,24 @@ impl<R: Requests> Otlp<R> {
             Speech::Json => Form::Json,
             Speech::Protobuf | Speech::Grpc => Form::Protobuf,
         };
-        let items = items(signal, form, body)?;
-        if items == 0 {
-            return Ok(answer::taken(speech, signal, None));
-        }
-        // Its length is known only now when it was compressed, and much may have come since.
-        self.room_for(signal, body.len())?;
-        let request = Request {
+        let read = Read {
             signal,
             form,
             receiver,
             body: body.bytes(),
-            items,
         };
-        let not_taken = self.requests.add(request, Instant::now().into_std());
+        let takes_long = form == Form::Json || self.requests.is_converted(signal);
+        let not_taken = if takes_long && body.len() > limits::AT_ONCE_MAX_BYTES {
+            let turn = Arc::clone(&self.beside).acquire_owned().await;
+            read.hand_on_beside(&self.requests, turn).await?
+        } else {
+            read.hand_on(&*self.requests)?
+        };
         Ok(answer::taken(speech, signal, not_taken))
     }
 
     fn room_for(&self, signal: Signal, bytes: usize) -> Result<(), Refusal> {
-        match self.requests.room_for(signal, bytes) {
-            Room::Free => Ok(()),
-            Room::Full => Err(Refusal::new(
-                Why::Busy,
-                "The buffer memory of the daemon is full of what no destination has taken yet.",
-            )),
-            Room::TooLong => Err(Refusal::new(
-                Why::TooLong,
-                "The request is longer than the buffer memory of the daemon has room for, even when it is empty.",
-            )),
-        }
+        read::room_for(&*self.requests, signal, bytes)
     }
 
     /// Once for each signal: SDKs that send it do so every few seconds.
@@ -338,25 +330,6 @@ fn too_long(max_bytes: usize) -> Refusal {
         Why::TooLong,
         format!("The request is longer than {max_bytes} bytes, the most that is taken, decompressed too."),
     )
-}
-
-/// How many items are in a request, which is looked at no further than that needs.
-fn items(signal: Signal, form: Form, body: &[u8]) -> Result<u64, Refusal> {
-    let counted = match form {
-        Form::Protobuf => otlp::count::count(signal, body).map_err(|_| {
-            Refusal::new(
-                Why::Malformed,
-                "The body is no export request of this signal in protobuf.",
-            )
-        }),
-        Form::Json => otlp::json::parts::count(signal, body).map_err(|_| {
-            Refusal::new(
-                Why::Malformed,
-                "The body is no export request of this signal in JSON.",
-            )
-        }),
-    };
-    counted.map(|count| count.items)
 }
 
 /// Serves `otlp` on `listener`, which must be non-blocking, within `limits`, until `stop` resolves and all requests are

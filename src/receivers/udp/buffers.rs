@@ -3,7 +3,10 @@
 use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
 
-use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSockRef, UdpSocketState};
+use quinn_udp::{BATCH_SIZE, RecvMeta};
+// The system call for many datagrams, which Windows does not have.
+#[cfg(not(windows))]
+use quinn_udp::{UdpSockRef, UdpSocketState};
 use tokio::net::UdpSocket;
 
 /// One datagram's room. UDP carries 65,507 bytes over IPv4 and 65,527 over IPv6; more can't come, so nothing is cut.
@@ -17,16 +20,59 @@ const ROOM_BYTES: usize = DATAGRAM_BYTES + 17 * 64;
 /// it, some 600 bytes on 64 bits.
 pub(super) const KERNEL_OVERHEAD_MIN_BYTES: usize = 512;
 
-/// Makes `socket` ready for [`Buffers::fill`].
-///
-/// # Errors
-/// When the system does not let it.
-pub(super) fn prepare(socket: &std::net::UdpSocket) -> io::Result<UdpSocketState> {
-    let state = UdpSocketState::new(UdpSockRef::from(socket))?;
-    // Only there does it have the kernel tell more.
-    #[cfg(target_os = "linux")]
-    tell_less(socket);
-    Ok(state)
+/// What a socket is read by.
+#[derive(Debug)]
+pub(super) struct Reader {
+    // The system call for many datagrams, which Windows does not have.
+    #[cfg(not(windows))]
+    state: UdpSocketState,
+    // There quinn-udp reads one datagram at a time too, and wants options of the socket that nobody needs here and that not
+    // every Windows has, nor Wine.
+    #[cfg(windows)]
+    socket: std::net::UdpSocket,
+}
+
+impl Reader {
+    /// Makes `socket` ready for [`Buffers::fill`].
+    ///
+    /// # Errors
+    /// When the system does not let it.
+    pub(super) fn of(socket: &std::net::UdpSocket) -> io::Result<Self> {
+        // As above.
+        #[cfg(windows)]
+        return Ok(Self {
+            socket: socket.try_clone()?,
+        });
+        // As above.
+        #[cfg(not(windows))]
+        {
+            let state = UdpSocketState::new(UdpSockRef::from(socket))?;
+            // Only there does it have the kernel tell more.
+            #[cfg(target_os = "linux")]
+            tell_less(socket);
+            Ok(Self { state })
+        }
+    }
+
+    /// One receive from `socket`, the one that it was made of: how many datagrams came.
+    fn receive(
+        &self,
+        socket: &UdpSocket,
+        slices: &mut [IoSliceMut<'_>; BATCH_SIZE],
+        meta: &mut [RecvMeta; BATCH_SIZE],
+    ) -> io::Result<usize> {
+        // As above.
+        #[cfg(windows)]
+        {
+            let _: &UdpSocket = socket;
+            let (len, addr) = self.socket.recv_from(&mut slices[0])?;
+            (meta[0].len, meta[0].stride, meta[0].addr) = (len, len, addr);
+            Ok(1)
+        }
+        // As above.
+        #[cfg(not(windows))]
+        self.state.recv(UdpSockRef::from(socket), slices, meta)
+    }
 }
 
 /// Switches off what quinn-udp asks the kernel to tell of each datagram: when it came, and at which address. A transport
@@ -65,12 +111,12 @@ impl Buffers {
     }
 
     /// One receive; what was there before is gone.
-    pub(super) fn fill(&mut self, socket: &UdpSocket, state: &UdpSocketState) -> io::Result<()> {
+    pub(super) fn fill(&mut self, socket: &UdpSocket, reader: &Reader) -> io::Result<()> {
         self.count = 0;
         let mut rooms = self.room.chunks_mut(ROOM_BYTES);
         let mut slices: [IoSliceMut<'_>; BATCH_SIZE] =
             std::array::from_fn(|_| IoSliceMut::new(rooms.next().unwrap_or_default()));
-        self.count = state.recv(UdpSockRef::from(socket), &mut slices, &mut self.meta)?;
+        self.count = reader.receive(socket, &mut slices, &mut self.meta)?;
         Ok(())
     }
 
@@ -117,7 +163,7 @@ mod tests {
         use nix::sys::socket::{getsockopt, sockopt};
 
         let [socket, _] = sockets();
-        prepare(&socket).unwrap();
+        Reader::of(&socket).unwrap();
         let told = (
             getsockopt(&socket, sockopt::ReceiveTimestampns).unwrap(),
             getsockopt(&socket, sockopt::Ipv4PacketInfo).unwrap(),
@@ -132,7 +178,7 @@ mod tests {
         receiving.set_nonblocking(true).unwrap();
         let to = receiving.local_addr().unwrap();
         let from = sending.local_addr().unwrap();
-        let state = prepare(&receiving).unwrap();
+        let reader = Reader::of(&receiving).unwrap();
         let receiving = UdpSocket::from_std(receiving).unwrap();
         let mut buffers = Buffers::new();
         // The longest that IPv4 carries, between two short ones; an empty one is none.
@@ -142,7 +188,7 @@ mod tests {
                 sending.send_to(datagram, to).unwrap();
             }
             receiving.readable().await.unwrap();
-            buffers.fill(&receiving, &state).unwrap();
+            buffers.fill(&receiving, &reader).unwrap();
             let documents: Vec<_> = sent
                 .iter()
                 .copied()
@@ -157,7 +203,7 @@ mod tests {
             assert_eq!(buffers.bytes(), documents.concat().len());
             assert_eq!(buffers.kernel_bytes_min(), buffers.bytes() + 512 * sent.len());
         }
-        let nothing = buffers.fill(&receiving, &state).unwrap_err();
+        let nothing = buffers.fill(&receiving, &reader).unwrap_err();
         assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
         assert_eq!(
             (buffers.count, buffers.bytes(), buffers.datagrams().count()),

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use quinn_udp::{UdpSockRef, UdpSocketState};
+use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::sync::oneshot::{self, error::TryRecvError};
@@ -27,7 +27,7 @@ use crate::ledger::{Ledger, RejectReason};
 use crate::logs::Tally;
 use crate::net::listen::{self, BindError, Port};
 use crate::pipeline::intake::Intake;
-use buffers::Buffers;
+use buffers::{Buffers, Reader};
 use gather::Gather;
 use kernel::KernelDrops;
 use receive_buffer::RECEIVE_BUFFER_BYTES;
@@ -89,9 +89,9 @@ impl<I: Intake> Receiver<I> {
             ledger,
             kernel_drops,
         } = self;
-        let state = buffers::prepare(&socket)?;
-        let granted_bytes = state
-            .recv_buffer_size(UdpSockRef::from(&socket))
+        let reader = Reader::of(&socket)?;
+        let granted_bytes = SockRef::from(&socket)
+            .recv_buffer_size()
             .unwrap_or(RECEIVE_BUFFER_BYTES);
         let socket = UdpSocket::from_std(socket)?;
         let mut buffers = Buffers::new();
@@ -120,7 +120,7 @@ impl<I: Intake> Receiver<I> {
                 break;
             }
             let received = if goes_on(mem::take(&mut more), tick, Instant::now) {
-                buffers.fill(&socket, &state)
+                buffers.fill(&socket, &reader)
             } else {
                 tokio::select! {
                     // In this order because a flood keeps the socket readable for ever.
@@ -141,7 +141,7 @@ impl<I: Intake> Receiver<I> {
                         opened.set(intake.opened());
                         continue;
                     }
-                    ready = socket.readable() => ready.and_then(|()| receive(&socket, &state, &mut buffers)),
+                    ready = socket.readable() => ready.and_then(|()| receive(&socket, &reader, &mut buffers)),
                 }
             };
             if let Err(error) = received {
@@ -166,7 +166,7 @@ impl<I: Intake> Receiver<I> {
         // At most what the kernel could hold at the moment of the signal, both in the kernel's way of counting: a sender
         // that goes on must not keep us here.
         drain(granted_bytes, || {
-            buffers.fill(&socket, &state)?;
+            buffers.fill(&socket, &reader)?;
             deliver(&buffers, &*intake, &ledger, &mut rejects);
             Ok(buffers.kernel_bytes_min())
         });
@@ -199,10 +199,10 @@ fn drain(limit_bytes: usize, mut take: impl FnMut() -> io::Result<usize>) {
 }
 
 /// Receives up to [`BATCH_SIZE`](quinn_udp::BATCH_SIZE) datagrams into `buffers`; none when there was nothing to read after all.
-fn receive(socket: &UdpSocket, state: &UdpSocketState, buffers: &mut Buffers) -> io::Result<()> {
+fn receive(socket: &UdpSocket, reader: &Reader, buffers: &mut Buffers) -> io::Result<()> {
     buffers.count = 0;
     let result = socket.try_io(Interest::READABLE, || {
-        buffers.fill(socket, state)?;
+        buffers.fill(socket, reader)?;
         // Fewer than there was room for: the socket is empty. Saying so spares the receive that would find it out,
         // half of all system calls at low rates. A datagram that comes in between raises a new edge in epoll.
         if buffers.is_full() {

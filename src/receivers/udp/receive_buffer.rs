@@ -9,7 +9,7 @@ use socket2::{SockRef, Socket};
 
 /// What is asked of the kernel for datagrams that were not read yet. The default (often 208 KiB) holds some 90
 /// segments of 1 KB, less than 5 ms of a busy service.
-pub(super) const RECEIVE_BUFFER_BYTES: usize = 8 << 20;
+pub(crate) const RECEIVE_BUFFER_BYTES: usize = 8 << 20;
 
 /// Asks for [`RECEIVE_BUFFER_BYTES`], past the system's limit where this process may. Less is no reason not to start.
 pub(super) fn ask(socket: &Socket) {

@@ -201,7 +201,7 @@ async fn receives_that_fail_are_said_once_a_second_and_receiving_goes_on() {
 async fn after_a_receive_the_kernel_is_asked_again_only_when_all_room_was_filled() {
     let (receiving, sending) = (socket(), socket());
     let to = receiving.local_addr().unwrap();
-    let state = buffers::prepare(&receiving).unwrap();
+    let reader = Reader::of(&receiving).unwrap();
     let receiving = UdpSocket::from_std(receiving).unwrap();
     let mut buffers = Buffers::new();
     for (datagrams, received, is_ready) in [
@@ -216,7 +216,7 @@ async fn after_a_receive_the_kernel_is_asked_again_only_when_all_room_was_filled
             .await
             .unwrap()
             .unwrap();
-        receive(&receiving, &state, &mut buffers).unwrap();
+        receive(&receiving, &reader, &mut buffers).unwrap();
         assert_eq!(buffers.count, received);
         assert_eq!(buffers.is_full(), is_ready);
         // It fails when the socket is not thought to be readable.
@@ -387,10 +387,10 @@ async fn what_was_taken_is_counted_as_the_kernel_counts_what_it_holds() {
                 .unwrap();
         }
         let held = held_by_kernel_bytes(&socket);
-        let state = buffers::prepare(&socket).unwrap();
+        let reader = Reader::of(&socket).unwrap();
         let socket = UdpSocket::from_std(socket).unwrap();
         let mut buffers = Buffers::new();
-        buffers.fill(&socket, &state).unwrap();
+        buffers.fill(&socket, &reader).unwrap();
         assert_eq!(buffers.count, 10);
         let counted = buffers.kernel_bytes_min();
         assert!(

@@ -1,4 +1,5 @@
-//! The endpoint: counts every document once, by its number, and can be ill, silent or down.
+//! The endpoint, X-Ray's and one of OTLP at one address: counts every document once, by its number, and can be ill, silent or
+//! down.
 
 mod counts;
 mod faults;
@@ -6,12 +7,13 @@ mod faults;
 use std::collections::HashMap;
 use std::io::{self, BufRead, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
+use flate2::read::GzDecoder;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use socket2::{Domain, Socket, Type};
 
@@ -19,12 +21,16 @@ use self::counts::Counts;
 pub(crate) use self::faults::Faults;
 use self::faults::{Fate, Judge};
 use super::http::Messages;
-use super::{Result, role, say, tls};
+use super::{Result, role, say, times, tls};
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 31\r\n\r\n\
 {\"UnprocessedTraceSegments\":[]}";
 const OTHER_ANSWER: &[u8] =
     b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
+
+/// Of OTLP in protobuf: a success has an empty body.
+const TAKEN_SPANS: &[u8] =
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\nContent-Length: 0\r\n\r\n";
 
 const FAILED: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nContent-Length: 12\r\n\r\nunavailable\n";
 const THROTTLED: &[u8] =
@@ -47,6 +53,7 @@ struct Shared {
     mode_changed: Condvar,
     judge: Mutex<Judge>,
     counts: Mutex<Counts>,
+    spans: Mutex<Counts>,
     connections: AtomicU64,
     open: Mutex<HashMap<u64, TcpStream>>,
     tls: Option<Arc<ServerConfig>>,
@@ -63,6 +70,7 @@ pub(crate) fn main(mut arguments: impl Iterator<Item = String>) -> Result<()> {
         mode_changed: Condvar::new(),
         judge: Mutex::new(Judge::new(Faults::default())),
         counts: Mutex::default(),
+        spans: Mutex::default(),
         connections: AtomicU64::new(0),
         open: Mutex::default(),
         tls,
@@ -79,8 +87,13 @@ pub(crate) fn main(mut arguments: impl Iterator<Item = String>) -> Result<()> {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words[..] {
             [role::COUNT] => {}
-            [role::RESET] => *lock(&shared.counts) = Counts::default(),
+            [role::RESET] => {
+                *lock(&shared.counts) = Counts::default();
+                *lock(&shared.spans) = Counts::default();
+            }
             [role::APART, from] => lock(&shared.counts).count_apart(from.parse()?),
+            [role::RECORD] => lock(&shared.counts).record(),
+            [role::WRITE, file] => times::write(Path::new(file), &lock(&shared.counts).recorded())?,
             [role::UP] => {
                 *lock(&shared.judge) = Judge::new(Faults::default());
                 lock(&shared.counts).up();
@@ -104,7 +117,11 @@ pub(crate) fn main(mut arguments: impl Iterator<Item = String>) -> Result<()> {
             }
             _ => return Err(format!("the sink does not know {line:?}").into()),
         }
-        say(&lock(&shared.counts).line());
+        say(&format!(
+            "{} {}",
+            lock(&shared.counts).line(),
+            lock(&shared.spans).line_of_spans()
+        ));
     }
     Ok(())
 }
@@ -191,11 +208,20 @@ fn connection(stream: TcpStream, shared: &Shared) -> Result<()> {
 
 fn serve(mut stream: impl Read + Write, number: u64, shared: &Shared) -> Result<()> {
     let mut messages = Messages::new();
+    let mut spans = Vec::new();
     while let Some((head, body)) = messages.next(&mut stream)? {
+        if head.starts_with(b"POST /v1/traces ") {
+            let came_at = times::now();
+            lock(&shared.spans).take_spans(decompressed(head, body, &mut spans)?, came_at);
+            stream.write_all(TAKEN_SPANS)?;
+            stream.flush()?;
+            continue;
+        }
         if !head.starts_with(b"POST /TraceSegments ") {
             stream.write_all(OTHER_ANSWER)?;
             continue;
         }
+        let came_at = times::now();
         let (fate, after) = lock(&shared.judge).decide(number);
         lock(&shared.counts).came(fate);
         thread::sleep(after);
@@ -213,12 +239,23 @@ fn serve(mut stream: impl Read + Write, number: u64, shared: &Shared) -> Result<
             break;
         }
         if fate == Fate::Taken {
-            lock(&shared.counts).take(body);
+            lock(&shared.counts).take(body, came_at);
         }
         stream.write_all(answer)?;
         stream.flush()?;
     }
     Ok(())
+}
+
+/// The body as it was before a head that says so had it compressed, in `room` then.
+fn decompressed<'a>(head: &[u8], body: &'a [u8], room: &'a mut Vec<u8>) -> io::Result<&'a [u8]> {
+    let head = String::from_utf8_lossy(head).to_ascii_lowercase();
+    if !head.contains("\r\ncontent-encoding: gzip\r\n") {
+        return Ok(body);
+    }
+    room.clear();
+    GzDecoder::new(body).read_to_end(room)?;
+    Ok(room)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

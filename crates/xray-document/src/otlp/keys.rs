@@ -2,7 +2,7 @@
 
 /// Keys of spans that become fields of segments. An annotation of such a key is kept under another one
 /// ([`ANNOTATION`]), or it would come back as that field.
-const KNOWN: [&str; 58] = [
+const KNOWN: [&str; 63] = [
     "aws.account_id",
     "aws.dynamodb.table_names",
     "aws.extended_request_id",
@@ -21,12 +21,14 @@ const KNOWN: [&str; 58] = [
     "client.address",
     "cloud.account.id",
     "cloud.region",
+    "db.connection_string",
     "db.name",
     "db.namespace",
     "db.query.text",
     "db.statement",
     "db.system",
     "db.system.name",
+    "db.user",
     "enduser.id",
     "http.client_ip",
     "http.host",
@@ -45,8 +47,11 @@ const KNOWN: [&str; 58] = [
     "messaging.url",
     "net.host.name",
     "net.host.port",
+    "net.peer.ip",
     "net.peer.name",
     "net.peer.port",
+    "net.sock.peer.addr",
+    "network.peer.address",
     "peer.service",
     "rpc.method",
     "rpc.service",

@@ -149,9 +149,11 @@ fn frame_at(rest: &str) -> Frame {
         let (path, line) = node_place(place);
         return Frame::new(path, line, label);
     }
-    // com.example.Shop.pay(Shop.java:12), com.example.Shop.pay(Native Method)
-    match place.rsplit_once(':') {
-        Some((path, line)) if line.parse::<u64>().is_ok() => Frame::new(path, line.parse().ok(), label),
+    // com.example.Shop.pay(Shop.java:12), com.example.Shop.pay(Native Method); the Collector's receiver for X-Ray writes a space
+    // before the line.
+    let split = place.rsplit_once(':');
+    match split.map(|(path, line)| (path, line.trim().parse::<u64>())) {
+        Some((path, Ok(line))) => Frame::new(path, Some(line), label),
         _ if place == "Native Method" || place == "Unknown Source" || place.ends_with(".java") => {
             Frame::new(place, None, label)
         }
@@ -232,6 +234,14 @@ ValueError: no
                 json!({"path": "/app/pay.py", "line": 5, "label": "pay"}),
                 json!({"path": "/app/app.py", "line": 12, "label": "handler"}),
             ]
+        );
+    }
+
+    #[test]
+    fn java_as_the_receiver_of_the_collector_writes_it() {
+        assert_eq!(
+            frames("a.B: no\n\tat com.example.Shop.pay(Shop.java: 12)\n"),
+            [json!({"path": "Shop.java", "line": 12, "label": "com.example.Shop.pay"})]
         );
     }
 

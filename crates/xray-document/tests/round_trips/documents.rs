@@ -5,6 +5,12 @@ use crate::compare::{assert_comes_back, there_and_back};
 /// One a line; lines that begin with `#` say whose they are.
 const DOCUMENTS: &str = include_str!("documents.jsonl");
 
+/// What SDKs sent to a socket: `recorded/record.*` made them, with the versions that the documents say.
+const RECORDED: [&str; 2] = [
+    include_str!("recorded/node.jsonl"),
+    include_str!("recorded/python.jsonl"),
+];
+
 #[test]
 fn the_documents_of_every_sdk_come_back() {
     let documents = DOCUMENTS
@@ -16,6 +22,15 @@ fn the_documents_of_every_sdk_come_back() {
         count += 1;
     }
     assert!(count >= 10, "{count}");
+}
+
+#[test]
+fn what_sdks_sent_comes_back() {
+    for documents in RECORDED {
+        for document in documents.lines() {
+            assert_comes_back(document);
+        }
+    }
 }
 
 #[test]

@@ -3,5 +3,6 @@
 
 mod compare;
 mod documents;
+mod second_opinion;
 mod segments;
 mod spans;

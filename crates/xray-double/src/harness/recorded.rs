@@ -21,16 +21,19 @@ pub enum Way {
     Tcp,
     /// To the API of `xray dev`: an HTTP request.
     Api,
+    /// To a port for OTLP: an HTTP request, whose body may be protobuf.
+    Otlp,
 }
 
 impl Way {
-    const ALL: [Self; 3] = [Self::Udp, Self::Tcp, Self::Api];
+    const ALL: [Self; 4] = [Self::Udp, Self::Tcp, Self::Api, Self::Otlp];
 
     fn name(self) -> &'static str {
         match self {
             Self::Udp => "udp",
             Self::Tcp => "tcp",
             Self::Api => "api",
+            Self::Otlp => "otlp",
         }
     }
 }
@@ -41,19 +44,16 @@ pub struct Message {
     /// Where it went.
     pub way: Way,
     /// The datagram, or head and body.
-    pub text: String,
+    pub bytes: Vec<u8>,
 }
 
 impl Message {
     /// The datagrams of a tap.
-    ///
-    /// # Panics
-    /// When one is not UTF-8.
     #[must_use]
     pub fn datagrams(datagrams: &[Vec<u8>]) -> Vec<Self> {
         let message = |bytes: &Vec<u8>| Self {
             way: Way::Udp,
-            text: String::from_utf8(bytes.clone()).expect("SDKs send UTF-8"),
+            bytes: bytes.clone(),
         };
         datagrams.iter().map(message).collect()
     }
@@ -61,17 +61,17 @@ impl Message {
     /// The whole requests that clients have said over connections.
     ///
     /// # Panics
-    /// When they are not HTTP/1.1 with UTF-8.
+    /// When they are not HTTP/1.1.
     #[must_use]
     pub fn requests(way: Way, said: &[Vec<u8>]) -> Vec<Self> {
         let mut messages = Vec::new();
         for said in said {
-            let mut rest = std::str::from_utf8(said).expect("clients send UTF-8");
+            let mut rest = &said[..];
             while let Some(length) = request_bytes(rest) {
                 let (request, after) = rest.split_at(length);
                 messages.push(Self {
                     way,
-                    text: request.to_owned(),
+                    bytes: request.to_vec(),
                 });
                 rest = after;
             }
@@ -79,27 +79,44 @@ impl Message {
         messages
     }
 
+    /// For people.
+    #[must_use]
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes).into_owned()
+    }
+
     /// Of a request, its method and path: `POST /GetSamplingRules`.
     #[must_use]
-    pub fn target(&self) -> &str {
-        let line = self.text.lines().next().unwrap_or_default();
-        line.strip_suffix(" HTTP/1.1").unwrap_or(line)
+    pub fn target(&self) -> String {
+        let text = self.text();
+        let line = text.lines().next().unwrap_or_default();
+        line.strip_suffix(" HTTP/1.1").unwrap_or(line).to_owned()
+    }
+
+    /// Of a request, what the header `name` says.
+    ///
+    /// # Panics
+    /// When its head is not UTF-8.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<String> {
+        let (head, _) = parted(&self.bytes)?;
+        header(head, name).map(str::to_owned)
     }
 
     /// The document of a datagram, or the body of a request without chunks around it.
+    ///
+    /// # Panics
+    /// When the head of a request is not UTF-8.
     #[must_use]
-    pub fn body(&self) -> String {
-        match self.way {
-            Way::Udp => self
-                .text
-                .split_once('\n')
-                .map_or("", |(_, document)| document)
-                .to_owned(),
-            Way::Tcp | Way::Api => match self.text.split_once("\r\n\r\n") {
-                Some((head, body)) if is_chunked(head) => unchunked(body),
-                Some((_, body)) => body.to_owned(),
-                None => String::new(),
-            },
+    pub fn body(&self) -> Vec<u8> {
+        if self.way == Way::Udp {
+            let newline = self.bytes.iter().position(|byte| *byte == b'\n');
+            return self.bytes[newline.map_or(0, |at| at + 1)..].to_vec();
+        }
+        match parted(&self.bytes) {
+            Some((head, body)) if is_chunked(head) => unchunked(body),
+            Some((_, body)) => body.to_vec(),
+            None => Vec::new(),
         }
     }
 
@@ -108,10 +125,14 @@ impl Message {
     pub fn forms(&self) -> BTreeSet<String> {
         let start = match self.way {
             Way::Udp => "udp".to_owned(),
-            Way::Tcp | Way::Api => self.target().to_owned(),
+            Way::Tcp | Way::Api => self.target(),
+            Way::Otlp => {
+                let kind = self.header("content-type").unwrap_or_default();
+                format!("{} {kind}", self.target())
+            }
         };
         let mut forms = BTreeSet::from([start.clone()]);
-        if let Ok(value) = serde_json::from_str(&self.body()) {
+        if let Ok(value) = serde_json::from_slice(&self.body()) {
             add_forms(&value, &start, &mut forms);
         }
         forms
@@ -142,11 +163,22 @@ fn add_forms(value: &Value, path: &str, forms: &mut BTreeSet<String>) {
     }
 }
 
-/// The length of the first request in `text`, or `None` if it is not there whole.
-fn request_bytes(text: &str) -> Option<usize> {
-    let (head, body) = text.split_once("\r\n\r\n")?;
+/// Head and body of a request, or `None` if the head is not there whole.
+fn parted(request: &[u8]) -> Option<(&str, &[u8])> {
+    let at = find(request, b"\r\n\r\n")?;
+    let head = std::str::from_utf8(&request[..at]).expect("clients send heads in UTF-8");
+    Some((head, &request[at + 4..]))
+}
+
+fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
+    bytes.windows(what.len()).position(|there| there == what)
+}
+
+/// The length of the first request in `said`, or `None` if it is not there whole.
+fn request_bytes(said: &[u8]) -> Option<usize> {
+    let (head, body) = parted(said)?;
     let body_bytes = if is_chunked(head) {
-        body.find("\r\n0\r\n\r\n").map(|at| at + 7)?
+        find(body, b"\r\n0\r\n\r\n").map(|at| at + 7)?
     } else {
         header(head, "content-length").map_or(0, |length| length.parse().expect("a length"))
     };
@@ -164,14 +196,20 @@ fn is_chunked(head: &str) -> bool {
     header(head, "transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked"))
 }
 
-fn unchunked(mut body: &str) -> String {
-    let mut text = String::new();
-    while let Some((length, rest)) = body.split_once("\r\n") {
-        let length = usize::from_str_radix(length, 16).expect("the length of a chunk");
-        text.push_str(&rest[..length]);
-        body = rest[length..].trim_start_matches("\r\n");
+fn unchunked(mut body: &[u8]) -> Vec<u8> {
+    let mut whole = Vec::new();
+    while let Some(at) = find(body, b"\r\n") {
+        let length = std::str::from_utf8(&body[..at]).ok();
+        let length = length.and_then(|length| usize::from_str_radix(length, 16).ok());
+        let length = length.expect("the length of a chunk");
+        let chunk = &body[at + 2..];
+        if length == 0 {
+            break;
+        }
+        whole.extend_from_slice(&chunk[..length]);
+        body = &chunk[length + 2..];
     }
-    text
+    whole
 }
 
 /// What a client has sent once.
@@ -217,10 +255,26 @@ impl Recording {
 fn message(line: &str) -> Message {
     let line: Value = serde_json::from_str(line).expect("a message in JSON");
     let way = Way::ALL.into_iter().find(|way| line["way"] == way.name());
+    let bytes = match (line["text"].as_str(), line["hex"].as_str()) {
+        (Some(text), _) => text.as_bytes().to_vec(),
+        (None, Some(digits)) => hex::decode(digits).expect("bytes in hexadecimal"),
+        (None, None) => panic!("neither text nor bytes"),
+    };
     Message {
         way: way.expect("a way"),
-        text: line["text"].as_str().expect("a text").to_owned(),
+        bytes,
     }
+}
+
+/// The line that [`message`] reads.
+fn line(message: &Message) -> String {
+    let way = message.way.name();
+    let line = match std::str::from_utf8(&message.bytes) {
+        Ok(text) if message.way == Way::Udp => json!({"way": way, "text": of_no_machine(text)}),
+        Ok(text) => json!({"way": way, "text": text}),
+        Err(_) => json!({"way": way, "hex": hex::encode(&message.bytes)}),
+    };
+    format!("{line}\n")
 }
 
 /// Asserts that `sent` has no form that the recording of `client` does not have; with `RECORD` set, writes the recording: of all
@@ -239,12 +293,7 @@ pub fn check(client: &str, sent: &[Message]) {
                 continue;
             }
             known.extend(forms);
-            let text = match message.way {
-                Way::Udp => of_no_machine(&message.text),
-                Way::Tcp | Way::Api => message.text.clone(),
-            };
-            lines.push_str(&json!({"way": message.way.name(), "text": text}).to_string());
-            lines.push('\n');
+            lines.push_str(&line(message));
         }
         fs::create_dir_all(directory()).expect("a directory for recordings");
         fs::write(path, lines).expect("a recording");
@@ -285,22 +334,36 @@ mod tests {
         let requests = Message::requests(Way::Tcp, &[said.to_vec()]);
         let told: Vec<_> = requests
             .iter()
-            .map(|request| (request.target(), request.body()))
+            .map(|request| {
+                (
+                    request.target(),
+                    String::from_utf8(request.body()).expect("UTF-8"),
+                )
+            })
+            .collect();
+        let told: Vec<_> = told
+            .iter()
+            .map(|(target, body)| (target.as_str(), body.as_str()))
             .collect();
         assert_eq!(
             told,
-            [
-                ("POST /a", "{}\n".to_owned()),
-                ("GET /b", String::new()),
-                ("POST /c", "{\"a\":1}".to_owned())
-            ]
+            [("POST /a", "{}\n"), ("GET /b", ""), ("POST /c", "{\"a\":1}")]
         );
-        let texts: Vec<_> = requests.iter().map(|request| request.text.as_str()).collect();
-        let said = std::str::from_utf8(said).expect("UTF-8");
-        assert_eq!(
-            texts.concat() + "POST /d HTTP/1.1\r\ncontent-length: 9\r\n\r\n{",
-            said
-        );
+        let bytes: Vec<_> = requests.iter().map(|request| &request.bytes[..]).collect();
+        let rest = &b"POST /d HTTP/1.1\r\ncontent-length: 9\r\n\r\n{"[..];
+        assert_eq!([&bytes.concat(), rest].concat(), said);
+    }
+
+    #[test]
+    fn a_message_is_read_as_it_was_written_whatever_its_bytes_are() {
+        for (way, bytes) in [
+            (Way::Udp, &b"{}\n{\"a\":\"\xc3\xab\"}"[..]),
+            (Way::Otlp, b"POST / HTTP/1.1\r\n\r\n\x0a\xff\x00"),
+        ] {
+            let bytes = bytes.to_vec();
+            let written = Message { way, bytes };
+            assert_eq!(message(line(&written).trim_end()), written);
+        }
     }
 
     #[test]
@@ -309,7 +372,7 @@ mod tests {
             r#"{"id":"a","aws":{"xray":{"sdk_version":"1.2"}},"subsegments":[{"id":"b"},{"end":1}]}"#;
         let message = Message {
             way: Way::Udp,
-            text: format!("{{\"format\":\"json\"}}\n{document}"),
+            bytes: format!("{{\"format\":\"json\"}}\n{document}").into_bytes(),
         };
         let forms: Vec<_> = message.forms().into_iter().collect();
         assert_eq!(

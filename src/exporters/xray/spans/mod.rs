@@ -8,6 +8,7 @@
 use bytes::Bytes;
 use http::Response;
 use tokio::time::{Instant, timeout_at};
+use xray_document::otlp::json;
 use xray_document::otlp::resources::without_longer;
 
 use super::answer::Raw;
@@ -48,7 +49,7 @@ impl XRay {
         if let Some(error) = refused_here(body.len(), spans) {
             return Err(error);
         }
-        let (body, left_out) = self.without_long_resources(form, body);
+        let (form, body, left_out) = self.without_long_resources(form, body);
         let mut answer = Answer {
             not_called: body.is_empty(),
             ..Answer::default()
@@ -93,19 +94,23 @@ impl XRay {
         result
     }
 
-    /// The body without resources that are too long, and the number of spans that go with them. JSON is left as it is.
+    /// The body without resources that are too long, and the number of spans that go with them. JSON that has such a one goes on
+    /// as protobuf.
     #[expect(
         clippy::disallowed_methods,
         reason = "what happens always is said once a minute"
     )]
-    fn without_long_resources(&self, form: Form, body: Bytes) -> (Bytes, u64) {
+    fn without_long_resources(&self, form: Form, body: Bytes) -> (Form, Bytes, u64) {
         let shortened = match form {
-            Form::Protobuf => without_longer(Signal::Traces, &body, MAX_RESOURCE_BYTES),
-            Form::Json => Ok(None),
+            _ if body.len() <= MAX_RESOURCE_BYTES => None,
+            Form::Protobuf => without_longer(Signal::Traces, &body, MAX_RESOURCE_BYTES).ok(),
+            Form::Json => json::to_protobuf(&body)
+                .ok()
+                .and_then(|body| without_longer(Signal::Traces, &body, MAX_RESOURCE_BYTES).ok()),
         };
         // What is no request, X-Ray is to say.
-        let Ok(Some(shortened)) = shortened else {
-            return (body, 0);
+        let Some(shortened) = shortened.flatten() else {
+            return (form, body, 0);
         };
         let (spans, bytes) = (shortened.items, shortened.longest_bytes);
         if self
@@ -117,12 +122,13 @@ impl XRay {
             tracing::error!(
                 spans,
                 bytes,
+                max_bytes = MAX_RESOURCE_BYTES,
                 "{spans} spans do not go to X-Ray: their resource with its scope has {bytes} bytes, and X-Ray's OTLP endpoint \
                  refuses a whole request for one of more than {MAX_RESOURCE_BYTES}. Give the resource fewer attributes, or set XRay: \
                  segments in the section OTLP"
             );
         }
-        (shortened.request.into(), spans)
+        (Form::Protobuf, shortened.request.into(), spans)
     }
 
     #[expect(

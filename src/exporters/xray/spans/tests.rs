@@ -117,6 +117,38 @@ async fn what_is_over_a_limit_is_not_sent_and_costs_no_other_span() {
 }
 
 #[tokio::test]
+async fn a_long_resource_in_json_is_left_out_too_and_the_rest_goes_on_as_protobuf() {
+    let (double, xray) = double().await;
+    double.faults().always(Fault::answer(200, ""));
+    let resource = |value: &str| {
+        format!(
+            r#"{{"resource":{{"attributes":[{{"key":"k","value":{{"stringValue":"{value}"}}}}]}},"scopeSpans":[{{"spans":[{{"name":"a"}}]}}]}}"#
+        )
+    };
+    let body = |resources: &[String]| format!(r#"{{"resourceSpans":[{}]}}"#, resources.join(","));
+    let long = "v".repeat(MAX_RESOURCE_BYTES);
+    let short = body(&[resource("v")]);
+    let answer = xray
+        .put(
+            Kind::Requests(Signal::Traces, Form::Json),
+            body(&[resource("v"), resource(&long)]).into(),
+        )
+        .await
+        .unwrap();
+    assert_eq!(answer.left_out, [(DropReason::NotConvertible, 1)]);
+    let sent = &double.requests()[0];
+    assert_eq!(sent.header("content-type"), Some("application/x-protobuf"));
+    assert_eq!(unzipped(&sent.body), json::to_protobuf(short.as_bytes()).unwrap());
+    // Long, but none of its resources is.
+    let many = body(&vec![resource("v"); 1000]);
+    let answer = xray
+        .put(Kind::Requests(Signal::Traces, Form::Json), many.clone().into())
+        .await;
+    assert_eq!(answer, Ok(Answer::default()));
+    assert_eq!(unzipped(&double.requests()[1].body), many.as_bytes());
+}
+
+#[tokio::test]
 async fn refusals_are_explained_and_what_is_about_the_account_keeps_the_spans() {
     let (double, xray) = double().await;
     let needs = "needs Transaction Search";

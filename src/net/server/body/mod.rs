@@ -5,6 +5,7 @@ mod place;
 mod room;
 
 use std::ops::Deref;
+use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,7 +14,7 @@ use http::request::Parts;
 use http::{StatusCode, Version};
 use http_body_util::BodyExt as _;
 use hyper::body::Body as _;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use self::decode::{AsItIs, Decode, Undecodable};
 use self::place::{Place, SMALL_BYTES};
@@ -253,13 +254,16 @@ async fn whole(
     let announced = body.size_hint().exact().filter(|_| decode.keeps_length());
     let announced = announced.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
     let (mut raw_bytes, mut turn_bytes) = (0, 0);
+    // One for all pieces: each new one would wake the runtime's driver.
+    let mut late = pin!(sleep_until(kept.deadline));
     loop {
         let frame = tokio::select! {
             biased;
             () = kept.share.is_to_give_up() => return Err(Unread::NoRoom),
-            frame = timeout_at(kept.deadline, body.frame()) => frame,
+            frame = body.frame() => frame,
+            () = &mut late => return Err(Unread::Late(kept.limits.time)),
         };
-        let Some(frame) = frame.map_err(|_| Unread::Late(kept.limits.time))? else {
+        let Some(frame) = frame else {
             break;
         };
         // Trailers are nothing to us.

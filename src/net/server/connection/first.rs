@@ -12,8 +12,11 @@ use http::Request;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::sync::watch;
 
+use super::clocked::Clocked;
+use super::http1::http1;
+use super::http2;
+use super::progress::Event;
 use super::request_body::RequestBody;
-use super::{Clocked, Event, http1, http2};
 use crate::ledger::http::Ending;
 use crate::net::server::answer::Answer;
 use crate::net::server::limits::Limits;

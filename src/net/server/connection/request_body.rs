@@ -7,7 +7,8 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
-use super::{Clocked, Event};
+use super::clocked::Clocked;
+use super::progress::Event;
 
 /// Why no more of a body comes.
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +65,7 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        if self.shared.gives_way() {
+        if self.shared.going().is_some() {
             return Poll::Ready(Some(Err(BodyError::GaveWay)));
         }
         let frame = ready!(Pin::new(&mut self.incoming).poll_frame(cx));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use super::{Progress, Stage};
+use super::progress::{Progress, Stage};
 
 /// The requests that a connection is at.
 #[derive(Debug)]

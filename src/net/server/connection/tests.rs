@@ -1,13 +1,21 @@
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use http::Response;
+use bytes::Bytes;
+use http::{Request, Response};
 use http_body_util::BodyExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant as TokioInstant;
 
+use super::clocked::now;
+use super::progress::Stage;
 use super::*;
+use crate::ledger::http::Ending;
+use crate::net::server::answer::{self, Body};
+use crate::net::server::limits::Limits;
 
 const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -92,6 +100,10 @@ impl Bench {
 }
 
 const AT_ONCE: Duration = Duration::ZERO;
+
+fn readiness(bench: &Bench) -> Option<Readiness> {
+    bench.shared.readiness(now()).map(|(readiness, _)| readiness)
+}
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_says_nothing_is_closed_as_idle() {
@@ -295,7 +307,8 @@ async fn the_stage_of_a_body_lasts_until_its_last_byte() {
         .unwrap();
     tokio::time::sleep(STALLED).await;
     assert_eq!(bench.shared.progress().stage, Stage::Body);
-    assert!(bench.shared.late_since(now()).is_some() && bench.shared.is_at_work());
+    assert_eq!(readiness(&bench), Some(Readiness::Late));
+    assert!(bench.shared.is_at_work());
     bench
         .client
         .write_all(&REQUEST[REQUEST.len() - 1..])
@@ -303,11 +316,12 @@ async fn the_stage_of_a_body_lasts_until_its_last_byte() {
         .unwrap();
     tokio::time::sleep(STALLED).await;
     assert_eq!(bench.shared.progress().stage, Stage::Exchange);
-    assert!(bench.shared.late_since(now()).is_none() && bench.shared.is_at_work());
+    assert_eq!(readiness(&bench), None);
+    assert!(bench.shared.is_at_work());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_byte_at_a_time_keeps_no_place_for_longer_than_a_second() {
+async fn a_byte_at_a_time_makes_a_client_late_after_a_second() {
     let mut bench = Bench::start(1000, AT_ONCE, 2);
     let head = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n";
     bench.client.write_all(head).await.unwrap();
@@ -315,10 +329,10 @@ async fn a_byte_at_a_time_keeps_no_place_for_longer_than_a_second() {
         tokio::time::sleep(Duration::from_millis(100)).await;
         bench.client.write_all(b"x").await.unwrap();
         tokio::task::yield_now().await;
-        assert_eq!(bench.shared.late_since(now()), None, "{tenth}");
+        assert_eq!(readiness(&bench), Some(Readiness::Waits), "{tenth}");
     }
     tokio::time::sleep(Duration::from_millis(100)).await;
-    assert!(bench.shared.late_since(now()).is_some());
+    assert_eq!(readiness(&bench), Some(Readiness::Late));
 }
 
 #[tokio::test(start_paused = true)]
@@ -341,7 +355,9 @@ async fn who_gives_way_while_its_body_is_awaited_ends_with_an_error_that_can_be_
     });
     client.write_all(&REQUEST[..REQUEST.len() - 1]).await.unwrap();
     tokio::time::sleep(Duration::from_secs(1)).await;
-    shared.evict();
+    assert!(shared.evict());
+    // What comes from here on does not change that.
+    client.write_all(&REQUEST[REQUEST.len() - 1..]).await.unwrap();
     let mut answer = String::new();
     client.read_to_string(&mut answer).await.unwrap();
     assert!(
@@ -386,10 +402,12 @@ async fn a_connection_goes_for_another_only_while_it_has_no_request() {
     let mut bench = Bench::start(1000, Duration::from_secs(2), 2);
     bench.client.write_all(REQUEST).await.unwrap();
     tokio::time::sleep(Duration::from_secs(1)).await;
-    bench.shared.evict();
+    assert!(!bench.shared.evict());
     bench.read_answer(2).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
-    bench.shared.evict();
+    assert!(bench.shared.evict());
+    // It is settled, also for a request that comes now.
+    bench.client.write_all(REQUEST).await.unwrap();
     assert_eq!(
         bench.ending().await,
         (Some(Ending::Evicted), Duration::from_secs(3))
@@ -458,7 +476,7 @@ async fn a_stream_goes_when_its_place_is_wanted_and_at_the_end() {
         if is_end {
             bench.stop.send_replace(true);
         } else {
-            bench.shared.evict();
+            assert!(bench.shared.evict());
         }
         let expected = (!is_end).then_some(Ending::Evicted);
         assert_eq!(bench.ending().await, (expected, Duration::from_secs(1)));

@@ -250,8 +250,13 @@ impl SpoolLog {
         let Some(files) = said else { return };
         let example = self.example.take().unwrap_or_default();
         match files {
-            1 => tracing::error!(files, "Spool file {example}"),
-            _ => tracing::error!(files, "Spool file {example} (and {} more such files)", files - 1),
+            1 => tracing::error!(files, error = example, "Spool file {example}"),
+            _ => tracing::error!(
+                files,
+                error = example,
+                "Spool file {example} (and {} more such files)",
+                files - 1
+            ),
         }
     }
 

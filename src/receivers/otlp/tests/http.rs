@@ -10,6 +10,50 @@ const PROTOBUF: &str = "content-type: application/x-protobuf\r\n";
 const JSON: &str = "content-type: application/json\r\n";
 const GZIP: &str = "content-encoding: gzip\r\n";
 
+/// A request in this form of so many bytes.
+fn of_length(form: Form, bytes: usize) -> Vec<u8> {
+    match form {
+        Form::Json => {
+            let (mut body, _) = json(Signal::Traces);
+            body.resize(bytes, b' ');
+            body
+        }
+        Form::Protobuf => {
+            let (mut body, _) = protobuf(Signal::Traces);
+            // Resources without spans.
+            while body.len() + 2 <= bytes {
+                body.extend([1 << 3 | 2, 0]);
+            }
+            body
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_takes_long_is_done_by_another_thread() {
+    let here = thread::current().id();
+    let (short, long) = (limits::AT_ONCE_MAX_BYTES, limits::AT_ONCE_MAX_BYTES + 2);
+    for (converted, form, bytes, is_elsewhere) in [
+        (true, Form::Protobuf, short, false),
+        (true, Form::Protobuf, long, true),
+        (false, Form::Protobuf, long, false),
+        (false, Form::Json, short, false),
+        (false, Form::Json, long, true),
+    ] {
+        let port = Port::open_before(&Signal::ALL, LIMITS, limits::CONNECTIONS, converted);
+        let content_type = if form == Form::Json { JSON } else { PROTOBUF };
+        let answer = port
+            .post("/v1/traces", content_type, &of_length(form, bytes))
+            .await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(port.requests()[0].items, 2);
+        let threads = port.kept.threads.lock().unwrap().clone();
+        assert_eq!(threads.len(), 1);
+        assert_eq!(threads[0] != here, is_elsewhere, "{converted} {form:?} {bytes}");
+        port.close().await;
+    }
+}
+
 #[tokio::test]
 async fn each_signal_goes_on_byte_for_byte_in_either_form_compressed_or_not_in_chunks_or_not() {
     let port = Port::open();

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use ::http::{Response, StatusCode};
@@ -20,7 +21,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::pipeline::intake::NotTaken;
+use crate::pipeline::intake::{NotTaken, Request, Room};
 
 /// Long enough for any machine, and the end of a test that hangs.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -34,6 +35,8 @@ struct Kept {
     /// What the next questions for room are answered; then there is room.
     room: Mutex<VecDeque<Room>>,
     not_taken: Mutex<Option<NotTaken>>,
+    converted: bool,
+    threads: Mutex<Vec<ThreadId>>,
     asked: AtomicUsize,
 }
 
@@ -48,12 +51,17 @@ impl Requests for Kept {
     }
 
     fn add(&self, request: Request, _: std::time::Instant) -> Option<NotTaken> {
+        self.threads.lock().unwrap().push(thread::current().id());
         self.requests.lock().unwrap().push(request);
         self.not_taken.lock().unwrap().clone()
     }
 
     fn add_refused(&self, signal: Signal, receiver: Receiver) {
         self.refused.lock().unwrap().push((signal, receiver));
+    }
+
+    fn is_converted(&self, _: Signal) -> bool {
+        self.converted
     }
 }
 
@@ -78,12 +86,19 @@ impl Port {
     }
 
     fn open_with(wanted: &[Signal], bodies: BodyLimits, connections: Limits) -> Self {
+        Self::open_before(wanted, bodies, connections, false)
+    }
+
+    /// One before something that converts what it is given, or does not.
+    fn open_before(wanted: &[Signal], bodies: BodyLimits, connections: Limits, converted: bool) -> Self {
         let kept = Arc::new(Kept {
             requests: Mutex::default(),
             refused: Mutex::default(),
             wanted: wanted.to_vec(),
             room: Mutex::default(),
             not_taken: Mutex::default(),
+            converted,
+            threads: Mutex::default(),
             asked: AtomicUsize::default(),
         });
         let ledger = Arc::new(Ledger::default());

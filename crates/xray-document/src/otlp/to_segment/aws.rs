@@ -69,6 +69,10 @@ pub(super) fn sql(attributes: &Map<String, Value>, is_from_segment: bool) -> Map
     let is_sql = system.is_some_and(|system| !system.contains("dynamodb")) || !sql.is_empty();
     if is_sql && !is_from_segment {
         add(&mut sql, "database_type", system);
+        // Of older conventions; the stable ones have neither.
+        add(&mut sql, "user", text(attributes, &["db.user"]));
+        let connection = text(attributes, &["db.connection_string"]);
+        add(&mut sql, "connection_string", connection);
     }
     sql
 }

@@ -121,7 +121,7 @@ pub(super) fn document(span: &Span, beside: Beside<'_>) -> Result<Segment, Strin
 }
 
 fn fill(span: &Span, attributes: &Map<String, Value>, made: Made, entity: &mut Map<String, Value>) {
-    let http = http::of(attributes);
+    let http = http::of(attributes, span.kind == kind::SERVER && !made.is_from_segment);
     if !made.is_from_segment {
         http::marks(span, attributes, entity);
     }

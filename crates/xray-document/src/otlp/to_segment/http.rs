@@ -5,17 +5,32 @@ use serde_json::{Map, Value, json};
 use crate::otlp::attributes::{add, add_object, text, whole};
 use crate::otlp::message::{STATUS_ERROR, Span};
 
-/// `http`; empty when there is nothing of it.
-pub(super) fn of(attributes: &Map<String, Value>) -> Map<String, Value> {
+/// Who asked. The last three are the other end of the connection, which a proxy may be.
+const CLIENT: [&str; 5] = [
+    "client.address",
+    "http.client_ip",
+    "network.peer.address",
+    "net.sock.peer.addr",
+    "net.peer.ip",
+];
+
+/// `http`; empty when there is nothing of it. Where the span is the `server`, the other end of its connection is a client if
+/// nothing else tells that.
+pub(super) fn of(attributes: &Map<String, Value>, server: bool) -> Map<String, Value> {
     let mut request = Map::new();
+    let client = if server { &CLIENT[..] } else { &CLIENT[..2] };
     for (field, keys) in [
         ("method", &["http.request.method", "http.method"][..]),
         ("user_agent", &["user_agent.original", "http.user_agent"]),
-        ("client_ip", &["client.address", "http.client_ip"]),
+        ("client_ip", client),
     ] {
         add(&mut request, field, text(attributes, keys));
     }
     let is_http = request.contains_key("method") || status(attributes).is_some();
+    if !is_http && text(attributes, &CLIENT[..2]).is_none() {
+        // Another protocol has such a connection too.
+        request.remove("client_ip");
+    }
     add(&mut request, "url", url(attributes, is_http));
     let mut response = Map::new();
     add(&mut response, "status", status(attributes));

@@ -28,11 +28,11 @@ pub(super) fn service(resource: &Map<String, Value>, attributes: &Map<String, Va
     cleaned(name)
 }
 
-/// Whether it is a call to AWS.
+/// Whether it is a call to AWS: by the conventions, or as the Collector's receiver for X-Ray says it.
 pub(super) fn is_aws(attributes: &Map<String, Value>) -> bool {
-    ["rpc.system", "rpc.system.name"]
-        .iter()
-        .any(|key| attributes.get(*key).and_then(Value::as_str) == Some("aws-api"))
+    let has = |key| text(attributes, &[key]);
+    [has("rpc.system"), has("rpc.system.name")].contains(&Some("aws-api"))
+        || (has("aws.service").is_some() && has("aws.operation").is_some())
 }
 
 /// The name of a span's entity: of the service for a segment, of what is called for a call, else its own.

@@ -223,6 +223,22 @@ fn http_is_put_together_of_old_names_and_new() {
 }
 
 #[test]
+fn the_other_end_of_a_servers_connection_is_its_client_if_nothing_else_tells() {
+    let client =
+        |kind, attributes: Value| document(span(kind, attributes))["http"]["request"]["client_ip"].clone();
+    for key in ["network.peer.address", "net.sock.peer.addr", "net.peer.ip"] {
+        let mut attributes = json!({"http.request.method": "GET"});
+        attributes[key] = json!("203.0.113.9");
+        assert_eq!(client(kind::SERVER, attributes.clone()), "203.0.113.9", "{key}");
+        assert_eq!(client(kind::CLIENT, attributes.clone()), Value::Null, "{key}");
+        attributes["client.address"] = json!("::1");
+        assert_eq!(client(kind::SERVER, attributes), "::1", "{key}");
+    }
+    let other_protocol = json!({"rpc.system": "grpc", "network.peer.address": "203.0.113.9"});
+    assert_eq!(document(span(kind::SERVER, other_protocol)).get("http"), None);
+}
+
+#[test]
 fn marks_follow_the_response_then_the_status_and_those_of_x_ray_count_more() {
     let marks = |attributes: Value, code: i32| {
         let status = Some(Status {
@@ -271,6 +287,27 @@ fn calls_to_aws_keep_what_they_are_wherever_they_run() {
         sql["sql"],
         json!({"database_type": "postgresql", "sanitized_query": "SELECT 1"})
     );
+    let older = document(span(
+        kind::CLIENT,
+        json!({"db.system": "mysql", "db.user": "app", "db.connection_string": "Server=db"}),
+    ));
+    assert_eq!(
+        older["sql"],
+        json!({"database_type": "mysql", "user": "app", "connection_string": "Server=db"})
+    );
+}
+
+#[test]
+fn a_call_to_aws_is_one_also_as_the_receiver_of_the_collector_says_it() {
+    let call = document(span(
+        kind::CLIENT,
+        json!({"aws.service": "dynamodb", "aws.operation": "Query", "aws.table_name": "orders"}),
+    ));
+    assert_eq!(
+        (&call["name"], &call["namespace"]),
+        (&json!("dynamodb"), &json!("aws"))
+    );
+    assert_eq!(call["aws"], json!({"operation": "Query", "table_name": "orders"}));
 }
 
 #[test]

@@ -46,6 +46,10 @@ use crate::nesting;
 /// The longest document that is read: sixteen times what X-Ray takes. Read, a byte takes up ten.
 pub const MAX_BYTES: usize = 1 << 20;
 
+const NO_ID: &str = "an id is not 16 hex digits";
+
+const NO_START: &str = "a start_time is missing, or not a time in seconds since 1970";
+
 /// What is not in the document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Context<'a> {
@@ -117,9 +121,18 @@ pub fn spans_of(document: &str, context: &Context<'_>) -> Result<Converted, Unco
         Err(_) => return Err(wrong("the document is not JSON")),
     };
     if is_absent(entity.get("end_time")) {
-        return Ok(Converted::InProgress);
+        return goes_on(&entity).map(|()| Converted::InProgress);
     }
     segment(entity, context)
+}
+
+/// A document without an end comes again only if it is a segment.
+fn goes_on(entity: &Map<String, Value>) -> Result<(), Unconvertible> {
+    trace_id(entity.get("trace_id"))?;
+    name_of(entity)?;
+    let id = span_id(entity.get("id")).ok_or_else(|| wrong(NO_ID));
+    let start = time(entity.get("start_time")).ok_or_else(|| wrong(NO_START));
+    id.and(start).map(|_| ())
 }
 
 fn wrong(what: impl Into<String>) -> Unconvertible {
@@ -241,11 +254,10 @@ impl Making {
         if self.spans.len() as u64 >= MAX_SPANS {
             return Err(Unconvertible::TooMany);
         }
-        let id = span_id(entity.remove("id").as_ref()).ok_or_else(|| wrong("an id is not 16 hex digits"))?;
+        let id = span_id(entity.remove("id").as_ref()).ok_or_else(|| wrong(NO_ID))?;
         let name = name_of(&entity)?;
         entity.remove("name");
-        let start = time(entity.remove("start_time").as_ref())
-            .ok_or_else(|| wrong("a start_time is missing, or not a time in seconds since 1970"))?;
+        let start = time(entity.remove("start_time").as_ref()).ok_or_else(|| wrong(NO_START))?;
         let is_segment = matches!(place, Place::Outermost { is_segment: true, .. });
         let (parent, end) = self.parent_and_end(&mut entity, place, start)?;
         let children = match entity.remove("subsegments") {

@@ -422,6 +422,12 @@ fn what_has_not_ended_is_no_span_but_inside_of_what_has() {
         spans_of(&document.to_string(), &Context::default()),
         Ok(Converted::InProgress)
     );
+    for field in ["trace_id", "id", "name", "start_time"] {
+        let mut incomplete = document.clone();
+        incomplete.as_object_mut().unwrap().remove(field);
+        let why = spans_of(&incomplete.to_string(), &Context::default()).unwrap_err();
+        assert!(matches!(why, Unconvertible::Wrong(_)), "{field}: {why}");
+    }
     let child = json!({"name": "c", "id": "53995c3f42cd8ad8", "start_time": 5, "in_progress": true});
     let found = spans(&with(json!({"subsegments": [child]})));
     assert_eq!(found[1].end_time_unix_nano, found[0].end_time_unix_nano);

@@ -11,7 +11,6 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use http::{Method, Request};
 use hyper::body::{Body as _, Incoming};
@@ -22,8 +21,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::alarm::Alarm;
+use super::clocked::Clocked;
+use super::progress::Stage;
 use super::request_body::RequestBody;
-use super::{Clocked, Going, Sent, Stage};
+use super::sent::Sent;
 use crate::ledger::http::Ending;
 use crate::net::server::answer::Answer;
 use crate::net::server::limits::{Http2, Limits};
@@ -93,11 +95,13 @@ where
             .max_local_error_reset_streams(REFUSED_MAX)
             .serve_connection(io, service)
     );
-    let mut timer = pin!(tokio::time::sleep(Duration::ZERO));
-    let mut armed = None;
+    let mut alarm = Alarm::default();
     let mut stopping = false;
     loop {
         let ended = poll_fn(|cx| {
+            if shared.going().is_some() {
+                return Poll::Ready(Some(Ending::Evicted));
+            }
             if let Poll::Ready(result) = http.as_mut().poll(cx) {
                 return Poll::Ready(result.err().map(|error| ending(&error)));
             }
@@ -116,20 +120,13 @@ where
             let Some(deadline) = progress.deadline(&limits) else {
                 return Poll::Pending;
             };
-            if armed != Some(deadline) {
-                timer.as_mut().reset(deadline.into());
-                armed = Some(deadline);
-            }
-            ready!(timer.as_mut().poll(cx));
+            ready!(alarm.poll(deadline, cx));
             Poll::Ready(Some(progress.overdue()))
         });
         let ending = tokio::select! {
             biased;
             ending = ended => ending,
-            () = shared.evict.notified() => match shared.asked_to_go() {
-                Going::AtOnce | Going::WithAnAnswer => Some(Ending::Evicted),
-                Going::No => continue,
-            },
+            () = shared.evict.notified() => continue,
             _ = stop.wait_for(|stop| *stop), if !stopping => {
                 stopping = true;
                 // What is being sent is answered; what comes from now on is told to go elsewhere.

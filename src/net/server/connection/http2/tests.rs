@@ -1,6 +1,7 @@
 //! HTTP/2 as bytes, by hand where a client does what no library does.
 
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
@@ -9,7 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::super::first;
+use super::super::{NEW, Readiness, clocked, first};
 use super::*;
 use crate::net::server::answer::Body;
 
@@ -73,7 +74,7 @@ struct Bench {
 impl Bench {
     fn start(work: Duration) -> Self {
         let (client, stream) = tokio::io::duplex(1 << 20);
-        let shared = Arc::new(Clocked::new(super::super::now()));
+        let shared = Arc::new(Clocked::new(clocked::now()));
         let (stop, stopped) = watch::channel(false);
         let served = Arc::new(AtomicUsize::new(0));
         let handler = {
@@ -292,8 +293,8 @@ async fn who_is_at_nothing_is_closed_at_once_by_a_stop_or_for_another_connection
     assert!(kinds.contains(&GO_AWAY), "{kinds:?}");
 
     let bench = Bench::begun(Duration::ZERO, b"", b"").await;
-    tokio::time::sleep(Duration::from_millis(1)).await;
-    bench.shared.evict();
+    tokio::time::sleep(NEW).await;
+    assert!(bench.shared.evict());
     let (ending, _, kinds) = bench.ending().await;
     assert_eq!(ending, Some(Ending::Evicted));
     assert!(kinds.contains(&GO_AWAY), "{kinds:?}");
@@ -306,14 +307,14 @@ async fn who_is_worked_for_does_not_go_for_another_and_who_is_late_does() {
     let waits = frame(HEADERS, END_HEADERS, 3, &head("POST"));
     bench.send(&[asks, waits].concat()).await;
     assert!(bench.shared.is_at_work());
-    assert_eq!(bench.shared.late_since(super::super::now()), None);
-    bench.shared.evict();
+    assert!(!bench.shared.evict());
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert!(!bench.server.is_finished());
     assert_eq!(bench.served.load(SeqCst), 1);
     // Only the one whose body does not come is left, and for more than a second.
-    assert!(bench.shared.late_since(super::super::now()).is_some());
-    bench.shared.evict();
+    let readiness = bench.shared.readiness(clocked::now());
+    assert_eq!(readiness.map(|(readiness, _)| readiness), Some(Readiness::Late));
+    assert!(bench.shared.evict());
     assert_eq!(bench.ending().await.0, Some(Ending::Evicted));
 }
 
