@@ -37,10 +37,6 @@ impl Requests for WithLogs {
         self.fanout.room_for(signal, bytes)
     }
 
-    fn is_converted(&self, signal: Signal) -> bool {
-        self.fanout.is_converted(signal)
-    }
-
     fn add(&self, request: Request, now: Instant) -> Option<NotTaken> {
         if let Some(logs) = &self.logs
             && request.signal == Signal::Logs

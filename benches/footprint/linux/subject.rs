@@ -234,10 +234,6 @@ impl Bench {
         format!("{}://{}", self.scheme(), self.endpoint)
     }
 
-    pub(crate) fn endpoint(&self) -> SocketAddr {
-        self.endpoint
-    }
-
     fn scheme(&self) -> &'static str {
         if self.ca_file.is_some() { "https" } else { "http" }
     }
