@@ -155,10 +155,10 @@ async fn of_a_run_with_all_kinds_of_trouble_each_line_has_what_it_names_as_field
     daemon.process.wait_for("that the host is refused", |line| {
         line.contains("evil.example.com").then_some(())
     });
-    fail(&double, Operation::GetSamplingRules);
+    fail(&double, Operation::GetSamplingRules, Fault::close());
     ask(port, "POST /GetSamplingRules");
     // Segments that are not taken, and calls that fail.
-    fail(&double, Operation::PutTraceSegments);
+    fail(&double, Operation::PutTraceSegments, Fault::status(500));
     daemon.send_segments(50);
     daemon.process.wait_for("that calls fail", |line| {
         line.contains("Sending segment batch failed").then_some(())
@@ -177,7 +177,7 @@ async fn of_a_run_with_all_kinds_of_trouble_each_line_has_what_it_names_as_field
         "Forwarding POST",
         "Sending segment batch failed",
         "Got shutdown signal",
-        "Keeping 50 unsent",
+        "Keeping",
         "Shutdown finished",
     ] {
         of(&events, words);
@@ -185,8 +185,8 @@ async fn of_a_run_with_all_kinds_of_trouble_each_line_has_what_it_names_as_field
 }
 
 /// All calls of this kind fail from now on.
-fn fail(double: &Double, operation: Operation) {
-    double.faults().on(operation).always(Fault::status(500));
+fn fail(double: &Double, operation: Operation, fault: Fault) {
+    double.faults().on(operation).always(fault);
 }
 
 #[test]
