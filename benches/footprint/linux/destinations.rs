@@ -2,9 +2,6 @@
 
 use std::str::FromStr;
 
-use super::subject::Bench;
-use super::{Result, role};
-
 /// One or both of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Destinations {
@@ -43,19 +40,12 @@ impl Destinations {
             _ => Vec::new(),
         }
     }
-
-    /// The documents that have come to the sink for each of them, each counted once.
-    pub(crate) fn delivered(self, bench: &Bench) -> Result<u64> {
-        let counts = bench.sink().ask(role::COUNT)?;
-        let of = |is_one: bool, name| if is_one { counts.get(name) } else { Ok(u64::MAX) };
-        Ok(of(self.xray, "distinct")?.min(of(self.otlp, "spans")?))
-    }
 }
 
 impl FromStr for Destinations {
     type Err = String;
 
-    fn from_str(name: &str) -> std::result::Result<Self, String> {
+    fn from_str(name: &str) -> Result<Self, String> {
         [Self::XRAY, Self::OTLP, Self::BOTH]
             .into_iter()
             .find(|destinations| destinations.name() == name)

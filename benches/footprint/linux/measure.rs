@@ -77,7 +77,7 @@ fn warm_to(bench: &Bench, running: Running, to: Destinations) -> Result<Running>
         ..Load::default()
     };
     send(&running, load)?;
-    if arrived_at(WARM_UP, QUIET, || to.delivered(bench))?.delivered < WARM_UP {
+    if arrived_at(WARM_UP, QUIET, || delivered_to(bench, to))?.delivered < WARM_UP {
         return Err(format!("{} does not forward: {}", running.name, running.last_line()).into());
     }
     bench.sink().ask(role::RESET)?;
@@ -136,6 +136,13 @@ pub(crate) fn run(bench: &Bench, subject: Subject, load: Load) -> Result<Measure
     run_to(bench, subject, load, Destinations::XRAY)
 }
 
+/// The documents that have come to the sink for each of these destinations, each counted once.
+fn delivered_to(bench: &Bench, to: Destinations) -> Result<u64> {
+    let counts = bench.sink().ask(role::COUNT)?;
+    let of = |is_one: bool, name| if is_one { counts.get(name) } else { Ok(u64::MAX) };
+    Ok(of(to.xray, "distinct")?.min(of(to.otlp, "spans")?))
+}
+
 /// The same with these destinations for what is sent. What has come to each of them is delivered.
 pub(crate) fn run_to(bench: &Bench, subject: Subject, load: Load, to: Destinations) -> Result<Measured> {
     bench.sink().ask(role::UP)?;
@@ -150,7 +157,7 @@ pub(crate) fn run_to(bench: &Bench, subject: Subject, load: Load, to: Destinatio
     generator.start()?;
     let sent = generator.finish()?;
     let threads = process.threads()?.len();
-    let arrived = arrived_at(sent.sent, QUIET, || to.delivered(bench))?;
+    let arrived = arrived_at(sent.sent, QUIET, || delivered_to(bench, to))?;
     running.must_run()?;
     let cpu = process.cpu()? - cpu;
     let sleeps = process.sleeps()?.saturating_sub(sleeps);
@@ -161,7 +168,7 @@ pub(crate) fn run_to(bench: &Bench, subject: Subject, load: Load, to: Destinatio
     running.end()?;
     Ok(Measured {
         load: sent,
-        delivered: to.delivered(bench)?,
+        delivered: delivered_to(bench, to)?,
         seconds: sent.seconds + arrived.bulk_after.as_secs_f64(),
         kernel_drops,
         cpu,

@@ -213,6 +213,11 @@ fn has(ours: &Map<String, Value>, what: &str, theirs: &Value) -> bool {
         Some(format!("attribute {new}"))
     });
     match (ours.get(renamed.as_deref().unwrap_or(what)), theirs) {
+        // It takes seconds times 10^9, whose last digits are noise.
+        (Some(Value::Number(ours)), Value::Number(theirs)) if ["start", "end"].contains(&what) => {
+            let micros = |number: &serde_json::Number| number.as_u64().unwrap_or_default();
+            micros(ours).abs_diff(micros(theirs)) <= 1
+        }
         // Of whole numbers it makes floats.
         (Some(Value::Number(ours)), Value::Number(theirs)) => ours.as_f64() == theirs.as_f64(),
         (ours, theirs) => ours == Some(theirs),
