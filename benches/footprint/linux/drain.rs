@@ -141,7 +141,7 @@ fn fill(bench: &Bench, dir: &Path, files: u64) -> Result<(Spooled, u64)> {
             count: FILL_PORTION.min(missing),
             time: LONG,
             first_number,
-            in_traces: false,
+            ..Load::default()
         };
         first_number += measure::send(&running, load)?.sent;
         let now_filled = written(&mut metrics)?;

@@ -127,11 +127,6 @@ impl Bench {
         self.dir.path()
     }
 
-    /// Where the sink listens.
-    pub(crate) fn endpoint(&self) -> SocketAddr {
-        self.endpoint
-    }
-
     /// The conditions of the run.
     pub(crate) fn heading(&self) -> String {
         let processors = thread::available_parallelism().map_or(0, usize::from);
