@@ -215,6 +215,7 @@ fn the_page_about_operations_lists_the_exit_codes_that_there_are() {
         rest.split('"').next().map(str::to_owned)
     });
     let none = ["--from", page.as_str(), "1-581cf771-a006649127e371903a2de979"];
+    let nobody = ["--from", "127.0.0.1:1", none[2]];
     let ending = |command, arguments, code| Ending {
         command,
         arguments,
@@ -249,7 +250,7 @@ fn the_page_about_operations_lists_the_exit_codes_that_there_are() {
         ending("xray trace", &["--help"], 0),
         ending("xray trace", &none, 1),
         ending("xray trace", &["-q"], 2),
-        ending("xray trace", &["--from", "127.0.0.1:1", none[2]], 3),
+        ending("xray trace", &nobody, 3),
     ];
     let directory = TempDir::new().expect("a temporary directory");
     let mut seen = BTreeSet::new();
