@@ -45,9 +45,10 @@ COPY Cargo.toml Cargo.lock ./
 COPY crates/xray-document/Cargo.toml crates/xray-document/
 COPY crates/xray-double/Cargo.toml crates/xray-double/
 COPY crates/xray-service/Cargo.toml crates/xray-service/
-RUN mkdir -p src build benches/footprint benches/micro \
+RUN mkdir -p src build benches/footprint benches/instructions benches/micro \
     && for package in . crates/*; do mkdir -p "$package/src" && : > "$package/src/lib.rs"; done \
-    && echo 'fn main() {}' | tee src/main.rs build/main.rs benches/footprint/main.rs > benches/micro/main.rs \
+    && echo 'fn main() {}' \
+        | tee src/main.rs build/main.rs benches/footprint/main.rs benches/instructions/main.rs > benches/micro/main.rs \
     && build-xray
 
 # What gets in is listed in .dockerignore.

@@ -83,6 +83,10 @@ soak:
 bench *arguments:
     .ci/run bench -- {{arguments}}
 
+# what a call costs in instructions and cache lines, beside what is recorded; `--functions` says where, `--record` records
+instructions *arguments:
+    .ci/run instructions -- {{arguments}}
+
 # each fuzz target for FUZZ_SECONDS (60), or those that are named
 fuzz *targets:
     .ci/run fuzz -- {{targets}}

@@ -1,7 +1,8 @@
 //! The program: reads its arguments and configuration, runs the daemon, and maps the outcome to an exit code.
 //!
 //! Exit codes: 0 after a run that was told to stop, `--help` and `--version`; 1 when the daemon could not start or was
-//! told twice to stop; 2 when the arguments are wrong.
+//! told twice to stop; 2 when the arguments are wrong. `xray traces` and `xray trace`: 0 when there is what was asked for,
+//! 1 when there is not, 2 when the question is wrong, 3 when nobody answers.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -13,7 +14,7 @@ use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use xray::api::doctor::{self, Subject};
 use xray::api::healthcheck;
-use xray::cli::{self, DevFlags, DoctorFlags, Invocation, SendFlags};
+use xray::cli::{self, DevFlags, DoctorFlags, Invocation, SendFlags, TraceFlags, TracesFlags};
 use xray::config::{self, Config, ConfigError, Environment, Flags, LogConfig, SystemFiles};
 use xray::daemon::signals::{self, Stop};
 use xray::daemon::{self, StartError};
@@ -37,6 +38,8 @@ fn main() -> ExitCode {
         Ok(Invocation::PrintConfig(flags)) => return print_config(flags),
         Ok(Invocation::Dev(flags)) => return dev(flags),
         Ok(Invocation::Send(flags)) => return send(flags),
+        Ok(Invocation::Traces(flags)) => return traces(flags),
+        Ok(Invocation::Trace(flags)) => return trace(flags),
         Ok(Invocation::Print(text)) => {
             say(io::stdout(), &text);
             return ExitCode::SUCCESS;
@@ -166,6 +169,43 @@ fn send(flags: SendFlags) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Lists what a running `xray dev` has.
+fn traces(flags: TracesFlags) -> ExitCode {
+    let asked = dev::ask::Traces {
+        from: page_address(flags.from),
+        filter: flags.filter,
+        json: flags.json,
+        follow: flags.follow,
+        limit: flags.limit.and_then(|limit| usize::try_from(limit).ok()),
+    };
+    asked_of(dev::ask::traces(&asked))
+}
+
+/// Shows one trace of it.
+fn trace(flags: TraceFlags) -> ExitCode {
+    asked_of(dev::ask::trace(&page_address(flags.from), &flags.id, flags.json))
+}
+
+fn asked_of(outcome: Result<bool, dev::ask::AskError>) -> ExitCode {
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            say(io::stderr(), &format!("{error}\n"));
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// Where page and API of the `xray dev` are that is meant.
+fn page_address(from: Option<String>) -> String {
+    let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let of_sdks = || variable("AWS_XRAY_DAEMON_ADDRESS").and_then(|value| config::sdk_addresses(&value).tcp);
+    from.or_else(|| variable("XRAY_BIND_TCP"))
+        .or_else(of_sdks)
+        .unwrap_or_else(|| config::DEFAULT_SDK_ADDRESS.to_owned())
 }
 
 /// Runs the daemon with its log.

@@ -67,6 +67,8 @@ Register-ArgumentCompleter -Native -CommandName 'xray' -ScriptBlock {
             [CompletionResult]::new('doctor', 'doctor', [CompletionResultType]::ParameterValue, 'Says why there are no traces: looks at settings, ports, the daemon that runs, credentials and the way to X-Ray. A line for each check, within ten seconds; changes nothing. Exits 0 if nothing failed, 1 if something did.')
             [CompletionResult]::new('dev', 'dev', [CompletionResultType]::ParameterValue, 'X-Ray on this machine: it receives segments as the daemon does, answers the X-Ray API and has a page to look at traces. Nothing is sent to AWS.')
             [CompletionResult]::new('send', 'send', [CompletionResultType]::ParameterValue, 'Send one segment to a daemon over UDP, as an SDK does: a sample, or the document in FILE (- for stdin).')
+            [CompletionResult]::new('traces', 'traces', [CompletionResultType]::ParameterValue, 'Lists the traces of a running xray dev, a line each, the latest last. FILTER is a filter expression, or words that a trace mentions in URL, name, service, annotations or exceptions. Exits 0 when there was one, 1 when there was none, 2 when the command line or the filter is wrong, 3 when no xray dev answers.')
+            [CompletionResult]::new('trace', 'trace', [CompletionResultType]::ParameterValue, 'Shows one trace of a running xray dev as a tree, with hints about what went wrong in who sent it. ID is a trace id as X-Ray, OpenTelemetry (32 hex digits), a tracing header or the page''s address has it. Exits 0 when it is there, 1 when it is not, 2 when the command line is wrong, 3 when no xray dev answers.')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
             break
         }
@@ -168,6 +170,8 @@ Register-ArgumentCompleter -Native -CommandName 'xray' -ScriptBlock {
             [CompletionResult]::new('--sampling', '--sampling', [CompletionResultType]::ParameterName, 'The default rule: all samples every request, aws one a second and 5 % [default: all]')
             [CompletionResult]::new('--sampling-rules', '--sampling-rules', [CompletionResultType]::ParameterName, 'Sampling rules in the API''s JSON, as `aws xray get-sampling-rules` prints them, or an SDK''s local rules')
             [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Keep traces in this file over restarts [default: in memory only]')
+            [CompletionResult]::new('--open', '--open', [CompletionResultType]::ParameterName, 'Show the traces in this file: output of aws xray batch-get-traces, segment documents, OTLP JSON; may be repeated')
+            [CompletionResult]::new('--tail', '--tail', [CompletionResultType]::ParameterName, 'Show the lines of this log beside the traces whose ids they have; may be repeated')
             [CompletionResult]::new('--max-traces', '--max-traces', [CompletionResultType]::ParameterName, 'The most traces to keep, oldest out first [default: 10000]')
             [CompletionResult]::new('--max-store-mb', '--max-store-mb', [CompletionResultType]::ParameterName, 'The most memory for traces, beyond what an idle process has, 32 at least [default: 256]')
             [CompletionResult]::new('-b', '-b', [CompletionResultType]::ParameterName, 'UDP address for segments [default: 127.0.0.1:2000]')
@@ -199,11 +203,29 @@ Register-ArgumentCompleter -Native -CommandName 'xray' -ScriptBlock {
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print this text')
             break
         }
+        'xray;traces' {
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print each trace as a JSON object')
+            [CompletionResult]::new('--follow', '--follow', [CompletionResultType]::ParameterName, 'Go on with traces as they are finished, until told to stop')
+            [CompletionResult]::new('--limit', '--limit', [CompletionResultType]::ParameterName, 'The most traces that are there already, 1 to 1000 [default: 20; with --follow 0]')
+            [CompletionResult]::new('--from', '--from', [CompletionResultType]::ParameterName, 'The page''s address [default: XRAY_BIND_TCP, or AWS_XRAY_DAEMON_ADDRESS, or else 127.0.0.1:2000]')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print this text')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print this text')
+            break
+        }
+        'xray;trace' {
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print a JSON object with the trace, its documents and hints')
+            [CompletionResult]::new('--from', '--from', [CompletionResultType]::ParameterName, 'The page''s address [default: XRAY_BIND_TCP, or AWS_XRAY_DAEMON_ADDRESS, or else 127.0.0.1:2000]')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print this text')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print this text')
+            break
+        }
         'xray;help' {
             [CompletionResult]::new('healthcheck', 'healthcheck', [CompletionResultType]::ParameterValue, 'Asks the daemon on this machine whether it runs. Prints one line; exits 0 if it does, else 1.')
             [CompletionResult]::new('doctor', 'doctor', [CompletionResultType]::ParameterValue, 'Says why there are no traces: looks at settings, ports, the daemon that runs, credentials and the way to X-Ray. A line for each check, within ten seconds; changes nothing. Exits 0 if nothing failed, 1 if something did.')
             [CompletionResult]::new('dev', 'dev', [CompletionResultType]::ParameterValue, 'X-Ray on this machine: it receives segments as the daemon does, answers the X-Ray API and has a page to look at traces. Nothing is sent to AWS.')
             [CompletionResult]::new('send', 'send', [CompletionResultType]::ParameterValue, 'Send one segment to a daemon over UDP, as an SDK does: a sample, or the document in FILE (- for stdin).')
+            [CompletionResult]::new('traces', 'traces', [CompletionResultType]::ParameterValue, 'Lists the traces of a running xray dev, a line each, the latest last. FILTER is a filter expression, or words that a trace mentions in URL, name, service, annotations or exceptions. Exits 0 when there was one, 1 when there was none, 2 when the command line or the filter is wrong, 3 when no xray dev answers.')
+            [CompletionResult]::new('trace', 'trace', [CompletionResultType]::ParameterValue, 'Shows one trace of a running xray dev as a tree, with hints about what went wrong in who sent it. ID is a trace id as X-Ray, OpenTelemetry (32 hex digits), a tracing header or the page''s address has it. Exits 0 when it is there, 1 when it is not, 2 when the command line is wrong, 3 when no xray dev answers.')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
             break
         }
@@ -217,6 +239,12 @@ Register-ArgumentCompleter -Native -CommandName 'xray' -ScriptBlock {
             break
         }
         'xray;help;send' {
+            break
+        }
+        'xray;help;traces' {
+            break
+        }
+        'xray;help;trace' {
             break
         }
         'xray;help;help' {

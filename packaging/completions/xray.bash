@@ -31,6 +31,12 @@ _xray() {
             xray,send)
                 cmd="xray__subcmd__send"
                 ;;
+            xray,trace)
+                cmd="xray__subcmd__trace"
+                ;;
+            xray,traces)
+                cmd="xray__subcmd__traces"
+                ;;
             xray__subcmd__help,dev)
                 cmd="xray__subcmd__help__subcmd__dev"
                 ;;
@@ -46,6 +52,12 @@ _xray() {
             xray__subcmd__help,send)
                 cmd="xray__subcmd__help__subcmd__send"
                 ;;
+            xray__subcmd__help,trace)
+                cmd="xray__subcmd__help__subcmd__trace"
+                ;;
+            xray__subcmd__help,traces)
+                cmd="xray__subcmd__help__subcmd__traces"
+                ;;
             *)
                 ;;
         esac
@@ -53,7 +65,7 @@ _xray() {
 
     case "${cmd}" in
         xray)
-            opts="-a -o -m -n -b -t -r -c -f -l -p -v -h --resource-arn --local-mode --buffer-memory --region --bind --bind-tcp --role-arn --config --log-file --log-level --proxy-address --version --help --log-format --spool-dir --spool-size --connect-timeout --call-timeout --shutdown-timeout --no-tcp --proxy-allow --allow-host --no-telemetry --otlp-listen --otlp-allow-origin --otlp-endpoint --segments-to --spans-to --print-config healthcheck doctor dev send help"
+            opts="-a -o -m -n -b -t -r -c -f -l -p -v -h --resource-arn --local-mode --buffer-memory --region --bind --bind-tcp --role-arn --config --log-file --log-level --proxy-address --version --help --log-format --spool-dir --spool-size --connect-timeout --call-timeout --shutdown-timeout --no-tcp --proxy-allow --allow-host --no-telemetry --otlp-listen --otlp-allow-origin --otlp-endpoint --segments-to --spans-to --print-config healthcheck doctor dev send traces trace help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -266,7 +278,7 @@ _xray() {
             return 0
             ;;
         xray__subcmd__dev)
-            opts="-h -b -t -m -l -f -o -n --help --tree --sampling --sampling-rules --store --max-traces --max-store-mb --bind --bind-tcp --allow-host --otlp-listen --buffer-memory --log-level --log-file --log-format --shutdown-timeout --print-config --local-mode --region"
+            opts="-h -b -t -m -l -f -o -n --help --tree --sampling --sampling-rules --store --open --tail --max-traces --max-store-mb --bind --bind-tcp --allow-host --otlp-listen --buffer-memory --log-level --log-file --log-format --shutdown-timeout --print-config --local-mode --region"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -296,6 +308,36 @@ _xray() {
                     return 0
                     ;;
                 --store)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --open)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --tail)
                     local oldifs
                     if [ -n "${IFS+x}" ]; then
                         oldifs="$IFS"
@@ -862,7 +904,7 @@ _xray() {
             return 0
             ;;
         xray__subcmd__help)
-            opts="healthcheck doctor dev send help"
+            opts="healthcheck doctor dev send traces trace help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -945,6 +987,34 @@ _xray() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        xray__subcmd__help__subcmd__trace)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        xray__subcmd__help__subcmd__traces)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         xray__subcmd__send)
             opts="-h --help --to"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -953,6 +1023,58 @@ _xray() {
             fi
             case "${prev}" in
                 --to)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        xray__subcmd__trace)
+            opts="-h --help --json --from"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --json)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --from)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        xray__subcmd__traces)
+            opts="-h --help --json --follow --limit --from"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --json)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --follow)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --limit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --from)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -6,7 +6,7 @@ import tarfile
 import tempfile
 import unittest
 
-from support import IMAGE, Container, Endpoint, ImageTest, docker, gateway, run, send, skip
+from support import IMAGE, Container, Endpoint, ImageTest, docker, gateway, run, send
 
 MAX_MB = 12
 
@@ -46,11 +46,16 @@ class Image(ImageTest):
         other, cpu = ("arm64", "aarch64") if self.found["Architecture"] == "amd64" else ("amd64", "x86_64")
         if not os.path.exists(f"/proc/sys/fs/binfmt_misc/qemu-{cpu}"):
             raise unittest.SkipTest(f"this machine can't run {other}: docker run --privileged --rm tonistiigi/binfmt --install {other}")
-        if run("docker", "buildx", "version", check=False)[0] != 0:
-            raise unittest.SkipTest("there is no docker buildx")
-        name = f"{IMAGE}-{other}"
-        docker("buildx", "build", "--load", "--platform", f"linux/{other}", "--tag", name, ".")
-        self.assertIn("version", docker("run", "--rm", "--platform", f"linux/{other}", name, "--version"))
+        name, platform = f"{IMAGE}-{other}", f"linux/{other}"
+        run("docker", "build", "--platform", platform, "--tag", name, ".", env={**os.environ, "DOCKER_BUILDKIT": "1"})
+        self.assertIn("version", docker("run", "--rm", "--platform", platform, name, "--version"))
+        with Endpoint() as endpoint:
+            options = ("--platform", platform)
+            with Container(endpoint=endpoint.at(gateway()), options=options, image=name) as daemon:
+                daemon.is_well()
+                send(daemon.address(), 5)
+                endpoint.has(5)
+                self.assertIn("received 5, sent 5", self.ends_well(daemon))
 
 
 class Users(ImageTest):

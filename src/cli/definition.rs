@@ -84,6 +84,12 @@ pub(super) const DEV: &str = "dev";
 /// The subcommand that sends one segment.
 pub(super) const SEND: &str = "send";
 
+/// The subcommand that lists the traces of a running `xray dev`.
+pub(super) const TRACES: &str = "traces";
+
+/// The subcommand that shows one of them.
+pub(super) const TRACE: &str = "trace";
+
 /// What is typed to run `command`: `xray`, `xray dev`.
 pub(super) fn typed(command: &Command) -> String {
     match command.get_name() {
@@ -201,8 +207,8 @@ pub(super) fn command() -> Command {
              Switches take a value only after \"=\" (-o=false). The last one given wins; a flag goes over cfg.yaml, and so does a\n\
              variable, over which a flag goes: XRAY_ and the long name in capitals (XRAY_SPOOL_DIR, XRAY_LOG_LEVEL).\n\
              Flags end at the first argument that is not one: put nothing before or between them.\n\n\
-             Also: xray dev (X-Ray on this machine, without AWS) and xray send (one segment, to try with); --help after\n\
-             each tells more.",
+             Also: xray dev (X-Ray on this machine, without AWS), xray send (one segment, to try with), xray traces and xray\n\
+             trace (what a running xray dev has); --help after each tells more.",
         )
 }
 

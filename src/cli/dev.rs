@@ -39,6 +39,10 @@ pub struct DevFlags {
     pub sampling_rules: Option<Sourced<PathBuf>>,
     /// `--store`.
     pub store: Option<Sourced<PathBuf>>,
+    /// `--open`, each time it was given.
+    pub open: Vec<Sourced<PathBuf>>,
+    /// `--tail`, each time it was given.
+    pub tail: Vec<Sourced<PathBuf>>,
     /// `--max-traces`.
     pub max_traces: Option<Sourced<i64>>,
     /// `--max-store-mb`.
@@ -69,6 +73,8 @@ impl DevFlags {
             sampling: self.sampling.or(lower.sampling),
             sampling_rules: self.sampling_rules.or(lower.sampling_rules),
             store: self.store.or(lower.store),
+            open: [self.open, lower.open].concat(),
+            tail: [self.tail, lower.tail].concat(),
             max_traces: self.max_traces.or(lower.max_traces),
             max_store_mb: self.max_store_mb.or(lower.max_store_mb),
             allow_host: [self.allow_host, lower.allow_host].concat(),
@@ -130,6 +136,12 @@ pub(super) fn dev_command() -> Command {
                 "Sampling rules in the API's JSON, as `aws xray get-sampling-rules` prints them, or an SDK's local rules",
             ),
             path_value("store", "FILE").help("Keep traces in this file over restarts [default: in memory only]"),
+            path_value("open", "FILE").action(ArgAction::Append).help(
+                "Show the traces in this file: output of aws xray batch-get-traces, segment documents, OTLP JSON; may be repeated",
+            ),
+            path_value("tail", "FILE").action(ArgAction::Append).help(
+                "Show the lines of this log beside the traces whose ids they have; may be repeated",
+            ),
             value("max-traces", "N", int_value).help("The most traces to keep, oldest out first [default: 10000]"),
             value("max-store-mb", "MB", int_value).help("The most memory for traces, beyond what an idle process has, 32 at least [default: 256]"),
             text_value("bind", "ADDRESS")
@@ -177,7 +189,7 @@ pub(super) fn send_command() -> Command {
         )
 }
 
-fn base(name: &'static str, usage: &'static str) -> Command {
+pub(super) fn base(name: &'static str, usage: &'static str) -> Command {
     Command::new(name)
         .disable_help_flag(true)
         .disable_version_flag(true)
@@ -218,6 +230,8 @@ pub(super) fn flags(matches: &ArgMatches, source: &dyn Fn(&str) -> String) -> De
         sampling: sourced(matches, "sampling", source),
         sampling_rules: sourced(matches, "sampling-rules", source),
         store: sourced(matches, "store", source),
+        open: all_sourced(matches, "open", source),
+        tail: all_sourced(matches, "tail", source),
         max_traces: sourced(matches, "max-traces", source),
         max_store_mb: sourced(matches, "max-store-mb", source),
         allow_host: all_sourced(matches, "allow-host", source),
@@ -251,7 +265,10 @@ pub(super) fn parse_send(arguments: &[OsString]) -> Result<Asked<SendFlags>, Usa
     }
 }
 
-fn read(command: Command, arguments: &[OsString]) -> Result<Asked<(ArgMatches, Vec<OsString>)>, UsageError> {
+pub(super) fn read(
+    command: Command,
+    arguments: &[OsString],
+) -> Result<Asked<(ArgMatches, Vec<OsString>)>, UsageError> {
     let line = front::read(&command, arguments)?;
     if line.stop == StoppedAt::Help {
         let mut command = command;
@@ -264,7 +281,7 @@ fn read(command: Command, arguments: &[OsString]) -> Result<Asked<(ArgMatches, V
     Ok(Asked::Run((matches, line.rest)))
 }
 
-fn unexpected(argument: &OsString, command: &str) -> UsageError {
+pub(super) fn unexpected(argument: &OsString, command: &str) -> UsageError {
     UsageError::new(
         format!("unexpected argument {}", quoted(&argument.to_string_lossy())),
         format!("Run xray {command} --help for what there is."),

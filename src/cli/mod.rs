@@ -9,6 +9,7 @@
 //! A subcommand, when there is one, is recognised by the first argument being exactly its name, before any flag is
 //! read: the official daemon ignores such an argument.
 
+mod ask;
 mod definition;
 mod dev;
 mod front;
@@ -24,6 +25,7 @@ use std::ffi::OsString;
 use clap::{ArgAction, ArgMatches};
 
 use crate::config::{Flags, Sourced};
+pub use ask::{TraceFlags, TracesFlags};
 pub use dev::{DevFlags, Sampling, SendFlags};
 pub use process::of_process_one;
 pub use variables::{dev_with_environment, with_environment};
@@ -52,6 +54,10 @@ pub enum Invocation {
     PrintConfig(Flags),
     /// Send one segment: `xray send`.
     Send(SendFlags),
+    /// List traces of a running `xray dev`: `xray traces`.
+    Traces(TracesFlags),
+    /// Show one of them: `xray trace`.
+    Trace(TraceFlags),
     /// Print this text, which ends in a newline, to stdout and exit 0.
     Print(String),
 }
@@ -161,6 +167,20 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocation, Usa
             let asked = dev::parse_send(rest).map_err(|error| error.in_command(&dev::send_command()))?;
             Ok(match asked {
                 Asked::Run(flags) => Invocation::Send(flags),
+                Asked::Help(text) => Invocation::Print(text),
+            })
+        }
+        Some((first, rest)) if first == definition::TRACES => {
+            let asked = ask::parse_traces(rest).map_err(|error| error.in_command(&ask::traces_command()))?;
+            Ok(match asked {
+                Asked::Run(flags) => Invocation::Traces(flags),
+                Asked::Help(text) => Invocation::Print(text),
+            })
+        }
+        Some((first, rest)) if first == definition::TRACE => {
+            let asked = ask::parse_trace(rest).map_err(|error| error.in_command(&ask::trace_command()))?;
+            Ok(match asked {
+                Asked::Run(flags) => Invocation::Trace(flags),
                 Asked::Help(text) => Invocation::Print(text),
             })
         }
@@ -285,9 +305,13 @@ fn canonical(command: &clap::Command, given: &[Given]) -> Vec<OsString> {
     arguments
 }
 
-fn all_sourced(matches: &ArgMatches, id: &str, source: &dyn Fn(&str) -> String) -> Vec<Sourced<String>> {
-    let values = matches.get_many::<String>(id).into_iter().flatten();
-    let sourced = |value: &String| Sourced {
+fn all_sourced<T: Clone + Send + Sync + 'static>(
+    matches: &ArgMatches,
+    id: &str,
+    source: &dyn Fn(&str) -> String,
+) -> Vec<Sourced<T>> {
+    let values = matches.get_many::<T>(id).into_iter().flatten();
+    let sourced = |value: &T| Sourced {
         value: value.clone(),
         source: source(id),
     };

@@ -11,6 +11,7 @@ use clap_complete::{Shell, generate};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
+use super::ask::{trace_command, traces_command};
 use super::definition::{self, Kind, PROGRAM};
 use super::dev::{dev_command, send_command};
 
@@ -24,6 +25,8 @@ fn whole() -> Command {
         definition::doctor(),
         dev_command(),
         send_command(),
+        traces_command(),
+        trace_command(),
     ];
     with_hints(definition::command().about(ABOUT)).subcommands(subcommands.map(with_hints))
 }
@@ -69,7 +72,15 @@ fn man(command: Command) -> String {
         let codes = "0 when told to stop; 1 when it could not start, or was told twice to stop; 2 when the arguments are wrong.";
         section("EXIT STATUS", codes, &mut out);
     }
-    let all = ["xray", "xray-healthcheck", "xray-doctor", "xray-dev", "xray-send"];
+    let all = [
+        "xray",
+        "xray-healthcheck",
+        "xray-doctor",
+        "xray-dev",
+        "xray-send",
+        "xray-traces",
+        "xray-trace",
+    ];
     section(
         "SEE ALSO",
         &all.map(|page| format!("{page}(1)")).join(", "),
@@ -125,6 +136,8 @@ fn shipped() -> Vec<(&'static str, String)> {
         ("man/xray-doctor.1", man(definition::doctor())),
         ("man/xray-dev.1", man(dev_command())),
         ("man/xray-send.1", man(send_command())),
+        ("man/xray-traces.1", man(traces_command())),
+        ("man/xray-trace.1", man(trace_command())),
     ]
 }
 
@@ -158,6 +171,8 @@ fn each_flag_stands_in_the_man_page_and_in_the_completions_of_its_command() {
         (definition::doctor(), "man/xray-doctor.1"),
         (dev_command(), "man/xray-dev.1"),
         (send_command(), "man/xray-send.1"),
+        (traces_command(), "man/xray-traces.1"),
+        (trace_command(), "man/xray-trace.1"),
     ] {
         let files = shipped();
         let text = |name: &str| &files.iter().find(|(file, _)| *file == name).expect("a file").1;

@@ -7,6 +7,7 @@
 
 mod error;
 mod process;
+mod records;
 mod remainder;
 mod running;
 mod send;
@@ -33,6 +34,8 @@ use tokio::time::Instant;
 
 pub use self::error::StartError;
 pub use self::process::run;
+pub use self::records::TakesLogs;
+use self::records::WithLogs;
 use self::running::{Part, Receiving, Running, Sending};
 use self::signals::Stop;
 use crate::api::health::Health;
@@ -60,6 +63,16 @@ pub struct Daemon {
     summary: Arc<Summary>,
     health: Arc<Health>,
     receiving: Receiving,
+    logs: Option<Logs>,
+}
+
+/// Who sees log records.
+struct Logs(TakesLogs);
+
+impl std::fmt::Debug for Logs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Logs")
+    }
 }
 
 impl Daemon {
@@ -90,6 +103,16 @@ impl Daemon {
         metrics::Source::new(Arc::clone(&self.summary), Arc::clone(&self.health))
     }
 
+    /// From now on OTLP's log records are taken too, and each request with some is shown to `logs`. It must be quick:
+    /// requests are served meanwhile.
+    #[must_use]
+    pub fn with_logs(self, logs: TakesLogs) -> Self {
+        Self {
+            logs: Some(Logs(logs)),
+            ..self
+        }
+    }
+
     /// Finds region, credentials and endpoint, then sends until `stop` says otherwise. Returns the final counts.
     ///
     /// # Errors
@@ -107,6 +130,7 @@ impl Daemon {
             summary,
             health,
             mut receiving,
+            logs,
         } = self;
         let fanout = &*summary.fanout;
         let app = Arc::new(App::new(
@@ -122,7 +146,11 @@ impl Daemon {
         let connections = connections(&config);
         let is_container = environment.get("KUBERNETES_SERVICE_HOST").is_some();
         let (stop_tcp, tcp_stopped) = oneshot::channel();
-        let (stop_otlp, taking) = take_otlp(otlp, &config, &summary, memory_bytes, is_container);
+        let requests = WithLogs {
+            fanout: Arc::clone(&summary.fanout),
+            logs: logs.map(|Logs(logs)| logs),
+        };
+        let (stop_otlp, taking) = take_otlp(otlp, &config, &summary, requests, memory_bytes, is_container);
         let stop_serving = std::iter::once(stop_tcp).chain(stop_otlp).collect();
         let (phase, phases) = watch::channel(Phase::Running);
         let mut running = Running {
@@ -179,6 +207,7 @@ fn take_otlp(
     listeners: Vec<TcpListener>,
     config: &Config,
     summary: &Arc<Summary>,
+    requests: WithLogs,
     memory_bytes: u64,
     is_container: bool,
 ) -> (
@@ -187,7 +216,7 @@ fn take_otlp(
 ) {
     let allow_origin = config.otlp.as_ref().map(|otlp| otlp.allow_origin.clone());
     let otlp = Arc::new(Otlp::new(
-        Arc::clone(&summary.fanout),
+        Arc::new(requests),
         Arc::clone(summary.ledger()),
         Guard::new(&config.tcp.allow_host, is_container),
         Origins::new(&allow_origin.unwrap_or_default()),

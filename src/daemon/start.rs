@@ -107,6 +107,7 @@ impl Daemon {
             summary,
             health: Arc::default(),
             receiving,
+            logs: None,
         })
     }
 }

@@ -13,7 +13,9 @@ use std::time::{Duration, SystemTime};
 
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
+use xray_document::otlp::{self, logs::Record};
 use xray_service::console::About;
+use xray_service::logs::Line;
 use xray_service::sampling::SamplingRule;
 use xray_service::service::Service;
 use xray_service::traces::Limits;
@@ -21,7 +23,9 @@ use xray_service::traces::Limits;
 use super::DAEMON_KEY_ID;
 use super::disk::{StoreFile, StoreFileError};
 use super::memory::{self, Idle};
+use super::open::{self, OpenError};
 use super::screen::{self, Screen, View};
+use super::tail;
 use super::web::{self, Site};
 use crate::config::{Config, Environment, LogFormat, Sourced, SystemFiles, TcpConfig, XRayConfig};
 use crate::daemon::signals::{self, Stop};
@@ -29,6 +33,7 @@ use crate::daemon::{Daemon, StartError, threads};
 use crate::ledger::RefusedDatagrams;
 use crate::net::listen::{self, BindError};
 use crate::net::server::guard::Guard;
+use crate::pipeline::intake::{Form, Request};
 
 /// Everything a run needs, checked.
 #[derive(Debug, Clone)]
@@ -41,6 +46,10 @@ pub struct DevConfig {
     pub sampling_rules: Vec<SamplingRule>,
     /// Traces are kept in this file.
     pub store: Option<PathBuf>,
+    /// Files whose traces are shown.
+    pub open: Vec<PathBuf>,
+    /// Logs whose lines are shown beside traces.
+    pub tail: Vec<PathBuf>,
     /// How much is kept.
     pub limits: Limits,
 }
@@ -57,6 +66,9 @@ pub enum DevError {
     /// The file of `--store` can't be used.
     #[error(transparent)]
     Store(StoreFileError),
+    /// A file of `--open` can't be read, or has no trace.
+    #[error(transparent)]
+    Open(OpenError),
     /// The system refuses the first thread.
     #[error(
         "The system refuses a thread: {0}. Allow xray dev more of them (--pids-limit of a container, ulimit -u)"
@@ -81,7 +93,9 @@ impl DevError {
                     "{self}"
                 );
             }
-            Self::Store(_) | Self::Thread(_) | Self::System(_) => tracing::error!(error = %self, "{self}"),
+            Self::Store(_) | Self::Open(_) | Self::Thread(_) | Self::System(_) => {
+                tracing::error!(error = %self, "{self}");
+            }
         }
     }
 }
@@ -130,6 +144,10 @@ async fn run_until(config: DevConfig, stopped: watch::Receiver<Stop>) -> Result<
         Some(path) => Some(StoreFile::open(path, &service).map_err(DevError::Store)?),
         None => None,
     };
+    let mut opened = Vec::new();
+    for path in &config.open {
+        opened.push(open::open(path, &service, now).map_err(DevError::Open)?);
+    }
     let listener = listen::tcp(&config.daemon.tcp.address).map_err(DevError::Tcp)?;
     let listener = TcpListener::from_std(listener).map_err(DevError::System)?;
     let tcp = listener.local_addr().map_err(DevError::System)?;
@@ -138,7 +156,7 @@ async fn run_until(config: DevConfig, stopped: watch::Receiver<Stop>) -> Result<
     let guard = Guard::new(&config.daemon.tcp.allow_host, false);
     let daemon =
         Daemon::bind(daemon_config(config.daemon, tcp), daemon_environment()).map_err(DevError::Daemon)?;
-    let (udp, otlp) = (daemon.udp_address(), daemon.otlp_addresses());
+    let (udp, otlp_at) = (daemon.udp_address(), daemon.otlp_addresses());
     for (name, address, flag) in [("UDP", udp, "-b"), ("TCP", tcp, "-t")] {
         if !address.ip().is_loopback() {
             tracing::warn!(
@@ -161,14 +179,33 @@ async fn run_until(config: DevConfig, stopped: watch::Receiver<Stop>) -> Result<
         store_file: config.store.as_ref().map(|path| path.display().to_string()),
     };
     let shared = Arc::new(Site::new(service, guard, about, daemon.metrics()).map_err(DevError::System)?);
+    let keeps = Arc::downgrade(&shared);
+    // Read where it came in: the records of a request are some hundred.
+    let daemon = daemon.with_logs(Box::new(move |request: &Request| {
+        if let Some(shared) = keeps.upgrade() {
+            shared.log(lines_of(request, SystemTime::now()));
+        }
+    }));
+    let sheet = screen::sheet_of_process(format!("http://{}/", reachable(tcp)));
     let mut screen = Screen::new(io::stdout()).map_err(DevError::System)?;
-    screen.say(welcome(tcp, udp, &otlp, format));
+    screen.say(welcome(tcp, udp, &otlp_at, format));
+    for opened in &opened {
+        screen.say(opened.text(format, &sheet));
+    }
+    for path in &config.tail {
+        tail::start(path.clone(), Arc::downgrade(&shared)).map_err(DevError::System)?;
+    }
     let (stop_serving, serving_stopped) = oneshot::channel();
     let (stop_showing, showing_stopped) = oneshot::channel();
     let mut serving = tokio::spawn(web::serve(listener, Arc::clone(&shared), serving_stopped));
     let refused = tokio::spawn(note_refused(Arc::clone(&shared), shared.refused_datagrams()));
     let weighing = tokio::spawn(memory::keep_inside(Arc::clone(&shared), idle));
-    let view = View::of_process(config.tree, format, refusals);
+    let view = View {
+        tree: config.tree,
+        format,
+        sheet,
+        refusals,
+    };
     let showing = tokio::spawn(screen::show(Arc::clone(&shared), view, screen, showing_stopped));
     let saving = disk.map(|disk| {
         let mut changes = shared.changes();
@@ -204,6 +241,30 @@ async fn run_until(config: DevConfig, stopped: watch::Receiver<Stop>) -> Result<
         }
     }
     result.map(drop).map_err(DevError::Daemon)
+}
+
+/// The records of a request that name a trace, as lines beside it.
+fn lines_of(request: &Request, arrived: SystemTime) -> Vec<(String, Line)> {
+    let arrived = arrived
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs_f64();
+    let mut lines = Vec::new();
+    let mut take = |record: Record| {
+        let line = Line {
+            time: record.time.unwrap_or(arrived),
+            source: record.service.as_str().into(),
+            level: record.level,
+            text: record.text,
+            span: record.span_id,
+        };
+        lines.push((record.trace_id, line));
+    };
+    match request.form {
+        Form::Protobuf => otlp::logs::of_protobuf(&request.body, &mut take),
+        Form::Json => otlp::logs::of_json(&request.body, &mut take),
+    };
+    lines
 }
 
 /// Shows datagrams that were no segments beside documents that were refused.

@@ -1,18 +1,22 @@
 //! What the terminal shows: where to look, and each trace when it is finished.
 
+use std::collections::HashMap;
 use std::io::{self, IsTerminal as _, Write};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::oneshot;
-use xray_service::digest::Digest;
+use xray_service::hints::Hint;
 use xray_service::model::Tree;
+use xray_service::row::Row;
 use xray_service::traces::Trace;
+use xray_service::work::Work;
 
-use super::finished::{PATIENCE, Waiting};
-use super::lines::{self, Style};
+use super::finished::{HEADLESS, Waiting};
+use super::lines::json::json_line;
+use super::lines::{self, Sheet, Style};
 use super::remarks::{Form, Remarks};
 use super::web::Site;
 use crate::config::LogFormat;
@@ -23,36 +27,46 @@ const QUEUE: usize = 256;
 /// Changed traces that are looked at in one go.
 const AT_ONCE: usize = 200;
 
+/// Traces with the same hint of which a terminal shows it; the page and JSON have it with each.
+const SAME_HINTS: u32 = 3;
+
 /// How traces are shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct View {
     /// Each as a tree.
     pub tree: bool,
     /// Lines for people, or JSON.
     pub format: LogFormat,
-    /// Colours, for lines for people.
-    pub style: Style,
+    /// What is written on.
+    pub sheet: Sheet,
     /// Also what was refused: the log, which says it, does not go to this terminal.
     pub refusals: bool,
 }
 
-impl View {
-    /// For the stdout of this process: coloured when it is a terminal and `NO_COLOR` is not set.
-    #[must_use]
-    pub(crate) fn of_process(tree: bool, format: LogFormat, refusals: bool) -> Self {
-        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let style = if io::stdout().is_terminal() && !plain {
-            Style::Coloured
-        } else {
-            Style::Plain
-        };
-        Self {
-            tree,
-            format,
-            style,
-            refusals,
-        }
+/// The stdout of this process: coloured when it is a terminal and `NO_COLOR` is not set, as wide as that is, and with links
+/// where it is known to show them. `page` is the page's address.
+#[must_use]
+pub(crate) fn sheet_of_process(page: String) -> Sheet {
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let style = if io::stdout().is_terminal() && !plain {
+        Style::Coloured
+    } else {
+        Style::Plain
+    };
+    Sheet {
+        style,
+        columns: columns_of_process(),
+        links: supports_hyperlinks::on(supports_hyperlinks::Stream::Stdout),
+        page,
     }
+}
+
+/// How wide the terminal on stdout is at this moment; `None` when it is none.
+fn columns_of_process() -> Option<usize> {
+    if !io::stdout().is_terminal() {
+        return None;
+    }
+    terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0))
 }
 
 /// Writes texts on a thread of its own, so that a terminal that does not read holds up nobody.
@@ -124,8 +138,9 @@ pub(super) async fn show(
     let mut remarks = Remarks::default();
     let form = match view.format {
         LogFormat::Json => Form::Json,
-        LogFormat::Text => Form::Text(view.style),
+        LogFormat::Text => Form::Text(view.sheet.style),
     };
+    let mut said_hints: HashMap<String, u32> = HashMap::new();
     loop {
         let due = [waiting.next_due(), remarks.next_due()]
             .into_iter()
@@ -143,10 +158,18 @@ pub(super) async fn show(
             () = sleeping => false,
         };
         look(&shared, &mut revision, &mut waiting).await;
-        let now = Instant::now() + if is_last { PATIENCE } else { Duration::ZERO };
+        let now = Instant::now() + if is_last { HEADLESS } else { Duration::ZERO };
         let due = waiting.take_due(now);
-        for text in texts_of(&shared, &due, view, &mut waiting).await {
-            screen.say(text);
+        if !due.is_empty() {
+            // Somebody may have drawn the window wider.
+            let sheet = Sheet {
+                columns: view.sheet.columns.and_then(|_| columns_of_process()),
+                ..view.sheet.clone()
+            };
+            let found = found(&shared, &due, view.tree && view.format == LogFormat::Text).await;
+            for one in found {
+                screen.say(one.text(view.format, &sheet, &mut waiting, &mut said_hints));
+            }
         }
         let said = remarks.say(&shared.service(), view.refusals, form, now);
         if !said.is_empty() {
@@ -174,9 +197,15 @@ async fn look(shared: &Site, revision: &mut u64, waiting: &mut Waiting) {
         for id in &changes.gone {
             waiting.gone(id);
         }
-        let digests = away(move || traces.iter().map(|trace| trace.digest()).collect::<Vec<_>>()).await;
-        for digest in digests.unwrap_or_default() {
-            waiting.changed(&digest, Instant::now());
+        let rows = away(move || {
+            traces
+                .iter()
+                .map(|trace| Row::of(&trace.digest()))
+                .collect::<Vec<_>>()
+        })
+        .await;
+        for row in rows.unwrap_or_default() {
+            waiting.changed(&row, Instant::now());
         }
         let is_all = changes.revision == *revision;
         *revision = changes.revision;
@@ -186,29 +215,59 @@ async fn look(shared: &Site, revision: &mut u64, waiting: &mut Waiting) {
     }
 }
 
-async fn texts_of(shared: &Site, ids: &[String], view: View, waiting: &mut Waiting) -> Vec<String> {
-    if ids.is_empty() {
-        return Vec::new();
+/// A trace that is to be shown.
+struct Found {
+    row: Row,
+    tree: Option<Tree>,
+    hints: Vec<Hint>,
+    now: SystemTime,
+}
+
+impl Found {
+    fn text(
+        &self,
+        format: LogFormat,
+        sheet: &Sheet,
+        waiting: &mut Waiting,
+        said: &mut HashMap<String, u32>,
+    ) -> String {
+        let again = waiting.shown(&self.row);
+        if format == LogFormat::Json {
+            return json_line(&self.row, &self.hints, again, sheet) + "\n";
+        }
+        let is_new = |hint: &&Hint| {
+            let times = said.entry(hint.code.to_string()).or_default();
+            *times += 1;
+            *times <= SAME_HINTS
+        };
+        let hints: Vec<Hint> = self.hints.iter().filter(is_new).cloned().collect();
+        let now = self
+            .now
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
+        match &self.tree {
+            Some(tree) => lines::tree(&self.row, tree, &hints, again, sheet, now.as_secs_f64()),
+            None => lines::line(&self.row, &hints, again, sheet, now.as_secs_f64()),
+        }
     }
+}
+
+async fn found(shared: &Site, ids: &[String], with_tree: bool) -> Vec<Found> {
+    let view = shared.service().view();
     let traces: Vec<Arc<Trace>> = {
         let service = shared.service();
         ids.iter().filter_map(|id| service.traces().share(id)).collect()
     };
-    let of_trace = move |trace: Arc<Trace>| {
-        let tree = (view.format == LogFormat::Text && view.tree).then(|| trace.tree());
-        (trace.digest(), tree)
+    let now = SystemTime::now();
+    let of_trace = move |trace: Arc<Trace>| Found {
+        row: Row::of(&trace.digest()),
+        tree: with_tree.then(|| trace.tree()),
+        // One that is too much work has none here.
+        hints: view.hints(&trace, now, &Work::new()).unwrap_or_default(),
+        now,
     };
     let found = away(move || traces.into_iter().map(of_trace).collect::<Vec<_>>()).await;
-    let found = found.unwrap_or_default().into_iter();
-    let text = |(digest, tree): (Arc<Digest>, Option<Tree>)| {
-        let known = waiting.shown(&digest.id, digest.segments);
-        match (view.format, tree) {
-            (LogFormat::Json, _) => lines::json_line(&digest) + "\n",
-            (LogFormat::Text, Some(tree)) => lines::tree(&digest, &tree, known, view.style),
-            (LogFormat::Text, None) => lines::line(&digest, known, view.style) + "\n",
-        }
-    };
-    found.map(text).collect()
+    found.unwrap_or_default()
 }
 
 /// `None` when it has panicked, which has shown itself.

@@ -115,6 +115,8 @@ pub fn load(flags: &DevFlags, files: &dyn Files) -> Result<DevConfig, ConfigErro
             tree: flags.tree.as_ref().is_some_and(|tree| tree.value),
             sampling_rules,
             store: flags.store.as_ref().map(|store| store.value.clone()),
+            open: flags.open.iter().map(|file| file.value.clone()).collect(),
+            tail: flags.tail.iter().map(|file| file.value.clone()).collect(),
             limits,
         }),
         _ => Err(ConfigError::of(problems)),
@@ -142,6 +144,18 @@ pub fn table(flags: &DevFlags, config: &DevConfig, default_memory_mb: u64) -> St
     let path = |path: &Option<Sourced<PathBuf>>, none: &str| {
         path.as_ref()
             .map_or(none.to_owned(), |path| path.value.display().to_string())
+    };
+    let files = |name: &'static str, files: &[Sourced<PathBuf>]| {
+        let paths: Vec<String> = files
+            .iter()
+            .map(|file| file.value.display().to_string())
+            .collect();
+        let shown = if paths.is_empty() {
+            "none".to_owned()
+        } else {
+            paths.join(", ")
+        };
+        line(name, shown, [files.first().map(|first| &first.source), None])
     };
     let sampling = match flags
         .sampling
@@ -188,6 +202,8 @@ pub fn table(flags: &DevFlags, config: &DevConfig, default_memory_mb: u64) -> St
             [from(&flags.sampling_rules), None],
         ),
         line("store", path(&flags.store, "none"), [from(&flags.store), None]),
+        files("open", &flags.open),
+        files("tail", &flags.tail),
         line(
             "max-traces",
             config.limits.max_traces,
@@ -308,6 +324,8 @@ mod tests {
              sampling          all                             default\n\
              sampling-rules    none                            default\n\
              store             none                            default\n\
+             open              none                            default\n\
+             tail              none                            default\n\
              max-traces        7                               flag --max-traces\n\
              max-store-mb      256 MB                          default\n\
              shutdown-timeout  8 s                             default\n\

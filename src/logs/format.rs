@@ -5,6 +5,7 @@ use crate::config::LogFormat;
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use serde_json::Value;
+use std::cell::Cell;
 use std::fmt::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tracing::Level;
@@ -141,14 +142,26 @@ fn push_member(text: &mut String, name: &str, value: &Value) {
     }
 }
 
+thread_local! {
+    /// The second that the last line was of, and its text: a busy daemon has twenty lines a second.
+    static SECOND: Cell<(i64, [u8; 20])> = const { Cell::new((i64::MIN, [0; 20])) };
+}
+
 /// RFC 3339 in UTC. The official daemon writes local time with its offset; in containers that is UTC, and elsewhere
 /// lines from several hosts sort and compare.
 fn date_time(now: SystemTime, with_ms: bool) -> String {
     let since_epoch = now.duration_since(UNIX_EPOCH).unwrap_or_default();
     let secs = i64::try_from(since_epoch.as_secs()).unwrap_or(i64::MAX);
-    let mut text = DateTime::from_secs(secs)
-        .fmt(Format::DateTime)
-        .unwrap_or_else(|_| format!("{secs}Z"));
+    let (last, shown) = SECOND.get();
+    let mut text = match std::str::from_utf8(&shown) {
+        Ok(text) if last == secs => text.to_owned(),
+        _ => DateTime::from_secs(secs)
+            .fmt(Format::DateTime)
+            .unwrap_or_else(|_| format!("{secs}Z")),
+    };
+    if let Ok(shown) = text.as_bytes().try_into() {
+        SECOND.set((secs, shown));
+    }
     if with_ms && text.pop().is_some() {
         let _ = write!(text, ".{:03}Z", since_epoch.subsec_millis());
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 /// How long the writer lets lines gather while they keep coming: waking it up costs more than what it then does with a
 /// line, and a busy daemon has one for each batch.
-const GATHER: Duration = Duration::from_millis(50);
+const GATHER: Duration = Duration::from_millis(200);
 
 /// What the writer has to do next.
 #[derive(Debug, PartialEq, Eq)]

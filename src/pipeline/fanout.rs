@@ -31,6 +31,19 @@ const MADE_AT_ONCE_BYTES: usize = 256 << 10;
 /// Documents as many times as long as the protobuf that they are made of are usual; that much room is asked for.
 const DOCUMENT_GROWTH: usize = 2;
 
+/// Short spans grow more: each document says all that its resource, its scope and its form are. So many times as long are the
+/// documents of a request of a few of them, on top; what a request of this length or more has on top.
+const SMALL_GROWTH: usize = 16;
+const SMALL_GROWTH_MAX_BYTES: usize = 64 << 10;
+
+/// The room that is asked for the documents of a request of so many bytes.
+fn documents_bytes(request_bytes: usize) -> usize {
+    let more = request_bytes.saturating_mul(SMALL_GROWTH);
+    request_bytes
+        .saturating_mul(DOCUMENT_GROWTH)
+        .saturating_add(more.min(SMALL_GROWTH_MAX_BYTES))
+}
+
 /// The lanes of a daemon, and what goes where.
 #[derive(Debug)]
 pub struct Fanout<E> {
@@ -287,8 +300,7 @@ impl<E: Encoding> Requests for Fanout<E> {
         let lanes = self.lanes_of(self.targets(signal));
         most_room(lanes.map(|lane| {
             let makes = signal == Signal::Traces && self.makes_segments(lane.destination());
-            let growth = if makes { DOCUMENT_GROWTH } else { 1 };
-            lane.room_for(bytes.saturating_mul(growth))
+            lane.room_for(if makes { documents_bytes(bytes) } else { bytes })
         }))
     }
 
@@ -495,6 +507,14 @@ mod tests {
             assert_eq!(fanout.is_converted(Signal::Traces), is_converted, "{spans:?}");
             assert!(!fanout.is_converted(Signal::Metrics));
         }
+    }
+
+    #[test]
+    fn short_spans_are_given_room_for_what_every_document_says() {
+        for (request, documents) in [(0, 0), (1_000, 18_000), (1 << 20, (2 << 20) + (64 << 10))] {
+            assert_eq!(documents_bytes(request), documents);
+        }
+        assert_eq!(documents_bytes(usize::MAX), usize::MAX);
     }
 
     #[test]

@@ -116,7 +116,7 @@ fn send_filler(otlp: SocketAddr, number: usize, bytes: usize) -> u16 {
 fn comes_again_when_there_is_no_room(senders: &[Sender]) {
     for sender in senders {
         let endpoint = Endpoint::start();
-        let daemon = Daemon::start_bridge_with(&endpoint.url(), &["-m", "1"], &[]);
+        let daemon = Daemon::start_bridge_with(&endpoint.url(), &["-m", "3"], &[]);
         endpoint.stop();
         let mut taken = 0;
         // First much at a time, then so little that nothing more has room.

@@ -64,7 +64,7 @@ fn without_field(event: &Map<String, Value>) -> Vec<String> {
     let words = message.split(|c: char| !is_part(c));
     let values = words.map(|word| word.trim_matches(|c: char| ".-:/".contains(c)));
     let values =
-        values.filter(|word| word.contains(|c: char| c.is_ascii_digit()) || word.contains(['/', '@', '_']));
+        values.filter(|word| word.contains(|c: char| c.is_ascii_digit()) || word.contains(['/', '@']));
     values
         .filter(|word| !texts.iter().any(|text| text == word) && !is_rounded(word, &fields))
         .map(str::to_owned)
@@ -149,7 +149,7 @@ async fn of_a_run_with_all_kinds_of_trouble_each_line_has_what_it_names_as_field
     arrived(&double, 7).await;
     // A refused datagram, a refused Host, a call that is passed on and fails.
     daemon.send(b"x{}");
-    let refused = format!("GET /metrics HTTP/1.1\r\nhost: evil.example.com\r\n\r\n");
+    let refused = "GET /metrics HTTP/1.1\r\nhost: evil.example.com\r\n\r\n";
     let mut stream = std::net::TcpStream::connect(port).unwrap();
     std::io::Write::write_all(&mut stream, refused.as_bytes()).unwrap();
     daemon.process.wait_for("that the host is refused", |line| {

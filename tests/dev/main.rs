@@ -3,6 +3,7 @@
 //!
 //! The tests that need Python or Node.js install what they need as `tests/clients` does, and share it.
 
+mod ask;
 mod aws_cli;
 mod aws_sdks;
 mod boto;
@@ -10,8 +11,10 @@ mod bounds;
 mod compose;
 #[cfg(target_os = "linux")]
 mod crowd;
+mod files;
 mod hostile;
 mod http;
+mod logs;
 mod otlp;
 mod sdks;
 mod server;

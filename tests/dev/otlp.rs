@@ -78,7 +78,7 @@ fn documents_of_every_kind_and_order_become_one_trace() {
         json!({"name": "shop", "end_time": 1_795_227_595.5}),
     ));
     dev.process.wait_for("the finished trace", |line| {
-        line.contains("3 segments").then_some(())
+        line.contains("1 seg + 2 sub").then_some(())
     });
     let row = &dev.get("/-/traces")["traces"][0];
     assert_eq!(

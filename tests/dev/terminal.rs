@@ -35,8 +35,8 @@ fn documents() -> [String; 3] {
     .map(|document| document.to_string())
 }
 
-const LINE: &str = "02:19:55.120Z  502  GET http://shop/carts  1.00 s  5 segments  FAULT  ERROR  \
-                    1-581cf771-a006649127e371903a2de979";
+const LINE: &str = "2026-11-21 02:19:55.120Z  502  shop  GET /carts  1.00 s  2 seg + 3 sub  \
+                    1-581cf771-a006649127e371903a2de979  FAULT ERROR  pay: PayError: no \\x1b[31mred";
 
 fn shown(arguments: &[&str], last_line: &str) -> Vec<String> {
     let dev = Dev::start(arguments);
@@ -66,12 +66,12 @@ fn with_tree_it_is_a_tree() {
         shown(&["--tree"], "render"),
         [
             LINE,
-            "  └─ shop  GET http://shop/carts  1.00 s  502  FAULT",
-            "     │  ! PayError: no \\x1b[31mred",
-            "     ├─ DynamoDB  GetItem carts  100 ms",
-            "     ├─ pay  600 ms  ERROR",
-            "     │  └─ pay  400 ms  ERROR",
-            "     └─ render  50.0 ms",
+            "     +0 ms     1.00 s  ████████████████████  └─ shop  GET http://shop/carts  502  FAULT",
+            "                                                │  ! PayError: no \\x1b[31mred",
+            "  +80.0 ms     100 ms   ███                     ├─ DynamoDB  GetItem carts",
+            "   +280 ms     600 ms       █████████████       ├─ pay  ERROR",
+            "   +380 ms     400 ms         █████████         │  └─ pay  ERROR",
+            "   +930 ms    50.0 ms                    ██     └─ render",
         ]
     );
 }
@@ -103,9 +103,15 @@ fn with_json_each_line_is_an_object() {
         let value: Value = serde_json::from_str(line).ok()?;
         value.get("trace_id").is_some().then_some(value)
     });
+    let link = trace["link"].as_str().expect("a link");
+    assert!(
+        link.starts_with("http://127.0.0.1:") && link.ends_with(trace["trace_id"].as_str().expect("an id")),
+        "{link}"
+    );
+    assert_eq!(trace["services"][0], "sample-shop");
     assert_eq!(
         (&trace["name"], &trace["segments"], &trace["status"]),
-        (&json!("sample-shop"), &json!(7), &json!(200))
+        (&json!("sample-shop"), &json!(1), &json!(200))
     );
 }
 

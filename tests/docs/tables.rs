@@ -197,6 +197,25 @@ struct Ending<'a> {
 #[test]
 fn the_page_about_operations_lists_the_exit_codes_that_there_are() {
     const IN_USE: &str = "127.0.0.1:1:2";
+    let mut dev = Command::new(XRAY);
+    clean(&mut dev).args([
+        "dev",
+        "-b",
+        "127.0.0.1:0",
+        "-t",
+        "127.0.0.1:0",
+        "--otlp-listen",
+        "",
+        "--log-format",
+        "json",
+    ]);
+    let dev = Process::start("xray dev", &mut dev);
+    let page: String = dev.wait_for("its address", |line| {
+        let (_, rest) = line.split_once("\"tcp\":\"")?;
+        rest.split('"').next().map(str::to_owned)
+    });
+    let none = ["--from", page.as_str(), "1-581cf771-a006649127e371903a2de979"];
+    let nobody = ["--from", "127.0.0.1:1", none[2]];
     let ending = |command, arguments, code| Ending {
         command,
         arguments,
@@ -224,6 +243,14 @@ fn the_page_about_operations_lists_the_exit_codes_that_there_are() {
         ending("xray healthcheck", &["-t", "127.0.0.1:1"], 1),
         ending("xray healthcheck", &["-q"], 1),
         ending("xray healthcheck", &["-m", "2"], 1),
+        ending("xray traces", &["--help"], 0),
+        ending("xray traces", &none, 1),
+        ending("xray traces", &["-q"], 2),
+        ending("xray traces", &["--from", "127.0.0.1:1"], 3),
+        ending("xray trace", &["--help"], 0),
+        ending("xray trace", &none, 1),
+        ending("xray trace", &["-q"], 2),
+        ending("xray trace", &nobody, 3),
     ];
     let directory = TempDir::new().expect("a temporary directory");
     let mut seen = BTreeSet::new();

@@ -23,17 +23,23 @@ fn the_page_shows_in_a_browser_what_was_sent() {
         return;
     };
 
+    let profile = tempfile::tempdir().expect("a directory for the browser's profile");
+    let logs = tempfile::tempdir().expect("a directory for a log");
+    let log = logs.path().join("app.log");
     let dev = Process::start(
         "xray dev",
-        clean(&mut Command::new(env!("CARGO_BIN_EXE_xray"))).args([
-            "dev",
-            "-b",
-            "127.0.0.1:0",
-            "-t",
-            "127.0.0.1:0",
-            "--log-format",
-            "json",
-        ]),
+        clean(&mut Command::new(env!("CARGO_BIN_EXE_xray")))
+            .args([
+                "dev",
+                "-b",
+                "127.0.0.1:0",
+                "-t",
+                "127.0.0.1:0",
+                "--log-format",
+                "json",
+                "--tail",
+            ])
+            .arg(&log),
     );
     let listening = dev.wait_for("its addresses", |line| {
         let said: Value = serde_json::from_str(line).ok()?;
@@ -43,7 +49,6 @@ fn the_page_shows_in_a_browser_what_was_sent() {
 
     let screenshots = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("page");
     fs::create_dir_all(&screenshots).expect("a directory under target");
-    let profile = tempfile::tempdir().expect("a directory for the browser's profile");
     let mut node = clean(&mut Command::new("node"))
         .arg(tests.join("page.test.mjs"))
         .env("PAGE_URL", address("page"))
@@ -52,6 +57,7 @@ fn the_page_shows_in_a_browser_what_was_sent() {
         .env("PAGE_CHROMIUM", CHROMIUM)
         .env("PAGE_PROFILE", profile.path())
         .env("PAGE_SCREENSHOTS", &screenshots)
+        .env("PAGE_LOG", &log)
         .env("PAGE_LIFELINE", "stdin")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -321,7 +321,7 @@ await check("a trace of 1,000 segments keeps the document small", "#/traces", as
   await openTrace(trace_id);
   const rows = () => page.locator(".bar-row").count();
   const facts = page.locator(".trace-head .facts");
-  await becomes(true, async () => (await facts.textContent()).includes(`Segments${count}`));
+  await becomes(true, async () => (await facts.textContent()).includes(`Segments1Subsegments${count - 1}`));
   assert.ok((await rows()) >= 10 && (await rows()) <= 80, `${await rows()} rows`);
   await page.locator(".bar-row").first().click();
   await page.keyboard.press("End");
@@ -395,7 +395,7 @@ await check("the page is light or dark as the system is, until the reader choose
   await page.emulateMedia({ colorScheme: "light" });
 });
 
-for (const part of ["list", "timeline", "map", "narrow", "operations", "views"]) await import(`./${part}.mjs`);
+for (const part of ["list", "timeline", "map", "narrow", "operations", "views", "found", "told"]) await import(`./${part}.mjs`);
 
 await check("a page that was open before the server was started anew takes the new one's key", "#/traces", async () => {
   await page.route(`${ORIGIN}/`, async (route) => {

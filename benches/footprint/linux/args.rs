@@ -76,6 +76,12 @@ fn command() -> Command {
             )
             .value_parser(value_parser!(u64).range(1..)),
             value(
+                "dev-seconds",
+                "N",
+                "How long xray dev is sent segments [default: 30, quick: 5]",
+            )
+            .value_parser(value_parser!(u64).range(1..)),
+            value(
                 "spool-files",
                 "N",
                 "Files of 50 KB in the spool of drain [default: 20000, quick: 2000]",
@@ -106,8 +112,8 @@ fn command() -> Command {
             list(
                 "scenario",
                 "NAME,...",
-                "Only these scenarios: outage, outage-small, burst-small, burst-large, slow, half-ill, drain, bursts, \
-                 both, otlp, all",
+                "Only these scenarios: outage, outage-small, burst-small, burst-large, slow, half-ill, drain, bursts, both, \
+                 otlp, latency, sampling, ingest, dev, all",
             )
             .value_parser(scenarios),
             flag("bench", "What cargo says to every benchmark").hide(true),
@@ -147,6 +153,9 @@ pub(crate) struct Options {
     pub(crate) idle: Duration,
     pub(crate) outage: Duration,
     pub(crate) ill: Duration,
+    pub(crate) dev: Duration,
+    /// By how much the runs of latency are shorter than usual, 0 to 1.
+    pub(crate) latency_share: f64,
     /// Files in the spool that is drained.
     pub(crate) spool_files: u64,
     pub(crate) starts: usize,
@@ -207,6 +216,8 @@ fn complete(matches: &ArgMatches) -> Result<Options> {
         idle: seconds("idle-seconds", 30, 3),
         outage: seconds("outage-seconds", 60, 6),
         ill: seconds("ill-seconds", 60, 15),
+        dev: seconds("dev-seconds", 30, 5),
+        latency_share: either(quick, 1.0, 0.25),
         spool_files: one(matches, "spool-files").unwrap_or(either(quick, 20_000, 2000)),
         starts: either(quick, 20, 5),
         tls: matches.get_flag("tls"),

@@ -6,9 +6,10 @@
 
 use std::fmt::Write as _;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use flate2::Compression;
@@ -17,6 +18,7 @@ use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrIn, recvmmsg};
 use rustls::{ClientConnection, StreamOwned};
 use rustls_pki_types::ServerName;
+use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use socket2::{Domain, Socket, Type};
 
@@ -55,6 +57,49 @@ pub(crate) fn main(mut arguments: impl Iterator<Item = String>) -> Result<()> {
             forward(&socket, StreamOwned::new(tls, stream), to)
         }
     }
+}
+
+/// `__control-over-tcp ADDRESS ENDPOINT_ADDRESS`: the same for documents that come over HTTP, a thread for each client. The UDP
+/// socket is there only to show that it has started.
+pub(crate) fn main_over_tcp(mut arguments: impl Iterator<Item = String>) -> Result<()> {
+    let address: SocketAddr = role::argument(&mut arguments, "address")?;
+    let endpoint: SocketAddr = role::argument(&mut arguments, "endpoint address")?;
+    let listener = TcpListener::bind(address)?;
+    let _started = UdpSocket::bind(address)?;
+    for client in listener.incoming() {
+        let client = client?;
+        thread::spawn(move || {
+            // A client that leaves ends it.
+            let _: Result<()> = forward_requests(client, endpoint);
+        });
+    }
+    Ok(())
+}
+
+/// Takes each request's documents as a batch, and answers when the endpoint has.
+fn forward_requests(mut client: TcpStream, endpoint: SocketAddr) -> Result<()> {
+    let mut stream = TcpStream::connect(endpoint)?;
+    client.set_nodelay(true)?;
+    stream.set_nodelay(true)?;
+    let (mut requests, mut batch) = (Messages::new(), Batch::default());
+    while let Some((_, body)) = requests.next(&mut client)? {
+        let request: Request = serde_json::from_slice(body)?;
+        for document in &request.documents {
+            batch.add(document.as_bytes());
+        }
+        batch.send(&mut stream)?;
+        client.write_all(TAKEN)?;
+    }
+    Ok(())
+}
+
+const TAKEN: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 31\r\n\r\n\
+{\"UnprocessedTraceSegments\":[]}";
+
+#[derive(Deserialize)]
+struct Request {
+    #[serde(rename = "TraceSegmentDocuments")]
+    documents: Vec<String>,
 }
 
 fn forward(socket: &Socket, mut stream: impl Read + Write, to: Destinations) -> Result<()> {

@@ -141,6 +141,7 @@ fn fill(bench: &Bench, dir: &Path, files: u64) -> Result<(Spooled, u64)> {
             count: FILL_PORTION.min(missing),
             time: LONG,
             first_number,
+            in_traces: false,
         };
         first_number += measure::send(&running, load)?.sent;
         let now_filled = written(&mut metrics)?;
@@ -220,6 +221,7 @@ fn drain(bench: &Bench, dir: &Path, spooled: Spooled, first_live: u64, after: Du
         count: u64::from(u32::MAX),
         time: LONG,
         first_number: first_live,
+        ..Load::default()
     };
     let mut live = Generator::prepare(running.udp, load)?;
     live.start()?;

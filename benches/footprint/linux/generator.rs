@@ -2,6 +2,7 @@
 
 use std::io::BufRead;
 use std::net::{SocketAddr, UdpSocket};
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 use xray_double::sized::Segment;
 
 use super::role::{self, Answer, Helper};
+use super::times::{self, Event};
 use super::{Result, say};
 
 /// The distance of two bursts.
@@ -30,6 +32,8 @@ pub(crate) struct Load {
     pub(crate) time: Duration,
     /// The number of the first document.
     pub(crate) first_number: u64,
+    /// Each document is a trace of its own, of now.
+    pub(crate) in_traces: bool,
 }
 
 /// What was sent.
@@ -50,6 +54,11 @@ pub(crate) struct Generator(Helper);
 
 impl Generator {
     pub(crate) fn prepare(to: SocketAddr, load: Load) -> Result<Self> {
+        Self::prepare_with(to, load, None)
+    }
+
+    /// As [`Generator::prepare`]; when each document was sent stands in `times` afterwards, as [`super::times`] reads it.
+    pub(crate) fn prepare_with(to: SocketAddr, load: Load, times: Option<&Path>) -> Result<Self> {
         let arguments = [
             to.to_string(),
             load.rate.to_string(),
@@ -57,7 +66,10 @@ impl Generator {
             load.count.to_string(),
             load.time.as_millis().to_string(),
             load.first_number.to_string(),
+            load.in_traces.to_string(),
         ];
+        let times = times.map(|file| file.to_string_lossy().into_owned());
+        let arguments: Vec<String> = arguments.into_iter().chain(times).collect();
         let mut helper = Helper::start(role::GENERATOR, &arguments)?;
         helper.hear()?;
         Ok(Self(helper))
@@ -84,7 +96,7 @@ impl Generator {
     }
 }
 
-/// `__generator ADDRESS RATE BYTES COUNT MILLISECONDS FIRST`: starts when a line comes on stdin, and ends at the latest with
+/// `__generator ADDRESS RATE BYTES COUNT MILLISECONDS FIRST IN_TRACES [TIMES_FILE]`: starts when a line comes on stdin, and ends at the latest with
 /// the next one, if there is a rate.
 pub(crate) fn main(mut arguments: impl Iterator<Item = String>) -> Result<()> {
     let to: SocketAddr = role::argument(&mut arguments, "address")?;
@@ -94,7 +106,9 @@ pub(crate) fn main(mut arguments: impl Iterator<Item = String>) -> Result<()> {
         count: role::argument(&mut arguments, "count")?,
         time: Duration::from_millis(role::argument(&mut arguments, "milliseconds")?),
         first_number: role::argument(&mut arguments, "first")?,
+        in_traces: role::argument(&mut arguments, "whether in traces")?,
     };
+    let times_file = arguments.next();
     let socket = UdpSocket::bind("127.0.0.1:0")?;
     socket.connect(to)?;
     say("ready=1");
@@ -104,11 +118,15 @@ pub(crate) fn main(mut arguments: impl Iterator<Item = String>) -> Result<()> {
         let told = std::io::stdin().lock().read_line(&mut String::new());
         STOPPED.store(told.is_ok_and(|bytes| bytes > 0), Relaxed);
     });
+    let mut out = Out::new(&socket, load, times_file.is_some());
     let sent = if load.rate == 0 {
-        unpaced(&socket, load)
+        unpaced(&mut out, load)
     } else {
-        paced(&socket, load)
+        paced(&mut out, load)
     };
+    if let (Some(file), Some(times)) = (times_file, out.times) {
+        times::write(Path::new(&file), &times)?;
+    }
     say(&format!(
         "sent={} seconds={} lag_max_ms={} lag_p99_ms={}",
         sent.sent, sent.seconds, sent.lag_max_ms, sent.lag_p99_ms
@@ -125,28 +143,38 @@ struct Out<'a> {
     segment: Segment,
     first_number: u64,
     sent: u64,
+    /// When each was sent, if somebody wants to know.
+    times: Option<Vec<Event>>,
 }
 
 impl<'a> Out<'a> {
-    fn new(socket: &'a UdpSocket, load: Load) -> Self {
+    fn new(socket: &'a UdpSocket, load: Load, with_times: bool) -> Self {
+        let segment = if load.in_traces {
+            Segment::in_traces(load.document_bytes, times::seconds())
+        } else {
+            Segment::new(load.document_bytes)
+        };
         Self {
             socket,
-            segment: Segment::new(load.document_bytes),
+            segment,
             first_number: load.first_number,
             sent: 0,
+            times: with_times.then(Vec::new),
         }
     }
 
     fn send(&mut self) {
         let number = u32::try_from(self.first_number + self.sent).unwrap_or(u32::MAX);
+        if let Some(times) = &mut self.times {
+            times.push(Event::now(number, 0));
+        }
         if self.socket.send(self.segment.numbered(number)).is_ok() {
             self.sent += 1;
         }
     }
 }
 
-fn unpaced(socket: &UdpSocket, load: Load) -> Sent {
-    let mut out = Out::new(socket, load);
+fn unpaced(out: &mut Out<'_>, load: Load) -> Sent {
     let start = Instant::now();
     while out.sent < load.count && start.elapsed() < load.time {
         for _ in 0..UNPACED_BURST.min(load.count - out.sent) {
@@ -160,8 +188,7 @@ fn unpaced(socket: &UdpSocket, load: Load) -> Sent {
     }
 }
 
-fn paced(socket: &UdpSocket, load: Load) -> Sent {
-    let mut out = Out::new(socket, load);
+fn paced(out: &mut Out<'_>, load: Load) -> Sent {
     let ticks = u64::try_from(load.time.as_millis() / TICK.as_millis()).unwrap_or(u64::MAX);
     let mut lags: Vec<Duration> = Vec::with_capacity(usize::try_from(ticks).unwrap_or(0));
     let (mut tick, mut due) = (0, 0);

@@ -7,12 +7,16 @@ use std::process::ExitCode;
 mod args;
 mod both;
 mod bursts;
+mod clients;
 mod control;
 mod destinations;
+mod dev;
 mod drain;
 mod generator;
 mod http;
 mod ill;
+mod ingest;
+mod latency;
 mod lifecycle;
 mod matrix;
 mod measure;
@@ -21,10 +25,12 @@ mod otlp;
 mod play;
 mod process;
 mod role;
+mod sampling;
 mod scenario;
 mod sink;
 mod subject;
 mod table;
+mod times;
 mod tls;
 mod watch;
 
@@ -40,6 +46,7 @@ pub(crate) fn main() -> ExitCode {
         Some(role::SINK) => sink::main(arguments),
         Some(role::GENERATOR) => generator::main(arguments),
         Some(role::CONTROL) => control::main(arguments),
+        Some(role::CONTROL_OVER_TCP) => control::main_over_tcp(arguments),
         Some(role::SPANS) => otlp::spans::main(arguments),
         Some(role::OTLP_CONTROL) => otlp::control::main(arguments),
         _ => args::parse().and_then(|options| options.map_or(Ok(()), |options| run(&options))),
@@ -70,6 +77,10 @@ fn run(options: &args::Options) -> Result<()> {
             Scenario::HalfIll => ill::run(&bench, options)?,
             Scenario::Drain => drain::run(&bench, options)?,
             Scenario::Bursts => bursts::run(&bench)?,
+            Scenario::Latency => latency::run(&bench, options)?,
+            Scenario::Sampling => sampling::run(&bench, options)?,
+            Scenario::Ingest => ingest::run(&bench, options)?,
+            Scenario::Dev => dev::run(&bench, options)?,
             Scenario::Both => both::run(&bench, options)?,
             Scenario::Otlp => otlp::run(&bench, options)?,
         }

@@ -11,6 +11,7 @@ use super::Result;
 pub(crate) const SINK: &str = "__sink";
 pub(crate) const GENERATOR: &str = "__generator";
 pub(crate) const CONTROL: &str = "__control";
+pub(crate) const CONTROL_OVER_TCP: &str = "__control-over-tcp";
 pub(crate) const SPANS: &str = "__spans";
 pub(crate) const OTLP_CONTROL: &str = "__otlp_control";
 
@@ -113,5 +114,9 @@ pub(crate) const APART: &str = "apart";
 pub(crate) const UP: &str = "up";
 pub(crate) const DOWN: &str = "down";
 pub(crate) const HOLD: &str = "hold";
+/// From here on it is kept when each document comes.
+pub(crate) const RECORD: &str = "record";
+/// With a file, into which what was kept is written.
+pub(crate) const WRITE: &str = "write";
 /// With the words of [`super::sink::Faults::line`].
 pub(crate) const FAULTS: &str = "faults";

@@ -29,6 +29,14 @@ pub(crate) enum Scenario {
     Both,
     /// OTLP in, OTLP out.
     Otlp,
+    /// How long a segment takes to its call.
+    Latency,
+    /// Sampling calls through the TCP port.
+    Sampling,
+    /// Documents over the TCP port.
+    Ingest,
+    /// `xray dev` with its page open.
+    Dev,
 }
 
 /// What happens to one endpoint.
@@ -42,7 +50,7 @@ pub(crate) enum Play {
 }
 
 impl Scenario {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 14] = [
         Self::Played(Play::Outage),
         Self::Played(Play::OutageSmall),
         Self::Played(Play::BurstSmall),
@@ -53,6 +61,10 @@ impl Scenario {
         Self::Bursts,
         Self::Both,
         Self::Otlp,
+        Self::Latency,
+        Self::Sampling,
+        Self::Ingest,
+        Self::Dev,
     ];
 
     fn name(self) -> &'static str {
@@ -63,6 +75,10 @@ impl Scenario {
             Self::Bursts => "bursts",
             Self::Both => "both",
             Self::Otlp => "otlp",
+            Self::Latency => "latency",
+            Self::Sampling => "sampling",
+            Self::Ingest => "ingest",
+            Self::Dev => "dev",
         }
     }
 }

@@ -127,6 +127,11 @@ impl Bench {
         self.dir.path()
     }
 
+    /// Where the sink listens.
+    pub(crate) fn endpoint(&self) -> SocketAddr {
+        self.endpoint
+    }
+
     /// The conditions of the run.
     pub(crate) fn heading(&self) -> String {
         let processors = thread::available_parallelism().map_or(0, usize::from);
@@ -229,10 +234,6 @@ impl Bench {
         format!("{}://{}", self.scheme(), self.endpoint)
     }
 
-    pub(crate) fn endpoint(&self) -> SocketAddr {
-        self.endpoint
-    }
-
     fn scheme(&self) -> &'static str {
         if self.ca_file.is_some() { "https" } else { "http" }
     }
@@ -256,6 +257,30 @@ impl Bench {
             for (name, value) in daemon.get_envs() {
                 command.env(name, value.unwrap_or_default());
             }
+            Ok(command)
+        })
+    }
+
+    /// The control for documents that come over HTTP.
+    pub(crate) fn start_control_over_tcp(&self) -> Result<Running> {
+        self.spawn(Subject::Control, |address| {
+            let mut command = role::command(role::CONTROL_OVER_TCP)?;
+            command.args([address.to_string(), self.endpoint.to_string()]);
+            Ok(command)
+        })
+    }
+
+    /// `xray dev`, with page and API where its segments come in.
+    pub(crate) fn start_dev(&self) -> Result<Running> {
+        self.spawn(Subject::Daemon, |address| {
+            let address = address.to_string();
+            let mut command = Command::new(&self.daemon);
+            command
+                .args(["dev", "-b", &address, "-t", &address, "--otlp-listen", ""])
+                .args(&self.daemon_args)
+                .current_dir(self.dir.path())
+                .env_clear()
+                .env("HOME", self.dir.path());
             Ok(command)
         })
     }

@@ -42,7 +42,9 @@ impl Unit {
         }
     }
 
-    const fn in_a_second(self) -> f64 {
+    /// How many of it are in a second.
+    #[must_use]
+    pub const fn in_a_second(self) -> f64 {
         match self {
             Self::Milliseconds => 1e3,
             Self::Microseconds => 1e6,

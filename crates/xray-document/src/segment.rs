@@ -129,13 +129,21 @@ pub fn name_of(document: &str) -> Option<String> {
     label(document)?.name?.into_text()
 }
 
-/// The two fields that people look for a document by, if they are texts; the rest is stepped over.
+/// The `trace_id` and nothing else, for who shows that trace.
+#[must_use]
+pub fn trace_id_of(document: &str) -> Option<String> {
+    label(document)?.trace_id?.into_text()
+}
+
+/// The fields that people look for a document by, if they are texts; the rest is stepped over.
 #[derive(Deserialize)]
 struct Label<'a> {
     #[serde(borrow)]
     id: Option<Text<'a>>,
     #[serde(borrow)]
     name: Option<Text<'a>>,
+    #[serde(borrow)]
+    trace_id: Option<Text<'a>>,
 }
 
 #[derive(Deserialize)]

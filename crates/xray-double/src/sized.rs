@@ -47,11 +47,21 @@ const SUBSEGMENTS: [&str; 3] = [
 const FILL: &str =
     r"at com.example.shop.Orders.load(Orders.java:214)\n\tat com.example.shop.Größe.von(Größe.java:7)\n\t";
 
+/// The beginning of all times in a document: what [`Segment::in_traces`] puts the present in place of.
+const SECONDS: &str = "1602537379";
+
+/// The same in a trace's id, which has the end of another number behind it.
+const TRACE: &str = "1-5f84c7a3-5f2d2e4f0b1a6c9d8e7f0a1b";
+
+/// Of the segment itself.
+const ID: &str = "70de5b6f19ff9a0a";
+
 /// A datagram whose document has a given size and number.
 #[derive(Debug, Clone)]
 pub struct Segment {
     datagram: Vec<u8>,
-    number_at: usize,
+    /// Where the digits of the number begin, each time that it stands there.
+    numbers_at: Vec<usize>,
 }
 
 impl Segment {
@@ -86,14 +96,48 @@ impl Segment {
             datagram.push(b']');
         }
         fill(&mut datagram, full);
-        Self { datagram, number_at }
+        Self {
+            datagram,
+            numbers_at: vec![number_at],
+        }
+    }
+
+    /// As [`Segment::new`], with a segment and a trace of its own for each number, all of which took place at `seconds` since
+    /// 1970.
+    ///
+    /// # Panics
+    /// As [`Segment::new`].
+    #[must_use]
+    pub fn in_traces(document_bytes: usize, seconds: u32) -> Self {
+        let mut segment = Self::new(document_bytes);
+        let now = format!("{seconds:010}");
+        while let Some(at) = segment.find(SECONDS) {
+            segment.datagram[at..at + now.len()].copy_from_slice(now.as_bytes());
+        }
+        for id in [TRACE, ID] {
+            if let Some(at) = segment.find(id) {
+                segment.numbers_at.push(at + id.len() - DIGITS);
+            }
+        }
+        if let Some(at) = segment.find(TRACE) {
+            segment.datagram[at + 2..at + 2 + DIGITS].copy_from_slice(format!("{seconds:08x}").as_bytes());
+        }
+        segment
+    }
+
+    fn find(&self, text: &str) -> Option<usize> {
+        self.datagram
+            .windows(text.len())
+            .position(|window| window == text.as_bytes())
     }
 
     /// The datagram, its document carrying `number`.
     pub fn numbered(&mut self, number: u32) -> &[u8] {
-        let digits = &mut self.datagram[self.number_at..self.number_at + DIGITS];
-        for (place, digit) in digits.iter_mut().rev().enumerate() {
-            *digit = b"0123456789abcdef"[(number >> (4 * place)) as usize & 15];
+        for &at in &self.numbers_at {
+            let digits = &mut self.datagram[at..at + DIGITS];
+            for (place, digit) in digits.iter_mut().rev().enumerate() {
+                *digit = b"0123456789abcdef"[(number >> (4 * place)) as usize & 15];
+            }
         }
         &self.datagram
     }
@@ -123,4 +167,23 @@ fn fill(datagram: &mut Vec<u8>, full: usize) {
     }
     datagram.resize(end, b'.');
     datagram.extend_from_slice(AFTER);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_number_has_a_segment_and_a_trace_of_its_own_at_the_given_time() {
+        let mut segment = Segment::in_traces(1024, 1_795_651_200);
+        segment.numbered(0x00C0_FFEE);
+        let document = String::from_utf8(segment.document().to_vec()).unwrap();
+        assert_eq!(document.len(), 1024);
+        assert!(
+            document.contains(r#""id":"70de5b6f00c0ffee","trace_id":"1-6b077680-5f2d2e4f0b1a6c9d00c0ffee""#)
+        );
+        assert!(document.contains("/orders/~00c0ffee"));
+        assert_eq!(document.matches("1795651200.").count(), 2 * (1 + 2), "{document}");
+        assert!(!document.contains(SECONDS));
+    }
 }

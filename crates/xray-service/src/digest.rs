@@ -9,6 +9,7 @@ use std::collections::{HashMap, HashSet};
 
 use xray_document::clock::Unit;
 
+use super::failure::{Failure, Said};
 use super::model::{Entity, Http, Kind, Marks, Scalar, Tree};
 
 /// The node that stands for whoever sent the first request.
@@ -117,8 +118,10 @@ pub struct Digest {
     pub in_progress: bool,
     /// Every named parent is there, and nothing is in progress.
     pub whole: bool,
-    /// Segments and subsegments.
+    /// Segments: the work of services.
     pub segments: usize,
+    /// Parts of segments, nested or sent on their own.
+    pub subsegments: usize,
     /// Any of them.
     pub marks: Marks,
     /// Every service's work; those with a segment first.
@@ -133,6 +136,12 @@ pub struct Digest {
     pub services: Vec<String>,
     /// The unit in which some of its times came, where they are no seconds.
     pub unit: Option<Unit>,
+    /// Where it failed, if it did.
+    pub failure: Option<Box<Failure>>,
+    /// What its exceptions say, the first of them.
+    pub said: Vec<Said>,
+    /// It names a first parent that has not come.
+    pub headless: bool,
     size: u64,
 }
 
@@ -146,7 +155,8 @@ impl Digest {
             end: tree.end,
             in_progress: tree.entities.iter().any(|entity| entity.in_progress),
             whole: tree.is_whole(),
-            segments: tree.entities.len(),
+            segments: tree.count(Kind::Segment),
+            subsegments: tree.count(Kind::Subsegment),
             marks: tree
                 .entities
                 .iter()
@@ -159,6 +169,9 @@ impl Digest {
                 .map_or_else(String::new, |entry| tree.entities[entry].name.clone()),
             services: Vec::new(),
             unit: tree.unit,
+            failure: Failure::of(tree).map(Box::new),
+            said: Said::of(tree),
+            headless: tree.entry.is_some_and(|entry| tree.entities[entry].orphan),
             size: 0,
         };
         let mut named = HashSet::new();
@@ -211,9 +224,15 @@ impl Digest {
         self.entry_part().map_or(self.marks, |entry| entry.marks)
     }
 
+    /// Segments and subsegments.
+    #[must_use]
+    pub fn entities(&self) -> usize {
+        self.segments + self.subsegments
+    }
+
     /// Gives back what was reserved and not used: it is kept for long. And measures it.
     fn settle(&mut self) {
-        let mut size = 1 + self.parts.len() + self.calls.len();
+        let mut size = 1 + self.parts.len() + self.calls.len() + self.said.len();
         for part in &mut self.parts {
             part.annotations = exact(&mut part.annotations);
             size += part.annotations.len();

@@ -112,6 +112,14 @@ impl Groups {
         Filter::parse_with(text, &|group| self.find(group).map(|group| group.filter.clone()))
     }
 
+    /// Reads what a person asks for, in which groups may be named.
+    ///
+    /// # Errors
+    /// As [`Filter::parse_question`].
+    pub(crate) fn question(&self, text: &str) -> Result<Filter, FilterError> {
+        Filter::parse_question(text, &|group| self.find(group).map(|group| group.filter.clone()))
+    }
+
     /// The filter that a request means by `GroupName` or `GroupARN`; without both, everything.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use super::report::{OF_OTLP_ENDPOINT, Verdict};
 use super::service::{CALL_LIMIT, left_until};
 use super::way::{self, CONNECT_LIMIT, Steps};
 use crate::config::otlp::{OtlpEndpoint, RequestForm, Routes};
-use crate::config::{Environment, OtlpConfig, XRayConfig, in_words};
+use crate::config::{self, Environment, OtlpConfig, XRayConfig};
 use crate::exporters::error::PutError;
 use crate::exporters::otlp::Otlp;
 use crate::ledger::outcome::ErrorClass;
@@ -63,7 +63,7 @@ pub(super) async fn look(
     tell(match connected.warnings() {
         [] => Verdict::ok(CHECK, told),
         warnings => {
-            let message = format!("{told}; {}", in_words(warnings, "; "));
+            let message = format!("{told}; {}", config::in_words(warnings, "; "));
             Verdict::warn(CHECK, message, "see whether that is meant")
         }
     });

@@ -24,6 +24,7 @@ use std::sync::Arc;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, future};
+use aws_smithy_runtime_api::client::identity::Identity;
 use tokio::time::{Instant, timeout};
 
 use self::keeper::{Keeper, Shared};
@@ -35,11 +36,23 @@ use self::state::Plan;
 #[error("{0}")]
 pub(crate) struct CredentialsFailure(pub(crate) String);
 
-/// Credentials and the words for where they come from.
+/// Credentials and the words for where they come from. Cheap to clone: each call has its own.
 #[derive(Debug, Clone)]
 pub(crate) struct Found {
     pub(crate) credentials: Credentials,
-    pub(crate) description: String,
+    /// The same, as what signs wants them.
+    pub(crate) identity: Identity,
+    pub(crate) description: Arc<str>,
+}
+
+impl Found {
+    pub(crate) fn new(credentials: Credentials, description: impl Into<Arc<str>>) -> Self {
+        Self {
+            identity: Identity::from(credentials.clone()),
+            credentials,
+            description: description.into(),
+        }
+    }
 }
 
 /// The shared credentials. Cheap to clone; the task that loads them ends with the last clone.
@@ -56,6 +69,18 @@ impl CachedCredentials {
         Self {
             keeper: Arc::new(Keeper::start(Arc::clone(&shared))),
             shared,
+        }
+    }
+
+    /// Credentials that are good now, if there are any.
+    pub(crate) fn at_hand(&self) -> Option<Found> {
+        match self.shared.plan() {
+            Plan::Use(found) => Some(found),
+            Plan::UseAndRefresh(found) => {
+                self.shared.want();
+                Some(found)
+            }
+            Plan::Fail(_) | Plan::Load => None,
         }
     }
 

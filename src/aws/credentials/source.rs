@@ -119,10 +119,7 @@ impl CredentialsSource {
         };
         let place = description(&base, self.profile_name(), key_variables(&self.environment));
         let Some(role) = &self.role_arn else {
-            return Ok(Found {
-                credentials: base,
-                description: place,
-            });
+            return Ok(Found::new(base, place));
         };
         let shown_role = sanitize_lines(role, SHOWN_NAME_MAX_CHARS);
         let provider = Box::pin(
@@ -133,10 +130,10 @@ impl CredentialsSource {
         )
         .await;
         match provider.provide_credentials().await {
-            Ok(credentials) => Ok(Found {
+            Ok(credentials) => Ok(Found::new(
                 credentials,
-                description: format!("the role {shown_role}, assumed with the credentials of {place}"),
-            }),
+                format!("the role {shown_role}, assumed with the credentials of {place}"),
+            )),
             Err(error) => Err(CredentialsFailure(format!(
                 "cannot assume the role {shown_role} with the credentials of {place}: {}",
                 reason(&error)

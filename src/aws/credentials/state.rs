@@ -127,10 +127,7 @@ mod tests {
 
     fn found(expires_in: Option<u64>, wall_clock: SystemTime) -> Found {
         let expiry = expires_in.map(|seconds| wall_clock + Duration::from_secs(seconds));
-        Found {
-            credentials: Credentials::new("AKID", "secret", None, expiry, "test"),
-            description: "test".to_owned(),
-        }
+        Found::new(Credentials::new("AKID", "secret", None, expiry, "test"), "test")
     }
 
     fn plan_for(expires_in: Option<u64>, seconds_since_attempt: u64) -> Plan {

@@ -94,6 +94,15 @@ export function clear() {
   return request("/-/traces", {}, { method: "DELETE" });
 }
 
+/**
+ * Takes the traces in a file.
+ * @param {Blob} file
+ * @returns {Promise<{ documents: number, traces: string[], wrong: number, examples: string[] }>}
+ */
+export function open(file) {
+  return request("/-/traces", {}, { method: "POST", body: file });
+}
+
 /** Brings back what was cleared less than ten seconds ago. */
 export function undoClear() {
   return request("/-/traces/undo", {}, { method: "POST" });

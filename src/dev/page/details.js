@@ -61,6 +61,7 @@ export class Details {
       this.#section("Metadata", isObject(data.metadata) && Object.keys(data.metadata).length > 0 && jsonTree(data.metadata, { open: 2 })),
       this.#section("AWS", isObject(data.aws) && Object.keys(data.aws).length > 0 && jsonTree(data.aws, { open: 1 })),
       this.#section("Service", service(data)),
+      this.#section("Events", events(data, trace)),
       this.#section("Links", Array.isArray(data.links) && data.links.length > 0 && links(data.links)),
       this.#section("Other fields", others(data)),
       this.#section("Raw JSON", this.#raw(node, trace), { folded: true }),
@@ -212,6 +213,26 @@ function service(data) {
     isObject(data.service) && Object.keys(data.service).length > 0 && ["Runtime", jsonTree(data.service)],
   ].filter(Boolean);
   return rows.length > 0 && list(rows);
+}
+
+/** Events of a span, at their time in the trace. X-Ray has no field for them: they are in the metadata. */
+function events(data, trace) {
+  const otlp = isObject(data.metadata) && isObject(data.metadata.otlp) ? data.metadata.otlp : {};
+  const all = (Array.isArray(otlp.events) ? otlp.events : []).filter(isObject);
+  if (all.length === 0) return null;
+  return el(
+    "ol",
+    { class: "events" },
+    all.map((event, at) => {
+      const time = numberOf(event.time_unix_nano);
+      return el(
+        "li",
+        { key: at },
+        el("p", {}, el("b", { text: textOf(event.name) ?? "(no name)" }), " ", time !== null && el("span", { class: "muted small", title: moment(time / 1e9), text: `at ${duration(time / 1e9 - trace.start)}` })),
+        isObject(event.attributes) && jsonTree(event.attributes, { open: 1 }),
+      );
+    }),
+  );
 }
 
 function links(all) {

@@ -6,6 +6,7 @@ import { copyButton } from "./empty.js";
 import { plural } from "./format.js";
 import { longText } from "./json.js";
 import { isObject, numberOf, textOf } from "./model.js";
+import { isNewestLast, partsOf, stackText } from "./stack.js";
 
 const FRAMES_AT_ONCE = 12;
 
@@ -22,24 +23,28 @@ export function exceptionBlock(exception, node) {
     textOf(exception.message) && el("p", { class: "exception-message" }, longText(exception.message, "")),
     exception.remote === true && el("p", { class: "muted small", text: "Raised by the service that was called." }),
     caused && el("p", { class: "muted small" }, "Caused by ", el("code", { text: textOf(caused.type) ?? caused.id })),
-    frames.length > 0 && el(Stack, { frames }),
+    frames.length > 0 && el(Stack, { frames, newestLast: isNewestLast(frames, node) }),
     skipped > 0 && el("p", { class: "muted small", text: `${plural(skipped, "more exception")} left out by the sender.` }),
     truncated > 0 && el("p", { class: "muted small", text: `${plural(truncated, "more frame")} left out by the sender.` }),
-    frames.length > 0 && copyButton(() => stackText(exception, frames), "Copy stack"),
+    frames.length > 0 && copyButton(() => stackText(exception, frames, node), "Copy stack"),
   );
 }
 
 class Stack extends Component {
   state = { all: false };
 
-  render({ frames }, { all }) {
+  /** The frames next to where it was raised are the ones that say most. */
+  render({ frames, newestLast }, { all }) {
     const rest = frames.length - FRAMES_AT_ONCE;
-    const shown = all ? frames : frames.slice(0, FRAMES_AT_ONCE);
+    const some = newestLast ? frames.slice(-FRAMES_AT_ONCE) : frames.slice(0, FRAMES_AT_ONCE);
+    const more = !all && rest > 0 && el("button", { type: "button", class: "link-button", text: plural(rest, newestLast ? "earlier frame" : "more frame"), on: { click: () => this.setState({ all: true }) } });
     return el(
       "div",
       {},
-      el("ol", { class: "stack" }, shown.map(frameLine)),
-      !all && rest > 0 && el("button", { type: "button", class: "link-button", text: plural(rest, "more frame"), on: { click: () => this.setState({ all: true }) } }),
+      newestLast && el("p", { class: "muted small stack-order", text: "Most recent call last" }),
+      newestLast && more,
+      el("ol", { class: "stack" }, (all ? frames : some).map(frameLine)),
+      !newestLast && more,
     );
   }
 }
@@ -47,15 +52,4 @@ class Stack extends Component {
 function frameLine(frame) {
   const { directory, file, line, label } = partsOf(frame);
   return el("li", {}, el("span", { class: "frame-label", text: label }), el("span", { class: "frame-path" }, directory && el("span", { class: "frame-dir", text: directory }), el("span", { class: "frame-file", text: file }), line && el("span", { class: "frame-line", text: `:${line}` })));
-}
-
-function partsOf(frame) {
-  const path = textOf(frame.path) ?? "(unknown file)";
-  const cut = Math.max(path.lastIndexOf("/"), path.lastIndexOf("\\")) + 1;
-  return { directory: path.slice(0, cut), file: path.slice(cut), line: numberOf(frame.line), label: textOf(frame.label) ?? "(anonymous)" };
-}
-
-function stackText(exception, frames) {
-  const head = [textOf(exception.type), textOf(exception.message)].filter(Boolean).join(": ");
-  return [head, ...frames.map((frame) => `    at ${textOf(frame.label) ?? "(anonymous)"} (${textOf(frame.path) ?? "unknown"}:${frame.line ?? "?"})`)].join("\n");
 }

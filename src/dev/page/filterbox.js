@@ -3,6 +3,7 @@
 
 import { el, fill, make } from "./dom.js";
 import { icon } from "./icons.js";
+import { traceIdOf } from "./traceid.js";
 import { starters, suggestions } from "./suggest.js";
 
 let boxes = 0;
@@ -25,7 +26,7 @@ export class FilterBox {
       class: "filter-input",
       type: "text",
       id,
-      placeholder: 'Filter, for example  fault  or  http.url CONTAINS "/checkout"',
+      placeholder: 'Search, a trace id, or a filter such as  fault  or  responsetime > 0.5',
       autocomplete: "off",
       autocapitalize: "off",
       spellcheck: "false",
@@ -98,8 +99,14 @@ export class FilterBox {
   }
 
   #apply(expression) {
-    this.value = expression;
     this.#close();
+    const id = traceIdOf(expression);
+    if (id !== null) {
+      this.value = "";
+      location.hash = `#/trace/${id}`;
+      return;
+    }
+    this.value = expression;
     this.#onApply(expression.trim());
   }
 
@@ -177,6 +184,7 @@ export class FilterBox {
       event.preventDefault();
       event.stopPropagation();
       if (open) this.#close();
+      else if (this.input.value !== "") this.#apply("");
       else this.#onLeave();
     }
   }

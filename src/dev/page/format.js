@@ -61,24 +61,38 @@ function pad(n, width = 2) {
   return String(n).padStart(width, "0");
 }
 
+/** To whole milliseconds, the nearest ones, as the terminal does. */
+function dateOf(epoch_s) {
+  return new Date(Math.floor(epoch_s * 1000 + 0.5));
+}
+
 /** "14:03:22.123" in local time. */
 export function clock(epoch_s) {
   if (!Number.isFinite(epoch_s)) return "–";
-  const date = new Date(epoch_s * 1000);
+  const date = dateOf(epoch_s);
   if (Number.isNaN(date.getTime())) return "–";
   return `${pad(date.getHours())}:${pad(date.getMinutes())}:${pad(date.getSeconds())}.${pad(date.getMilliseconds(), 3)}`;
 }
 
 /** "2026-11-21" in local time. */
 export function day(epoch_s) {
-  const date = new Date(epoch_s * 1000);
+  const date = dateOf(epoch_s);
   if (Number.isNaN(date.getTime())) return "–";
   return `${date.getFullYear()}-${pad(date.getMonth() + 1)}-${pad(date.getDate())}`;
 }
 
-/** Date and time, for tooltips and details. */
+/** The zone of local time at a moment: "UTC", "UTC+1", "UTC-3:30". */
+export function zone(epoch_s) {
+  const minutes = -dateOf(epoch_s).getTimezoneOffset();
+  if (!Number.isFinite(minutes) || minutes === 0) return "UTC";
+  const whole = Math.abs(minutes);
+  const rest = whole % 60;
+  return `UTC${minutes < 0 ? "-" : "+"}${Math.floor(whole / 60)}${rest ? `:${pad(rest)}` : ""}`;
+}
+
+/** Date, time and zone, for tooltips and details. */
 export function moment(epoch_s) {
-  return `${day(epoch_s)} ${clock(epoch_s)}`;
+  return `${day(epoch_s)} ${clock(epoch_s)} ${zone(epoch_s)}`;
 }
 
 /** "just now", "3 min ago"; beyond a day the date. */

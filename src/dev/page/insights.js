@@ -15,7 +15,31 @@ const REPEATS_FROM_CALLS = 20;
 
 /** The cards above the timeline; `onSelect(key)` leads to the row. */
 export function insights(trace, path, onSelect) {
-  return [failureCard(trace, onSelect), timeCard(trace, path, onSelect), noticeCard(trace, onSelect)];
+  return [failureCard(trace, onSelect), timeCard(trace, path, onSelect), noticeCard(trace, onSelect), hintCard(trace, onSelect)];
+}
+
+/** What probably went wrong in who sent the trace, and what to do about it. */
+function hintCard(trace, onSelect) {
+  if (trace.hints.length === 0) return null;
+  return el(
+    "section",
+    { class: "insight insight-hints", "aria-label": "Hints" },
+    el("h2", { text: trace.hints.length === 1 ? "A hint" : `${trace.hints.length} hints` }),
+    trace.hints.map((hint, at) => {
+      const target = hint.segments.find((id) => trace.byKey.has(id));
+      return el(
+        "p",
+        { key: at, class: "hint-line", "data-code": hint.code },
+        isolated(hint.text),
+        target !== undefined && el("button", { type: "button", class: "link-button", text: "Show", "aria-label": `Show what this hint is about: ${trace.byKey.get(target).name}`, on: { click: () => onSelect(target) } }),
+      );
+    }),
+  );
+}
+
+/** Names in quotes keep the direction of their writing to themselves. */
+function isolated(text) {
+  return text.split(/("[^"]*")/).map((part) => (part.startsWith('"') ? el("bdi", { text: part }) : part));
 }
 
 function failureCard(trace, onSelect) {

@@ -7,12 +7,13 @@ import { chooseColumns, chosenColumns } from "./columns.js";
 import { emptyState, noMatch } from "./empty.js";
 import { FilterBox } from "./filterbox.js";
 import { hasClause, rangeOf, toggleClause, withRange, withoutRange } from "./filter.js";
-import { count, duration, plain, plural } from "./format.js";
+import { openButton } from "./files.js";
+import { count, duration, plain, plural, zone } from "./format.js";
 import { healthWord } from "./health.js";
 import { Histogram, percentiles } from "./histogram.js";
 import { icon } from "./icons.js";
 import { ROW_HEIGHT, traceRow } from "./rows.js";
-import { ORDERS, RowStore, normalise } from "./rowstore.js";
+import { ORDERS, RowStore, newestFirst, normalise } from "./rowstore.js";
 import { ask } from "./shortcuts.js";
 import { address, spanOf, spanSelect, startOf } from "./spans.js";
 import { VirtualList } from "./virtual.js";
@@ -44,6 +45,7 @@ export class ListView {
   #next = null; // cursor of the rows below, null at the end
   #loading = false;
   #matched = 0;
+  #unseen = 0; // new rows above what the reader sees
   /** @type {any} as /-/latency answers */
   #latency = null;
   #paused = false;
@@ -95,7 +97,7 @@ export class ListView {
       "div",
       { class: "view list-view" },
       make("h1", { class: "sr-only", text: "Traces" }),
-      make("div", { class: "toolbar" }, this.filterBox.element, this.span, this.columnsButton, this.pauseButton, this.clearButton),
+      make("div", { class: "toolbar" }, this.filterBox.element, this.span, this.columnsButton, this.pauseButton, openButton(app), this.clearButton),
       make("div", { class: "subbar" }, this.chips, this.doing, this.summary),
       this.overview,
       this.table,
@@ -103,7 +105,7 @@ export class ListView {
     );
     this.apply = perFrame(() => this.#applyIncoming());
     this.refreshLatency = throttle(() => this.#loadLatency(), LATENCY_EVERY_MS);
-    this.rows.viewport.addEventListener("scroll", () => this.#atTop() && (this.newPill.hidden = true), { passive: true });
+    this.rows.viewport.addEventListener("scroll", () => this.#atTop() && this.#sawNew(), { passive: true });
     this.#showPause();
     setInterval(() => this.#tick(), TICK_MS);
   }
@@ -139,6 +141,7 @@ export class ListView {
   async #restart() {
     const generation = (this.#generation += 1);
     this.filterBox.showError(null);
+    this.#showStale(false);
     try {
       await this.#read({ reset: true });
     } catch (error) {
@@ -146,11 +149,19 @@ export class ListView {
       this.#app.disconnect();
       if (error instanceof api.FilterError) {
         this.filterBox.showError(error);
+        this.#showStale(true);
         announce(error.message);
         return;
       }
     }
     if (generation === this.#generation) this.#connect();
+  }
+
+  /** The rows are those of another filter. */
+  #showStale(stale) {
+    this.table.classList.toggle("is-stale", stale);
+    this.overview.classList.toggle("is-stale", stale);
+    if (stale) this.summary.textContent = this.#store.rows.length > 0 ? "These are the traces of before" : "";
   }
 
   #connect() {
@@ -221,7 +232,9 @@ export class ListView {
   }
 
   onGone(ids) {
-    this.#matched -= this.#store.remove(ids);
+    const removed = this.#store.remove(ids);
+    // Those that are not listed here yet matched too, where all do; else the next count tells.
+    this.#matched = Math.max(this.#store.rows.length, this.#matched - (this.#isAll && this.#span === "" ? ids.length : removed));
     this.#showRows();
     this.refreshLatency();
   }
@@ -232,7 +245,10 @@ export class ListView {
   }
 
   #applyIncoming() {
-    const added = this.#store.upsert(this.#incoming.splice(0));
+    const last = this.#next === null || this.#sort !== "start" ? undefined : this.#store.rows.at(-1);
+    // What belongs below the last row is counted already, and comes when the reader scrolls there.
+    const rows = this.#incoming.splice(0).filter((row) => last === undefined || newestFirst(row, last) <= 0 || this.#store.get(row.id));
+    const added = this.#store.upsert(rows);
     this.#matched += added.length;
     this.#showRows({ added });
     this.refreshLatency();
@@ -251,7 +267,8 @@ export class ListView {
     }
     this.rows.setItems(rows, { anchor: true });
     if (added.length > 0 && !atTop && this.#sort === "start") {
-      fill(this.newPill, `${plural(added.length, "new trace")} ↑`);
+      this.#unseen += added.length;
+      fill(this.newPill, `${plural(this.#unseen, "new trace")} ↑`);
       this.newPill.hidden = false;
     }
     const empty = rows.length === 0;
@@ -259,8 +276,21 @@ export class ListView {
     this.overview.hidden = empty && this.#isAll;
     this.placeholder.hidden = !empty;
     if (empty) this.#showEmpty();
-    const shown = rows.length < this.#matched ? `${count(rows.length)} of ${count(this.#matched)}` : count(rows.length);
-    this.summary.textContent = empty ? "" : `${shown} ${this.#matched === 1 ? "trace" : "traces"}${this.#isAll ? "" : this.#matched === 1 ? " matches" : " match"}`;
+    this.#showSummary();
+  }
+
+  #showSummary() {
+    const listed = this.#store.rows.length;
+    const shown = listed < this.#matched ? `${count(listed)} of ${count(this.#matched)}` : count(listed);
+    const one = listed >= this.#matched ? listed === 1 : this.#matched === 1;
+    const verb = this.#isAll ? "" : one ? " matches" : " match";
+    this.summary.textContent = listed === 0 ? "" : `${shown} ${one ? "trace" : "traces"}${verb}`;
+  }
+
+  /** The reader is at the top, where what is new is. */
+  #sawNew() {
+    this.#unseen = 0;
+    this.newPill.hidden = true;
   }
 
   /** Whether so many new traces now, with those of the last second, are few enough to be lit up. */
@@ -294,7 +324,7 @@ export class ListView {
     const cell = (name, text) => el("span", { class: `cell-${name}`, "aria-hidden": "true", text });
     const sort = (name, text, order) =>
       el("button", { type: "button", class: `cell-${name} sort`, "aria-pressed": String(this.#sort === order), title: `Sort: ${order === "start" ? "newest" : "most"} first`, on: { click: () => this.#app.go(this.#address({ sort: order === "start" ? "" : order })) } }, text, el("span", { class: "sort-mark", "aria-hidden": "true", text: this.#sort === order ? "↓" : "" }));
-    fill(this.head, sort("time", "Time", "start"), cell("what", "Request"), this.#columns.map((key) => el("span", { key, class: "cell-column", title: key, text: key })), cell("mark", ""), cell("status", "Status"), sort("duration", "Response time", "duration"), sort("segments", "Segments", "segments"));
+    fill(this.head, sort("time", ["Time ", el("span", { class: "cell-zone", "aria-hidden": "true", text: zone(this.#context.now) })], "start"), cell("what", "Request"), this.#columns.map((key) => el("span", { key, class: "cell-column", title: key, text: key })), cell("mark", ""), cell("status", "Status"), sort("duration", "Response time", "duration"), sort("segments", "Segments", "segments"));
     css(this.table, { "--columns": this.#columns.length > 0 ? `repeat(${this.#columns.length}, minmax(64px, 110px))` : "" });
   }
 
@@ -346,6 +376,7 @@ export class ListView {
     }
     if (filter !== this.#filter) return;
     this.#latency = latency;
+    this.#countAnew(filter, latency);
     this.histogram.show(latency.buckets ?? [], rangeOf(filter));
     fill(this.figures, percentiles(latency));
     this.#showChips();
@@ -354,6 +385,18 @@ export class ListView {
     if (slow_s !== this.#context.slow_s || Math.abs(scale_s - this.#context.scale_s) > this.#context.scale_s * 0.05) {
       Object.assign(this.#context, { slow_s, scale_s });
       this.rows.refresh();
+    }
+  }
+
+  /** What the server counts goes over what was counted here from event to event. */
+  async #countAnew(filter, latency) {
+    try {
+      const matched = withoutRange(filter) === filter ? latency.matched : (await api.traces({ ...this.#selection(), limit: 1 })).matched;
+      if (filter !== this.#filter || !Number.isFinite(matched)) return;
+      this.#matched = Math.max(matched, this.#store.rows.length);
+      this.#showSummary();
+    } catch {
+      // The next one tells.
     }
   }
 
@@ -456,7 +499,7 @@ export class ListView {
 
   #toTop() {
     this.rows.viewport.scrollTop = 0;
-    this.newPill.hidden = true;
+    this.#sawNew();
     const first = this.#store.rows[0];
     if (first) this.rows.activate(first.id, { focus: true });
   }
@@ -466,6 +509,7 @@ export class ListView {
     if (event.key === "/") this.filterBox.focus();
     else if (event.key === "p") this.togglePause();
     else if (event.key === "u") return this.#app.takeOffer();
+    else if (event.key === "Escape" && this.#filter !== "") this.#go("");
     else if (event.key === "ArrowDown" || event.key === "ArrowUp") this.#focusRows();
     else return false;
     return true;

@@ -11,6 +11,8 @@ import { MapView } from "./mapview.js";
 import { OperationsView } from "./operations.js";
 import { showShortcuts } from "./shortcuts.js";
 import { TraceView } from "./trace.js";
+import { traceIdOf } from "./traceid.js";
+import { watchDrops } from "./files.js";
 
 const STATS_EVERY_MS = 5000;
 const STATS_AT_MOST_EVERY_MS = 1000;
@@ -81,8 +83,14 @@ function parseAddress() {
   const [path, query = ""] = location.hash.replace(/^#\/?/, "").split(/\?(.*)/s, 2);
   const params = new URLSearchParams(query);
   const [head, ...rest] = path.split("/");
-  if (head === "trace" && rest[0]) return { name: "trace", id: decode(rest.join("/")), params };
-  if (head === "compare" && rest.length === 2) return { name: "compare", id: rest.map(decode), params };
+  if (head === "trace" && rest[0]) {
+    const id = decode(rest.join("/"));
+    return { name: "trace", id: traceIdOf(id) ?? id, params };
+  }
+  // An id alone behind the #.
+  const alone = traceIdOf(decode(path));
+  if (alone !== null) return { name: "trace", id: alone, params };
+  if (head === "compare" && rest.length === 2) return { name: "compare", id: rest.map((part) => traceIdOf(decode(part)) ?? decode(part)), params };
   if (head === "map" || head === "operations") return { name: head, params };
   return { name: "list", params };
 }
@@ -141,6 +149,18 @@ document.addEventListener("keydown", (event) => {
   else if (!current.key(event)) return;
   event.preventDefault();
 });
+
+/** A pasted trace id opens the trace, unless it goes into a text that somebody writes. */
+document.addEventListener("paste", (event) => {
+  const id = traceIdOf(event.clipboardData?.getData("text") ?? "");
+  const target = /** @type {any} */ (event.target);
+  const isWritten = isTyping(event) && target.value !== "" && !(target.selectionStart === 0 && target.selectionEnd === target.value?.length);
+  if (id === null || isWritten || document.querySelector("dialog[open]")) return;
+  event.preventDefault();
+  if (isTyping(event)) target.blur();
+  app.go(`#/trace/${id}`);
+});
+watchDrops(app);
 
 /** @type {HTMLElement} */ (document.getElementById("skip")).addEventListener("click", () => main.focus());
 addEventListener("hashchange", route);

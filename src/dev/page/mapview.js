@@ -85,6 +85,7 @@ export class MapView {
     else if (event.key === "+" || event.key === "=") this.panel.panZoom.zoom(1.25);
     else if (event.key === "-") this.panel.panZoom.zoom(0.8);
     else if (event.key === "0") this.panel.panZoom.fit();
+    else if (event.key === "Escape" && this.#filter !== "") this.#go("", this.#span);
     else return false;
     return true;
   }

@@ -83,6 +83,7 @@ export function textOf(value) {
  * @property {Map<string, TraceNode>} byKey
  * @property {string[]} services
  * @property {any[]} documents
+ * @property {{ code: string, text: string, segments: string[] }[]} hints what probably went wrong in who sent it
  * @property {number} unreadable
  * @property {boolean} in_progress
  * @property {number} known_end the last moment that a segment told of; what has not ended goes on after it
@@ -125,6 +126,7 @@ export function buildTrace(answer, { now, adjust = false }) {
   const end = open ? Math.max(known_end, now) : known_end;
   for (const node of order) if (node.in_progress) stretch(node, adjust ? end : end - node.shift);
   nameServices(order);
+  nameLocalCalls(order);
   return {
     id: textOf(answer.id) ?? "",
     start,
@@ -136,6 +138,7 @@ export function buildTrace(answer, { now, adjust = false }) {
     byKey,
     services: [...new Set(order.map((node) => node.service))],
     documents,
+    hints: hintsOf(answer),
     unreadable,
     in_progress: open,
     known_end,
@@ -143,6 +146,12 @@ export function buildTrace(answer, { now, adjust = false }) {
     adjusted: adjust,
     note: noteOf(order.reduce((unit, node) => furtherUnit(unit, node.unit), null)),
   };
+}
+
+/** What the server says went wrong in who sent the trace. */
+function hintsOf(answer) {
+  const all = Array.isArray(answer?.hints) ? answer.hints : [];
+  return all.filter((hint) => isObject(hint) && textOf(hint.text)).map((hint) => ({ code: textOf(hint.code) ?? "", text: hint.text, segments: Array.isArray(hint.segments) ? hint.segments.filter((id) => textOf(id) !== null) : [] }));
 }
 
 function parse(text) {
@@ -285,6 +294,18 @@ function nameServices(order) {
 }
 
 /** @param {TraceNode} a @param {TraceNode} b */
+/** A host that says nothing but that the call stayed on this machine. */
+const LOCAL = /^(localhost|127(\.\d{1,3}){3}|0\.0\.0\.0|\[?::1\]?|host\.docker\.internal)(:\d{1,5})?$/i;
+
+/** A call to such a host is called by the service that answered. */
+function nameLocalCalls(order) {
+  for (const node of order) {
+    if (node.kind !== "subsegment" || !LOCAL.test(node.name)) continue;
+    const answered = node.children.find((child) => child.kind === "segment");
+    if (answered) node.name = answered.name;
+  }
+}
+
 function byStart(a, b) {
   return a.start - b.start || b.end - a.end;
 }

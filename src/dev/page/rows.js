@@ -2,7 +2,7 @@
 // One row of the list: what was asked, what came of it, how long it took.
 
 import { el } from "./dom.js";
-import { clock, count, duration, moment, plural } from "./format.js";
+import { clock, count, day, duration, moment, plural } from "./format.js";
 import { healthOf, healthWord, progressWord, statusHealth } from "./health.js";
 
 /** Pixels; two lines of text. */
@@ -30,7 +30,7 @@ export function traceRow(row, context) {
     },
     // The whole row said in one breath; a label of the row would have to repeat what it shows, word by word.
     el("span", { class: "sr-only", text: spoken(row, health, slow, path) }),
-    el("span", { class: "cell-time", "aria-hidden": "true", title: moment(row.start), text: clock(row.start) }),
+    el("span", { class: "cell-time", "aria-hidden": "true", title: moment(row.start) }, clock(row.start), isOfToday(row, context.now) ? null : el("span", { class: "cell-date", text: day(row.start) })),
     el(
       "span",
       { class: "cell-what", "aria-hidden": "true" },
@@ -47,8 +47,17 @@ export function traceRow(row, context) {
     el("span", { class: "cell-mark", "aria-hidden": "true" }, health !== "ok" && el("span", { class: `tag tag-${health}`, text: health === "progress" ? progressWord(soFar(row, context.now)) : healthWord(health) }), slow && el("span", { class: "tag tag-slow", text: "Slow" })),
     el("span", { class: `cell-status s-${statusHealth(row.status) ?? "none"}`, "aria-hidden": "true", text: row.status ?? "–" }),
     timeCell(row, health, context),
-    el("span", { class: "cell-segments", "aria-hidden": "true", title: plural(row.segments, "segment"), text: count(row.segments) }),
+    el("span", { class: "cell-segments", "aria-hidden": "true", title: parts(row) }, count(row.segments), row.subsegments > 0 && el("span", { class: "cell-sub", text: `+${count(row.subsegments)}` })),
   );
+}
+
+/** "2 segments, 5 subsegments": the work of services, and parts of it. */
+function parts(row) {
+  return [plural(row.segments, "segment"), row.subsegments > 0 && plural(row.subsegments, "subsegment")].filter(Boolean).join(", ");
+}
+
+function isOfToday(row, now) {
+  return day(row.start) === day(now);
 }
 
 /** Seconds since the start of a trace that has not ended. */
@@ -91,12 +100,12 @@ function decodePath(path) {
 
 function serviceTrail(services) {
   const shown = services.slice(0, MAX_SERVICES);
-  const parts = shown.flatMap((name, at) => [
+  const trail = shown.flatMap((name, at) => [
     at > 0 && el("span", { class: "dot", "aria-hidden": "true", text: "›" }),
     el("span", { class: "service", text: name }),
   ]);
   const rest = services.length - shown.length;
-  return [...parts, rest > 0 && el("span", { class: "service more", text: `+${rest}` })];
+  return [...trail, rest > 0 && el("span", { class: "service more", text: `+${rest}` })];
 }
 
 function textOfAnnotation(row, key) {
@@ -114,12 +123,12 @@ function chips(row, columns) {
 }
 
 function spoken(row, health, slow, path) {
-  const parts = [`${row.method ?? ""} ${path}`.trim()];
-  if (row.status !== null) parts.push(`status ${row.status}`);
-  if (health !== "ok") parts.push(healthWord(health).toLowerCase());
-  if (slow) parts.push("slow");
+  const said = [`${row.method ?? ""} ${path}`.trim()];
+  if (row.status !== null) said.push(`status ${row.status}`);
+  if (health !== "ok") said.push(healthWord(health).toLowerCase());
+  if (slow) said.push("slow");
   const seconds = row.response_time_s ?? row.duration_s;
-  if (seconds !== null && !row.in_progress) parts.push(duration(seconds));
-  parts.push(plural(row.segments, "segment"), `at ${clock(row.start)}`);
-  return parts.join(", ");
+  if (seconds !== null && !row.in_progress) said.push(duration(seconds));
+  said.push(parts(row), `at ${clock(row.start)}`);
+  return said.join(", ");
 }

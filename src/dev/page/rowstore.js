@@ -21,6 +21,7 @@ export function normalise(raw) {
     status: number(raw.status),
     services: Array.isArray(raw.services) ? raw.services.filter((name) => typeof name === "string") : [],
     segments: number(raw.segments) ?? 0,
+    subsegments: number(raw.subsegments) ?? 0,
     fault: raw.fault === true,
     error: raw.error === true,
     throttle: raw.throttle === true,
@@ -45,7 +46,7 @@ export function secondsOf(row) {
 export const ORDERS = {
   start: newestFirst,
   duration: (a, b) => secondsOf(b) - secondsOf(a) || newestFirst(a, b),
-  segments: (a, b) => b.segments - a.segments || newestFirst(a, b),
+  segments: (a, b) => b.segments + b.subsegments - a.segments - a.subsegments || newestFirst(a, b),
 };
 
 export class RowStore {

@@ -6,13 +6,14 @@ import { icon } from "./icons.js";
 
 /** @type {[string, string[][]][]} */
 const KEYS = [
-  ["Everywhere", [["/", "filter, or find in a trace"], ["l", "list of traces"], ["m", "service map"], ["o", "operations"], ["t", "theme"], ["?", "this help"]]],
+  ["Everywhere", [["/", "filter, or find in a trace"], ["Ctrl V", "open a trace by its id"], ["l", "list of traces"], ["m", "service map"], ["o", "operations"], ["t", "theme"], ["?", "this help"]]],
   ["List", [["↑ ↓", "move"], ["Enter", "open the trace"], ["p", "pause, go on"], ["u", "undo clearing, for ten seconds"], ["Esc", "clear the filter"]]],
   ["Trace", [["↑ ↓", "move"], ["→ ←", "unfold, fold; to the child, to the parent"], ["e", "next failure"], ["+ - 0", "closer, further, all"], ["Shift → ←", "move in time"], ["Esc", "back to the list"]]],
   ["Map", [["f", "find a service"], ["↑ ↓ → ←", "to the next service"], ["Enter", "choose it"], ["+ - 0", "closer, further, all"]]],
 ];
 
 const FILTERS = [
+  ["checkout gold", "words that the trace mentions: URL, name, service, user, values of annotations, exceptions"],
   ["fault", "failed on the server: 5xx, or an exception nobody handled"],
   ["error OR throttle", "refused: 4xx, 429"],
   ["responsetime >= 0.5", "half a second and more until the response"],

@@ -8,10 +8,12 @@ import { chooseOther } from "./compare.js";
 import { Details } from "./details.js";
 import { copyButton } from "./empty.js";
 import { Flame } from "./flame.js";
+import { batchOf, save } from "./files.js";
 import { duration, moment, plural } from "./format.js";
 import { NEVER_ENDED_AFTER_S, healthWord, progressWord, statusHealth } from "./health.js";
 import { icon } from "./icons.js";
 import { insights } from "./insights.js";
+import { logLines, logsOf } from "./logs.js";
 import { MapPanel } from "./mappanel.js";
 import { buildTrace, isObject, statusOf, subtitle, textOf } from "./model.js";
 import { requestOf } from "./rows.js";
@@ -71,7 +73,8 @@ export class TraceView {
     this.tools.append(this.clocks);
     this.timeline = make("div", { class: "trace-body card" }, this.waterfall.element, this.details.element);
     this.message = make("div", { class: "placeholder", hidden: true });
-    this.content = make("div", { class: "trace-content" }, this.head, this.insights, this.tools, this.timeline, this.flame.element, this.statistics.element, this.map.element);
+    this.logs = make("div", { class: "logs-slot", hidden: true });
+    this.content = make("div", { class: "trace-content" }, this.head, this.insights, this.tools, this.timeline, this.flame.element, this.statistics.element, this.map.element, this.logs);
     this.element = make("div", { class: "view trace-view" }, this.content, this.message);
     this.reread = throttle(() => this.#load(), REREAD_MS);
   }
@@ -147,7 +150,11 @@ export class TraceView {
     const path = criticalPath(trace);
     this.#showHead();
     fill(this.insights, insights(trace, path, (key) => this.#jump(key)));
+    const lines = logsOf(this.#answer);
+    this.waterfall.setLogs(lines);
     this.waterfall.show(trace, path);
+    this.logs.hidden = lines.length === 0;
+    fill(this.logs, lines.length > 0 && logLines(lines, trace, (key) => this.#jump(key)));
     this.clocks.hidden = trace.skew_s === 0;
     this.clocks.setAttribute("aria-pressed", String(trace.adjusted));
     this.clocks.classList.toggle("is-on", trace.adjusted);
@@ -181,6 +188,8 @@ export class TraceView {
     const flags = ["fault", "throttle", "error"].filter((flag) => trace.order.some((node) => node[flag]));
     document.title = `${path} · X-Ray dev`;
     const longer = !entry.in_progress && trace.duration > entry.duration * 1.05 + 0.001;
+    const segments = trace.order.filter((node) => node.kind === "segment").length;
+    const subsegments = trace.order.length - segments;
     const fact = (label, ...value) => el("div", { class: "fact" }, el("dt", { text: label }), el("dd", {}, value));
     fill(
       this.head,
@@ -199,9 +208,10 @@ export class TraceView {
         fact("Response time", entry.in_progress ? `${duration(entry.duration)} so far` : duration(entry.duration)),
         longer && fact("Whole trace", duration(trace.duration)),
         fact("Services", String(trace.services.length)),
-        fact("Segments", String(trace.order.length)),
+        fact("Segments", String(segments)),
+        subsegments > 0 && fact("Subsegments", String(subsegments)),
       ),
-      el("div", { class: "trace-actions" }, el("button", { type: "button", class: "button small", text: "Compare…", on: { click: () => chooseOther(trace, (hash) => this.#app.go(hash)) } }), copyButton(() => trace.id, "Copy id"), copyButton(() => `[${trace.documents.map((entry) => entry.document).join(",\n")}]`, "Copy JSON")),
+      el("div", { class: "trace-actions" }, el("button", { type: "button", class: "button small", text: "Compare…", on: { click: () => chooseOther(trace, (hash) => this.#app.go(hash)) } }), copyButton(() => trace.id, "Copy id"), copyButton(() => `[${trace.documents.map((entry) => entry.document).join(",\n")}]`, "Copy JSON"), el("button", { type: "button", class: "button small", id: "download", title: "Save it as aws xray batch-get-traces prints it; xray dev --open and a drop on this page read that", text: "Download", on: { click: () => save(`${trace.id}.json`, batchOf(trace)) } })),
     );
     if (trace.unreadable > 0) this.#app.notice(`${plural(trace.unreadable, "document")} of this trace could not be read.`);
   }

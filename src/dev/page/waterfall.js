@@ -7,6 +7,7 @@ import { css, el, fill, make, perFrame } from "./dom.js";
 import { duration, tick } from "./format.js";
 import { NEVER_ENDED_AFTER_S } from "./health.js";
 import { icon } from "./icons.js";
+import { logMarks } from "./logs.js";
 import { Minimap } from "./minimap.js";
 import { clampWindow, panWindow, ticks, zoomWindow } from "./timescale.js";
 import { VirtualList } from "./virtual.js";
@@ -21,6 +22,8 @@ export class Waterfall {
   /** @type {Trace} */
   #trace = /** @type {any} */ (null);
   #onSelect;
+  /** @type {import("./logs.js").LogLine[]} */
+  #logs = [];
   #nameWidth = 0; // as the reader chose it, in pixels
   /** @type {"recorded" | "all" | null} what the window follows when the trace grows; null: the reader has chosen one */
   #follows = "recorded";
@@ -47,6 +50,7 @@ export class Waterfall {
     });
     this.minimap = new Minimap((from, to) => this.setWindow([from, to]));
     this.axis = make("div", { class: "axis", "aria-hidden": "true" });
+    this.marks = make("div", { class: "log-marks", "aria-hidden": "true" });
     this.grid = make("div", { class: "grid", "aria-hidden": "true" });
     this.cursor = make("div", { class: "time-cursor", hidden: true, "aria-hidden": "true" }, (this.cursorLabel = make("span", { class: "time-cursor-label" })));
     this.tooltip = make("div", { class: "tooltip", role: "tooltip", hidden: true });
@@ -63,7 +67,7 @@ export class Waterfall {
       "div",
       { class: "waterfall" },
       make("div", { class: "waterfall-top" }, make("div", { class: "waterfall-corner" }, make("span", { text: "Segment" }), this.zoomOut), this.minimap.element),
-      make("div", { class: "waterfall-axis" }, make("div", { class: "waterfall-corner" }), this.axis),
+      make("div", { class: "waterfall-axis" }, make("div", { class: "waterfall-corner" }), make("div", { class: "axis-host" }, this.axis, this.marks)),
       make("div", { class: "waterfall-body" }, this.grid, this.cursor, this.rows.viewport),
       this.splitter,
       this.tooltip,
@@ -85,6 +89,11 @@ export class Waterfall {
     this.minimap.show(trace);
     this.#showWindow(this.#follows === "recorded" ? recorded(trace) : this.#follows === "all" ? [trace.start, trace.end] : this.#context.window);
     this.#relist({ anchor: same });
+  }
+
+  /** Lines of logs, to be marked at their time. */
+  setLogs(lines) {
+    this.#logs = lines;
   }
 
   /** Another trace comes. */
@@ -226,6 +235,7 @@ export class Waterfall {
       this.axis,
       marks.map(({ at, offset }) => el("span", { class: `axis-tick${at > 0.94 ? " is-last" : ""}`, css: { left: `${at * 100}%` }, text: tick(offset) })),
     );
+    fill(this.marks, logMarks(this.#logs, this.#context.window).map((mark, at) => el("span", { key: at, class: `log-mark is-${mark.level}`, title: mark.title, css: { left: `${mark.at * 100}%` } })));
     fill(this.grid, marks.map(({ at }) => el("span", { class: "grid-line", css: { left: `${at * 100}%` } })));
   }
 

@@ -36,6 +36,14 @@ pub(super) const CALLS: BodyLimits = BodyLimits {
     time: Duration::from_secs(10),
 };
 
+/// The bounds of files that the page sends: a trace of X-Ray has 500 KB at most, and a file some dozens of them. Read one
+/// at a time; a larger one is opened from the command line.
+pub(super) const FILES: BodyLimits = BodyLimits {
+    max_bytes: 32 << 20,
+    all_max_bytes: 32 << 20,
+    time: Duration::from_secs(30),
+};
+
 /// Questions that are answered at once: so many processors they may take.
 pub(super) const QUESTIONS_AT_ONCE: usize = 2;
 

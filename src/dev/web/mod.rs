@@ -6,7 +6,7 @@
 //! | `GET /`, `/assets/…` | the page |
 //! | `GET /healthz`, `/readyz` | 200 while it serves: all it needs is in this process |
 //! | `GET /metrics` | the counters of the daemon in this process, and of this port |
-//! | `GET /-/…`, `DELETE /-/traces` | what the page asks ([`xray_service::console`]) |
+//! | `GET /-/…`, `DELETE` and `POST /-/traces` | what the page asks ([`xray_service::console`]) |
 //! | anything else | 404 `UnknownOperationException` |
 //!
 //! A page that somebody visits must not reach it: [`Guard`] refuses foreign origins and hosts that could be rebound.
@@ -35,6 +35,8 @@ use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use xray_service::answer::Answer;
 use xray_service::console::About;
+use xray_service::import::{self, Found};
+use xray_service::logs::Line;
 use xray_service::service::put::{self, Checked};
 use xray_service::service::{Operation, Refusal, Service, View};
 use xray_service::work::Work;
@@ -66,6 +68,8 @@ pub(super) struct Site {
     calls: Reader,
     /// Reads those that say that they are small.
     small_calls: Reader,
+    /// Reads files that the page sends.
+    files: Reader,
     refused: Bounded,
     /// Documents of calls that are not of the daemon in this process, which says its own.
     refused_documents: Bounded,
@@ -116,6 +120,7 @@ impl Site {
             metrics,
             calls: Reader::new(limits::CALLS),
             small_calls: Reader::new(limits::SMALL_CALLS),
+            files: Reader::new(limits::FILES),
             refused: Bounded::default(),
             refused_documents: Bounded::default(),
             questions: Away::new(limits::QUESTIONS_AT_ONCE, worked.clone()),
@@ -185,6 +190,19 @@ impl Site {
         answer
     }
 
+    /// Takes what is in a file, away from this thread and after the calls that came before. `None` when it has panicked,
+    /// which has shown itself.
+    async fn open(self: &Arc<Self>, file: Bytes) -> Option<Found> {
+        let shared = Arc::clone(self);
+        let open = move |_: &Work| {
+            let now = SystemTime::now();
+            let found = import::read(&file, |incoming| shared.service().import(incoming, now));
+            shared.changed.send_replace(());
+            found
+        };
+        self.documents.run(open).await
+    }
+
     /// Says that a client's document was refused, of which the answer tells only the client.
     fn say_refused(&self, refusal: &Refusal) {
         let Some(documents) = self.refused_documents.add() else {
@@ -219,6 +237,25 @@ impl Site {
             self.changed.send_replace(());
         }
         answer
+    }
+
+    /// Keeps lines of logs beside their traces.
+    pub(super) fn log(&self, lines: impl IntoIterator<Item = (String, Line)>) {
+        let mut any = false;
+        for (trace_id, line) in lines {
+            self.service().log(&trace_id, line);
+            any = true;
+        }
+        if any {
+            self.changed.send_replace(());
+        }
+    }
+
+    /// Puts a text behind the last lines of traces that came from `source`.
+    pub(super) fn log_goes_on(&self, trace_ids: &[String], source: &str, text: &str) {
+        for id in trace_ids {
+            self.service().log_goes_on(id, source, text);
+        }
     }
 
     /// Hears of datagrams that were no segments.

@@ -26,6 +26,9 @@ use crate::net::server::guard::Refusal;
 /// Brings back what was cleared.
 const UNDO: &str = "/-/traces/undo";
 
+/// Takes a file with traces.
+const FILES: &str = "/-/traces";
+
 /// How long changes gather before the page hears of them: faster than anyone reads, and few enough to draw.
 const GATHER: Duration = Duration::from_millis(100);
 
@@ -65,7 +68,7 @@ fn checked(shared: &Site, route: Route, head: &Parts) -> Result<(), Refusal> {
 fn route(head: &Parts) -> Route {
     let path = head.uri.path();
     match head.method {
-        Method::POST if path == UNDO => Route::Page,
+        Method::POST if path == UNDO || path == FILES => Route::Page,
         Method::POST => match path {
             "/GetSamplingRules" => Route::GetSamplingRules,
             "/SamplingTargets" => Route::SamplingTargets,
@@ -102,6 +105,7 @@ async fn answer_to(shared: &Arc<Site>, route: Route, head: &Parts, body: Request
             shared.clear();
             done()
         }
+        Route::Page if head.method == Method::POST && path == FILES => opened(shared, head, body).await,
         Route::Page if head.method == Method::POST => {
             body::discard(head, body).await;
             if shared.bring_back() {
@@ -126,6 +130,36 @@ async fn answer_to(shared: &Arc<Site>, route: Route, head: &Parts, body: Request
         | Route::TraceSegments
         | Route::Api => called(shared, head, body).await,
     }
+}
+
+/// A file that was dropped on the page.
+async fn opened(shared: &Arc<Site>, head: &Parts, body: RequestBody) -> Answer {
+    let busy = || answer::try_again("Busy", "Another file is being read.");
+    let body = match shared.files.read(head, body, busy).await {
+        Ok(body) => body,
+        Err(refusal) => return refusal,
+    };
+    // Held until it is answered.
+    let Some(found) = shared.open(body.bytes()).await else {
+        return failed();
+    };
+    let status = if found.documents > 0 {
+        StatusCode::OK
+    } else {
+        StatusCode::BAD_REQUEST
+    };
+    let message = match (found.documents, found.examples.first()) {
+        (0, Some(example)) => format!("No trace is in this file: {example}"),
+        (0, None) => "The file is empty".to_owned(),
+        _ => String::new(),
+    };
+    json(
+        status,
+        &json!({
+            "documents": found.documents, "traces": found.traces, "wrong": found.wrong, "examples": found.examples,
+            "message": message
+        }),
+    )
 }
 
 fn done() -> Answer {
@@ -214,7 +248,11 @@ async fn asked(shared: &Arc<Site>, head: &Parts) -> Answer {
         },
         _ => {
             let asked = path.to_owned();
-            let question = move |view: &View, work: &Work| console::answer(&asked, &query, view, work);
+            let now = SystemTime::now();
+            let logs = console::trace_of(path).map(|id| shared.service().logs().of(&id));
+            let logs = logs.unwrap_or_default();
+            let question =
+                move |view: &View, work: &Work| console::answer(&asked, &query, view, &logs, now, work);
             match shared.ask(question).await {
                 None => return failed(),
                 Some(None) => return unknown(path),

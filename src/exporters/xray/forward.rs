@@ -6,7 +6,6 @@
 
 use std::time::{Duration, SystemTime};
 
-use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
 use aws_smithy_runtime_api::client::identity::Identity;
@@ -19,13 +18,12 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 
 use super::answer::{self, Raw};
+use super::signer::SERVICE;
 use super::{Connected, XRay};
 use crate::exporters::error::PutError;
 use crate::exporters::transport;
 use crate::ledger::outcome::ErrorClass;
 use crate::net::client::error::told;
-
-const SERVICE: &str = "xray";
 
 /// How the body of a request is written.
 #[derive(Debug, Clone, Copy)]
@@ -81,10 +79,10 @@ impl XRay {
         deadline: Instant,
         limit: Duration,
     ) -> Result<Response<Limited<Incoming>>, PutError> {
-        let credentials = self.credentials_before(deadline, limit).await?;
+        let identity = self.credentials_before(deadline, limit).await?;
         let request = self
             .shared
-            .signed(path, form, body, credentials, SystemTime::now())?;
+            .signed(path, form, body, &identity, SystemTime::now())?;
         let response = self.shared.client.send(request).await;
         response.map_err(|error| transport::without_head(&error))
     }
@@ -110,9 +108,12 @@ impl XRay {
         &self,
         deadline: Instant,
         limit: Duration,
-    ) -> Result<Credentials, PutError> {
+    ) -> Result<Identity, PutError> {
+        if let Some(found) = self.shared.credentials.at_hand() {
+            return Ok(found.identity);
+        }
         match timeout_at(deadline, self.shared.credentials.get()).await {
-            Ok(Ok(found)) => Ok(found.credentials),
+            Ok(Ok(found)) => Ok(found.identity),
             Ok(Err(failure)) => Err(PutError::new(ErrorClass::Credentials, failure.0)),
             Err(_) => Err(PutError::new(
                 ErrorClass::Credentials,
@@ -128,7 +129,7 @@ impl Connected {
         path: &str,
         form: BodyForm,
         body: Bytes,
-        credentials: Credentials,
+        identity: &Identity,
         now: SystemTime,
     ) -> Result<Request<SdkBody>, PutError> {
         let unsignable = |error: &(dyn std::error::Error + 'static)| {
@@ -138,9 +139,8 @@ impl Connected {
             )
         };
         let uri = format!("{}{path}", self.endpoint.url());
-        let identity = Identity::from(credentials);
         let params = v4::SigningParams::builder()
-            .identity(&identity)
+            .identity(identity)
             .region(&self.region)
             .name(SERVICE)
             .time(now)

@@ -5,7 +5,9 @@
 //!
 //! | module | its one job |
 //! |---|---|
+//! | `prepared` | the SDK's call, with all that is the same in each made once |
 //! | `request` | the request's headers as the official daemon's, and the finished body |
+//! | `signer` | its signature, and `clock` what is wrong with ours |
 //! | `answer` | what an answer or a failure means, as an [`ErrorClass`] |
 //! | `forward` | other calls on X-Ray: a new, signed request around a finished body |
 //! | `probe` | one connection, one question, one empty call: for `xray doctor` |
@@ -14,10 +16,13 @@
 //! | [`telemetry`] | what the daemon tells X-Ray about itself |
 
 mod answer;
+mod clock;
 pub mod encoding;
 mod forward;
+mod prepared;
 mod probe;
 mod request;
+mod signer;
 mod spans;
 pub mod telemetry;
 #[cfg(test)]
@@ -26,16 +31,15 @@ pub(crate) mod testing;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use aws_config::{BehaviorVersion, Region};
+use aws_config::Region;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_sdk_xray::config::{IdentityCache, StalledStreamProtectionConfig};
-use aws_smithy_types::retry::{ReconnectMode, RetryConfig};
 use aws_smithy_types::timeout::TimeoutConfig;
 use bytes::Bytes;
 use http::HeaderValue;
 use tokio::time::{Instant, timeout_at};
 
-use self::request::{FinishedBody, RequestForm};
+use self::prepared::Prepared;
+use self::request::RequestForm;
 use crate::aws::credentials::{CachedCredentials, CredentialsSource};
 use crate::aws::{Endpoint, Limits, endpoint};
 use crate::config::{Environment, Warning, XRayConfig};
@@ -61,13 +65,13 @@ pub struct XRay {
 
 #[derive(Debug)]
 struct Connected {
-    xray: aws_sdk_xray::Client,
+    segments: Prepared,
     endpoint: Endpoint,
     credentials: CachedCredentials,
     warnings: Vec<Warning>,
     proxy: Option<ProxyInForce>,
     attempt_timeout: Duration,
-    /// The client under `xray`, for requests of our own.
+    /// The client under `segments`, for requests of our own.
     client: PooledClient,
     region: String,
     user_agent: HeaderValue,
@@ -148,7 +152,7 @@ impl XRay {
         let loader = source.loader().await;
         let credentials = CachedCredentials::new(source);
         let provider = SharedCredentialsProvider::new(credentials.clone());
-        let sdk_config = Box::pin(loader.credentials_provider(provider.clone()).load()).await;
+        let sdk_config = Box::pin(loader.credentials_provider(provider).load()).await;
 
         let (endpoint, mut warnings) =
             endpoint::resolve(config.endpoint.as_ref(), environment, &sdk_config, region).await?;
@@ -166,34 +170,14 @@ impl XRay {
         let client = PooledClient::new(proxies, Tls::new(xray_trust), limits.connect_timeout);
         let form = RequestForm::new(environment);
         let user_agent = form.user_agent();
-        let xray = aws_sdk_xray::config::Builder::new()
-            .behavior_version(BehaviorVersion::v2026_01_12())
-            .region(Region::new(region.to_owned()))
-            // The rules for regions were applied above, once.
-            .endpoint_url(endpoint.url())
-            .credentials_provider(provider)
-            // CachedCredentials is the cache.
-            .identity_cache(IdentityCache::no_cache())
-            .http_client(client.clone())
-            // The sender retries; two layers would multiply.
-            .retry_config(
-                // A connection that carried an answer is sound, whatever the answer was.
-                RetryConfig::disabled().with_reconnect_mode(ReconnectMode::ReuseAllConnections),
-            )
-            .timeout_config(
-                TimeoutConfig::builder()
-                    .connect_timeout(limits.connect_timeout)
-                    .build(),
-            )
-            // A call's limit, set where it is made, covers it.
-            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-            .sleep_impl(aws_smithy_async::rt::sleep::TokioSleep::new())
-            .interceptor(form)
-            .interceptor(FinishedBody)
+        // The SDK's own limits are none but that on connecting: a call's limit, set where it is made, covers it.
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(limits.connect_timeout)
             .build();
+        let segments = Prepared::new(endpoint.url(), region, client.clone(), timeouts, form);
         Ok(Self {
             shared: Arc::new(Connected {
-                xray: aws_sdk_xray::Client::from_conf(xray),
+                segments,
                 endpoint,
                 credentials,
                 warnings,
@@ -242,21 +226,14 @@ impl XRay {
         let limit = self.shared.attempt_timeout;
         let deadline = Instant::now() + limit;
         // Waited for here and not by the SDK, which would say of a search that takes long that X-Ray did not answer.
-        self.credentials_before(deadline, limit).await?;
-        let call = self
-            .shared
-            .xray
-            .put_trace_segments()
-            // The SDK's own body, replaced before it is signed.
-            .set_trace_segment_documents(Some(Vec::new()))
-            .send();
+        let keys = self.credentials_before(deadline, limit).await?;
         // Boxed, since it is some 16 KB, which would be moved once for each future around it.
-        let call = Box::pin(call);
-        let result = match timeout_at(deadline, request::with_body(body, call)).await {
+        let call = Box::pin(self.shared.segments.call(body));
+        let result = match timeout_at(deadline, request::with_keys(keys, call)).await {
             Ok((_, Some(answer))) => answer.meaning(),
             Ok((Err(error), None)) => Err(answer::without_answer(&error, limit)),
             // The interceptor sees every answer that the SDK takes for a success.
-            Ok((Ok(_), None)) => Err(PutError::new(ErrorClass::Other, "the SDK lost the answer")),
+            Ok((Ok(()), None)) => Err(PutError::new(ErrorClass::Other, "the SDK lost the answer")),
             Err(_) => Err(transport::timed_out(limit)),
         };
         if let Err(error) = &result
@@ -274,14 +251,14 @@ impl XRay {
     /// Why there are none, and what to do, in one line.
     pub async fn credentials_description(&self) -> Result<String, String> {
         match self.shared.credentials.get_patiently().await {
-            Ok(found) => Ok(found.description),
+            Ok(found) => Ok(found.description.to_string()),
             Err(failure) => Err(failure.0),
         }
     }
 
     /// Waits until somebody's search has found credentials, and says where they come from.
     pub async fn credentials_arrival(&self) -> String {
-        self.shared.credentials.arrival().await.description
+        self.shared.credentials.arrival().await.description.to_string()
     }
 }
 

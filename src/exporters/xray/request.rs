@@ -5,29 +5,38 @@
 //! The SDK's own `amz-sdk-request`, `amz-sdk-invocation-id` and `x-amz-user-agent` are left out.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use aws_runtime::invocation_id::InvocationIdInterceptor;
-use aws_runtime::request_info::RequestInfoInterceptor;
-use aws_runtime::user_agent::{ApiMetadata, AwsUserAgent, UserAgentInterceptor};
+use aws_runtime::user_agent::{ApiMetadata, AwsUserAgent};
 use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::endpoint::EndpointResolverParams;
+use aws_smithy_runtime_api::client::identity::{Identity, IdentityFuture, ResolveIdentity};
 use aws_smithy_runtime_api::client::interceptors::context::{
     AfterDeserializationInterceptorContextRef, BeforeSerializationInterceptorContextRef,
-    BeforeTransmitInterceptorContextMut,
+    BeforeTransmitInterceptorContextMut, Input,
 };
-use aws_smithy_runtime_api::client::interceptors::{Intercept, disable_interceptor, dyn_dispatch_hint};
+use aws_smithy_runtime_api::client::interceptors::{Intercept, dyn_dispatch_hint};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_runtime_api::client::ser_de::SerializeRequest;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::config_bag::ConfigBag;
 use aws_types::os_shim_internal::Env;
 use bytes::Bytes;
-use http::HeaderValue;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, USER_AGENT};
+use http::{HeaderName, HeaderValue};
 use tokio::task_local;
 
 use super::answer::Raw;
+use super::clock::Clock;
 use crate::config::Environment;
 
-const TIMESTAMP_HEADER: &str = "x-amzn-xray-timestamp";
+/// The path of the call, below the endpoint's own.
+pub(super) const PATH: &str = "/TraceSegments";
+
+/// When the request is sent, in a form of X-Ray's own.
+pub(super) const TIMESTAMP: HeaderName = HeaderName::from_static("x-amzn-xray-timestamp");
 
 /// The `User-Agent` of every call: the SDK's own first part, then what the official daemon adds.
 pub(super) fn user_agent(environment: &Environment) -> String {
@@ -69,10 +78,11 @@ fn go_architecture(name: &str) -> &str {
     }
 }
 
-/// The headers of all calls; one for the client.
+/// The form of all calls: headers, body, and who takes the answer.
 #[derive(Debug)]
 pub(super) struct RequestForm {
     user_agent: HeaderValue,
+    clock: Arc<Clock>,
 }
 
 impl RequestForm {
@@ -80,13 +90,48 @@ impl RequestForm {
         Self {
             user_agent: HeaderValue::try_from(user_agent(environment))
                 .unwrap_or_else(|_| HeaderValue::from_static("xray-agent/xray-daemon")),
+            clock: Arc::default(),
         }
+    }
+
+    /// What answers have shown of the service's clock.
+    pub(super) fn clock(&self) -> Arc<Clock> {
+        Arc::clone(&self.clock)
     }
 
     pub(super) fn user_agent(&self) -> HeaderValue {
         self.user_agent.clone()
     }
 }
+
+/// The input of a call: its body, which the SDK would make of documents.
+#[derive(Debug)]
+pub(super) struct FinishedBody(pub(super) Bytes);
+
+/// Makes a request of a body that is finished.
+#[derive(Debug)]
+pub(super) struct AsItIs;
+
+impl SerializeRequest for AsItIs {
+    fn serialize_input(&self, input: Input, _config: &mut ConfigBag) -> Result<HttpRequest, BoxError> {
+        let FinishedBody(body) = input
+            .downcast()
+            .map_err(|_| BoxError::from("the input of a call is a body"))?;
+        let length = body.len().to_string();
+        // Not shared: with the end of the request the buffer is free again.
+        let mut request = HttpRequest::new(SdkBody::from(body));
+        request.set_method("POST")?;
+        request.set_uri(PATH)?;
+        let headers = request.headers_mut();
+        headers.insert(CONTENT_TYPE, "application/json");
+        headers.insert(CONTENT_LENGTH, length);
+        Ok(request)
+    }
+}
+
+/// Endpoint rules take parameters; there is one endpoint.
+#[derive(Debug)]
+struct NoParameters;
 
 #[dyn_dispatch_hint]
 impl Intercept for RequestForm {
@@ -99,11 +144,9 @@ impl Intercept for RequestForm {
         _context: &BeforeSerializationInterceptorContextRef<'_>,
         config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        const CAUSE: &str = "the official daemon sends no such header";
-        let state = config.interceptor_state();
-        state.store_put(disable_interceptor::<UserAgentInterceptor>(CAUSE));
-        state.store_put(disable_interceptor::<RequestInfoInterceptor>(CAUSE));
-        state.store_put(disable_interceptor::<InvocationIdInterceptor>(CAUSE));
+        config
+            .interceptor_state()
+            .store_put(EndpointResolverParams::new(NoParameters));
         Ok(())
     }
 
@@ -121,71 +164,12 @@ impl Intercept for RequestForm {
             .time_source()
             .map_or_else(SystemTime::now, |clock| clock.now());
         let headers = context.request_mut().headers_mut();
-        headers.insert(http::header::USER_AGENT, self.user_agent.clone());
-        headers.insert(TIMESTAMP_HEADER, timestamp(now));
-        Ok(())
-    }
-}
-
-/// `now` in seconds since 1970 with nine decimals.
-fn timestamp(now: SystemTime) -> String {
-    let since = now.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    format!("{}.{:09}", since.as_secs(), since.subsec_nanos())
-}
-
-task_local! {
-    /// The call that this task is making.
-    static CALL: RefCell<Exchange>;
-}
-
-/// What the SDK is not to make, and what it is not to read: the finished body of one call, and the answer as it came.
-#[derive(Default)]
-struct Exchange {
-    body: Bytes,
-    answer: Option<Raw>,
-}
-
-/// Makes `call`, a call of a client that has [`FinishedBody`], with `body`. Returns what the SDK makes of it, and the
-/// answer if one has come whole.
-pub(super) async fn with_body<T>(body: Bytes, call: impl Future<Output = T>) -> (T, Option<Raw>) {
-    let exchange = Exchange { body, answer: None };
-    CALL.scope(RefCell::new(exchange), async {
-        let result = call.await;
-        let answer = CALL.with(|exchange| exchange.borrow_mut().answer.take());
-        (result, answer)
-    })
-    .await
-}
-
-/// Puts the finished body into a call in place of the SDK's, and takes the answer.
-///
-/// One for the client. An interceptor for each call would need a configuration for each call besides, which the SDK
-/// merges with the client's anew.
-#[derive(Debug)]
-pub(super) struct FinishedBody;
-
-#[dyn_dispatch_hint]
-impl Intercept for FinishedBody {
-    fn name(&self) -> &'static str {
-        "FinishedBody"
-    }
-
-    fn modify_before_retry_loop(
-        &self,
-        context: &mut BeforeTransmitInterceptorContextMut<'_>,
-        _components: &RuntimeComponents,
-        _config: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        // Taken, not shared: with the end of the request the buffer is free again.
-        let body = CALL.try_with(|exchange| std::mem::take(&mut exchange.borrow_mut().body))?;
-        let request = context.request_mut();
-        request
-            .headers_mut()
-            .insert(http::header::CONTENT_LENGTH, body.len().to_string());
-        *request.body_mut() = SdkBody::from(body);
+        headers.insert(USER_AGENT, self.user_agent.clone());
+        headers.insert(TIMESTAMP, timestamp(now));
         Ok(())
     }
 
+    /// Takes the answer as it came.
     fn read_after_deserialization(
         &self,
         context: &AfterDeserializationInterceptorContextRef<'_>,
@@ -193,9 +177,67 @@ impl Intercept for FinishedBody {
         _config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let answer = Raw::of(context.response());
+        if let Some(answer) = &answer {
+            answer.tell(&self.clock);
+        }
         CALL.try_with(|exchange| exchange.borrow_mut().answer = answer)?;
         Ok(())
     }
+}
+
+/// `now` in seconds since 1970 with nine decimals.
+fn timestamp(now: SystemTime) -> String {
+    let since = now.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    let mut text = since.as_secs().to_string();
+    text.push('.');
+    let mut digits = [b'0'; 9];
+    let mut left = since.subsec_nanos();
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (left % 10) as u8;
+        left /= 10;
+    }
+    text.extend(digits.map(char::from));
+    text
+}
+
+/// The keys that the call was given.
+#[derive(Debug)]
+pub(super) struct KeysOfCall;
+
+impl ResolveIdentity for KeysOfCall {
+    fn resolve_identity<'a>(
+        &'a self,
+        _components: &'a RuntimeComponents,
+        _config: &'a ConfigBag,
+    ) -> IdentityFuture<'a> {
+        let keys = CALL.try_with(|exchange| exchange.borrow().keys.clone());
+        IdentityFuture::ready(keys.map_err(BoxError::from))
+    }
+}
+
+task_local! {
+    /// The call that this task is making.
+    static CALL: RefCell<Exchange>;
+}
+
+/// What the SDK is not to look for, and what it is not to read: the keys that sign one call, and the answer as it came.
+struct Exchange {
+    keys: Identity,
+    answer: Option<Raw>,
+}
+
+/// Makes `call`, one of [`Prepared`](super::prepared::Prepared), signed with `keys`. Returns what the SDK makes of it, and the
+/// answer if one has come whole.
+///
+/// The interceptor is one for all calls. One for each would need a configuration for each besides.
+pub(super) async fn with_keys<T>(keys: Identity, call: impl Future<Output = T>) -> (T, Option<Raw>) {
+    let exchange = Exchange { keys, answer: None };
+    CALL.scope(RefCell::new(exchange), async {
+        let result = call.await;
+        let answer = CALL.with(|exchange| exchange.borrow_mut().answer.take());
+        (result, answer)
+    })
+    .await
 }
 
 #[cfg(test)]

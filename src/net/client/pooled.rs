@@ -53,6 +53,8 @@ struct Pools {
     default_connect_timeout: Duration,
     /// One pool for each connect timeout that the SDK asks for: metadata is asked with a shorter one than the rest.
     pools: Mutex<HashMap<Duration, Pool>>,
+    /// What the SDK was given for the settings that it asked with: it asks before each call, always with the same.
+    connectors: Mutex<Vec<(HttpConnectorSettings, SharedHttpConnector)>>,
 }
 
 type Pool = Client<Connector, SdkBody>;
@@ -65,6 +67,7 @@ impl PooledClient {
                 tls: Arc::new(tls),
                 default_connect_timeout,
                 pools: Mutex::default(),
+                connectors: Mutex::default(),
             }),
         }
     }
@@ -144,15 +147,33 @@ impl HttpClient for PooledClient {
         settings: &HttpConnectorSettings,
         _components: &RuntimeComponents,
     ) -> SharedHttpConnector {
+        let mut connectors = self
+            .shared
+            .connectors
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let known = connectors
+            .iter()
+            .find(|(known, _)| timeouts(known) == timeouts(settings));
+        if let Some((_, connector)) = known {
+            return connector.clone();
+        }
         let connect_timeout = settings
             .connect_timeout()
             .unwrap_or(self.shared.default_connect_timeout);
-        SharedHttpConnector::new(Calls {
+        let connector = SharedHttpConnector::new(Calls {
             pool: self.pool(connect_timeout),
             proxies: Arc::clone(&self.shared.proxies),
             read_timeout: settings.read_timeout(),
-        })
+        });
+        connectors.push((settings.clone(), connector.clone()));
+        connector
     }
+}
+
+/// All that the SDK sets of a connector.
+fn timeouts(settings: &HttpConnectorSettings) -> (Option<Duration>, Option<Duration>) {
+    (settings.connect_timeout(), settings.read_timeout())
 }
 
 /// One pool with the settings of one SDK client.

@@ -50,8 +50,9 @@ use crate::logs::Tally;
 /// The pause after an accept that failed for a reason of the system's (no descriptors left): it will not pass at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// After so many new connections the open ones have their turn. With fewer, many that come wait long for those.
-const LOOK_AROUND: u64 = 16;
+/// After so many new connections the open ones have their turn, when one goes for each. With fewer, many that come wait long
+/// for those.
+const LOOK_AROUND: u64 = 64;
 
 /// The code of the answer to who finds no place, and what it says.
 const TOO_MANY: &str = "TooManyConnections";
@@ -199,7 +200,7 @@ async fn serve_any(
             accepted = listener.accept() => accepted,
         };
         taken += 1;
-        if taken % LOOK_AROUND == 0 {
+        if connections.len() >= limits.connections && taken.is_multiple_of(LOOK_AROUND) {
             // What has come on open connections is read before one of them is closed as unused.
             tokio::task::yield_now().await;
         }

@@ -11,7 +11,7 @@ const { OTLPTraceExporter } = require(`@opentelemetry/exporter-trace-otlp-${suff
 const { resourceFromAttributes } = require('@opentelemetry/resources');
 const { BasicTracerProvider, BatchSpanProcessor } = require('@opentelemetry/sdk-trace-base');
 
-diag.setLogger(new DiagConsoleLogger(), DiagLogLevel.INFO);
+diag.setLogger(new DiagConsoleLogger(), DiagLogLevel.ALL);
 // A daemon that starts on a busy machine takes its time.
 const exporter = new OTLPTraceExporter({ url: `http://127.0.0.1:${port}/v1/traces`, timeoutMillis: 30_000 });
 const traces = new BasicTracerProvider({

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use xray_double::sized::{BEFORE_MARK, DIGITS, MARK};
 
+use super::super::times::Event;
 use super::faults::Fate;
 
 /// How long the calls after the return of the endpoint are counted, from the first of them.
@@ -18,9 +19,12 @@ pub(super) struct Counts {
     distinct_apart: u64,
     duplicates: u64,
     calls: u64,
+    taken: u32,
     throttled: u64,
     back: Back,
     first_second: u64,
+    /// When each document came, if somebody wants to know.
+    times: Option<Vec<Event>>,
 }
 
 /// Whether calls are counted that come after an outage.
@@ -37,6 +41,16 @@ impl Counts {
     /// From now on documents with this number and above are counted apart as well.
     pub(super) fn count_apart(&mut self, from: usize) {
         self.apart_from = Some(from);
+    }
+
+    /// From now on it is kept when each document comes.
+    pub(super) fn record(&mut self) {
+        self.times = Some(Vec::new());
+    }
+
+    /// What was kept, and is no longer.
+    pub(super) fn recorded(&mut self) -> Vec<Event> {
+        self.times.take().unwrap_or_default()
     }
 
     /// The endpoint is up again.
@@ -57,10 +71,21 @@ impl Counts {
         }
     }
 
-    /// Counts the documents of a body that is taken by their numbers; a number that comes again is a duplicate.
-    pub(super) fn take(&mut self, body: &[u8]) {
-        for at in memchr::memchr_iter(MARK, body) {
-            self.take_number(&body[at + 1..]);
+    /// Counts the documents of a body that is taken by their numbers, which came at `at`; a number that comes again is a
+    /// duplicate.
+    pub(super) fn take(&mut self, body: &[u8], at: Duration) {
+        self.taken += 1;
+        for place in memchr::memchr_iter(MARK, body) {
+            let Some(number) = self.take_number(&body[place + 1..]) else {
+                continue;
+            };
+            if let Some(times) = &mut self.times {
+                times.push(Event {
+                    number: u32::try_from(number).unwrap_or(u32::MAX),
+                    call: self.taken,
+                    at,
+                });
+            }
         }
     }
 
@@ -69,18 +94,15 @@ impl Counts {
     pub(super) fn take_spans(&mut self, request: &[u8]) {
         for at in memchr::memchr_iter(MARK, request) {
             if request[..at].ends_with(BEFORE_MARK) {
-                self.take_number(&request[at + 1..]);
+                let _: Option<usize> = self.take_number(&request[at + 1..]);
             }
         }
     }
 
-    fn take_number(&mut self, text: &[u8]) {
-        let digits = text
-            .get(..DIGITS)
-            .and_then(|digits| std::str::from_utf8(digits).ok());
-        let Some(number) = digits.and_then(|digits| usize::from_str_radix(digits, 16).ok()) else {
-            return;
-        };
+    /// The number that begins `text`, counted.
+    fn take_number(&mut self, text: &[u8]) -> Option<usize> {
+        let digits = std::str::from_utf8(text.get(..DIGITS)?).ok()?;
+        let number = usize::from_str_radix(digits, 16).ok()?;
         let (word, bit) = (number / 64, 1 << (number % 64));
         if self.seen.len() <= word {
             self.seen.resize(word + 1, 0);
@@ -92,6 +114,7 @@ impl Counts {
         } else {
             self.duplicates += 1;
         }
+        Some(number)
     }
 
     /// As pairs of a line.

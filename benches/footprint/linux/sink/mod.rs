@@ -7,7 +7,7 @@ mod faults;
 use std::collections::HashMap;
 use std::io::{self, BufRead, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -21,7 +21,7 @@ use self::counts::Counts;
 pub(crate) use self::faults::Faults;
 use self::faults::{Fate, Judge};
 use super::http::Messages;
-use super::{Result, role, say, tls};
+use super::{Result, role, say, times, tls};
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 31\r\n\r\n\
 {\"UnprocessedTraceSegments\":[]}";
@@ -92,6 +92,8 @@ pub(crate) fn main(mut arguments: impl Iterator<Item = String>) -> Result<()> {
                 *lock(&shared.spans) = Counts::default();
             }
             [role::APART, from] => lock(&shared.counts).count_apart(from.parse()?),
+            [role::RECORD] => lock(&shared.counts).record(),
+            [role::WRITE, file] => times::write(Path::new(file), &lock(&shared.counts).recorded())?,
             [role::UP] => {
                 *lock(&shared.judge) = Judge::new(Faults::default());
                 lock(&shared.counts).up();
@@ -218,6 +220,7 @@ fn serve(mut stream: impl Read + Write, number: u64, shared: &Shared) -> Result<
             stream.write_all(OTHER_ANSWER)?;
             continue;
         }
+        let came_at = times::now();
         let (fate, after) = lock(&shared.judge).decide(number);
         lock(&shared.counts).came(fate);
         thread::sleep(after);
@@ -235,7 +238,7 @@ fn serve(mut stream: impl Read + Write, number: u64, shared: &Shared) -> Result<
             break;
         }
         if fate == Fate::Taken {
-            lock(&shared.counts).take(body);
+            lock(&shared.counts).take(body, came_at);
         }
         stream.write_all(answer)?;
         stream.flush()?;

@@ -10,6 +10,7 @@
 //! | [`count`] | how much is in a request in protobuf, and the most that is taken |
 //! | [`split`] | a request in protobuf as its two halves |
 //! | [`resources`] | a request in protobuf without resources that are too long |
+//! | [`logs`] | log records that name a trace |
 //! | [`message`] | the messages of a request for traces |
 //! | [`response`] | what a server says of a request that it has taken |
 //! | `attributes` | attributes, and JSON in them |
@@ -27,6 +28,7 @@ mod attributes;
 pub mod count;
 pub mod json;
 mod keys;
+pub mod logs;
 pub mod message;
 mod resource;
 pub mod resources;

@@ -30,11 +30,10 @@ const REQUESTS: &str = include_str!("recorded/spans.jsonl");
 const SEGMENTS: &str = include_str!("collector/segments.jsonl");
 
 /// Older names of attributes, and the stable ones for the same value.
-const RENAMED: [(&str, &str); 13] = [
+const RENAMED: [(&str, &str); 12] = [
     ("aws.operation", "rpc.method"),
     ("aws.queue_url", "aws.sqs.queue.url"),
     ("aws.service", "rpc.service"),
-    ("db.connection_string", "aws.xray.sql.connection_string"),
     ("db.name", "db.namespace"),
     ("db.statement", "db.query.text"),
     ("db.user", "aws.xray.sql.user"),
@@ -47,7 +46,7 @@ const RENAMED: [(&str, &str); 13] = [
 ];
 
 /// Where spans differ, and why.
-const OF_SPANS: [(&str, &str); 16] = [
+const OF_SPANS: [(&str, &str); 18] = [
     (
         "attribute aws.account_id",
         "of a segment it is the account that it ran in: resource, cloud.account.id",
@@ -59,8 +58,16 @@ const OF_SPANS: [(&str, &str); 16] = [
         "what has ended is not in progress",
     ),
     (
+        "attribute db.connection_string",
+        "a part of the URL, which is aws.xray.sql.url",
+    ),
+    (
         "attribute db.system",
         "db.system.name has the values of the conventions",
+    ),
+    (
+        "attribute http.response_content_length",
+        "a text with a number is a number, and -1 is no length",
     ),
     (
         "event exception.stacktrace",

@@ -12,14 +12,15 @@ use std::time::SystemTime;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::api::{MAX_ANSWER_BYTES, seconds};
+use super::api::MAX_ANSWER_BYTES;
 use super::digest::Digest;
-use super::filter::FilterError;
+use super::filter::{self, FilterError};
 use super::graph::{Graph, Statistics};
-use super::model::Scalar;
+use super::logs::Line;
 use super::operations::Operations;
+use super::row::Row;
 use super::service::{Service, View};
-use super::traces::{Changes, Cursor, Snapshot, Trace};
+use super::traces::{Changes, Cursor, Trace};
 use super::work::{Ended, Work};
 use selection::order;
 
@@ -30,9 +31,6 @@ const DEFAULT_LIMIT: usize = 100;
 
 /// The most traces in one answer.
 const MAX_LIMIT: usize = 1_000;
-
-/// The most services and annotations of one trace in a list.
-const MAX_SHOWN: usize = 100;
 
 /// Refused documents in one answer.
 const LATEST_REFUSED: usize = 20;
@@ -142,7 +140,7 @@ fn sorted(view: &View, query: &Query, by: fn(&Digest) -> f64, work: &Work) -> Re
     // Stable: of equals the newest comes first.
     all.sort_by(|(a, _), (b, _)| b.total_cmp(a));
     let page = all.iter().skip(offset).take(limit);
-    let page: Vec<Value> = page.map(|(_, digest)| row(digest)).collect();
+    let page: Vec<Row> = page.map(|(_, digest)| Row::of(digest)).collect();
     let reached = offset.saturating_add(page.len());
     let next = (reached < all.len()).then(|| reached.to_string());
     Ok(json!({"traces": page, "next": next, "matched": all.len()}))
@@ -214,7 +212,7 @@ pub fn traces(view: &View, query: &Query, work: &Work) -> Result<Value, Wrong> {
             continue;
         }
         if page.len() < limit {
-            page.push(row(&digest));
+            page.push(Row::of(&digest));
             last = Some(cursor);
         } else {
             more = true;
@@ -224,62 +222,38 @@ pub fn traces(view: &View, query: &Query, work: &Work) -> Result<Value, Wrong> {
     Ok(json!({"traces": page, "next": next, "matched": matched}))
 }
 
-/// One trace in a list.
-fn row(digest: &Digest) -> Value {
-    let http = digest.entry_part().map(|entry| &entry.http);
-    let annotations: Map<String, Value> = digest
-        .annotations()
-        .take(MAX_SHOWN)
-        .map(|(key, value)| {
-            let value = match value {
-                Scalar::Text(text) => json!(text),
-                Scalar::Number(number) => json!(number),
-                Scalar::Bool(flag) => json!(flag),
-            };
-            (key.clone(), value)
-        })
-        .collect();
-    let mut services: Vec<&str> = digest
-        .services
-        .iter()
-        .map(String::as_str)
-        .take(MAX_SHOWN)
-        .collect();
-    let more = format!("{} more", digest.services.len().saturating_sub(MAX_SHOWN));
-    if digest.services.len() > MAX_SHOWN {
-        services.push(&more);
-    }
-    json!({
-        "id": digest.id,
-        "start": digest.start,
-        "duration_s": seconds(digest.duration()),
-        "response_time_s": digest.response_time().map(seconds),
-        "name": digest.name,
-        "method": http.and_then(|http| http.method.as_deref()),
-        "url": http.and_then(|http| http.url.as_deref()),
-        "status": http.and_then(|http| http.status),
-        "services": services,
-        "segments": digest.segments,
-        "fault": digest.marks.fault,
-        "error": digest.marks.error,
-        "throttle": digest.marks.throttle,
-        "in_progress": digest.in_progress,
-        "note": digest.note(),
-        "user": digest.parts.iter().find_map(|part| part.user.as_deref()),
-        "annotations": annotations,
-    })
-}
-
 /// `GET /-/trace/ID`, as JSON.
 ///
 /// # Errors
 /// When there is no such trace.
-pub fn trace(traces: &Snapshot, id: &str) -> Result<String, Wrong> {
+pub fn trace(
+    view: &View,
+    id: &str,
+    logs: &[Arc<Line>],
+    now: SystemTime,
+    work: &Work,
+) -> Result<String, Wrong> {
     #[derive(Serialize)]
     struct Answer<'a> {
         id: &'a str,
         segments: Vec<Segment<'a>>,
         limit_exceeded: bool,
+        hints: Vec<Said<'a>>,
+        logs: Vec<Logged<'a>>,
+    }
+    #[derive(Serialize)]
+    struct Logged<'a> {
+        time: f64,
+        source: &'a str,
+        level: Option<&'a str>,
+        text: &'a str,
+        span: Option<&'a str>,
+    }
+    #[derive(Serialize)]
+    struct Said<'a> {
+        code: &'a str,
+        text: &'a str,
+        segments: &'a [String],
     }
     #[derive(Serialize)]
     struct Segment<'a> {
@@ -287,7 +261,10 @@ pub fn trace(traces: &Snapshot, id: &str) -> Result<String, Wrong> {
         document: &'a str,
         otlp: bool,
     }
-    let trace = traces.get(id).ok_or(Wrong::Missing)?;
+    // Also as tracing headers and OpenTelemetry write it.
+    let id = filter::trace_id(id).ok_or(Wrong::Missing)?;
+    let trace = view.traces.get(&id).ok_or(Wrong::Missing)?;
+    let hints = view.hints(trace, now, work)?;
     // What is longer, no browser shows in a time that anyone waits.
     let documents = trace.first_documents(MAX_ANSWER_BYTES);
     let answer = Answer {
@@ -301,6 +278,24 @@ pub fn trace(traces: &Snapshot, id: &str) -> Result<String, Wrong> {
             })
             .collect(),
         limit_exceeded: trace.limit_exceeded || documents.len() < trace.documents.len(),
+        hints: hints
+            .iter()
+            .map(|hint| Said {
+                code: &hint.code,
+                text: &hint.text,
+                segments: &hint.segments,
+            })
+            .collect(),
+        logs: logs
+            .iter()
+            .map(|line| Logged {
+                time: line.time,
+                source: &line.source,
+                level: line.level.as_deref(),
+                text: &line.text,
+                span: line.span.as_deref(),
+            })
+            .collect(),
     };
     serde_json::to_string(&answer).map_err(|error| Wrong::Request {
         message: error.to_string(),
@@ -308,15 +303,31 @@ pub fn trace(traces: &Snapshot, id: &str) -> Result<String, Wrong> {
     })
 }
 
+/// The trace of a path that asks for one, whose lines of logs are to be given to [`answer`].
+#[must_use]
+pub fn trace_of(path: &str) -> Option<String> {
+    filter::trace_id(&decoded(path.strip_prefix("/-/trace/")?))
+}
+
 /// The answer to a question of the page about traces: `path` as in the request, without its query; `None` when there is
 /// no such question.
-pub fn answer(path: &str, query: &Query, view: &View, work: &Work) -> Option<Result<String, Wrong>> {
+pub fn answer(
+    path: &str,
+    query: &Query,
+    view: &View,
+    logs: &[Arc<Line>],
+    now: SystemTime,
+    work: &Work,
+) -> Option<Result<String, Wrong>> {
     let answer = match path {
         "/-/traces" => traces(view, query, work),
         "/-/latency" => latency(view, query, work),
         "/-/graph" => graph(view, query, work),
         "/-/operations" => operations(view, query, work),
-        _ => return Some(trace(&view.traces, &decoded(path.strip_prefix("/-/trace/")?))),
+        _ => {
+            let id = decoded(path.strip_prefix("/-/trace/")?);
+            return Some(trace(view, &id, logs, now, work));
+        }
     };
     Some(answer.map(|answer| answer.to_string()))
 }
@@ -488,6 +499,7 @@ pub fn stats(service: &Service, about: &About) -> Value {
             "evicted_traces": traces.evicted(),
             "file": about.store_file,
         },
+        "logs": {"lines": service.logs().lines(), "bytes": service.logs().bytes(), "dropped": service.logs().dropped()},
         "refused": {"count": count, "latest": latest},
         "sampling": service.reported().iter().map(|(rule, reported)| {
             json!({"rule": rule, "requests": reported.requests, "sampled": reported.sampled})
@@ -544,7 +556,7 @@ impl News {
         for trace in &self.traces {
             let digest = trace.digest();
             if selection.judge(&digest, work)? {
-                say("trace", &row(&digest));
+                say("trace", &json!(Row::of(&digest)));
             }
         }
         Ok(text)
@@ -616,7 +628,7 @@ mod tests {
                 position: Some(6)
             }
         );
-        assert!(latency(&view(0), &query("filter=x"), &Work::new()).is_err());
+        assert!(latency(&view(0), &query("filter=x+%3D"), &Work::new()).is_err());
         assert!(graph(&view(0), &query("start=x"), &Work::new()).is_err());
     }
 

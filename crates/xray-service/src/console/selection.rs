@@ -43,11 +43,11 @@ impl Selection {
     /// # Errors
     /// When its filter or a number in it cannot be read.
     pub fn of_service(service: &Service, query: &Query) -> Result<Self, Wrong> {
-        Self::of(service.filter(filter_of(query))?, query)
+        Self::of(service.question(filter_of(query))?, query)
     }
 
     pub(super) fn of_view(view: &View, query: &Query) -> Result<Self, Wrong> {
-        Self::of(view.filter(filter_of(query))?, query)
+        Self::of(view.question(filter_of(query))?, query)
     }
 
     /// Whether a trace is meant.
@@ -74,7 +74,7 @@ pub(super) fn order(query: &Query) -> Result<Order, Wrong> {
         None | Some("" | "start") => Ok(None),
         // What has no response yet has taken as long as anything in it.
         Some("duration") => Ok(Some(|digest| digest.response_time().unwrap_or(digest.duration()))),
-        Some("segments") => Ok(Some(|digest| digest.segments as f64)),
+        Some("segments") => Ok(Some(|digest| digest.entities() as f64)),
         Some(_) => Err(Wrong::Request {
             message: "sort is start, duration or segments".to_owned(),
             position: None,

@@ -1,6 +1,6 @@
 //! Judging an expression against one trace.
 
-use super::{Expression, Field, Filter, Flag, Literal, Selector, Sign};
+use super::{Expression, Field, Filter, Flag, Literal, Selector, Sign, search};
 use crate::digest::{Call, Digest, Part, ServiceKey};
 use crate::model::{Marks, Scalar};
 use crate::work::{Ended, Work};
@@ -43,6 +43,7 @@ fn judge(expression: &Expression, scope: Scope<'_>) -> bool {
         Expression::HasAnnotation(key) => scope
             .annotations()
             .any(|(own, value)| own == key && *value != Scalar::Bool(false)),
+        Expression::Mentions(text) => search::mentions(scope.digest(), scope.parts(), text),
         Expression::Compare(field, sign, literal) => scope.compare(field, *sign, literal),
         Expression::Service(selector, inner) => {
             let digest = scope.digest();

@@ -15,6 +15,9 @@
 //! | `=` `!=` `<` `<=` `>` `>=` `CONTAINS` `BEGINSWITH` `ENDSWITH` | comparisons |
 //! | `AND` `OR` `NOT` `!` `( )` | in any case of letters; next to each other means `AND` |
 //!
+//! For people there is more ([`Filter::parse_question`]): a word that is no keyword, or a text in quotes, asks for traces
+//! that mention it in URL, name, service, user, the values of annotations, or what exceptions say.
+//!
 //! A keyword alone asks whether it is set; an annotation that is `false` counts as one that is not. In the braces the
 //! same words are meant of that service or call alone. What is compared and not there is not equal, not unequal, and not
 //! less. Root causes (`rootcause.…`, with `message`, `first`, `last`, `remote`, `index`, `coverage` and `json` in them)
@@ -24,8 +27,11 @@
 
 mod judge;
 mod parse;
+mod search;
 #[cfg(test)]
 mod tests;
+
+pub use search::trace_id;
 
 /// The longest expression, in characters; the API's own limit is not published.
 pub const MAX_CHARS: usize = 4_000;
@@ -129,6 +135,8 @@ enum Expression {
     Flag(Flag),
     FlagIs(Flag, bool),
     HasAnnotation(String),
+    /// In lower case.
+    Mentions(String),
     Compare(Field, Sign, Literal),
     Service(Selector, Option<Box<Expression>>),
     Edge(Selector, Selector, Option<Box<Expression>>),
@@ -141,7 +149,11 @@ impl Expression {
             Self::Any(inner) | Self::All(inner) => inner.iter().any(Self::asks_for_entities),
             Self::Not(inner) => inner.asks_for_entities(),
             Self::Service(..) | Self::Edge(..) => true,
-            Self::Flag(_) | Self::FlagIs(..) | Self::HasAnnotation(_) | Self::Compare(..) => false,
+            Self::Flag(_)
+            | Self::FlagIs(..)
+            | Self::HasAnnotation(_)
+            | Self::Mentions(_)
+            | Self::Compare(..) => false,
         }
     }
 
@@ -155,6 +167,7 @@ impl Expression {
             Self::Flag(_)
             | Self::FlagIs(..)
             | Self::HasAnnotation(_)
+            | Self::Mentions(_)
             | Self::Compare(..)
             | Self::Service(_, None)
             | Self::Edge(_, _, None) => 0,

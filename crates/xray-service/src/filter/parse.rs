@@ -2,7 +2,7 @@
 
 use super::{
     Expression, Field, Filter, FilterError, Flag, GroupFilters, GroupRef, Literal, MAX_CHARS, MAX_DEPTH,
-    MAX_TERMS, Selector, Sign,
+    MAX_TERMS, Selector, Sign, search,
 };
 
 /// Words of the documented language that are known, and known not to be supported; by what is before their first dot.
@@ -46,7 +46,7 @@ impl Filter {
     /// # Errors
     /// What was expected where.
     pub fn parse(text: &str) -> Result<Self, FilterError> {
-        Self::parse_within(text, None)
+        Self::read(Parser::new(text, None)?)
     }
 
     /// Reads an expression that may speak of groups, whose filters take the place of their names.
@@ -54,11 +54,43 @@ impl Filter {
     /// # Errors
     /// As [`Filter::parse`]; and when there is no such group.
     pub fn parse_with(text: &str, groups: &GroupFilters<'_>) -> Result<Self, FilterError> {
-        Self::parse_within(text, Some(groups))
+        Self::read(Parser::new(text, Some(groups))?)
     }
 
-    fn parse_within(text: &str, groups: Option<&GroupFilters<'_>>) -> Result<Self, FilterError> {
-        let mut parser = Parser::new(text, groups)?;
+    /// Reads what a person types: an expression, in which a word that is no keyword and a text in quotes ask for traces
+    /// that mention it; a trace id in any of its forms; or words that are no expression, each of which has to be
+    /// mentioned.
+    ///
+    /// # Errors
+    /// As [`Filter::parse_with`], when it looks like an expression.
+    pub fn parse_question(text: &str, groups: &GroupFilters<'_>) -> Result<Self, FilterError> {
+        if let Some(id) = search::trace_id(text) {
+            return Ok(Self::mentioning([id]));
+        }
+        let read = Parser::new(text, Some(groups)).and_then(|parser| {
+            Self::read(Parser {
+                searches: true,
+                ..parser
+            })
+        });
+        match read {
+            Err(_) if search::is_plain(text) && text.chars().count() <= MAX_CHARS => {
+                Ok(Self::mentioning(text.split_whitespace().map(str::to_owned)))
+            }
+            read => read,
+        }
+    }
+
+    fn mentioning(words: impl IntoIterator<Item = String>) -> Self {
+        let mentions = |word: String| Expression::Mentions(word.to_lowercase());
+        let each: Vec<Expression> = words.into_iter().map(mentions).take(MAX_TERMS).collect();
+        Self {
+            terms: each.len(),
+            expression: Some(one_or(each, Expression::All)),
+        }
+    }
+
+    fn read(mut parser: Parser<'_>) -> Result<Self, FilterError> {
         if *parser.peek() == Kind::End {
             return Ok(Self::everything());
         }
@@ -250,6 +282,8 @@ struct Parser<'a> {
     groups: Option<&'a GroupFilters<'a>>,
     /// In those of `service()` or `edge()`.
     in_braces: bool,
+    /// What is no keyword is looked for in the trace.
+    searches: bool,
 }
 
 impl<'a> Parser<'a> {
@@ -261,6 +295,7 @@ impl<'a> Parser<'a> {
             terms: 0,
             groups,
             in_braces: false,
+            searches: false,
         })
     }
 
@@ -342,6 +377,7 @@ impl<'a> Parser<'a> {
         self.is_sign("!")
             || self.is_sign("(")
             || (matches!(self.peek(), Kind::Word(_)) && !self.is_word("or"))
+            || (self.searches && matches!(self.peek(), Kind::Text(_)))
     }
 
     /// Counts what the judge has to look at.
@@ -375,7 +411,44 @@ impl<'a> Parser<'a> {
         Ok(expression)
     }
 
+    /// What is looked for in the trace: a text in quotes, or a word that is no keyword and is not compared with anything.
+    fn mention(&mut self) -> Option<Expression> {
+        let text = match self.peek() {
+            Kind::Text(text) => text,
+            Kind::Word(word) => {
+                let next = self.tokens.get(self.next + 1).map(|token| &token.kind);
+                let is_compared = match next {
+                    Some(Kind::Sign(sign)) => !matches!(*sign, ")" | "}" | "!" | "("),
+                    Some(Kind::Word(word)) => {
+                        ["contains", "beginswith", "endswith"].contains(&word.to_ascii_lowercase().as_str())
+                    }
+                    _ => false,
+                };
+                let lower = word.to_ascii_lowercase();
+                let head = lower.split('.').next().unwrap_or_default();
+                let is_keyword = flag(&lower).is_some()
+                    || field(&lower).is_some()
+                    || ["service", "edge", "annotation", "and", "or", "not"].contains(&head)
+                    || UNSUPPORTED.contains(&head);
+                if is_compared || is_keyword {
+                    return None;
+                }
+                word
+            }
+            _ => return None,
+        };
+        let mention = Expression::Mentions(text.to_lowercase());
+        self.next += 1;
+        Some(mention)
+    }
+
     fn term(&mut self) -> Result<Expression, FilterError> {
+        if self.searches
+            && let Some(mention) = self.mention()
+        {
+            self.add_terms(1)?;
+            return Ok(mention);
+        }
         let Kind::Word(word) = self.peek().clone() else {
             return Err(self.expected("a keyword"));
         };

@@ -4,6 +4,7 @@
 //! complete ones. Fields may be missing or of the wrong type: a bad field is left out, the rest is kept.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 use serde_json::{Map, Value};
 use xray_document::clock::{self, Unit};
@@ -146,6 +147,8 @@ pub struct Entity {
     pub detail: String,
     /// `cause.exceptions`.
     pub exceptions: Vec<Exception>,
+    /// A call that passed the trace on: `traced`, of itself or of its request.
+    pub traced: bool,
     /// `inferred`: a segment that X-Ray made of its caller's subsegment, in a trace that was read from it.
     pub inferred: bool,
     /// What `aws` says was used.
@@ -176,6 +179,12 @@ impl Entity {
             (None, Some("aws")) if !is_method => Some(word.into()),
             _ => None,
         }
+    }
+
+    /// Its times came in another unit than seconds.
+    #[must_use]
+    pub const fn has_wrong_unit(&self) -> bool {
+        self.unit.is_some()
     }
 }
 
@@ -212,6 +221,7 @@ impl Tree {
         };
         tree.unit = tree.entities.iter().filter_map(|entity| entity.unit).max();
         tree.attach();
+        tree.name_local_calls();
         tree.settle_times();
         tree.sort();
         tree.entry = tree
@@ -238,6 +248,12 @@ impl Tree {
             stack.extend(children.map(|&child| (child, depth + 1)));
         }
         order
+    }
+
+    /// How many entities are of this kind.
+    #[must_use]
+    pub fn count(&self, kind: Kind) -> usize {
+        self.entities.iter().filter(|entity| entity.kind == kind).count()
     }
 
     /// Whether every named parent is there and nothing is in progress.
@@ -270,6 +286,20 @@ impl Tree {
             match parent {
                 Some(parent) => self.entities[parent].children.push(at),
                 None => self.roots.push(at),
+            }
+        }
+    }
+
+    /// A call to a host that says nothing but that it stayed on this machine is called by the service that answered.
+    fn name_local_calls(&mut self) {
+        for at in 0..self.entities.len() {
+            let entity = &self.entities[at];
+            if entity.kind != Kind::Subsegment || !is_local(&entity.name) {
+                continue;
+            }
+            let mut children = entity.children.iter().map(|&child| &self.entities[child]);
+            if let Some(answered) = children.find(|child| child.kind == Kind::Segment) {
+                self.entities[at].name = answered.name.clone();
             }
         }
     }
@@ -311,6 +341,26 @@ impl Tree {
         }
         self.roots.sort_by(order);
     }
+}
+
+/// Whether a name is a host of this machine, with or without a port.
+fn is_local(name: &str) -> bool {
+    let host = match name.rsplit_once(':') {
+        Some((host, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => name,
+    };
+    let host = host.trim_matches(['[', ']']);
+    let is_loopback = host
+        .parse::<IpAddr>()
+        .is_ok_and(|ip| ip.is_loopback() || ip.is_unspecified());
+    is_loopback
+        || name
+            .trim_matches(['[', ']'])
+            .parse::<IpAddr>()
+            .is_ok_and(|ip| ip.is_loopback())
+        || ["localhost", "host.docker.internal"]
+            .iter()
+            .any(|own| own.eq_ignore_ascii_case(host))
 }
 
 /// Makes a forest of what names its parents: whoever comes last in a circle has no parent. Takes time with their number,
@@ -441,6 +491,7 @@ fn entity(data: &Map<String, Value>, nested_in: Option<&str>) -> Entity {
                 message: text(exception.get("message")),
             })
             .collect(),
+        traced: flag("traced") || request.get("traced") == Some(&Value::Bool(true)),
         inferred: flag("inferred"),
         resource: Resource::of(aws),
         parent_id: nested_in

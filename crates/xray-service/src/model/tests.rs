@@ -93,7 +93,7 @@ fn parents_in_a_circle_and_parents_that_never_came_do_not_hide_anything() {
 #[test]
 fn the_digest_names_services_calls_and_marks() {
     let digest = Digest::of("t", &tree(&shop()));
-    assert_eq!((digest.name.as_str(), digest.segments), ("shop", 5));
+    assert_eq!((digest.name.as_str(), digest.entities()), ("shop", 5));
     assert_eq!(digest.services, ["shop", "pay"]);
     assert!(digest.marks.fault && !digest.marks.error);
     assert_eq!(digest.response_time(), Some(1.0));
@@ -148,7 +148,7 @@ fn a_chain_of_any_length_is_a_tree() {
     let tree = tree(&documents);
     let order = tree.preorder();
     assert_eq!(order.last().map(|(at, depth)| (*at, *depth)), Some((0, 19_999)));
-    assert_eq!(Digest::of("t", &tree).segments, 20_000);
+    assert_eq!(Digest::of("t", &tree).entities(), 20_000);
 }
 
 #[test]
@@ -204,4 +204,32 @@ proptest! {
         let tree = Tree::build([text.as_str()]);
         let _digest = Digest::of("t", &tree);
     }
+}
+
+#[test]
+fn a_call_on_this_machine_is_called_by_the_service_that_answered() {
+    for host in [
+        "127.0.0.1:8080",
+        "localhost",
+        "LOCALHOST:80",
+        "[::1]:3",
+        "::1",
+        "0.0.0.0:5",
+        "host.docker.internal:9",
+    ] {
+        let call = json!({"id": "2", "name": host, "namespace": "remote", "start_time": 1, "end_time": 2});
+        let shop = json!({"id": "1", "name": "shop", "start_time": 1, "end_time": 2, "subsegments": [call]});
+        let pay = json!({"id": "3", "parent_id": "2", "name": "pay", "start_time": 1, "end_time": 2});
+        let texts = [shop.to_string(), pay.to_string()];
+        let name = |texts: &[String]| {
+            let tree = Tree::build(texts.iter().map(String::as_str));
+            tree.entities
+                .iter()
+                .find(|entity| entity.id == "2")
+                .map(|entity| entity.name.clone())
+        };
+        assert_eq!(name(&texts).as_deref(), Some("pay"), "{host}");
+        assert_eq!(name(&texts[..1]).as_deref(), Some(host), "nobody answered");
+    }
+    assert!(!is_local("10.0.0.1:80") && !is_local("pay") && !is_local("localhost.example.com"));
 }

@@ -18,6 +18,7 @@ use crate::answer::Answer;
 use crate::filter::{Filter, FilterError};
 use crate::groups::Groups;
 use crate::insights;
+use crate::logs::{Line, Logs};
 use crate::policies::Policies;
 use crate::request::first_page_of;
 use crate::retrieval::Retrievals;
@@ -32,6 +33,7 @@ use self::put::Checked;
 pub use self::put::{MAX_DOCUMENTS, count_documents};
 pub use self::view::View;
 pub use crate::operation::Operation;
+pub use crate::refused::Refused;
 pub use xray_document::segment::Refusal;
 
 /// Whoever has a say about the documents of a call, besides the service, and sees which it takes.
@@ -64,22 +66,11 @@ const MAX_REFUSED: usize = 100;
 /// The most characters of a refused document's id, name and reason that are remembered: they may be all of it.
 const SHOWN_CHARS: usize = 500;
 
-/// A document that was not taken.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
-    /// When.
-    pub at: SystemTime,
-    /// What the answer said.
-    pub refusal: Refusal,
-    /// The document's `name`, when it has one.
-    pub name: Option<String>,
-}
-
 /// The service's whole state.
 #[derive(Debug)]
 pub struct Service {
     traces: Traces,
-    refused: VecDeque<Refused>,
+    refused: Arc<VecDeque<Refused>>,
     refused_count: u64,
     sampling: Sampling,
     groups: Arc<Groups>,
@@ -88,6 +79,7 @@ pub struct Service {
     settings: Settings,
     retrievals: Arc<Retrievals>,
     tells_causes: bool,
+    logs: Logs,
 }
 
 impl Service {
@@ -96,7 +88,7 @@ impl Service {
     pub fn new(limits: Limits) -> Self {
         Self {
             traces: Traces::new(limits),
-            refused: VecDeque::new(),
+            refused: Arc::default(),
             refused_count: 0,
             sampling: Sampling::new(),
             groups: Arc::new(Groups::new()),
@@ -105,6 +97,7 @@ impl Service {
             settings: Settings::new(),
             retrievals: Arc::default(),
             tells_causes: false,
+            logs: Logs::new(limits.max_bytes),
         }
     }
 
@@ -186,6 +179,7 @@ impl Service {
             traces: self.traces.snapshot(),
             groups: Arc::clone(&self.groups),
             retrievals: Arc::clone(&self.retrievals),
+            refused: Arc::clone(&self.refused),
         }
     }
 
@@ -195,6 +189,14 @@ impl Service {
     /// As [`Filter::parse_with`].
     pub fn filter(&self, text: &str) -> Result<Filter, FilterError> {
         self.groups.filter(text)
+    }
+
+    /// Reads what a person asks for ([`Filter::parse_question`]).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn question(&self, text: &str) -> Result<Filter, FilterError> {
+        self.groups.question(text)
     }
 
     /// What SDKs have reported about their requests since the start, by sampling rule.
@@ -258,6 +260,28 @@ impl Service {
         }
     }
 
+    /// Takes a document out of a file ([`crate::import`]).
+    pub fn import(&mut self, incoming: Incoming, now: SystemTime) {
+        self.traces.insert(incoming, now);
+    }
+
+    /// Keeps a line of a log beside its trace; who looks at that is told.
+    pub fn log(&mut self, trace_id: &str, line: Line) {
+        self.logs.insert(trace_id, line);
+        self.traces.touch(trace_id);
+    }
+
+    /// Puts a text behind the last line of a trace that came from `source`.
+    pub fn log_goes_on(&mut self, trace_id: &str, source: &str, text: &str) {
+        self.logs.go_on(trace_id, source, text);
+    }
+
+    /// Lines of logs.
+    #[must_use]
+    pub const fn logs(&self) -> &Logs {
+        &self.logs
+    }
+
     /// Replaces the sampling rules; the default rule stays unless `rules` has one of that name.
     pub fn set_sampling_rules(&mut self, rules: Vec<SamplingRule>, now: SystemTime) {
         self.sampling.set_rules(rules, now);
@@ -302,7 +326,16 @@ impl Service {
 
     fn remember(&mut self, refusal: Refusal, document: &str, at: SystemTime) {
         let name = segment::name_of(document);
-        self.add_refused(1, Refused { at, refusal, name });
+        let trace_id = segment::trace_id_of(document);
+        self.add_refused(
+            1,
+            Refused {
+                at,
+                refusal,
+                name,
+                trace_id,
+            },
+        );
     }
 
     /// Notes that so many datagrams were refused before any was a document, the latest of them for the reason
@@ -313,17 +346,30 @@ impl Service {
             code: "Datagram".to_owned(),
             message: message.to_owned(),
         };
-        let name = None;
-        self.add_refused(datagrams, Refused { at, refusal, name });
+        self.add_refused(
+            datagrams,
+            Refused {
+                at,
+                refusal,
+                name: None,
+                trace_id: None,
+            },
+        );
     }
 
     fn add_refused(&mut self, number: u64, latest: Refused) {
         self.refused_count += number;
-        if self.refused.len() == MAX_REFUSED {
-            self.refused.pop_front();
+        let refused = Arc::make_mut(&mut self.refused);
+        if refused.len() == MAX_REFUSED {
+            refused.pop_front();
         }
-        let Refused { at, refusal, name } = latest;
-        self.refused.push_back(Refused {
+        let Refused {
+            at,
+            refusal,
+            name,
+            trace_id,
+        } = latest;
+        refused.push_back(Refused {
             at,
             refusal: Refusal {
                 id: refusal.id.map(shown),
@@ -331,6 +377,7 @@ impl Service {
                 ..refusal
             },
             name: name.map(shown),
+            trace_id: trace_id.map(shown),
         });
     }
 

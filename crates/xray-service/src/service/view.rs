@@ -1,5 +1,6 @@
 //! What questions are asked of: traces, groups and retrievals of one moment, while the service goes on.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -8,9 +9,11 @@ use crate::answer::Answer;
 use crate::api;
 use crate::filter::{Filter, FilterError};
 use crate::groups::Groups;
+use crate::hints::{self, Around, Hint};
+use crate::refused::Refused;
 use crate::retrieval::Retrievals;
-use crate::traces::Snapshot;
-use crate::work::Work;
+use crate::traces::{Snapshot, Trace};
+use crate::work::{Ended, Work};
 
 /// A moment of the service.
 #[derive(Debug, Clone)]
@@ -19,6 +22,7 @@ pub struct View {
     pub traces: Snapshot,
     pub(super) groups: Arc<Groups>,
     pub(super) retrievals: Arc<Retrievals>,
+    pub(super) refused: Arc<VecDeque<Refused>>,
 }
 
 impl View {
@@ -29,6 +33,7 @@ impl View {
             traces,
             groups,
             retrievals,
+            refused: _,
         } = self;
         let answer = match operation {
             Operation::BatchGetTraces => return api::batch_get_traces(traces, body, work),
@@ -45,11 +50,32 @@ impl View {
         answer.map_or_else(|refusal| refusal, |answer| Answer::ok(&answer))
     }
 
+    /// What probably went wrong in a trace of this moment.
+    ///
+    /// # Errors
+    /// When the budget is spent, or nobody waits.
+    pub fn hints(&self, trace: &Trace, now: SystemTime, work: &Work) -> Result<Vec<Hint>, Ended> {
+        let around = Around {
+            traces: &self.traces,
+            refused: &self.refused,
+            now,
+        };
+        hints::of(trace, around, work)
+    }
+
     /// Reads a filter expression in which groups may be named.
     ///
     /// # Errors
     /// As [`Filter::parse_with`].
     pub fn filter(&self, text: &str) -> Result<Filter, FilterError> {
         self.groups.filter(text)
+    }
+
+    /// Reads what a person asks for ([`Filter::parse_question`]).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn question(&self, text: &str) -> Result<Filter, FilterError> {
+        self.groups.question(text)
     }
 }

@@ -6,7 +6,8 @@
 use std::mem::size_of;
 
 use crate::digest::{Call, Digest, Part};
-use crate::model::{Entity, Kind, Scalar, Tree};
+use crate::failure::{self, Failure, Said};
+use crate::model::{Entity, Exception, Kind, Scalar, Tree};
 
 /// A trace id, as each of the indexes holds it: `1-<8 hex>-<24 hex>`.
 const ID_BYTES: usize = 48;
@@ -106,6 +107,21 @@ fn in_digest(entity: &Entity) -> usize {
     of_parts
         + places::<(String, Scalar)>(entity.annotations.len())
         + entity.annotations.iter().map(of_annotation).sum::<usize>()
+        + of_failure(entity)
+}
+
+/// What its exceptions hold, and what is kept of it where it is the place that failed: its name, that of its service, and
+/// one exception more. As the text in a digest is cut, so is the charge.
+fn of_failure(entity: &Entity) -> usize {
+    let text = |text: &Option<String>| text.as_ref().map_or(0, |text| held(failure::kept_bytes(text)));
+    let of_one = |one: &Exception| places::<Said>(1) + text(&one.kind) + text(&one.message);
+    let exceptions = &entity.exceptions;
+    let said: usize = exceptions.iter().take(failure::MAX_SAID).map(of_one).sum();
+    if entity.marks.ok() {
+        return said;
+    }
+    let place = held(size_of::<Failure>());
+    place + said + exceptions.first().map_or(0, of_one) + 2 * held(failure::kept_bytes(&entity.name))
 }
 
 /// What the texts of one hold.
@@ -140,6 +156,7 @@ mod tests {
     /// What a digest holds, piece by piece.
     fn of_digest(digest: &Digest) -> usize {
         let text = |text: &Option<String>| text.as_ref().map_or(0, |text| held(text.capacity()));
+        let said = |said: &Said| text(&said.kind) + text(&said.message);
         let part = |part: &Part| {
             let texts = [
                 &part.http.method,
@@ -166,6 +183,14 @@ mod tests {
                 .map(|name| held(name.capacity()))
                 .sum::<usize>()
             + digest.parts.iter().map(part).sum::<usize>()
+            + places::<Said>(digest.said.capacity())
+            + digest.said.iter().map(said).sum::<usize>()
+            + digest.failure.as_ref().map_or(0, |failure| {
+                held(size_of::<Failure>())
+                    + held(failure.name.capacity())
+                    + text(&failure.inside)
+                    + failure.said.as_ref().map_or(0, said)
+            })
     }
 
     fn document(more: Value) -> String {
@@ -195,6 +220,11 @@ mod tests {
                     json!({"user": "u".repeat(5_000), "http": {"request": {"url": "x".repeat(20_000)}}}),
                 ),
                 1.4,
+            ),
+            (
+                document(json!({"fault": true, "cause": {"exceptions": [
+                    {"type": "PayError", "message": "m".repeat(5_000)}, {"type": "é".repeat(500)}]}})),
+                2.0,
             ),
         ] {
             let charged = Cost::of(&text, "0000000000000001").bytes - held(text.len() + 16) - 16;

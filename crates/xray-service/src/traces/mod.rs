@@ -170,6 +170,14 @@ impl Trace {
         TRACE_BYTES + cost::places::<Document>(self.documents.capacity()) + self.cost.bytes
     }
 
+    /// Whether its documents were made of OTLP spans; `None`: some were.
+    #[must_use]
+    pub fn is_of_otlp(&self) -> Option<bool> {
+        let first = self.documents.first()?.otlp;
+        let is_alike = self.documents.iter().all(|document| document.otlp == first);
+        is_alike.then_some(first)
+    }
+
     /// Goes up with every change of any trace, so that it tells versions apart.
     #[must_use]
     pub fn revision(&self) -> u64 {
@@ -529,6 +537,18 @@ impl Traces {
             };
             self.insert(incoming, document.accepted_at);
         }
+    }
+
+    /// Something beside the trace has changed: whoever shows it is told. Without effect when it is not here.
+    pub fn touch(&mut self, id: &str) {
+        let Some(trace) = self.traces.get_mut(id) else {
+            return;
+        };
+        self.revision += 1;
+        let trace = Arc::make_mut(trace);
+        self.by_revision.remove(&trace.revision);
+        trace.revision = self.revision;
+        self.by_revision.insert(self.revision, id.to_owned());
     }
 
     /// Whoever has looked before reads everything anew.

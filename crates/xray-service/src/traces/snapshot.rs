@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Cursor, Trace};
+use super::{Cursor, Trace, micros};
 
 /// Every trace of one moment. It holds them as long as it is kept, also those that the store lets go meanwhile.
 #[derive(Debug, Clone, Default)]
@@ -16,6 +16,15 @@ impl Snapshot {
     pub fn get(&self, id: &str) -> Option<&Trace> {
         let mut traces = self.newest_first.iter();
         traces.find(|trace| trace.id == id).map(AsRef::as_ref)
+    }
+
+    /// The traces that start within so many seconds of `start`, newest first.
+    pub fn around(&self, start: f64, apart_s: f64) -> impl Iterator<Item = &Trace> {
+        let (from, to) = (micros(start - apart_s), micros(start + apart_s));
+        let first = self.newest_first.partition_point(|trace| trace.start_us > to);
+        let near = self.newest_first[first..].iter();
+        near.take_while(move |trace| trace.start_us >= from)
+            .map(AsRef::as_ref)
     }
 
     /// Every trace, newest start first; with `before`, those that come after it in this order.

@@ -12,8 +12,11 @@ mod spooled;
 mod two_lanes;
 mod unprocessed;
 
+use super::ended::outcome;
 use super::length::BOUND_BODIES_FOR;
 use super::*;
+use crate::exporters::answer::Unprocessed;
+use crate::exporters::pacer::Outcome;
 use crate::exporters::xray::encoding::Segments;
 use crate::ledger::outcome::ErrorClass;
 use crate::ledger::{DropReason, Snapshot};

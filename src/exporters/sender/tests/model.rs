@@ -10,6 +10,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::super::*;
+use crate::exporters::answer::Unprocessed;
 use crate::exporters::xray::encoding::Segments;
 use crate::ledger::outcome::ErrorClass;
 use crate::ledger::{DropReason, Snapshot};

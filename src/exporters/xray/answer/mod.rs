@@ -20,6 +20,7 @@ pub(super) use self::codes::says_bad_key;
 use self::codes::{class_of, class_of_unprocessed};
 pub(super) use self::missing::without_answer;
 
+use super::clock::Clock;
 use crate::exporters::answer::{Answer, Unprocessed};
 use crate::exporters::error::PutError;
 use crate::exporters::retry_after;
@@ -90,6 +91,15 @@ impl Raw {
             location: header("location"),
             body: response.body().clone(),
         }
+    }
+
+    /// What it shows of the service's clock.
+    pub(super) fn tell(&self, clock: &Clock) {
+        clock.heard(
+            (200..300).contains(&self.status),
+            self.date.as_deref(),
+            self.came_at,
+        );
     }
 
     /// What the answer means.

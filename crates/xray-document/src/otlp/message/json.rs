@@ -8,7 +8,7 @@ use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer};
 
 /// The value, or the default for `null`.
-pub(super) fn or_default<'de, T: Deserialize<'de> + Default, D: Deserializer<'de>>(
+pub(in crate::otlp) fn or_default<'de, T: Deserialize<'de> + Default, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<T, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
@@ -20,13 +20,13 @@ pub(super) fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<St
 }
 
 /// Bytes as hex digits of either case.
-pub(super) fn hex_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+pub(in crate::otlp) fn hex_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
     let text: String = or_default(deserializer)?;
     hex::decode(text).map_err(|_| Error::custom("an id is not made of hex digits"))
 }
 
 /// A whole number, also one in a string.
-pub(super) fn number<'de, T: Whole, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+pub(in crate::otlp) fn number<'de, T: Whole, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
     Ok(deserializer
         .deserialize_any(Number(PhantomData))?
         .unwrap_or_default())
@@ -73,7 +73,7 @@ fn enumeration<'de, D: Deserializer<'de>>(deserializer: D, names: &[&str]) -> Re
 }
 
 /// The types of whole numbers that fields have.
-pub(super) trait Whole: TryFrom<i128> + Default {}
+pub(in crate::otlp) trait Whole: TryFrom<i128> + Default {}
 impl Whole for u32 {}
 impl Whole for u64 {}
 impl Whole for i64 {}

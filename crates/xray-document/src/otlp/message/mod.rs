@@ -3,7 +3,7 @@
 //!
 //! Each is read from protobuf and from JSON (lowerCamelCase keys, unknown ones stepped over).
 
-mod json;
+pub(super) mod json;
 
 use std::fmt;
 
