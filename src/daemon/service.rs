@@ -8,6 +8,7 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -36,8 +37,8 @@ const BEYOND_TIMEOUT: Duration = Duration::from_secs(2);
 /// What the service does, and how that ended.
 type Work = Box<dyn FnOnce() -> ExitCode + Send>;
 
-/// Handed from [`run`] to the thread that the manager starts.
-static WORK: Mutex<Option<Work>> = Mutex::new(None);
+/// Handed from [`run`] to the thread that the manager starts, with what [`run`] waits for the end of.
+static WORK: Mutex<Option<(Work, Sender<()>)>> = Mutex::new(None);
 
 /// Where the manager is told. Empty in a process that is no service.
 static MANAGER: OnceLock<ServiceStatusHandle> = OnceLock::new();
@@ -53,11 +54,18 @@ pub fn run(work: Work) -> io::Result<Option<Work>> {
     if io::stdout().is_terminal() || io::stderr().is_terminal() {
         return Ok(Some(work));
     }
-    *WORK.lock().unwrap_or_else(PoisonError::into_inner) = Some(work);
+    let (doing, done) = channel();
+    *WORK.lock().unwrap_or_else(PoisonError::into_inner) = Some((work, doing));
     match service_dispatcher::start(NAME, of_manager) {
-        Ok(()) => Ok(None),
+        Ok(()) => {
+            // Wine comes back when it has passed on the order to stop, and the end of this thread is that of the process.
+            // Nothing is ever sent: what comes is that the other side is gone.
+            let _ = done.recv();
+            Ok(None)
+        }
         Err(windows_service::Error::Winapi(error)) if error.raw_os_error() == Some(NOT_A_SERVICE) => {
-            Ok(WORK.lock().unwrap_or_else(PoisonError::into_inner).take())
+            let work = WORK.lock().unwrap_or_else(PoisonError::into_inner).take();
+            Ok(work.map(|(work, _)| work))
         }
         Err(windows_service::Error::Winapi(error)) => Err(error),
         Err(error) => Err(io::Error::other(error)),
@@ -66,7 +74,7 @@ pub fn run(work: Work) -> io::Result<Option<Work>> {
 
 /// The service from its start to its end, on a thread of the manager's.
 fn service(_: Vec<OsString>) {
-    let Some(work) = WORK.lock().unwrap_or_else(PoisonError::into_inner).take() else {
+    let Some((work, _doing)) = WORK.lock().unwrap_or_else(PoisonError::into_inner).take() else {
         return;
     };
     let manager = service_control_handler::register(NAME, |order| match order {

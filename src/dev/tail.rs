@@ -205,6 +205,7 @@ impl Tail {
     }
 }
 
+/// Whether both are of one file, by the numbers that a file has on Unix.
 #[cfg(unix)]
 fn is_same(a: &Metadata, b: &Metadata) -> bool {
     use std::os::unix::fs::MetadataExt as _;
