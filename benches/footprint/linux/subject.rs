@@ -127,6 +127,11 @@ impl Bench {
         self.dir.path()
     }
 
+    /// Where the sink listens.
+    pub(crate) fn endpoint(&self) -> SocketAddr {
+        self.endpoint
+    }
+
     /// The conditions of the run.
     pub(crate) fn heading(&self) -> String {
         let processors = thread::available_parallelism().map_or(0, usize::from);
