@@ -141,7 +141,7 @@ await check("times have a date where they are not of today, a zone, and the form
   assert.equal(await time(old).getAttribute("title"), "2026-11-21 02:19:55.121 UTC");
   assert.equal(await page.locator(".table-head .cell-time").textContent(), "Time UTC↓");
 
-  const { durations, moments } = JSON.parse(readFileSync(new URL("times.json", import.meta.url), "utf8"));
+  const { durations, moments } = JSON.parse(readFileSync(new URL("../../src/dev/lines/times.json", import.meta.url), "utf8"));
   const said = await page.evaluate(
     async ([seconds, times]) => {
       const { clock, duration } = await import("/assets/format.js");

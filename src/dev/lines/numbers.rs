@@ -1,5 +1,5 @@
 //! Durations and times in words, as the page has them: `src/dev/page/format.js` writes the same, and
-//! `tests/page/times.json` has what both must say.
+//! `times.json` has what both must say: the tests of the page read it too.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn durations_and_times_are_those_of_the_page() {
-        let cases: Value = serde_json::from_str(include_str!("../../../tests/page/times.json")).unwrap();
+        let cases: Value = serde_json::from_str(include_str!("times.json")).unwrap();
         let durations = cases["durations"].as_array().unwrap();
         assert!(durations.len() > 20);
         for case in durations {
