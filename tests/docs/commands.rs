@@ -93,7 +93,7 @@ enum Seen {
 /// A block: its page and first line, whom it speaks to, and what is seen then.
 type Run = (&'static str, &'static str, To, Seen);
 
-const SAMPLE: &str = "GET http://shop.example/api/cart";
+const SAMPLE: &str = "GET /api/cart";
 
 /// Every block that is run.
 const RUN: [Run; 10] = [
