@@ -118,7 +118,7 @@ await check("totals are what is there, and the pill of new traces adds up", "#/t
   await live();
   // One that is below the rows that are listed changes: nothing is new.
   await feeder.sendAll([{ ...first[0], id: make.id(), parent_id: first[0].id }]);
-  await page.locator(".table .viewport, .table [role=listbox]").first().evaluate((list) => list.scrollTo(0, 2000));
+  await page.locator(".table .virtual").evaluate((list) => list.scrollTo(0, 2000));
   for (let at = 0; at < 3; at += 1) {
     await feeder.sendAll([simple(make, start + 500 + at)]);
     await becomes(`${at + 1} new ${at === 0 ? "trace" : "traces"} ↑`, () => page.locator(".new-pill").textContent());
