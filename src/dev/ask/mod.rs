@@ -3,7 +3,7 @@
 //! | file | its one job |
 //! |---|---|
 //! | this one | the questions, and how answers are shown |
-//! | [`client`] | one request over HTTP, and a stream of events |
+//! | `client` | one request over HTTP, and a stream of events |
 
 mod client;
 

@@ -4,7 +4,7 @@
 //! | file | its one job |
 //! |---|---|
 //! | this one | what is kept |
-//! | [`line`] | what a line of a file tells: its time, its level, its traces |
+//! | [`mod@line`] | what a line of a file tells: its time, its level, its traces |
 
 pub mod line;
 
