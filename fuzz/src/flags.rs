@@ -32,7 +32,13 @@ pub fn check(input: &[u8]) {
             let _config = loaded(flags, b"Version: 2\n");
         }
         Ok(Invocation::Print(text)) => assert!(text.ends_with('\n') && text.len() < TEXT_MAX_BYTES),
-        Ok(Invocation::Dev(_) | Invocation::Doctor(_) | Invocation::Send(_)) => {}
+        Ok(
+            Invocation::Dev(_)
+            | Invocation::Doctor(_)
+            | Invocation::Send(_)
+            | Invocation::Trace(_)
+            | Invocation::Traces(_),
+        ) => {}
         Err(error) => {
             assert!(!error.message().is_empty() && !error.hint().is_empty());
             assert_is_plain(error.message(), crate::config::LINE_MAX_BYTES);
