@@ -2,12 +2,10 @@
 
 import os
 import subprocess
-import time
 
 from support import (
     IMAGE,
     LABEL,
-    PATIENCE_S,
     Container,
     Endpoint,
     ImageTest,
@@ -62,9 +60,7 @@ class Networks(ImageTest):
                     self.assertNotEqual(second.address(), before)
                     second.is_well()
                     sent = "received 20, sent 20"
-                    deadline = time.monotonic() + PATIENCE_S
-                    while daemon.log().count("Successfully sent batch") < 2 and time.monotonic() < deadline:
-                        time.sleep(0.2)
+                    wait_for("the next ten", lambda: daemon.log().count("Successfully sent batch") >= 2)
                     self.assertIn(sent, self.ends_well(daemon))
 
     def test_senders_find_a_daemon_that_comes_back_with_another_address(self):

@@ -48,6 +48,38 @@ pub(crate) struct Sent {
     pub(crate) lag_p99_ms: f64,
 }
 
+impl Sent {
+    /// What was sent since `start`, in bursts that were so late.
+    pub(crate) fn since(start: Instant, sent: u64, mut lags: Vec<Duration>) -> Self {
+        lags.sort_unstable();
+        let ms = |lag: Option<&Duration>| lag.map_or(0.0, |lag| lag.as_secs_f64() * 1000.0);
+        Self {
+            sent,
+            seconds: start.elapsed().as_secs_f64(),
+            lag_max_ms: ms(lags.last()),
+            lag_p99_ms: ms(lags.get(lags.len() * 99 / 100)),
+        }
+    }
+
+    /// Says it to the process that started this one.
+    pub(crate) fn tell(&self) {
+        say(&format!(
+            "sent={} seconds={} lag_max_ms={} lag_p99_ms={}",
+            self.sent, self.seconds, self.lag_max_ms, self.lag_p99_ms
+        ));
+    }
+
+    /// What [`Sent::tell`] said.
+    pub(crate) fn told(answer: &Answer) -> Result<Self> {
+        Ok(Self {
+            sent: answer.get("sent")?,
+            seconds: answer.get("seconds")?,
+            lag_max_ms: answer.get("lag_max_ms")?,
+            lag_p99_ms: answer.get("lag_p99_ms")?,
+        })
+    }
+}
+
 /// A generator that waits for its start.
 #[derive(Debug)]
 pub(crate) struct Generator(Helper);
@@ -86,13 +118,7 @@ impl Generator {
 
     /// Blocks until all is sent.
     pub(crate) fn finish(mut self) -> Result<Sent> {
-        let answer: Answer = self.0.hear()?;
-        Ok(Sent {
-            sent: answer.get("sent")?,
-            seconds: answer.get("seconds")?,
-            lag_max_ms: answer.get("lag_max_ms")?,
-            lag_p99_ms: answer.get("lag_p99_ms")?,
-        })
+        Sent::told(&self.0.hear()?)
     }
 }
 
@@ -127,10 +153,7 @@ pub(crate) fn main(mut arguments: impl Iterator<Item = String>) -> Result<()> {
     if let (Some(file), Some(times)) = (times_file, out.times) {
         times::write(Path::new(&file), &times)?;
     }
-    say(&format!(
-        "sent={} seconds={} lag_max_ms={} lag_p99_ms={}",
-        sent.sent, sent.seconds, sent.lag_max_ms, sent.lag_p99_ms
-    ));
+    sent.tell();
     Ok(())
 }
 
@@ -181,11 +204,7 @@ fn unpaced(out: &mut Out<'_>, load: Load) -> Sent {
             out.send();
         }
     }
-    Sent {
-        sent: out.sent,
-        seconds: start.elapsed().as_secs_f64(),
-        ..Sent::default()
-    }
+    Sent::since(start, out.sent, Vec::new())
 }
 
 fn paced(out: &mut Out<'_>, load: Load) -> Sent {
@@ -207,12 +226,5 @@ fn paced(out: &mut Out<'_>, load: Load) -> Sent {
         }
         due = next_due;
     }
-    lags.sort_unstable();
-    let ms = |lag: Option<&Duration>| lag.map_or(0.0, |lag| lag.as_secs_f64() * 1000.0);
-    Sent {
-        sent: out.sent,
-        seconds: start.elapsed().as_secs_f64(),
-        lag_max_ms: ms(lags.last()),
-        lag_p99_ms: ms(lags.get(lags.len() * 99 / 100)),
-    }
+    Sent::since(start, out.sent, lags)
 }

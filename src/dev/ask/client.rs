@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, HOST};
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::TcpStream;
 use xray_service::row::Row;
 
 use super::AskError;
@@ -79,12 +79,7 @@ impl Client {
     pub(super) async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Answer, AskError> {
         let asked = async {
             let response = self.send(path, query, "application/json").await?;
-            let status = response.status().as_u16();
-            let body = Limited::new(response.into_body(), ANSWER_MAX_BYTES)
-                .collect()
-                .await;
-            let body = body.map_err(|error| self.gone(error.to_string()))?.to_bytes();
-            Ok(Answer { status, body })
+            self.whole(response).await
         };
         let Ok(answer) = tokio::time::timeout(ANSWER, asked).await else {
             return Err(self.gone(format!("nothing within {} s", ANSWER.as_secs())));
@@ -100,12 +95,8 @@ impl Client {
             return Err(self.gone(format!("nothing within {} s", ANSWER.as_secs())));
         };
         let response = response?;
-        let status = response.status().as_u16();
-        if status != 200 {
-            let body = Limited::new(response.into_body(), ANSWER_MAX_BYTES)
-                .collect()
-                .await;
-            let body = body.map_err(|error| self.gone(error.to_string()))?.to_bytes();
+        if response.status() != StatusCode::OK {
+            let Answer { status, body } = self.whole(response).await?;
             return Err(self.refused(status, &body));
         }
         Ok(Events {
@@ -114,23 +105,22 @@ impl Client {
         })
     }
 
+    async fn whole(&self, response: Response<Incoming>) -> Result<Answer, AskError> {
+        let status = response.status().as_u16();
+        let body = Limited::new(response.into_body(), ANSWER_MAX_BYTES)
+            .collect()
+            .await;
+        let body = body.map_err(|error| self.gone(error.to_string()))?.to_bytes();
+        Ok(Answer { status, body })
+    }
+
     async fn send(
         &self,
         path: &str,
         query: &[(&str, &str)],
         accept: &str,
     ) -> Result<Response<Incoming>, AskError> {
-        let connect = async {
-            let mut last = None;
-            for address in lookup_host(&self.address).await? {
-                match TcpStream::connect(address).await {
-                    Ok(stream) => return Ok(stream),
-                    Err(error) => last = Some(error),
-                }
-            }
-            Err(last.unwrap_or_else(|| std::io::Error::other("the name has no address")))
-        };
-        let stream = match tokio::time::timeout(CONNECT, connect).await {
+        let stream = match tokio::time::timeout(CONNECT, TcpStream::connect(&self.address)).await {
             Ok(stream) => stream.map_err(|error| self.gone(error.to_string()))?,
             Err(_) => return Err(self.gone(format!("no connection within {} s", CONNECT.as_secs()))),
         };

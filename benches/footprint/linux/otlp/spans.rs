@@ -43,13 +43,7 @@ impl Spans {
 
     /// Blocks until all is sent.
     pub(crate) fn run(mut self) -> Result<Sent> {
-        let answer = self.0.ask("go")?;
-        Ok(Sent {
-            sent: answer.get("sent")?,
-            seconds: answer.get("seconds")?,
-            lag_max_ms: answer.get("lag_max_ms")?,
-            lag_p99_ms: answer.get("lag_p99_ms")?,
-        })
+        Sent::told(&self.0.ask("go")?)
     }
 }
 
@@ -93,14 +87,7 @@ pub(crate) fn main(mut arguments: impl Iterator<Item = String>) -> Result<()> {
         }
         at += distance;
     }
-    lags.sort_unstable();
-    let ms = |lag: Option<&Duration>| lag.map_or(0.0, |lag| lag.as_secs_f64() * 1000.0);
-    say(&format!(
-        "sent={sent} seconds={} lag_max_ms={} lag_p99_ms={}",
-        start.elapsed().as_secs_f64(),
-        ms(lags.last()),
-        ms(lags.get(lags.len() * 99 / 100))
-    ));
+    Sent::since(start, sent, lags).tell();
     Ok(())
 }
 
