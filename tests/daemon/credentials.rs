@@ -11,7 +11,7 @@ use xray_double::harness::process::{PATIENCE, Process};
 use xray_double::harness::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
 
 use crate::XRAY;
-use crate::support::{Reply, Source, ask, double_for_keys, keys, tcp};
+use crate::support::{NO_CREDENTIALS, Reply, Source, ask, double_for_keys, keys, no_credentials, tcp};
 
 /// A daemon whose credentials come from `source`, as those of a container.
 fn with(endpoint: &str, source: &Source) -> Setup {
@@ -131,10 +131,10 @@ fn ended(file: &Path) {
 
 /// Its line about missing credentials.
 fn missing(daemon: &Daemon) -> String {
-    daemon.process.wait_for("that credentials are missing", |line| {
-        let (_, reason) = line.split_once("[Warn] No AWS credentials yet: ")?;
-        Some(reason.split_once(". Segments wait in memory")?.0.to_owned())
-    })
+    let warning = no_credentials(&daemon.process);
+    let (_, reason) = warning.split_once(NO_CREDENTIALS).expect("a reason");
+    let (reason, _) = reason.split_once(". Segments wait in memory").expect("its end");
+    reason.to_owned()
 }
 
 #[test]
@@ -367,10 +367,7 @@ async fn credentials_files_that_can_not_be_read_are_named_with_user_and_reason()
     let mut command = setup.command();
     let (command, user) = as_nobody(&mut command);
     let process = Process::start("xray", command);
-    let warning = process.wait_for("that credentials are missing", |line| {
-        line.contains("[Warn] No AWS credentials yet: ")
-            .then(|| line.to_owned())
-    });
+    let warning = no_credentials(&process);
     let words = format!("{} cannot be read by user {user}", file.display());
     assert!(
         warning.contains(&words) && warning.contains("permission denied"),

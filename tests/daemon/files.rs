@@ -8,6 +8,7 @@ use std::process::Command;
 use xray_double::harness::daemon::{Setup, arrived, double, line};
 
 use crate::XRAY;
+use crate::support::no_credentials;
 
 /// What can be in the place of a file, with what is said of it.
 const KINDS: [(&str, &str); 4] = [
@@ -150,10 +151,7 @@ async fn as_profile_files_they_are_left_out() {
                 .env("AWS_ACCESS_KEY_ID", "")
                 .args(&["--shutdown-timeout", "0s"])
                 .start();
-            let warning = daemon.process.wait_for("that credentials are missing", |line| {
-                line.contains("[Warn] No AWS credentials yet: ")
-                    .then(|| line.to_owned())
-            });
+            let warning = no_credentials(&daemon.process);
             assert!(warning.contains(&path) && warning.contains(said), "{warning}");
             assert_eq!(daemon.stop().0.code(), Some(0), "{kind} {variable}");
         }
@@ -183,10 +181,7 @@ fn as_tokens_they_are_named_and_a_signal_ends_the_daemon_all_the_same() {
                 .env("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1:9")
                 .args(&["--shutdown-timeout", "0s"])
                 .start();
-            let warning = daemon.process.wait_for("that credentials are missing", |line| {
-                line.contains("[Warn] No AWS credentials yet: ")
-                    .then(|| line.to_owned())
-            });
+            let warning = no_credentials(&daemon.process);
             assert!(warning.contains(&path) && warning.contains(said), "{warning}");
             assert_eq!(daemon.stop().0.code(), Some(0), "{kind} {variable}");
         }
@@ -218,10 +213,7 @@ fn a_file_of_the_kernels_as_a_profile_or_a_token_is_named_and_not_waited_for() {
                 .env("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1:9")
                 .args(&["--shutdown-timeout", "0s"])
                 .start();
-            let warning = daemon.process.wait_for("that credentials are missing", |line| {
-                line.contains("[Warn] No AWS credentials yet: ")
-                    .then(|| line.to_owned())
-            });
+            let warning = no_credentials(&daemon.process);
             assert!(
                 warning.contains(&format!("{path} is a file of the kernel's")),
                 "{variable}: {warning}"
@@ -259,10 +251,7 @@ fn a_pipe_as_the_token_file_of_a_profile_is_named_too() {
         .env("AWS_CONFIG_FILE", profile.to_str().unwrap())
         .args(&["--shutdown-timeout", "0s"])
         .start();
-    let warning = daemon.process.wait_for("that credentials are missing", |line| {
-        line.contains("[Warn] No AWS credentials yet: ")
-            .then(|| line.to_owned())
-    });
+    let warning = no_credentials(&daemon.process);
     assert!(
         warning.contains(&format!("{path} is a pipe, not a file")),
         "{warning}"

@@ -17,6 +17,7 @@ use xray::logs;
 use xray_double::harness::daemon::{HEADER, Setup, arrived, double, line};
 
 use crate::XRAY;
+use crate::support::no_credentials;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_while_a_metadata_address_accepts_and_never_answers() {
@@ -61,9 +62,7 @@ async fn segments_that_come_before_the_region_is_known_are_sent() {
         .args(&["--shutdown-timeout", "0s"])
         .start();
     daemon.send_segments(2000);
-    daemon.process.wait_for("that credentials are missing", |line| {
-        line.contains("[Warn] No AWS credentials yet: ").then_some(())
-    });
+    no_credentials(&daemon.process);
     let (status, lines) = daemon.stop();
     assert_eq!(status.code(), Some(0));
     assert!(

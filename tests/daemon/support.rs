@@ -9,9 +9,19 @@ use std::time::{Duration, SystemTime};
 use aws_smithy_types::date_time::{DateTime, Format};
 use xray_double::double::{Double, DoubleConfig};
 use xray_double::harness::daemon::Daemon;
-use xray_double::harness::process::PATIENCE;
+use xray_double::harness::process::{PATIENCE, Process};
 use xray_double::harness::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
 use xray_double::sigv4::Key;
+
+/// What stands before the reason.
+pub(crate) const NO_CREDENTIALS: &str = "[Warn] No AWS credentials yet: ";
+
+/// The line of a daemon that says why it has no credentials.
+pub(crate) fn no_credentials(process: &Process) -> String {
+    process.wait_for("that credentials are missing", |line| {
+        line.contains(NO_CREDENTIALS).then(|| line.to_owned())
+    })
+}
 
 /// What a source does with a question.
 pub(crate) enum Reply {
