@@ -84,6 +84,7 @@ assets! {
     SCRIPT "panzoom.js",
     SCRIPT "rows.js",
     SCRIPT "rowstore.js",
+    SCRIPT "selectionview.js",
     SCRIPT "shortcuts.js",
     SCRIPT "sidebyside.js",
     SCRIPT "spans.js",

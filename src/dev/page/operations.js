@@ -2,14 +2,11 @@
 // Operations: what each service is asked for, how often, how well, how fast; a click leads to the traces.
 
 import * as api from "./api.js";
-import { el, fill, make, throttle } from "./dom.js";
-import { FilterBox } from "./filterbox.js";
+import { el, fill, make } from "./dom.js";
 import { count, duration, percent, plural } from "./format.js";
 import { healthBar, typeWord } from "./mapdraw.js";
-import { address, spanOf, spanSelect, startOf } from "./spans.js";
-
-/** They are counted over the whole store, so new traces may not ask for it one by one. */
-const REFRESH_MS = 2000;
+import { SelectionView } from "./selectionview.js";
+import { address } from "./spans.js";
 
 /** @typedef {import("./mapdraw.js").Counts & { id: string, service: string, type: string, operation: string, p50_s: number | null, p95_s: number | null, p99_s: number | null, total_s: number }} Operation */
 
@@ -30,53 +27,27 @@ function badShare(row) {
   return (row.fault + row.throttle + row.error) / (row.count || 1);
 }
 
-export class OperationsView {
-  #app;
-  #filter = "";
-  #span = "";
+export class OperationsView extends SelectionView {
   #sort = "total";
   #down = true;
   /** @type {{ operations: Operation[], more: number }} */
   #answer = { operations: [], more: 0 };
   #asked = 0;
 
-  /** `app`: go(hash), connect(url, view), disconnect(). */
   constructor(app) {
-    this.#app = app;
-    this.filterBox = new FilterBox({
-      known: () => ({ services: [...new Set(this.#answer.operations.map(({ service }) => service))].sort(), annotations: new Map(), slow: "1" }),
-      onApply: (expression) => this.#go(expression, this.#span),
-      onLeave: () => this.filterBox.input.blur(),
-    });
-    this.span = spanSelect((span) => this.#go(this.#filter, span));
+    super(app, "#/operations", "Operations");
     this.summary = make("p", { class: "list-summary", role: "status" });
     this.table = make("section", { class: "operations card", "aria-label": "Operations", tabindex: "0" });
-    this.element = make("div", { class: "view operations-view" }, make("h1", { class: "sr-only", text: "Operations" }), make("div", { class: "toolbar" }, this.filterBox.element, this.span), make("div", { class: "subbar" }, this.summary), this.table);
-    this.refresh = throttle(() => this.sync().catch(() => {}), REFRESH_MS);
+    this.element = this.framed("operations-view", make("div", { class: "subbar" }, this.summary), this.table);
   }
 
-  async show(query) {
-    document.title = "Operations · X-Ray dev";
-    this.#filter = query.get("filter") ?? "";
-    this.#span = spanOf(query);
-    this.filterBox.value = this.#filter;
-    this.span.value = this.#span;
-    this.filterBox.showError(null);
-    try {
-      await this.#load();
-    } catch (error) {
-      if (error instanceof api.FilterError) {
-        this.#app.disconnect();
-        this.filterBox.showError(error);
-        return;
-      }
-    }
-    this.#app.connect(api.eventsUrl({ filter: this.#filter }), this);
+  serviceNames() {
+    return [...new Set(this.#answer.operations.map(({ service }) => service))].sort();
   }
 
-  async #load() {
+  async load(selection) {
     const asked = (this.#asked += 1);
-    const answer = await api.operations({ filter: this.#filter, start: startOf(this.#span) });
+    const answer = await api.operations(selection);
     if (asked !== this.#asked) return;
     this.#answer = answer;
     this.#draw();
@@ -119,7 +90,7 @@ export class OperationsView {
   }
 
   #row(row) {
-    const href = address("#/traces", { filter: this.#filter, last: this.#span, service: row.id, operation: row.operation });
+    const href = address("#/traces", { filter: this.filter, last: this.span, service: row.id, operation: row.operation });
     return el(
       "tr",
       { key: `${row.id} ${row.operation}` },
@@ -127,32 +98,6 @@ export class OperationsView {
         el("td", { key: column.key, class: [column.number && "is-number", column.key === "bad" && badShare(row) > 0 && `s-${row.fault > 0 ? "fault" : row.throttle > 0 ? "throttle" : "error"}`].filter(Boolean).join(" ") }, column.key === "operation" ? el("a", { href, class: "operation-link", text: column.show(row), title: "List its traces" }) : column.show(row)),
       ),
     );
-  }
-
-  #go(filter, last) {
-    this.#app.go(address("#/operations", { filter, last }));
-  }
-
-  // What the live connection calls.
-
-  async sync() {
-    try {
-      await this.#load();
-    } catch (error) {
-      if (!(error instanceof api.FilterError)) throw error;
-    }
-  }
-
-  onTrace() {
-    this.refresh();
-  }
-
-  onGone() {
-    this.refresh();
-  }
-
-  onReset() {
-    this.refresh();
   }
 
   /** Keys that work anywhere in this view. */
