@@ -2,27 +2,9 @@
 //! subsegments and in-progress documents find their places.
 
 use serde_json::{Value, json};
+use xray_double::protobuf::{field, fixed64};
 
 use crate::server::Dev;
-
-/// A field of a protobuf message that has a length.
-fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
-    let mut out = vec![number << 3 | 2];
-    let mut length = bytes.len();
-    while length >= 0x80 {
-        out.push((length & 0x7f) as u8 | 0x80);
-        length >>= 7;
-    }
-    out.push(length as u8);
-    out.extend(bytes);
-    out
-}
-
-fn fixed64(number: u8, value: u64) -> Vec<u8> {
-    let mut out = vec![number << 3 | 1];
-    out.extend(value.to_le_bytes());
-    out
-}
 
 /// An OTLP request with one client span below `parent`.
 fn otlp(trace_id: [u8; 16], parent: [u8; 8]) -> String {

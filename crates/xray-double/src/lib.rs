@@ -14,6 +14,7 @@
 //! | [`sigv4`] | whether AWS would have taken a signature |
 //! | `port` | a port that stays its own while it is down |
 //! | [`harness`] | the programs that tests start, and what they send and read |
+//! | [`protobuf`] | fields of what a test sends over OTLP |
 //! | [`sized`] | segments of an exact size, for benchmarks |
 //!
 //! ```no_run
@@ -36,6 +37,7 @@ pub mod endpoint;
 pub mod faults;
 pub mod harness;
 mod port;
+pub mod protobuf;
 pub mod server;
 pub mod sigv4;
 pub mod sized;

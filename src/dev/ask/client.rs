@@ -9,6 +9,7 @@ use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use tokio::net::TcpStream;
 use xray_service::row::Row;
@@ -27,6 +28,13 @@ const ANSWER_MAX_BYTES: usize = 64 << 20;
 
 /// The most bytes of one event.
 const EVENT_MAX_BYTES: usize = 4 << 20;
+
+/// What is not written as it is in a query: all but the unreserved characters of RFC 3986.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
 
 /// What stands before the key in the page.
 const BEFORE_KEY: &str = "name=\"xray-key\" content=\"";
@@ -145,7 +153,7 @@ impl Client {
             target.push(if at == 0 { '?' } else { '&' });
             target.push_str(name);
             target.push('=');
-            target.push_str(&encoded(value));
+            target.extend(utf8_percent_encode(value, ENCODED));
         }
         target
     }
@@ -176,19 +184,6 @@ fn reached(from: &str) -> String {
         }
         _ => format!("{from}:2000"),
     }
-}
-
-/// As a part of a query.
-fn encoded(text: &str) -> String {
-    let mut out = String::new();
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
 }
 
 /// What happens in the store.
@@ -276,7 +271,7 @@ mod tests {
     #[test]
     fn a_filter_reaches_the_other_side_as_it_was_typed() {
         let text = "a = \"é&b\" +%\n";
-        let query = xray_service::console::query(&format!("filter={}", encoded(text)));
+        let query = xray_service::console::query(&format!("filter={}", utf8_percent_encode(text, ENCODED)));
         assert_eq!(query["filter"], text);
     }
 

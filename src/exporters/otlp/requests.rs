@@ -48,12 +48,9 @@ fn halved(signal: Signal, form: Form, body: &[u8]) -> Option<[Vec<u8>; 2]> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use xray_double::protobuf::field;
 
-    /// A field of bytes, of fewer than 128.
-    fn field(number: u8, content: &[u8]) -> Vec<u8> {
-        [&[number << 3 | 2, u8::try_from(content.len()).unwrap()], content].concat()
-    }
+    use super::*;
 
     /// A resource with so many spans in one scope.
     fn resource(spans: &[&[u8]]) -> Vec<u8> {

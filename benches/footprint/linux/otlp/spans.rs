@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use xray_double::protobuf::{field, fixed64};
 use xray_double::sized::{BEFORE_MARK, DIGITS, MARK};
 
 use super::super::generator::Sent;
@@ -136,7 +137,6 @@ const ADDED: [(&str, &str); 6] = [
 fn span(bytes: usize) -> Vec<u8> {
     let id = |bytes: usize| -> Vec<u8> { (0..bytes).map(|_| fastrand::u8(..)).collect() };
     let start = 1_760_000_000_000_000_000 + fastrand::u64(..1_000_000_000);
-    let fixed = |number: u8, value: u64| [&[number << 3 | 1][..], &value.to_le_bytes()].concat();
     let url = [BEFORE_MARK, &[MARK], b"00000000"].concat();
     let mut span = [
         field(1, &id(16)),
@@ -144,8 +144,8 @@ fn span(bytes: usize) -> Vec<u8> {
         field(4, &id(8)),
         field(5, b"GET /orders/{id}"),
         vec![6 << 3, 2],
-        fixed(7, start),
-        fixed(8, start + fastrand::u64(..400_000_000)),
+        fixed64(7, start),
+        fixed64(8, start + fastrand::u64(..400_000_000)),
         field(9, &attribute("http.request.method", "GET")),
         field(9, &attribute_of("url.full", &url)),
         field(9, &attribute("http.route", "/orders/{id}")),
@@ -200,17 +200,4 @@ fn attribute(key: &str, value: &str) -> Vec<u8> {
 
 fn attribute_of(key: &str, value: &[u8]) -> Vec<u8> {
     [field(1, key.as_bytes()), field(2, &field(1, value))].concat()
-}
-
-/// A field of bytes.
-fn field(number: u8, content: &[u8]) -> Vec<u8> {
-    let mut field = vec![number << 3 | 2];
-    let mut length = content.len();
-    while length >= 0x80 {
-        field.push((length & 0x7f) as u8 | 0x80);
-        length >>= 7;
-    }
-    field.push(length as u8);
-    field.extend_from_slice(content);
-    field
 }

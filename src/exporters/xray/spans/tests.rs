@@ -4,6 +4,7 @@ use std::io::Read as _;
 
 use flate2::read::GzDecoder;
 use xray_double::faults::Fault;
+use xray_double::protobuf::field;
 
 use super::super::tests::double;
 use super::*;
@@ -13,19 +14,6 @@ use crate::logs::testing::LogLines;
 use crate::pipeline::batch::kind::Kind;
 
 const TRACES: Kind = Kind::Requests(Signal::Traces, Form::Protobuf);
-
-/// A field of bytes.
-fn field(number: u8, content: &[u8]) -> Vec<u8> {
-    let mut field = vec![number << 3 | 2];
-    let mut length = content.len();
-    while length >= 0x80 {
-        field.push((length & 0x7f) as u8 | 0x80);
-        length >>= 7;
-    }
-    field.push(length as u8);
-    field.extend_from_slice(content);
-    field
-}
 
 /// A resource of so many bytes with one scope of so many spans, which are empty.
 fn resource(bytes: usize, spans: usize) -> Vec<u8> {

@@ -232,9 +232,8 @@ impl Http2Client {
 
 /// Some requests in protobuf, with the number of their items: two spans, two data points, one record.
 fn protobuf(signal: Signal) -> (Vec<u8>, u64) {
-    fn field(number: u8, content: &[u8]) -> Vec<u8> {
-        [&[number << 3 | 2, u8::try_from(content.len()).unwrap()], content].concat()
-    }
+    use xray_double::protobuf::field;
+
     let (items, count) = match signal {
         Signal::Traces => ([field(2, &field(5, b"one")), field(2, b"")].concat(), 2),
         Signal::Metrics => {
