@@ -4,9 +4,10 @@ use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 use xray_double::harness::apps::clean;
+use xray_double::harness::dev::Dev;
 use xray_double::harness::process::Process;
 
-use crate::server::Dev;
+use crate::XRAY;
 
 const FAILED: &str = "1-581cf771-a006649127e371903a2de979";
 const FINE: &str = "1-581cf772-a006649127e371903a2de979";
@@ -23,7 +24,7 @@ fn documents() -> [String; 2] {
 }
 
 fn filled() -> Dev {
-    let dev = Dev::start(&[]);
+    let dev = Dev::start(XRAY, &[]);
     for document in documents() {
         dev.send(&document);
     }
@@ -32,7 +33,7 @@ fn filled() -> Dev {
 }
 
 fn command(dev: &Dev, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_xray"));
+    let mut command = Command::new(XRAY);
     clean(&mut command)
         .args(arguments)
         .env("XRAY_BIND_TCP", dev.tcp.to_string());
@@ -161,7 +162,7 @@ fn what_answers_there_and_is_no_xray_dev_is_named() {
             .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
             .expect("an answer");
     });
-    let output = clean(&mut Command::new(env!("CARGO_BIN_EXE_xray")))
+    let output = clean(&mut Command::new(XRAY))
         .args(["traces", "--from", &address])
         .output()
         .expect("it starts");
@@ -176,7 +177,7 @@ fn what_answers_there_and_is_no_xray_dev_is_named() {
 
 #[test]
 fn who_follows_sees_each_trace_once_when_it_is_finished_and_hears_when_the_end_has_come() {
-    let dev = Dev::start(&[]);
+    let dev = Dev::start(XRAY, &[]);
     let following = Process::start(
         "xray traces",
         &mut command(&dev, &["traces", "--follow", "--json", "gold"]),

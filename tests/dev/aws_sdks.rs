@@ -20,13 +20,14 @@ use hyper_util::client::legacy::connect::HttpConnector as Tcp;
 use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 use xray_double::harness::apps::clean;
+use xray_double::harness::dev::Dev;
 use xray_double::harness::install;
 use xray_double::harness::recorded::{Message, Way, check};
 use xray_double::harness::routes::trace_id;
 use xray_double::harness::tap::StreamTap;
 
 use crate::TMP;
-use crate::server::Dev;
+use crate::XRAY;
 
 #[test]
 fn the_javascript_sdk_sends_segments_and_reads_them_back() {
@@ -34,7 +35,7 @@ fn the_javascript_sdk_sends_segments_and_reads_them_back() {
     let Some(node_modules) = install::node_packages(TMP, "aws-js", &of) else {
         return;
     };
-    let dev = Dev::start(&[]);
+    let dev = Dev::start(XRAY, &[]);
     let tap = StreamTap::start(dev.tcp);
     let output = clean(&mut Command::new("node"))
         .arg(of.join("calls.mjs"))
@@ -74,7 +75,7 @@ fn the_javascript_sdk_sends_segments_and_reads_them_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_rust_sdk_sends_segments_and_reads_them_back() {
-    let dev = Dev::start(&[]);
+    let dev = Dev::start(XRAY, &[]);
     let tap = StreamTap::start(dev.tcp);
     let client = client(&format!("http://{}", tap.address));
     let now = SystemTime::now();

@@ -1,20 +1,22 @@
 //! boto3 works unchanged, and sees what it would see at moto for the calls moto has.
 
 use serde_json::json;
+use xray_double::harness::dev::Dev;
 use xray_double::harness::install;
 use xray_double::harness::moto::Moto;
 use xray_double::harness::recorded::{Message, Way, check};
 use xray_double::harness::tap::StreamTap;
 
 use crate::TMP;
-use crate::server::{Dev, python};
+use crate::XRAY;
+use crate::server::python;
 
 #[test]
 fn boto3_does_everything_that_the_api_offers() {
     let Some(interpreter) = install::python(TMP) else {
         return;
     };
-    let dev = Dev::start(&[]);
+    let dev = Dev::start(XRAY, &[]);
     let tap = StreamTap::start(dev.tcp);
     let told = python(
         &interpreter,
@@ -54,7 +56,7 @@ fn each_operation_of_the_model_answers_in_the_models_form() {
     let Some(interpreter) = install::python(TMP) else {
         return;
     };
-    let dev = Dev::start(&[]);
+    let dev = Dev::start(XRAY, &[]);
     let told = python(&interpreter, "operations.py", &[&dev.url()], None);
     assert_eq!(
         told,
@@ -86,7 +88,7 @@ fn grafanas_data_source_finds_what_it_asks_for() {
     let Some(interpreter) = install::python(TMP) else {
         return;
     };
-    let dev = Dev::start(&[]);
+    let dev = Dev::start(XRAY, &[]);
     let told = python(&interpreter, "grafana.py", &[&dev.url()], None);
     assert_eq!(
         told,
@@ -111,7 +113,7 @@ fn the_calls_that_moto_has_are_answered_as_moto_answers_them() {
     let Some(interpreter) = install::python(TMP) else {
         return;
     };
-    let (dev, moto) = (Dev::start(&[]), Moto::start(&interpreter));
+    let (dev, moto) = (Dev::start(XRAY, &[]), Moto::start(&interpreter));
     let told = python(&interpreter, "compare.py", &[&dev.url(), &moto.url()], None);
     assert_eq!(told[0]["summaries"].as_array().map(Vec::len), Some(3));
     assert_eq!(told[0], told[1]);

@@ -5,9 +5,10 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use xray_double::harness::dev::Dev;
 
+use crate::XRAY;
 use crate::http::{ask, post};
-use crate::server::Dev;
 
 fn trace_id(trace: usize) -> String {
     format!("1-581cf771-{trace:024x}")
@@ -50,7 +51,7 @@ fn calling(trace: usize, services: usize) -> String {
 
 #[test]
 fn a_filter_that_multiplies_is_refused_with_its_place() {
-    let dev = Dev::start(&[]);
+    let dev = Dev::start(XRAY, &[]);
     assert_eq!(put(&dev, &[calling(1, 10)]), 0);
     let nested = format!("{}ok{}", "service(){".repeat(12), "}".repeat(12));
     let (status, answer) = ask(
@@ -72,7 +73,7 @@ fn a_filter_that_multiplies_is_refused_with_its_place() {
 /// The most that an expression can ask, of many services, by more clients than are answered at once.
 #[test]
 fn long_questions_hold_up_neither_health_nor_sampling_nor_segments_nor_signals_and_have_an_end() {
-    let dev = Dev::start(&[]);
+    let dev = Dev::start(XRAY, &[]);
     let documents: Vec<String> = (0..200).map(|trace| calling(trace, 400)).collect();
     assert_eq!(put(&dev, &documents), 0);
     let long = vec!["service(){name=%22x%22}"; 90].join("or+");
@@ -130,7 +131,7 @@ fn largest_call(first_trace: usize) -> String {
 /// other things too makes anything wait now and then, but not in each of twenty calls.
 #[test]
 fn the_largest_call_holds_up_neither_health_nor_sampling_nor_datagrams() {
-    let dev = Dev::start(&[]);
+    let dev = Dev::start(XRAY, &[]);
     let call = |first_trace| {
         let body = largest_call(first_trace);
         assert!(body.len() > 3_500_000, "{}", body.len());
@@ -179,7 +180,7 @@ fn the_largest_call_holds_up_neither_health_nor_sampling_nor_datagrams() {
 /// 701 of them ended the process by stack overflow, and a chain of children took 89 s to send.
 #[test]
 fn documents_nested_in_each_other_are_answered_in_pieces() {
-    let dev = Dev::start(&[]);
+    let dev = Dev::start(XRAY, &[]);
     let deep = |document: usize| {
         let id = |depth: usize| format!("{:016x}", document * 100 + depth + 1);
         let mut value = json!({"id": id(59), "name": "f", "start_time": 1, "end_time": 2});
@@ -213,7 +214,7 @@ fn documents_nested_in_each_other_are_answered_in_pieces() {
 
 #[test]
 fn a_document_that_is_too_deep_is_refused_with_its_depth() {
-    let dev = Dev::start(&[]);
+    let dev = Dev::start(XRAY, &[]);
     let inner = r#","subsegments":[{"id":"53995c3f42cd8ad8","name":"f","start_time":1,"end_time":2"#;
     let head = format!(
         r#"{{"id":"70de5b6f19ff9a0a","trace_id":"{}","name":"f","start_time":1,"end_time":2"#,
@@ -238,7 +239,7 @@ fn a_document_that_is_too_deep_is_refused_with_its_depth() {
 
 #[test]
 fn a_map_of_ten_thousand_names_says_how_many_it_leaves_out() {
-    let dev = Dev::start(&[]);
+    let dev = Dev::start(XRAY, &[]);
     let documents: Vec<String> = (0..25).map(|trace| calling(trace, 400)).collect();
     assert_eq!(put(&dev, &documents), 0);
     let graph = dev.get("/-/graph");
@@ -253,7 +254,7 @@ fn a_map_of_ten_thousand_names_says_how_many_it_leaves_out() {
 /// Thirteen were stored, ten listed, and those always first.
 #[test]
 fn times_in_other_units_are_in_their_place_and_said() {
-    let dev = Dev::start(&[]);
+    let dev = Dev::start(XRAY, &[]);
     let now = 1_795_227_595.0;
     let document = |trace: usize, time: f64| {
         json!({"trace_id": trace_id(trace), "id": "0000000000000001", "name": "shop", "start_time": time,
@@ -339,7 +340,7 @@ mod memory {
     )]
     fn grown(shape: &str, setting_mb: usize, document: impl Fn(usize) -> String) {
         let setting = setting_mb.to_string();
-        let dev = Dev::start(&["--max-store-mb", &setting, "--max-traces", "1000000"]);
+        let dev = Dev::start(XRAY, &["--max-store-mb", &setting, "--max-traces", "1000000"]);
         dev.get("/-/traces");
         let idle = rss_mb(&dev);
         let mut trace = 0;

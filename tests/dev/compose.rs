@@ -6,6 +6,8 @@ use xray_double::harness::apps::clean;
 use xray_double::harness::install;
 use xray_double::harness::process::Process;
 
+use crate::XRAY;
+
 #[test]
 fn the_entry_point_of_the_compose_file_serves_containers_beside_it() {
     let file = install::repository().join("docker-compose.dev.yml");
@@ -23,7 +25,7 @@ fn the_entry_point_of_the_compose_file_serves_containers_beside_it() {
     let arguments = arguments
         .iter()
         .map(|argument| argument.replace(":2000", ":0").replace(":4318", ":0"));
-    let mut command = Command::new(env!("CARGO_BIN_EXE_xray"));
+    let mut command = Command::new(XRAY);
     clean(&mut command).args(arguments);
     let process = Process::start("xray dev", &mut command);
     let port: u16 = process.wait_for("where the page is", |line| {
@@ -31,7 +33,7 @@ fn the_entry_point_of_the_compose_file_serves_containers_beside_it() {
         address.strip_suffix('/')?.parse().ok()
     });
     let own = std::net::SocketAddr::from(([127, 0, 0, 1], port));
-    let healthy = clean(&mut Command::new(env!("CARGO_BIN_EXE_xray")))
+    let healthy = clean(&mut Command::new(XRAY))
         .args(["healthcheck", "-t", &own.to_string()])
         .status()
         .expect("it starts");

@@ -4,10 +4,11 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::thread;
 
+use xray_double::harness::dev::Dev;
 use xray_double::harness::process::PATIENCE;
 
+use crate::XRAY;
 use crate::http::{ask, post};
-use crate::server::Dev;
 
 /// The longest body that the port takes.
 const BODY_BYTES: usize = 5 << 20;
@@ -54,7 +55,7 @@ fn send_at_one_time(dev: &Dev, path: &str) -> Vec<TcpStream> {
 
 #[test]
 fn bodies_that_nobody_wants_take_no_memory_and_their_senders_read_why() {
-    let dev = Dev::start(&[]);
+    let dev = Dev::start(XRAY, &[]);
     let before = peak_bytes(&dev);
     let clients = send_at_one_time(&dev, "/nowhere");
     for mut client in clients {
@@ -69,7 +70,7 @@ fn bodies_that_nobody_wants_take_no_memory_and_their_senders_read_why() {
 
 #[test]
 fn bodies_of_calls_are_bounded_together_and_small_calls_pass_them() {
-    let dev = Dev::start(&[]);
+    let dev = Dev::start(XRAY, &[]);
     let before = peak_bytes(&dev);
     let _clients = send_at_one_time(&dev, "/TraceSegments");
     assert_eq!(ask(dev.tcp, "GET", "/healthz", &[], "").0, 200);
@@ -80,7 +81,7 @@ fn bodies_of_calls_are_bounded_together_and_small_calls_pass_them() {
 
 #[test]
 fn events_for_more_readers_than_there_are_places_leave_room_for_the_daemon_itself() {
-    let dev = Dev::start(&[]);
+    let dev = Dev::start(XRAY, &[]);
     let request = format!(
         "GET {} HTTP/1.1\r\nHost: localhost\r\n\r\n",
         dev.with_key("/-/events")

@@ -4,8 +4,9 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 use xray_double::harness::apps::clean;
+use xray_double::harness::dev::Dev;
 
-use crate::server::Dev;
+use crate::XRAY;
 
 const ID: &str = "1-581cf771-a006649127e371903a2de979";
 
@@ -28,7 +29,7 @@ fn a_trace_of_production_is_shown_from_a_file_and_can_be_read_back_as_it_was() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let file = directory.path().join("trace.json");
     std::fs::write(&file, batch()).expect("a file");
-    let dev = Dev::start(&["--open", file.to_str().expect("UTF-8")]);
+    let dev = Dev::start(XRAY, &["--open", file.to_str().expect("UTF-8")]);
     let said = dev.process.wait_for("what was opened", |line| {
         line.starts_with("Opened ").then(|| line.to_owned())
     });
@@ -59,7 +60,7 @@ fn a_file_without_a_trace_is_an_error_that_says_what_is_taken() {
         (&file, "has no trace: line 1: neither Traces"),
         (&missing, "No such file"),
     ] {
-        let output = clean(&mut Command::new(env!("CARGO_BIN_EXE_xray")))
+        let output = clean(&mut Command::new(XRAY))
             .args([
                 "dev",
                 "-b",
@@ -81,7 +82,7 @@ fn a_file_without_a_trace_is_an_error_that_says_what_is_taken() {
 
 #[test]
 fn a_file_that_the_page_sends_is_taken_with_the_key_of_the_page_only() {
-    let dev = Dev::start(&[]);
+    let dev = Dev::start(XRAY, &[]);
     let (status, _) = crate::http::post(dev.tcp, "/-/traces", &[], &batch());
     assert_eq!(status, 403);
     let path = dev.with_key("/-/traces");

@@ -3,7 +3,9 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
-use crate::server::Dev;
+use xray_double::harness::dev::Dev;
+
+use crate::XRAY;
 
 #[test]
 fn no_variable_profile_proxy_or_configuration_file_has_a_say() {
@@ -29,7 +31,7 @@ fn no_variable_profile_proxy_or_configuration_file_has_a_say() {
         format!("Version: 2\nEndpoint: \"{url}\"\nRegion: eu-west-1\nProxyAddress: \"{url}\"\nSocket:\n  UDPAddress: \"192.0.2.1:1\"\n"),
     )
     .expect("a file");
-    let dev = Dev::start_with(&[], |command| {
+    let dev = Dev::start_with(XRAY, &[], |command| {
         command.current_dir(home.path()).env("HOME", home.path());
         for name in [
             "HTTP_PROXY",

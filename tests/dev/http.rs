@@ -3,9 +3,10 @@
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 
+use xray_double::harness::dev::Dev;
 use xray_double::harness::process::PATIENCE;
 
-use crate::server::Dev;
+use crate::XRAY;
 
 /// One request with these headers besides Host (unless it is among them); status and body.
 pub(crate) fn ask(
@@ -41,7 +42,7 @@ pub(crate) fn post(to: SocketAddr, path: &str, headers: &[(&str, &str)], body: &
 
 #[test]
 fn pages_of_other_sites_and_rebound_names_are_refused_for_page_and_api() {
-    let dev = Dev::start(&[]);
+    let dev = Dev::start(XRAY, &[]);
     let own = format!("http://{}", dev.tcp);
     let traces = dev.with_key("/-/traces");
     for (method, path) in [
@@ -86,7 +87,7 @@ fn pages_of_other_sites_and_rebound_names_are_refused_for_page_and_api() {
 /// of one origin, so that a GET has no Origin, and what is answered can be read.
 #[test]
 fn a_name_that_anyone_on_the_network_can_serve_reads_neither_page_nor_key_nor_traces() {
-    let dev = Dev::start(&["--allow-host", "xray.corp"]);
+    let dev = Dev::start(XRAY, &["--allow-host", "xray.corp"]);
     let traces = dev.with_key("/-/traces");
     for host in [
         "evil.local",
@@ -132,7 +133,7 @@ fn a_name_that_anyone_on_the_network_can_serve_reads_neither_page_nor_key_nor_tr
 
 #[test]
 fn what_tells_of_traces_asks_for_the_key_of_the_page_of_this_run() {
-    let (dev, other) = (Dev::start(&[]), Dev::start(&[]));
+    let (dev, other) = (Dev::start(XRAY, &[]), Dev::start(XRAY, &[]));
     for (method, path) in [
         ("GET", "/-/traces"),
         ("GET", "/-/stats"),
@@ -154,7 +155,7 @@ fn what_tells_of_traces_asks_for_the_key_of_the_page_of_this_run() {
 
 #[test]
 fn no_answer_lets_another_origin_read_it_and_the_page_has_a_strict_policy() {
-    let dev = Dev::start(&[]);
+    let dev = Dev::start(XRAY, &[]);
     let (status, page) = ask(dev.tcp, "GET", "/", &[], "");
     assert_eq!(status, 200);
     assert!(
@@ -173,7 +174,7 @@ fn no_answer_lets_another_origin_read_it_and_the_page_has_a_strict_policy() {
 
 #[test]
 fn what_is_not_there_and_what_is_too_long_is_said_in_json() {
-    let dev = Dev::start(&[]);
+    let dev = Dev::start(XRAY, &[]);
     let (status, answer) = post(dev.tcp, "/NoSuchOperation", &[], "{}");
     assert_eq!(status, 404);
     assert!(
@@ -192,7 +193,7 @@ fn what_is_not_there_and_what_is_too_long_is_said_in_json() {
 
 #[test]
 fn an_address_that_others_reach_is_warned_about() {
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_xray"));
+    let mut command = std::process::Command::new(XRAY);
     xray_double::harness::apps::clean(&mut command).args(["dev", "-b", "0.0.0.0:0", "-t", "0.0.0.0:0"]);
     let process = xray_double::harness::process::Process::start("xray dev", &mut command);
     for name in ["UDP", "TCP"] {

@@ -5,9 +5,10 @@ use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use xray_double::harness::dev::Dev;
 use xray_double::harness::process::PATIENCE;
 
-use crate::server::Dev;
+use crate::XRAY;
 
 const ID: &str = "1-581cf771-a006649127e371903a2de979";
 
@@ -47,7 +48,7 @@ fn lines_of_a_file_that_name_a_trace_stand_beside_it_at_their_time() {
     write(&format!(
         "2026-11-21T02:19:55.250Z INFO {ID} before it was followed\n"
     ));
-    let dev = Dev::start(&["--tail", path.to_str().expect("UTF-8")]);
+    let dev = Dev::start(XRAY, &["--tail", path.to_str().expect("UTF-8")]);
     send_trace(&dev);
     write(&format!(
         "other\n2026-11-21T02:19:55.500Z ERROR [trace_id=581cf771a006649127e371903a2de979] no money\n  at pay\n{ID} no time\n"
@@ -69,7 +70,7 @@ fn lines_of_a_file_that_name_a_trace_stand_beside_it_at_their_time() {
 
 #[test]
 fn records_of_otlp_stand_beside_the_trace_that_they_name() {
-    let dev = Dev::start(&[]);
+    let dev = Dev::start(XRAY, &[]);
     send_trace(&dev);
     let otlp = dev.process.wait_for("where OTLP is taken", |line| {
         let (_, rest) = line.split_once("OTLP      ")?;

@@ -23,3 +23,6 @@ mod terminal;
 
 /// What the tests install is beside this directory.
 const TMP: &str = env!("CARGO_TARGET_TMPDIR");
+
+/// The program under test.
+const XRAY: &str = env!("CARGO_BIN_EXE_xray");

@@ -2,9 +2,10 @@
 //! subsegments and in-progress documents find their places.
 
 use serde_json::{Value, json};
+use xray_double::harness::dev::Dev;
 use xray_double::protobuf::{field, fixed64};
 
-use crate::server::Dev;
+use crate::XRAY;
 
 /// An OTLP request with one client span below `parent`.
 fn otlp(trace_id: [u8; 16], parent: [u8; 8]) -> String {
@@ -31,7 +32,7 @@ fn otlp(trace_id: [u8; 16], parent: [u8; 8]) -> String {
 
 #[test]
 fn documents_of_every_kind_and_order_become_one_trace() {
-    let dev = Dev::start(&[]);
+    let dev = Dev::start(XRAY, &[]);
     let trace_id = "1-581cf771-a006649127e371903a2de979";
     let segment = |id: &str, more: Value| {
         let mut segment = json!({"trace_id": trace_id, "id": id, "start_time": 1_795_227_595.0});

@@ -5,18 +5,20 @@ use std::process::Command;
 
 use serde_json::Value;
 use xray_double::harness::apps::{App, clean};
+use xray_double::harness::dev::Dev;
 use xray_double::harness::install;
 use xray_double::harness::routes::{routes, trace_id};
 
 use crate::TMP;
-use crate::server::{Dev, python};
+use crate::XRAY;
+use crate::server::python;
 
 #[test]
 fn every_request_to_the_flask_app_reads_back_as_a_trace() {
     let Some(interpreter) = install::python(TMP) else {
         return;
     };
-    let dev = Dev::start(&[]);
+    let dev = Dev::start(XRAY, &[]);
     let app = App::flask(&interpreter, dev.udp);
     reads_back(&interpreter, &dev, app);
 }
@@ -26,7 +28,7 @@ fn every_request_to_the_express_app_reads_back_as_a_trace() {
     let (Some(interpreter), Some(node_modules)) = (install::python(TMP), install::node_modules(TMP)) else {
         return;
     };
-    let dev = Dev::start(&[]);
+    let dev = Dev::start(XRAY, &[]);
     let app = App::express(&node_modules, dev.udp);
     reads_back(&interpreter, &dev, app);
 }
@@ -84,7 +86,7 @@ fn rules_of_a_file_and_rules_that_are_created_decide_what_the_sdk_samples() {
     let rules = r#"[{"RuleName": "all", "Priority": 1, "FixedRate": 1, "ReservoirSize": 0, "URLPath": "/all/*"},
                     {"RuleName": "Default", "Priority": 10000, "FixedRate": 0, "ReservoirSize": 0}]"#;
     std::fs::write(&file, rules).expect("a file");
-    let dev = Dev::start(&["--sampling-rules", file.to_str().expect("UTF-8")]);
+    let dev = Dev::start(XRAY, &["--sampling-rules", file.to_str().expect("UTF-8")]);
     let daemon = format!("tcp:{} udp:{}", dev.tcp, dev.udp);
     let sampled = |path: &str| python(&interpreter, "sampled.py", &[path], Some(&daemon));
 

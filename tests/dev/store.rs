@@ -1,8 +1,9 @@
 //! What is kept, and for how long.
 
 use serde_json::json;
+use xray_double::harness::dev::Dev;
 
-use crate::server::Dev;
+use crate::XRAY;
 
 fn document(trace: u32) -> String {
     json!({
@@ -23,7 +24,7 @@ fn ids(dev: &Dev) -> Vec<String> {
 
 #[test]
 fn the_store_keeps_the_newest_traces_and_says_how_many_it_let_go() {
-    let dev = Dev::start(&["--max-traces", "3"]);
+    let dev = Dev::start(XRAY, &["--max-traces", "3"]);
     for trace in 0..5 {
         let body = json!({"TraceSegmentDocuments": [document(trace)]}).to_string();
         assert_eq!(crate::http::post(dev.tcp, "/TraceSegments", &[], &body).0, 200);
@@ -41,7 +42,7 @@ fn a_store_in_a_file_survives_a_restart() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let file = directory.path().join("traces");
     let arguments = ["--store", file.to_str().expect("UTF-8")];
-    let dev = Dev::start(&arguments);
+    let dev = Dev::start(XRAY, &arguments);
     for trace in 0..3 {
         dev.send(&document(trace));
     }
@@ -49,11 +50,11 @@ fn a_store_in_a_file_survives_a_restart() {
     let before = ids(&dev);
     assert_eq!(dev.process.terminate().0.code(), Some(0));
 
-    let again = Dev::start(&arguments);
+    let again = Dev::start(XRAY, &arguments);
     assert_eq!(ids(&again), before);
     again.send(&document(3));
     again.wait_for_documents(4);
-    let mut second = std::process::Command::new(env!("CARGO_BIN_EXE_xray"));
+    let mut second = std::process::Command::new(XRAY);
     let output = xray_double::harness::apps::clean(&mut second)
         .args(["dev", "-b", "127.0.0.1:0", "-t", "127.0.0.1:0"])
         .args(arguments)
@@ -71,7 +72,7 @@ fn a_damaged_store_is_set_aside_and_said_and_nobody_else_can_read_either() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let file = directory.path().join("traces");
     let arguments = ["--store", file.to_str().expect("UTF-8")];
-    let dev = Dev::start(&arguments);
+    let dev = Dev::start(XRAY, &arguments);
     for trace in 0..3 {
         dev.send(&document(trace));
     }
@@ -83,7 +84,7 @@ fn a_damaged_store_is_set_aside_and_said_and_nobody_else_can_read_either() {
     bytes[at] ^= 1;
     std::fs::write(&file, &bytes).expect("it can be written");
 
-    let again = Dev::start(&arguments);
+    let again = Dev::start(XRAY, &arguments);
     assert_eq!(ids(&again).len(), 1);
     again.process.wait_for("what became of it", |line| {
         (line.contains("damaged at byte") && line.contains("traces.damaged; the 1 documents before are kept"))
@@ -100,7 +101,7 @@ fn a_store_whose_first_line_is_damaged_is_set_aside_and_its_traces_are_kept() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let file = directory.path().join("traces");
     let arguments = ["--store", file.to_str().expect("UTF-8")];
-    let dev = Dev::start(&arguments);
+    let dev = Dev::start(XRAY, &arguments);
     for trace in 0..3 {
         dev.send(&document(trace));
     }
@@ -111,7 +112,7 @@ fn a_store_whose_first_line_is_damaged_is_set_aside_and_its_traces_are_kept() {
     bytes[7] ^= 0xff;
     std::fs::write(&file, &bytes).expect("it can be written");
 
-    let again = Dev::start(&arguments);
+    let again = Dev::start(XRAY, &arguments);
     assert_eq!(ids(&again), before);
     again.process.wait_for("what became of it", |line| {
         line.contains("its first line is damaged, set aside as ")
@@ -127,5 +128,5 @@ fn a_store_whose_first_line_is_damaged_is_set_aside_and_its_traces_are_kept() {
         bytes
     );
     assert_eq!(again.process.terminate().0.code(), Some(0));
-    assert_eq!(ids(&Dev::start(&arguments)), before);
+    assert_eq!(ids(&Dev::start(XRAY, &arguments)), before);
 }

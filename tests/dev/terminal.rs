@@ -4,8 +4,9 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 use xray_double::harness::apps::clean;
+use xray_double::harness::dev::Dev;
 
-use crate::server::Dev;
+use crate::XRAY;
 
 /// A fixed trace in three documents; the subsegment comes before its parent.
 fn documents() -> [String; 3] {
@@ -39,7 +40,7 @@ const LINE: &str = "2026-11-21 02:19:55.120Z  502  shop  GET /carts  1.00 s  2 s
                     1-581cf771-a006649127e371903a2de979  FAULT ERROR  pay: PayError: no \\x1b[31mred";
 
 fn shown(arguments: &[&str], last_line: &str) -> Vec<String> {
-    let dev = Dev::start(arguments);
+    let dev = Dev::start(XRAY, arguments);
     for document in documents() {
         dev.send(&document);
     }
@@ -78,7 +79,7 @@ fn with_tree_it_is_a_tree() {
 
 #[test]
 fn with_json_each_line_is_an_object() {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_xray"));
+    let mut command = Command::new(XRAY);
     clean(&mut command).args([
         "dev",
         "-b",
@@ -94,7 +95,7 @@ fn with_json_each_line_is_an_object() {
         value.get("listening").cloned()
     });
     let udp = listening["udp"].as_str().expect("an address");
-    let sent = clean(&mut Command::new(env!("CARGO_BIN_EXE_xray")))
+    let sent = clean(&mut Command::new(XRAY))
         .args(["send", "--to", udp])
         .output()
         .expect("it starts");
@@ -133,7 +134,7 @@ fn a_flag_that_dev_does_not_have_gets_the_usage_of_dev() {
              are.\n",
         ),
     ] {
-        let output = clean(&mut Command::new(env!("CARGO_BIN_EXE_xray")))
+        let output = clean(&mut Command::new(XRAY))
             .args(["dev", flag])
             .output()
             .expect("it starts");
@@ -156,9 +157,9 @@ fn a_flag_that_dev_does_not_have_gets_the_usage_of_dev() {
 
 #[test]
 fn a_port_that_is_taken_is_an_error_that_says_what_to_do() {
-    let dev = Dev::start(&[]);
+    let dev = Dev::start(XRAY, &[]);
     for (flag, other, name, address) in [("-b", "-t", "UDP", dev.udp), ("-t", "-b", "TCP", dev.tcp)] {
-        let output = clean(&mut Command::new(env!("CARGO_BIN_EXE_xray")))
+        let output = clean(&mut Command::new(XRAY))
             .args(["dev", flag, &address.to_string(), other, "127.0.0.1:0"])
             .output()
             .expect("it starts");
@@ -178,7 +179,7 @@ fn send_says_when_nobody_listens() {
         .expect("a port")
         .local_addr()
         .expect("its address");
-    let output = clean(&mut Command::new(env!("CARGO_BIN_EXE_xray")))
+    let output = clean(&mut Command::new(XRAY))
         .arg("send")
         .env("AWS_XRAY_DAEMON_ADDRESS", unused.to_string())
         .output()
@@ -211,7 +212,7 @@ const NAMELESS: &str = r#"{"trace_id":"1-581cf771-a006649127e371903a2de979","id"
 #[test]
 fn what_is_refused_is_in_terminal_page_and_log_with_subsegment_field_and_character() {
     let cause = "Cause: subsegment 1 of \"shop\": name \"SELECT ?\" has '?' at character 8";
-    let dev = Dev::start(&[]);
+    let dev = Dev::start(XRAY, &[]);
     dev.send(NAMELESS);
     dev.wait_for_refused(1);
     let refused = &dev.get("/-/stats")["refused"]["latest"][0];
@@ -228,7 +229,7 @@ fn what_is_refused_is_in_terminal_page_and_log_with_subsegment_field_and_charact
     // With the log in a file, the terminal says it by itself.
     let directory = tempfile::tempdir().expect("a temporary directory");
     let log = directory.path().join("log");
-    let dev = Dev::start(&["-f", log.to_str().expect("UTF-8")]);
+    let dev = Dev::start(XRAY, &["-f", log.to_str().expect("UTF-8")]);
     dev.send(NAMELESS);
     let said = said_after(dev, "REFUSED");
     assert!(
@@ -242,7 +243,7 @@ fn what_is_refused_is_in_terminal_page_and_log_with_subsegment_field_and_charact
 /// The log had only what came as a datagram: of the rest the answer told the client alone.
 #[test]
 fn what_is_refused_of_a_call_is_in_terminal_and_log_and_what_is_refused_of_datagrams_is_there_once() {
-    let dev = Dev::start(&[]);
+    let dev = Dev::start(XRAY, &[]);
     let body = serde_json::json!({ "TraceSegmentDocuments": [NAMELESS] }).to_string();
     let (status, answer) = crate::http::post(dev.tcp, "/TraceSegments", &[], &body);
     assert_eq!(status, 200, "{answer}");
@@ -254,7 +255,7 @@ fn what_is_refused_of_a_call_is_in_terminal_and_log_and_what_is_refused_of_datag
         "{said}"
     );
 
-    let dev = Dev::start(&[]);
+    let dev = Dev::start(XRAY, &[]);
     dev.send(NAMELESS);
     let said = said_after(dev, "Unprocessed segment");
     assert!(!said.contains("Refused a document"), "{said}");
@@ -264,7 +265,7 @@ fn what_is_refused_of_a_call_is_in_terminal_and_log_and_what_is_refused_of_datag
 fn a_datagram_that_is_no_segment_is_in_terminal_page_and_log() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let log = directory.path().join("log");
-    let dev = Dev::start(&["-f", log.to_str().expect("UTF-8")]);
+    let dev = Dev::start(XRAY, &["-f", log.to_str().expect("UTF-8")]);
     let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("a socket");
     socket
         .send_to(b"{\"name\":\"shop\"}", dev.udp)
@@ -284,7 +285,7 @@ fn a_datagram_that_is_no_segment_is_in_terminal_page_and_log() {
 
 #[test]
 fn what_sdks_left_out_is_said_in_the_terminal_and_on_the_page() {
-    let dev = Dev::start(&["--sampling", "aws"]);
+    let dev = Dev::start(XRAY, &["--sampling", "aws"]);
     let (status, rules) = crate::http::post(dev.tcp, "/GetSamplingRules", &[], "{}");
     assert!(status == 200 && rules.contains("\"FixedRate\":0.05"), "{rules}");
     let report = r#"{"SamplingStatisticsDocuments": [{"RuleName": "Default", "ClientID": "aaaaaaaaaaaaaaaaaaaaaaaa",
@@ -301,7 +302,7 @@ fn what_sdks_left_out_is_said_in_the_terminal_and_on_the_page() {
 
 #[test]
 fn without_a_flag_every_request_is_sampled() {
-    let dev = Dev::start(&[]);
+    let dev = Dev::start(XRAY, &[]);
     let (_, rules) = crate::http::post(dev.tcp, "/GetSamplingRules", &[], "{}");
     assert!(rules.contains("\"FixedRate\":1.0"), "{rules}");
 }

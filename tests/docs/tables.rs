@@ -5,6 +5,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 use xray_double::harness::apps::clean;
+use xray_double::harness::dev::Dev;
 use xray_double::harness::process::Process;
 
 use super::{entries, read, repository};
@@ -197,23 +198,8 @@ struct Ending<'a> {
 #[test]
 fn the_page_about_operations_lists_the_exit_codes_that_there_are() {
     const IN_USE: &str = "127.0.0.1:1:2";
-    let mut dev = Command::new(XRAY);
-    clean(&mut dev).args([
-        "dev",
-        "-b",
-        "127.0.0.1:0",
-        "-t",
-        "127.0.0.1:0",
-        "--otlp-listen",
-        "",
-        "--log-format",
-        "json",
-    ]);
-    let dev = Process::start("xray dev", &mut dev);
-    let page: String = dev.wait_for("its address", |line| {
-        let (_, rest) = line.split_once("\"tcp\":\"")?;
-        rest.split('"').next().map(str::to_owned)
-    });
+    let dev = Dev::start(XRAY, &[]);
+    let page = dev.tcp.to_string();
     let none = ["--from", page.as_str(), "1-581cf771-a006649127e371903a2de979"];
     let nobody = ["--from", "127.0.0.1:1", none[2]];
     let ending = |command, arguments, code| Ending {

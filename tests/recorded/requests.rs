@@ -2,13 +2,13 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::process::Command;
 
 use serde_json::Value;
 use xray_document::otlp::{Signal, count, json};
-use xray_double::harness::apps::{address_after, clean};
+use xray_double::harness::apps::address_after;
 use xray_double::harness::daemon::{Setup, double};
-use xray_double::harness::process::{PATIENCE, Process};
+use xray_double::harness::dev::Dev;
+use xray_double::harness::process::PATIENCE;
 use xray_double::harness::recorded::{Message, Recording, Way};
 
 const XRAY: &str = env!("CARGO_BIN_EXE_xray");
@@ -82,24 +82,10 @@ fn xray_dev_understands_each_call_of_its_api() {
         if requests.is_empty() {
             continue;
         }
-        let mut command = Command::new(XRAY);
-        clean(&mut command).args([
-            "dev",
-            "-b",
-            "127.0.0.1:0",
-            "-t",
-            "127.0.0.1:0",
-            "--otlp-listen",
-            "",
-        ]);
-        let dev = Process::start("xray dev", &mut command);
-        let tcp = dev.wait_for("where the API is", |line| {
-            let rest = line.split_once("Traces    http://")?.1;
-            rest.split('/').next()?.parse().ok()
-        });
+        let dev = Dev::start(XRAY, &[]);
         for request in requests {
             let expected = if refused(&request.body()) { 400 } else { 200 };
-            let (status, answer) = send(tcp, request);
+            let (status, answer) = send(dev.tcp, request);
             assert_eq!(
                 status,
                 expected,

@@ -6,12 +6,13 @@ use std::process::{Command, Output};
 use serde_json::Value;
 use tempfile::TempDir;
 use xray_double::harness::apps::clean;
+use xray_double::harness::dev::Dev;
 use xray_double::harness::install::{python_packages, repository};
 use xray_double::harness::recorded::{Message, Way, check};
 use xray_double::harness::tap::StreamTap;
 
 use crate::TMP;
-use crate::server::Dev;
+use crate::XRAY;
 
 /// The block of docs/dev.md, which tests/docs counts as run here.
 const PAGE: &str = "docs/dev.md";
@@ -46,7 +47,7 @@ fn the_aws_cli_finds_a_trace_with_the_commands_that_people_are_shown() {
         return;
     };
     let programs = python.parent().expect("a folder");
-    let dev = Dev::start(&[]);
+    let dev = Dev::start(XRAY, &[]);
     let banner = dev.process.wait_for("what asks the API", |line| {
         let command = line.split_once("API       ")?.1;
         command.strip_suffix(" …").map(str::to_owned)

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`process`] | child processes whose output can be waited for |
 //! | [`daemon`] | the daemon against the double |
+//! | [`dev`] | `xray dev` on free ports |
 //! | [`doctor`] | `xray doctor`, and what it says |
 //! | [`account`] | the account in the last line of a run |
 //! | [`outages`] | all that an endpoint can do to a daemon |
@@ -22,6 +23,7 @@ pub mod apps;
 pub mod compiled;
 pub mod daemon;
 pub mod datagrams;
+pub mod dev;
 pub mod doctor;
 pub mod install;
 pub mod moto;
