@@ -5,8 +5,8 @@ use std::io::Write as _;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-/// The fastest one. Of 1 MiB of spans as a web application makes them, level 1 leaves 23 % in 1.9 ms, level 2 20 % in 3.0 ms,
-/// level 6 18.5 % in 9.3 ms (release build, one core of 2): three percent are not worth half as much time again.
+/// The fastest one. Of 1 MiB of spans as a web application makes them, level 1 leaves 23 %, level 2 20 % in half as much time
+/// again, level 6 18.5 % in four times the time (docs/adr/0014-zlib-rs.md): three percent are not worth that.
 const LEVEL: u32 = 1;
 
 /// What a body becomes at the most, as a part of it, before the buffer has to grow: a third, for what compresses badly.
