@@ -69,9 +69,11 @@ impl OpenRequests {
         } else {
             None
         };
-        let (buffer, _) = open
-            .body
-            .get_or_insert_with(|| (open.pool.take(open.next_capacity_bytes.max(body.len())), now));
+        let (buffer, _) = open.body.get_or_insert_with(|| {
+            // No longer than it can become, or the pool would have no room for it.
+            let capacity_bytes = open.next_capacity_bytes.min(bound_bytes).max(body.len());
+            (open.pool.take(capacity_bytes), now)
+        });
         super::encoding::Output::append_with(buffer, body.len(), |room| {
             room.copy_from_slice(body);
             body.len()
@@ -218,6 +220,27 @@ mod tests {
             (due[0].opened_at, open.opened_at()),
             (now, Some(now + MAX_AGE / 2))
         );
+    }
+
+    #[test]
+    fn a_body_gets_the_memory_of_one_that_is_over_however_full_it_was() {
+        // Of a length with which the next one would have more than a body may have.
+        let request = [b'a'; 10_900];
+        let (mut open, now) = (OpenRequests::new(64 << 10), Instant::now());
+        let mut next = || {
+            (0..7)
+                .find_map(|_| open.push(SPANS, &request, 1, now).unwrap())
+                .unwrap()
+        };
+        // The first one finds its length; then one is filled while the one before it is sent.
+        drop(next());
+        let second = next();
+        let (place, held_bytes) = (second.body.as_ptr(), second.cost_bytes() - size_of::<Batch>());
+        drop(second);
+        drop(next());
+        let fourth = next();
+        assert_eq!((fourth.documents, fourth.body.as_ptr()), (6, place));
+        assert_eq!(held_bytes, 64 << 10, "as much as is kept for later");
     }
 
     #[test]
