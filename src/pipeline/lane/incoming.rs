@@ -11,15 +11,16 @@ use crate::pipeline::queue::Evicted;
 /// The largest document that the receiver adds under the lock: what a datagram can carry.
 pub(super) const DATAGRAM_MAX_BYTES: usize = 1 << 16;
 
-impl<E: Encoding> Intake for Lane<E> {
-    /// The lock is taken once for all of it.
-    fn add<'a>(&self, documents: impl Iterator<Item = &'a [u8]>, now: Instant) {
+impl<E: Encoding> Lane<E> {
+    /// Adds documents to the open batch; whether it was empty, and has some now. The lock is taken once for all of it.
+    pub(super) fn put<'a>(&self, documents: impl Iterator<Item = &'a [u8]>, now: Instant) -> bool {
         let mut sealed = false;
         let mut evicted = Evicted::default();
         let mut handed_on = Vec::new();
         let mut replaced = 0;
-        {
+        let opened = {
             let mut state = self.lock();
+            let was_empty = state.open.opened_at().is_none();
             for document in documents {
                 let pushed = state.open.push(document, now);
                 replaced += u64::from(pushed.replaced_utf8);
@@ -29,20 +30,31 @@ impl<E: Encoding> Intake for Lane<E> {
                     sealed = true;
                 }
             }
-        }
+            was_empty && state.open.opened_at().is_some()
+        };
         self.ledger.add_replaced_utf8(replaced);
         self.hand_on(handed_on, now);
         self.spill(evicted, now);
         if sealed {
             self.sealed.notify_one();
         }
+        opened
+    }
+}
+
+impl<E: Encoding> Intake for Lane<E> {
+    fn add<'a>(&self, documents: impl Iterator<Item = &'a [u8]>, now: Instant) {
+        // Who calls this has the timer, and looks at it after that.
+        let _: bool = self.put(documents, now);
     }
 
     /// One that is larger than a datagram goes in a batch of its own, which is made before the lock is taken: the
     /// receiver must not wait while it is encoded.
     fn add_from_elsewhere(&self, document: &[u8], now: Instant) {
         if document.len() <= DATAGRAM_MAX_BYTES {
-            self.add(std::iter::once(document), now);
+            if self.put(std::iter::once(document), now) {
+                self.opened.notify_one();
+            }
         } else if let Some(batch) = OpenBatch::<E>::of_one(document, now) {
             let mut handed_on = Vec::new();
             let evicted = {
@@ -63,7 +75,6 @@ impl<E: Encoding> Intake for Lane<E> {
             self.spill(evicted, now);
             self.sealed.notify_one();
         }
-        self.opened.notify_one();
     }
 
     async fn opened(&self) {

@@ -62,6 +62,9 @@ async fn the_receiver_is_told_of_a_batch_that_it_did_not_open() {
     add(&intake, b"x", now);
     assert!(!is_ready(intake.opened()).await);
     intake.add_from_elsewhere(b"x", now);
+    assert!(!is_ready(intake.opened()).await, "it has opened that one itself");
+    intake.seal(now);
+    intake.add_from_elsewhere(b"x", now);
     assert!(is_ready(intake.opened()).await);
     assert!(!is_ready(intake.opened()).await);
 }
