@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::exporters::bodies::Bodies;
 use crate::ledger::signal::{Receiver, Signal};
 use crate::pipeline::fanout::Fanout;
-use crate::pipeline::intake::{NotTaken, Request, Requests, Room};
+use crate::pipeline::intake::{NoRoom, NotTaken, Request, Requests, Room};
 
 /// Sees each request with log records. It must be quick: requests are served meanwhile.
 pub type TakesLogs = Box<dyn Fn(&Request) + Send + Sync>;
@@ -37,7 +37,7 @@ impl Requests for WithLogs {
         self.fanout.room_for(signal, bytes)
     }
 
-    fn add(&self, request: Request, now: Instant) -> Option<NotTaken> {
+    fn add(&self, request: Request, now: Instant) -> Result<Option<NotTaken>, NoRoom> {
         if let Some(logs) = &self.logs
             && request.signal == Signal::Logs
         {
@@ -46,7 +46,7 @@ impl Requests for WithLogs {
         if self.is_for_logs_alone(request.signal) {
             let receipts = self.fanout.receipts();
             receipts.add_received(request.receiver, request.signal, request.items);
-            return None;
+            return Ok(None);
         }
         self.fanout.add(request, now)
     }

@@ -71,6 +71,15 @@ pub struct Request {
     pub items: u64,
 }
 
+/// Why nothing of a request was taken: what it becomes on its way is longer than what there is room for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoRoom {
+    /// For now: the same request may be taken later.
+    Now,
+    /// Even when nothing else is there.
+    Ever,
+}
+
 /// What of a request was not taken and never will be, so that its sender must not send it again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotTaken {
@@ -89,12 +98,17 @@ pub trait Requests: Send + Sync + 'static {
     fn wants(&self, signal: Signal) -> bool;
 
     /// Whether a request of `bytes` can be taken without losing anything: [`Room::Full`] only when no destination of this
-    /// signal has room, [`Room::TooLong`] when none ever will.
+    /// signal has room, [`Room::TooLong`] when none ever will. What it becomes on its way is not known yet
+    /// ([`Requests::add`]).
     fn room_for(&self, signal: Signal, bytes: usize) -> Room;
 
     /// Takes a request of a signal that is wanted. There is room, or was when [`Requests::room_for`] was asked; a
     /// destination that has none by now drops its oldest. Returns what was not taken of it for good.
-    fn add(&self, request: Request, now: Instant) -> Option<NotTaken>;
+    ///
+    /// # Errors
+    /// The request goes nowhere else, and what it becomes on its way has no room. Then nothing of it was taken or counted,
+    /// and nothing was dropped for it.
+    fn add(&self, request: Request, now: Instant) -> Result<Option<NotTaken>, NoRoom>;
 
     /// Counts a request that was refused for what it is, and not for want of room: one received and one rejected of this
     /// signal, since what cannot be read has no number of items.

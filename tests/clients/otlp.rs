@@ -16,7 +16,7 @@ use xray::ledger::http::Route;
 use xray::ledger::signal::{Receiver, Signal};
 use xray::net::server::guard::Guard;
 use xray::net::server::origins::Origins;
-use xray::pipeline::intake::{Form, NotTaken, Request, Requests, Room};
+use xray::pipeline::intake::{Form, NoRoom, NotTaken, Request, Requests, Room};
 use xray::receivers::otlp::{self, Otlp, limits};
 use xray_double::harness::install::{self, repository};
 use xray_double::harness::recorded::{Message, Way, check};
@@ -53,7 +53,7 @@ impl Requests for Counts {
         }
     }
 
-    fn add(&self, request: Request, _: Instant) -> Option<NotTaken> {
+    fn add(&self, request: Request, _: Instant) -> Result<Option<NotTaken>, NoRoom> {
         let Request {
             signal,
             receiver,
@@ -67,7 +67,7 @@ impl Requests for Counts {
             .expect("a lock")
             .entry((signal, receiver, form))
             .or_default() += items;
-        None
+        Ok(None)
     }
 
     fn add_refused(&self, signal: Signal, receiver: Receiver) {

@@ -10,7 +10,7 @@ use xray_document::otlp;
 
 use super::answer::{Refusal, Why};
 use crate::ledger::signal::{Receiver, Signal};
-use crate::pipeline::intake::{Form, NotTaken, Request, Requests, Room};
+use crate::pipeline::intake::{Form, NoRoom, NotTaken, Request, Requests, Room};
 
 /// A request that has been read, and not been looked at.
 #[derive(Clone)]
@@ -65,7 +65,7 @@ impl Read {
             body: self.body,
             items,
         };
-        Ok(requests.add(request, Instant::now().into_std()))
+        requests.add(request, Instant::now().into_std()).map_err(no_room)
     }
 }
 
@@ -73,14 +73,22 @@ impl Read {
 pub(super) fn room_for(requests: &impl Requests, signal: Signal, bytes: usize) -> Result<(), Refusal> {
     match requests.room_for(signal, bytes) {
         Room::Free => Ok(()),
-        Room::Full => Err(Refusal::new(
+        Room::Full => Err(no_room(NoRoom::Now)),
+        Room::TooLong => Err(no_room(NoRoom::Ever)),
+    }
+}
+
+fn no_room(when: NoRoom) -> Refusal {
+    match when {
+        NoRoom::Now => Refusal::new(
             Why::Busy,
             "The buffer memory of the daemon is full of what no destination has taken yet.",
-        )),
-        Room::TooLong => Err(Refusal::new(
+        ),
+        NoRoom::Ever => Refusal::new(
             Why::TooLong,
-            "The request is longer than the buffer memory of the daemon has room for, even when it is empty.",
-        )),
+            "The request, or what it becomes for X-Ray, is longer than the buffer memory of the daemon has room for, even when \
+             it is empty.",
+        ),
     }
 }
 

@@ -322,6 +322,31 @@ async fn without_room_a_client_is_told_to_come_back_before_its_request_is_read_o
 }
 
 #[tokio::test]
+async fn a_request_that_becomes_too_long_on_its_way_is_told_to_come_back_or_never_to() {
+    for converted in [true, false] {
+        for (no_room, status, retry_after) in [(NoRoom::Now, 503, Some("1")), (NoRoom::Ever, 413, None)] {
+            for bytes in [limits::AT_ONCE_MAX_BYTES, limits::AT_ONCE_MAX_BYTES + 2] {
+                let port = Port::open_before(&Signal::ALL, LIMITS, limits::CONNECTIONS, converted);
+                *port.kept.no_room.lock().unwrap() = Some(no_room);
+                let body = of_length(Form::Protobuf, bytes);
+                let answer = port.post("/v1/traces", PROTOBUF, &body).await;
+                assert_eq!(
+                    (answer.status, answer.header("retry-after")),
+                    (status, retry_after),
+                    "{no_room:?} {bytes}"
+                );
+                // Who comes back has not been refused.
+                let refused = port.kept.refused.lock().unwrap().len();
+                assert_eq!(refused, usize::from(no_room == NoRoom::Ever));
+                let answer = port.post("/v1/traces", PROTOBUF, &body).await;
+                assert_eq!((answer.status, port.requests().len()), (200, 1));
+                port.close().await;
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_is_never_taken_of_a_request_is_a_partial_success() {
     let port = Port::open();
     *port.kept.not_taken.lock().unwrap() = Some(NotTaken {

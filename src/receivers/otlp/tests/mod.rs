@@ -21,7 +21,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::pipeline::intake::{NotTaken, Request, Room};
+use crate::pipeline::intake::{NoRoom, NotTaken, Request, Room};
 
 /// Long enough for any machine, and the end of a test that hangs.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -35,6 +35,8 @@ struct Kept {
     /// What the next questions for room are answered; then there is room.
     room: Mutex<VecDeque<Room>>,
     not_taken: Mutex<Option<NotTaken>>,
+    /// What becomes of the next request has no room.
+    no_room: Mutex<Option<NoRoom>>,
     converted: bool,
     threads: Mutex<Vec<ThreadId>>,
     asked: AtomicUsize,
@@ -50,10 +52,13 @@ impl Requests for Kept {
         self.room.lock().unwrap().pop_front().unwrap_or(Room::Free)
     }
 
-    fn add(&self, request: Request, _: std::time::Instant) -> Option<NotTaken> {
+    fn add(&self, request: Request, _: std::time::Instant) -> Result<Option<NotTaken>, NoRoom> {
         self.threads.lock().unwrap().push(thread::current().id());
+        if let Some(no_room) = self.no_room.lock().unwrap().take() {
+            return Err(no_room);
+        }
         self.requests.lock().unwrap().push(request);
-        self.not_taken.lock().unwrap().clone()
+        Ok(self.not_taken.lock().unwrap().clone())
     }
 
     fn add_refused(&self, signal: Signal, receiver: Receiver) {
@@ -97,6 +102,7 @@ impl Port {
             wanted: wanted.to_vec(),
             room: Mutex::default(),
             not_taken: Mutex::default(),
+            no_room: Mutex::default(),
             converted,
             threads: Mutex::default(),
             asked: AtomicUsize::default(),

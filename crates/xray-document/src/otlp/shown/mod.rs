@@ -4,6 +4,8 @@
 //! A document becomes no more than some times its own length of text. What its spans share, the resource, is in the
 //! first of them of each trace.
 
+use std::ops::ControlFlow;
+
 use super::count::{Signal, count};
 use super::to_segment::{Options, Sharing, each};
 use crate::outline::Outline;
@@ -41,6 +43,7 @@ pub fn documents(document: &str) -> Option<Vec<(Outline, String)>> {
     let mut found = Vec::new();
     let mut take = |made: Result<super::to_segment::Segment, super::to_segment::Refused>| {
         found.extend(made.ok().map(|segment| (segment.outline, segment.document)));
+        ControlFlow::Continue(())
     };
     each(&request, &Options::default(), sharing, &mut take).ok()?;
     Some(found)

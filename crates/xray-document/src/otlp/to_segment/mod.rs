@@ -30,6 +30,7 @@ mod shed;
 mod tests;
 
 use std::collections::HashSet;
+use std::ops::ControlFlow;
 
 use prost::Message;
 use serde_json::{Map, Value};
@@ -87,6 +88,11 @@ const SHARED_ROOM: usize = 4;
 /// Room that a small request has as well: a single span with the longest resource that a document has room for.
 const LEAST_ROOM_BYTES: usize = 64 << 10;
 
+/// Spans of so many bytes and more, on average, are as many as the request has room for: a request of the longest kind that
+/// a receiver takes has more than [`MAX_SPANS`](super::count::MAX_SPANS) of them. Shorter ones are mostly what documents have
+/// besides, so that their number bounds the work.
+const USUAL_SPAN_BYTES: usize = 256;
+
 /// Makes a document of each span of a request in protobuf and hands it to `take`, in the order of the request; what becomes
 /// none is handed over as well. Returns how much is in the request: `take` is called once for each span.
 ///
@@ -100,8 +106,26 @@ pub fn segments_of(
     options: &Options<'_>,
     mut take: impl FnMut(Result<Segment, Refused>),
 ) -> Result<Count, Unreadable> {
+    segments_while(request, options, |made| {
+        take(made);
+        ControlFlow::Continue(())
+    })
+}
+
+/// As [`segments_of`], until `take` breaks off: what is left of the request is not looked at then.
+///
+/// # Errors
+/// As there.
+pub fn segments_while(
+    request: &[u8],
+    options: &Options<'_>,
+    mut take: impl FnMut(Result<Segment, Refused>) -> ControlFlow<()>,
+) -> Result<Count, Unreadable> {
     let counted = count(Signal::Traces, request)?;
-    counted.within_limits()?;
+    match counted.within_limits() {
+        Err(TooMuch::Spans(spans)) if spans <= (request.len() / USUAL_SPAN_BYTES) as u64 => {}
+        within => within?,
+    }
     let sharing = Sharing {
         room: (SHARED_ROOM * request.len()).max(LEAST_ROOM_BYTES),
         once_a_trace: false,
@@ -123,7 +147,7 @@ pub(super) fn each(
     request: &[u8],
     options: &Options<'_>,
     mut sharing: Sharing,
-    take: &mut dyn FnMut(Result<Segment, Refused>),
+    take: &mut dyn FnMut(Result<Segment, Refused>) -> ControlFlow<()>,
 ) -> Result<(), Malformed> {
     let mut place = 0;
     for field in Fields::of(request) {
@@ -157,7 +181,9 @@ pub(super) fn each(
                     (Err((_, why)), _) => Err((String::new(), why.clone())),
                     (_, Err((_, why))) => Err((String::new(), why.clone())),
                 };
-                take(made.map_err(|(name, why)| Refused { place, name, why }));
+                if take(made.map_err(|(name, why)| Refused { place, name, why })).is_break() {
+                    return Ok(());
+                }
             }
         }
     }

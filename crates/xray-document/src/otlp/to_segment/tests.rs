@@ -517,6 +517,37 @@ fn a_request_with_too_much_is_not_read_at_all() {
 }
 
 #[test]
+fn spans_of_a_usual_length_are_as_many_as_a_request_has_and_tiny_ones_are_not() {
+    let count = usize::try_from(super::super::count::MAX_SPANS).unwrap() + 1;
+    let of_bytes = |bytes: usize| {
+        let text = "x".repeat(bytes);
+        let spans = (0..count).map(|_| span(kind::SERVER, json!({"k": text})));
+        request(json!({}), spans.collect())
+    };
+    let usual = of_bytes(USUAL_SPAN_BYTES);
+    let mut made = 0;
+    let counted = segments_of(&usual, &Options::default(), |_| made += 1).unwrap();
+    assert_eq!((made, counted.items), (count, count as u64));
+    let refused = segments_of(&of_bytes(1), &Options::default(), |_| {});
+    assert_eq!(refused, Err(Unreadable::TooMuch(TooMuch::Spans(count as u64))));
+}
+
+#[test]
+fn who_breaks_off_gets_no_more() {
+    let spans = (0..10).map(|_| span(kind::SERVER, json!({}))).collect();
+    let mut left = 3;
+    let counted = segments_while(&request(json!({}), spans), &Options::default(), |_| {
+        left -= 1;
+        if left == 0 {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    });
+    assert_eq!((left, counted.unwrap().items), (0, 10));
+}
+
+#[test]
 fn a_resource_that_many_spans_share_is_copied_within_bounds_and_what_is_left_out_is_said() {
     let spans = (0..2_000).map(|_| span(kind::SERVER, json!({}))).collect();
     let long = "x".repeat(50_000);
