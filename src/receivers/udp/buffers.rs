@@ -3,6 +3,7 @@
 use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
 
+use memmap2::MmapMut;
 use quinn_udp::{BATCH_SIZE, RecvMeta};
 // The system call for many datagrams, which Windows does not have.
 #[cfg(not(windows))]
@@ -96,15 +97,51 @@ fn tell_less(socket: &std::net::UdpSocket) {
 
 /// Room for the datagrams of one receive. Pages are touched only as far as datagrams reach.
 pub(super) struct Buffers {
-    room: Vec<u8>,
+    room: Room,
     meta: [RecvMeta; BATCH_SIZE],
     pub(super) count: usize,
+}
+
+/// Zeros that are no memory before they are written to.
+enum Room {
+    /// An allocator writes zeros where something was before, and these are two megabytes.
+    Mapped(MmapMut),
+    /// The system has no mapping for it.
+    Allocated(Vec<u8>),
+}
+
+impl Room {
+    fn new(bytes: usize) -> Self {
+        match MmapMut::map_anon(bytes) {
+            Ok(pages) => {
+                // Of one huge page, the first datagram would touch all. Without such pages there is nothing to be advised.
+                #[cfg(target_os = "linux")]
+                let _: io::Result<()> = pages.advise(memmap2::Advice::NoHugePage);
+                Self::Mapped(pages)
+            }
+            Err(_) => Self::Allocated(vec![0; bytes]),
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Mapped(pages) => pages,
+            Self::Allocated(bytes) => bytes,
+        }
+    }
+
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        match self {
+            Self::Mapped(pages) => pages,
+            Self::Allocated(bytes) => bytes,
+        }
+    }
 }
 
 impl Buffers {
     pub(super) fn new() -> Self {
         Self {
-            room: vec![0; BATCH_SIZE * ROOM_BYTES],
+            room: Room::new(BATCH_SIZE * ROOM_BYTES),
             meta: [RecvMeta::default(); BATCH_SIZE],
             count: 0,
         }
@@ -113,7 +150,7 @@ impl Buffers {
     /// One receive; what was there before is gone.
     pub(super) fn fill(&mut self, socket: &UdpSocket, reader: &Reader) -> io::Result<()> {
         self.count = 0;
-        let mut rooms = self.room.chunks_mut(ROOM_BYTES);
+        let mut rooms = self.room.bytes_mut().chunks_mut(ROOM_BYTES);
         let mut slices: [IoSliceMut<'_>; BATCH_SIZE] =
             std::array::from_fn(|_| IoSliceMut::new(rooms.next().unwrap_or_default()));
         self.count = reader.receive(socket, &mut slices, &mut self.meta)?;
@@ -140,7 +177,7 @@ impl Buffers {
     pub(super) fn datagrams(&self) -> impl Iterator<Item = (SocketAddr, &[u8])> {
         self.meta[..self.count]
             .iter()
-            .zip(self.room.chunks(ROOM_BYTES))
+            .zip(self.room.bytes().chunks(ROOM_BYTES))
             .flat_map(|(meta, room)| {
                 let datagrams = room[..meta.len].chunks(meta.stride.max(1));
                 datagrams.map(|datagram| (meta.addr, datagram))
@@ -154,6 +191,24 @@ mod tests {
 
     fn sockets() -> [std::net::UdpSocket; 2] {
         [(); 2].map(|()| std::net::UdpSocket::bind("127.0.0.1:0").unwrap())
+    }
+
+    // Only there is it told.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn room_that_no_datagram_has_reached_is_no_memory() {
+        let mut buffers = Buffers::new();
+        let start = buffers.room.bytes().as_ptr().addr();
+        let resident_kb = || {
+            let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+            let mapping = maps.split_once(&format!("{start:x}-")).unwrap().1;
+            let rss = mapping.split_once("Rss:").unwrap().1;
+            rss.split_whitespace().next().unwrap().parse::<u64>().unwrap()
+        };
+        assert_eq!(resident_kb(), 0);
+        buffers.room.bytes_mut()[..1000].fill(1);
+        let page_kb = rustix::param::page_size() as u64 / 1024;
+        assert_eq!(resident_kb(), page_kb);
     }
 
     // Only there is it switched off.
