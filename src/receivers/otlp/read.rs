@@ -108,5 +108,9 @@ fn items(signal: Signal, form: Form, body: &[u8]) -> Result<u64, Refusal> {
             )
         }),
     };
-    counted.map(|count| count.items)
+    let counted = counted?;
+    counted
+        .groups_within_limits(body.len())
+        .map_err(|error| Refusal::new(Why::Malformed, format!("The body has {error}.")))?;
+    Ok(counted.items)
 }

@@ -47,12 +47,38 @@ impl Signal {
     }
 }
 
-/// The most spans of a request that is decoded: what X-Ray's own OTLP endpoint takes.
+/// The most spans of a request that is decoded, whatever its length: what X-Ray's own OTLP endpoint takes. A request may have
+/// more of [`SPAN_BYTES`].
 pub const MAX_SPANS: u64 = 10_000;
 
-/// The most resources and scopes together. An empty one is two bytes, and a hundred when it is decoded; nobody has more of
-/// them than spans.
+/// The most resources and scopes together, whatever the request's length. An empty one is two bytes, and a hundred when it is
+/// decoded. A request may have more of [`GROUP_BYTES`].
 pub const MAX_GROUPS: u64 = 10_000;
+
+/// Spans of so many bytes and more, on average, are as many as a request has room for: one of the longest kind that a receiver
+/// takes has more than [`MAX_SPANS`] of them. Shorter ones are mostly what is said beside them, so that their number, and not
+/// their length, is the work.
+pub const SPAN_BYTES: usize = 256;
+
+/// The same of resources and scopes, of which each span may have one.
+pub const GROUP_BYTES: usize = SPAN_BYTES / 2;
+
+/// The most spans of a request of so many bytes that is decoded.
+#[must_use]
+pub const fn max_spans(request_bytes: usize) -> u64 {
+    most(MAX_SPANS, request_bytes / SPAN_BYTES)
+}
+
+/// The most resources and scopes of a request of so many bytes.
+#[must_use]
+pub const fn max_groups(request_bytes: usize) -> u64 {
+    most(MAX_GROUPS, request_bytes / GROUP_BYTES)
+}
+
+const fn most(least: u64, by_length: usize) -> u64 {
+    let by_length = by_length as u64;
+    if by_length > least { by_length } else { least }
+}
 
 /// The longest span, resource or scope that is decoded, in bytes: five times what X-Ray's OTLP endpoint takes, and
 /// sixteen times what a segment may have. An empty attribute of two bytes takes up fifty, decoded.
@@ -75,28 +101,37 @@ pub struct Count {
 /// A request that has more than is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TooMuch {
-    /// More than [`MAX_SPANS`].
-    #[error("{0} spans in one request; {MAX_SPANS} are the most")]
-    Spans(u64),
-    /// More than [`MAX_GROUPS`].
-    #[error("{0} resources and scopes in one request; {MAX_GROUPS} are the most")]
-    Groups(u64),
+    /// More than [`max_spans`]: so many, and the most.
+    #[error("{0} spans in one request; {1} are the most")]
+    Spans(u64, u64),
+    /// More than [`max_groups`]: so many, and the most.
+    #[error("{0} resources and scopes in one request; {1} are the most")]
+    Groups(u64, u64),
 }
 
 impl Count {
-    /// Whether a request for traces of this size may be decoded.
+    /// Whether a request for traces of so many bytes with this in it may be decoded.
     ///
     /// # Errors
     /// What there is too much of.
-    pub const fn within_limits(self) -> Result<(), TooMuch> {
-        let groups = self.resources + self.scopes;
-        if groups > MAX_GROUPS {
-            Err(TooMuch::Groups(groups))
-        } else if self.items > MAX_SPANS {
-            Err(TooMuch::Spans(self.items))
-        } else {
-            Ok(())
+    pub const fn within_limits(self, request_bytes: usize) -> Result<(), TooMuch> {
+        let most = max_spans(request_bytes);
+        match self.groups_within_limits(request_bytes) {
+            Ok(()) if self.items > most => Err(TooMuch::Spans(self.items, most)),
+            groups => groups,
         }
+    }
+
+    /// Whether a request of so many bytes has no more resources and scopes than anybody has.
+    ///
+    /// # Errors
+    /// It has more.
+    pub const fn groups_within_limits(self, request_bytes: usize) -> Result<(), TooMuch> {
+        let (groups, most) = (self.resources + self.scopes, max_groups(request_bytes));
+        if groups > most {
+            return Err(TooMuch::Groups(groups, most));
+        }
+        Ok(())
     }
 }
 
@@ -175,16 +210,41 @@ mod tests {
     }
 
     #[test]
-    fn a_million_empty_resources_are_too_many_and_so_are_ten_thousand_and_one_spans() {
+    fn a_million_empty_resources_are_too_many_and_so_are_ten_thousand_and_one_tiny_spans() {
         let million = [1 << 3 | 2, 0].repeat(1_000_000);
         let counted = count(Signal::Traces, &million).unwrap();
-        assert_eq!(counted.within_limits(), Err(TooMuch::Groups(1_000_000)));
+        let too_much = Err(TooMuch::Groups(1_000_000, 15_625));
+        assert_eq!(counted.within_limits(million.len()), too_much);
+        assert_eq!(counted.groups_within_limits(million.len()), too_much);
         let spans = |spans: usize| {
             let scope = [2 << 3 | 2, 0].repeat(spans);
             let request = message(&[(1, &message(&[(2, &scope)]))]);
-            count(Signal::Traces, &request).unwrap().within_limits()
+            let counted = count(Signal::Traces, &request).unwrap();
+            assert_eq!(counted.groups_within_limits(request.len()), Ok(()));
+            counted.within_limits(request.len())
         };
         assert_eq!(spans(10_000), Ok(()));
-        assert_eq!(spans(10_001), Err(TooMuch::Spans(10_001)));
+        assert_eq!(spans(10_001), Err(TooMuch::Spans(10_001, 10_000)));
+    }
+
+    #[test]
+    fn a_long_request_may_have_more_of_a_usual_length() {
+        let counted = |groups: u64, items: u64| Count {
+            resources: groups / 2,
+            scopes: groups - groups / 2,
+            items,
+        };
+        for (bytes, groups, spans) in [
+            (0, 10_000, 10_000),
+            (128 * 10_001, 10_001, 10_000),
+            (256 * 10_001, 20_002, 10_001),
+            (20 << 20, 163_840, 81_920),
+        ] {
+            assert_eq!(counted(groups, spans).within_limits(bytes), Ok(()));
+            let too_much = counted(groups, spans + 1).within_limits(bytes);
+            assert_eq!(too_much, Err(TooMuch::Spans(spans + 1, spans)));
+            let too_much = counted(groups + 1, spans).within_limits(bytes);
+            assert_eq!(too_much, Err(TooMuch::Groups(groups + 1, groups)));
+        }
     }
 }

@@ -76,16 +76,29 @@ async fn too_long_is_too_long_announced_or_not_and_the_longest_is_taken() {
 }
 
 #[tokio::test]
-async fn a_million_empty_resources_are_nothing() {
+async fn a_million_empty_resources_are_refused_and_counted() {
     let port = Port::open_with(&Signal::ALL, limits::bodies(u64::MAX), limits::CONNECTIONS);
     let million = [0x0a, 0].repeat(1_000_000);
-    assert_eq!(port.post("/v1/traces", PROTOBUF, &million).await.status, 200);
+    let answer = port.post("/v1/traces", PROTOBUF, &million).await;
+    assert_eq!(answer.status, 400, "{answer:?}");
     let million = format!("{{\"resourceSpans\":[{}{{}}]}}", "{},".repeat(999_999));
     let json = "content-type: application/json\r\n";
+    let answer = port.post("/v1/traces", json, million.as_bytes()).await;
     assert_eq!(
-        port.post("/v1/traces", json, million.as_bytes()).await.status,
-        200
+        (answer.status, answer.json()["message"].as_str()),
+        (
+            400,
+            Some("The body has 1000000 resources and scopes in one request; 23437 are the most.")
+        )
     );
+    assert_eq!(port.requests(), []);
+    assert_eq!(
+        *port.kept.refused.lock().unwrap(),
+        [(Signal::Traces, Receiver::OtlpHttp); 2]
+    );
+    // A few of them are nothing, and no error: an empty request succeeds.
+    let few = [0x0a, 0].repeat(10_000);
+    assert_eq!(port.post("/v1/traces", PROTOBUF, &few).await.status, 200);
     assert_eq!(port.requests(), []);
     port.close().await;
 }

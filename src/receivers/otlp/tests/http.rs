@@ -20,10 +20,12 @@ fn of_length(form: Form, bytes: usize) -> Vec<u8> {
         }
         Form::Protobuf => {
             let (mut body, _) = protobuf(Signal::Traces);
-            // Resources without spans.
-            while body.len() + 2 <= bytes {
-                body.extend([1 << 3 | 2, 0]);
-            }
+            // A field that nobody knows, with a length of three bytes.
+            let length = bytes - body.len() - 4;
+            assert!((1 << 14..1 << 21).contains(&length));
+            let part = |shift: usize| (length >> shift) as u8;
+            body.extend([15 << 3 | 2, part(0) | 0x80, part(7) | 0x80, part(14)]);
+            body.resize(bytes, 0);
             body
         }
     }

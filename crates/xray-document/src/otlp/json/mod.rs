@@ -17,7 +17,7 @@ use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visito
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use super::count::{MAX_GROUPS, MAX_MESSAGE_BYTES, MAX_SPANS};
+use super::count::{MAX_MESSAGE_BYTES, max_groups, max_spans};
 use super::message::{Resource, Scope, Span};
 use super::wire::append;
 
@@ -42,10 +42,15 @@ impl NotJson {
 /// One span at a time is held decoded; the result is shorter than the request.
 ///
 /// # Errors
-/// It is no such JSON, has more than [`MAX_SPANS`] spans or [`MAX_GROUPS`] resources and scopes, or one of them is longer
+/// It is no such JSON, has more than [`max_spans`] spans or [`max_groups`] resources and scopes, or one of them is longer
 /// than [`MAX_MESSAGE_BYTES`] or nests deeper than the JSON parser goes (128 levels).
 pub fn to_protobuf(request: &[u8]) -> Result<Vec<u8>, NotJson> {
-    let mut budget = Budget { spans: 0, groups: 0 };
+    let mut budget = Budget {
+        spans: 0,
+        max_spans: max_spans(request.len()),
+        groups: 0,
+        max_groups: max_groups(request.len()),
+    };
     let mut out = Vec::new();
     let mut json = serde_json::Deserializer::from_slice(request);
     let level = Level {
@@ -60,10 +65,12 @@ pub fn to_protobuf(request: &[u8]) -> Result<Vec<u8>, NotJson> {
     Ok(out)
 }
 
-/// What has been read so far.
+/// What has been read so far, and the most that is.
 struct Budget {
     spans: u64,
+    max_spans: u64,
     groups: u64,
+    max_groups: u64,
 }
 
 /// The three messages that are written as they are read.
@@ -193,9 +200,10 @@ impl<'de> Visitor<'de> for Children<'_> {
             Child::Span => {
                 while let Some(raw) = list.next_element::<&RawValue>()? {
                     self.budget.spans += 1;
-                    if self.budget.spans > MAX_SPANS {
+                    let most = self.budget.max_spans;
+                    if self.budget.spans > most {
                         return Err(A::Error::custom(format_args!(
-                            "more than {MAX_SPANS} spans in one request"
+                            "more than {most} spans in one request"
                         )));
                     }
                     let span = parsed::<Span, A::Error>(raw)?;
@@ -213,9 +221,10 @@ impl<'de> Visitor<'de> for Children<'_> {
                     break;
                 }
                 self.budget.groups += 1;
-                if self.budget.groups > MAX_GROUPS {
+                let most = self.budget.max_groups;
+                if self.budget.groups > most {
                     return Err(A::Error::custom(format_args!(
-                        "more than {MAX_GROUPS} resources and scopes in one request"
+                        "more than {most} resources and scopes in one request"
                     )));
                 }
                 append(self.number, &content, self.out);

@@ -209,7 +209,7 @@ fn work_ends_at_the_limits() {
     assert!(to_protobuf(spans(10_000).as_bytes()).is_ok());
     assert!(refused(&spans(10_001)).contains("more than 10000 spans in one request"));
     let groups = format!(r#"{{"resourceSpans":[{}]}}"#, vec!["{}"; 1_000_000].join(","));
-    assert!(refused(&groups).contains("more than 10000 resources and scopes in one request"));
+    assert!(refused(&groups).contains("more than 23437 resources and scopes in one request"));
     let long = with_span(json!({"name": "x".repeat(MAX_MESSAGE_BYTES)})).to_string();
     assert!(
         refused(&long).contains("a span, resource or scope of 1048587 bytes"),

@@ -33,7 +33,7 @@ pub fn documents(document: &str) -> Option<Vec<(Outline, String)>> {
     }
     let request = aws_smithy_types::base64::decode(document.get(3..)?).ok()?;
     let counted = count(Signal::Traces, &request).ok()?;
-    if counted.within_limits().is_err() || counted.items > MAX_SPANS {
+    if counted.within_limits(request.len()).is_err() || counted.items > MAX_SPANS {
         return None;
     }
     let sharing = Sharing {

@@ -88,11 +88,6 @@ const SHARED_ROOM: usize = 4;
 /// Room that a small request has as well: a single span with the longest resource that a document has room for.
 const LEAST_ROOM_BYTES: usize = 64 << 10;
 
-/// Spans of so many bytes and more, on average, are as many as the request has room for: a request of the longest kind that
-/// a receiver takes has more than [`MAX_SPANS`](super::count::MAX_SPANS) of them. Shorter ones are mostly what documents have
-/// besides, so that their number bounds the work.
-const USUAL_SPAN_BYTES: usize = 256;
-
 /// Makes a document of each span of a request in protobuf and hands it to `take`, in the order of the request; what becomes
 /// none is handed over as well. Returns how much is in the request: `take` is called once for each span.
 ///
@@ -122,10 +117,7 @@ pub fn segments_while(
     mut take: impl FnMut(Result<Segment, Refused>) -> ControlFlow<()>,
 ) -> Result<Count, Unreadable> {
     let counted = count(Signal::Traces, request)?;
-    match counted.within_limits() {
-        Err(TooMuch::Spans(spans)) if spans <= (request.len() / USUAL_SPAN_BYTES) as u64 => {}
-        within => within?,
-    }
+    counted.within_limits(request.len())?;
     let sharing = Sharing {
         room: (SHARED_ROOM * request.len()).max(LEAST_ROOM_BYTES),
         once_a_trace: false,

@@ -508,7 +508,7 @@ fn a_request_with_too_much_is_not_read_at_all() {
         segments_of(&million, &Options::default(), &mut take)
             .unwrap_err()
             .to_string(),
-        "1000000 resources and scopes in one request; 10000 are the most"
+        "1000000 resources and scopes in one request; 15625 are the most"
     );
     assert!(matches!(
         segments_of(b"{}", &Options::default(), &mut take),
@@ -524,12 +524,18 @@ fn spans_of_a_usual_length_are_as_many_as_a_request_has_and_tiny_ones_are_not() 
         let spans = (0..count).map(|_| span(kind::SERVER, json!({"k": text})));
         request(json!({}), spans.collect())
     };
-    let usual = of_bytes(USUAL_SPAN_BYTES);
+    let usual = of_bytes(super::super::count::SPAN_BYTES);
     let mut made = 0;
     let counted = segments_of(&usual, &Options::default(), |_| made += 1).unwrap();
     assert_eq!((made, counted.items), (count, count as u64));
     let refused = segments_of(&of_bytes(1), &Options::default(), |_| {});
-    assert_eq!(refused, Err(Unreadable::TooMuch(TooMuch::Spans(count as u64))));
+    assert_eq!(
+        refused,
+        Err(Unreadable::TooMuch(TooMuch::Spans(
+            count as u64,
+            count as u64 - 1
+        )))
+    );
 }
 
 #[test]
