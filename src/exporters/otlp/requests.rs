@@ -29,9 +29,13 @@ pub(in crate::exporters) fn halves(signal: Signal, form: Form, body: &[u8]) -> O
             (0, _) => halved(signal, form, &second)?,
             (_, 0) => halved(signal, form, &first)?,
             _ => {
-                let requests = |body: Vec<u8>, items: u64| Requests {
-                    body,
-                    items: usize::try_from(items).unwrap_or(usize::MAX),
+                let requests = |mut body: Vec<u8>, items: u64| {
+                    // It may wait for long, and counts in the budget with all that it holds.
+                    body.shrink_to_fit();
+                    Requests {
+                        body,
+                        items: usize::try_from(items).unwrap_or(usize::MAX),
+                    }
                 };
                 return Some([requests(first, items_first), requests(second, items_second)]);
             }
@@ -48,9 +52,14 @@ fn halved(signal: Signal, form: Form, body: &[u8]) -> Option<[Vec<u8>; 2]> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use xray_double::protobuf::field;
 
     use super::*;
+    use crate::exporters::bodies::Bodies;
+    use crate::pipeline::batch::kind::Kind;
+    use crate::pipeline::batch::requests::batches_of;
 
     /// A resource with so many spans in one scope.
     fn resource(spans: &[&[u8]]) -> Vec<u8> {
@@ -67,6 +76,33 @@ mod tests {
         let [b, c] = halves(Signal::Traces, Form::Protobuf, &second.body).unwrap();
         assert_eq!((b.body, c.body), (resource(&[b"b"]), resource(&[b"c"])));
         assert_eq!(halves(Signal::Traces, Form::Protobuf, &first.body), None);
+    }
+
+    #[test]
+    fn a_long_request_is_divided_within_an_eighth_of_its_length_whatever_its_items_share() {
+        let now = Instant::now();
+        let kind = Kind::Requests(Signal::Traces, Form::Protobuf);
+        for (shared_bytes, spans, span_bytes, parts) in [
+            (1_000, 8_000, 300, 4..=8),
+            // Each part would have it.
+            (1_100_000, 1_000, 20, 1..=1),
+            (100_000, 4_000, 300, 2..=2),
+        ] {
+            let span = field(2, &vec![b's'; span_bytes]);
+            let scope = field(2, &span.repeat(spans));
+            let body = field(1, &[field(1, &vec![b'r'; shared_bytes]), scope].concat());
+            let whole_bytes = body.len();
+            let batches = batches_of::<Bodies>(kind, body.into(), spans, 1 << 20, now);
+            assert!(parts.contains(&batches.len()), "{} of {spans}", batches.len());
+            let items: usize = batches.iter().map(|batch| batch.documents).sum();
+            assert_eq!(items, spans);
+            let cost_bytes: usize = batches.iter().map(|batch| batch.cost_bytes()).sum();
+            // What `Lane::room_for` takes it for.
+            assert!(
+                cost_bytes <= whole_bytes + whole_bytes / 4,
+                "{cost_bytes} of {whole_bytes}"
+            );
+        }
     }
 
     #[test]

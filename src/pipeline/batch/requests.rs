@@ -145,7 +145,12 @@ impl Open {
     }
 }
 
-/// Batches of one request: as few as have bodies within `bound_bytes`, as far as it can be divided.
+/// The part of its length that a request may grow by when it is divided: what its items share, a resource or a scope, is in
+/// each part. `Lane::room_for` counts on it.
+const DIVIDED_GROWTH_PART: usize = 8;
+
+/// Batches of one request: as few as have bodies within `bound_bytes`, as far as it can be divided. What shares so much that
+/// the parts would be much longer than the whole stays in one piece: its destination is to say whether it takes that.
 #[must_use]
 pub fn batches_of<E: Encoding>(
     kind: Kind,
@@ -155,6 +160,7 @@ pub fn batches_of<E: Encoding>(
     opened_at: Instant,
 ) -> Vec<Batch> {
     let held_bytes = body.len();
+    let mut growth_bytes = held_bytes / DIVIDED_GROWTH_PART;
     let mut whole = Batch::new(body, held_bytes, items, opened_at);
     whole.kind = kind;
     let mut batches = Vec::new();
@@ -163,9 +169,17 @@ pub fn batches_of<E: Encoding>(
         let halves = (batch.body.len() > bound_bytes)
             .then(|| Batch::halves::<E>(batch.kind, &batch.body, opened_at))
             .flatten();
+        let more_bytes = |halves: &[Batch; 2]| {
+            let bytes: usize = halves.iter().map(|half| half.body.len()).sum();
+            bytes.saturating_sub(batch.body.len())
+        };
         match halves {
-            Some([first, second]) => left.extend([second, first]),
-            None => batches.push(batch),
+            Some(halves) if more_bytes(&halves) <= growth_bytes => {
+                growth_bytes -= more_bytes(&halves);
+                let [first, second] = halves;
+                left.extend([second, first]);
+            }
+            _ => batches.push(batch),
         }
     }
     batches
