@@ -45,11 +45,12 @@ impl XRay {
     /// Why the service did not take them, and by its class what to do about that.
     #[expect(clippy::disallowed_methods, reason = "a call has a deadline")]
     pub async fn put_spans(&self, form: Form, body: Bytes) -> Result<Answer, PutError> {
+        // Before it is judged: a resource that is too long would be in each half, however often it is halved.
+        let (form, body, left_out) = self.without_long_resources(form, body);
         let spans = requests::items(Signal::Traces, form, &body);
         if let Some(error) = refused_here(body.len(), spans) {
             return Err(error);
         }
-        let (form, body, left_out) = self.without_long_resources(form, body);
         let mut answer = Answer {
             not_called: body.is_empty(),
             ..Answer::default()

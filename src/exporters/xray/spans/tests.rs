@@ -105,6 +105,21 @@ async fn what_is_over_a_limit_is_not_sent_and_costs_no_other_span() {
 }
 
 #[tokio::test]
+async fn a_request_that_is_too_long_for_its_resource_alone_is_not_halved() {
+    let (double, xray) = double().await;
+    double.faults().always(Fault::answer(200, ""));
+    let body = [resource(5, 2), resource(MAX_BYTES, 3)].concat();
+    assert_eq!(
+        xray.put(TRACES, body.into()).await,
+        Ok(Answer {
+            left_out: vec![(DropReason::NotConvertible, 3)],
+            ..Answer::default()
+        })
+    );
+    assert_eq!(unzipped(&double.requests()[0].body), resource(5, 2));
+}
+
+#[tokio::test]
 async fn a_long_resource_in_json_is_left_out_too_and_the_rest_goes_on_as_protobuf() {
     let (double, xray) = double().await;
     double.faults().always(Fault::answer(200, ""));
