@@ -1,5 +1,6 @@
 //! What receivers do with a lane: they add to the open batch, and have it sealed in time.
 
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::Lane;
@@ -11,16 +12,15 @@ use crate::pipeline::queue::Evicted;
 /// The largest document that the receiver adds under the lock: what a datagram can carry.
 pub(super) const DATAGRAM_MAX_BYTES: usize = 1 << 16;
 
-impl<E: Encoding> Lane<E> {
-    /// Adds documents to the open batch; whether it was empty, and has some now. The lock is taken once for all of it.
-    pub(super) fn put<'a>(&self, documents: impl Iterator<Item = &'a [u8]>, now: Instant) -> bool {
+impl<E: Encoding> Intake for Lane<E> {
+    /// The lock is taken once for all of it.
+    fn add<'a>(&self, documents: impl Iterator<Item = &'a [u8]>, now: Instant) {
         let mut sealed = false;
         let mut evicted = Evicted::default();
         let mut handed_on = Vec::new();
         let mut replaced = 0;
-        let opened = {
+        {
             let mut state = self.lock();
-            let was_empty = state.open.opened_at().is_none();
             for document in documents {
                 let pushed = state.open.push(document, now);
                 replaced += u64::from(pushed.replaced_utf8);
@@ -30,31 +30,20 @@ impl<E: Encoding> Lane<E> {
                     sealed = true;
                 }
             }
-            was_empty && state.open.opened_at().is_some()
-        };
+        }
         self.ledger.add_replaced_utf8(replaced);
         self.hand_on(handed_on, now);
         self.spill(evicted, now);
         if sealed {
             self.sealed.notify_one();
         }
-        opened
-    }
-}
-
-impl<E: Encoding> Intake for Lane<E> {
-    fn add<'a>(&self, documents: impl Iterator<Item = &'a [u8]>, now: Instant) {
-        // Who calls this has the timer, and looks at it after that.
-        let _: bool = self.put(documents, now);
     }
 
     /// One that is larger than a datagram goes in a batch of its own, which is made before the lock is taken: the
     /// receiver must not wait while it is encoded.
     fn add_from_elsewhere(&self, document: &[u8], now: Instant) {
         if document.len() <= DATAGRAM_MAX_BYTES {
-            if self.put(std::iter::once(document), now) {
-                self.opened.notify_one();
-            }
+            self.add(std::iter::once(document), now);
         } else if let Some(batch) = OpenBatch::<E>::of_one(document, now) {
             let mut handed_on = Vec::new();
             let evicted = {
@@ -75,6 +64,7 @@ impl<E: Encoding> Intake for Lane<E> {
             self.spill(evicted, now);
             self.sealed.notify_one();
         }
+        self.tell_receiver();
     }
 
     async fn opened(&self) {
@@ -83,12 +73,18 @@ impl<E: Encoding> Intake for Lane<E> {
 
     /// `None` while no batch is open and nothing is left to be said.
     fn next_tick(&self) -> Option<Instant> {
+        // Before it looks: who adds in the meantime has either been seen, or sees that it does not wait.
+        self.receiver_waits.store(false, Ordering::Release);
         let others_at = self.lock_others().and_then(|others| others.deadline());
-        let state = self.lock();
-        [state.open.deadline(), state.spilled.due(), others_at]
-            .into_iter()
-            .flatten()
-            .min()
+        let at = {
+            let state = self.lock();
+            [state.open.deadline(), state.spilled.due(), others_at]
+                .into_iter()
+                .flatten()
+                .min()
+        };
+        self.receiver_waits.store(at.is_some(), Ordering::Release);
+        at
     }
 
     fn tick(&self, now: Instant) {

@@ -14,6 +14,7 @@ use crate::pipeline::batch::encoding::Encoding;
 use crate::pipeline::batch::kind::Kind;
 use crate::pipeline::batch::requests::{self, OpenRequests};
 use crate::pipeline::batch::{Batch, MAX_AGE, OpenBatch};
+use crate::pipeline::intake::Intake as _;
 use crate::pipeline::queue::Evicted;
 
 /// The open batches of those.
@@ -96,15 +97,13 @@ impl<E: Encoding> Lane<E> {
     pub fn add_requests(&self, kind: Kind, body: &Bytes, items: u64, now: Instant) {
         self.ledger.add_accepted(kind.content(), items);
         let items = usize::try_from(items).unwrap_or(usize::MAX);
-        let (closed, bound_bytes, opened) = match self.lock_others() {
-            None => (None, self.budget.open_batch_bytes, false),
+        let (closed, bound_bytes) = match self.lock_others() {
+            None => (None, self.budget.open_batch_bytes),
             Some(mut others) => {
-                let was_empty = others.opened_at().is_none();
                 let bound_bytes = others.requests.bound_bytes();
                 let fits = kind.concatenates() && body.len() <= bound_bytes;
                 let closed = fits.then(|| others.requests.push(kind, body, items, now));
-                let opened = was_empty && others.opened_at().is_some();
-                (closed.flatten(), bound_bytes, opened)
+                (closed.flatten(), bound_bytes)
             }
         };
         match closed {
@@ -114,31 +113,27 @@ impl<E: Encoding> Lane<E> {
                 self.push_all(alone, now);
             }
         }
-        if opened {
-            self.opened.notify_one();
-        }
+        self.tell_receiver();
     }
 
     /// Takes documents that were made of OTLP requests, and that the follower is not given.
     pub fn add_made<'a>(&self, documents: impl Iterator<Item = &'a [u8]>, now: Instant) {
         let mut count = 0;
         let counted = documents.inspect(|_| count += 1);
-        let (batches, opened): (Vec<Batch>, bool) = match self.lock_others() {
-            // Without a follower there is no difference.
-            None => (Vec::new(), self.put(counted, now)),
-            Some(mut others) => {
-                let was_empty = others.opened_at().is_none();
-                let sealed = counted.filter_map(|document| others.documents.push(document, now).sealed);
-                let sealed = sealed.collect();
-                (sealed, was_empty && others.opened_at().is_some())
+        let batches: Vec<Batch> = match self.lock_others() {
+            None => {
+                // Without a follower there is no difference.
+                self.add(counted, now);
+                Vec::new()
             }
+            Some(mut others) => counted
+                .filter_map(|document| others.documents.push(document, now).sealed)
+                .collect(),
         };
         // Before they can be settled; for an instant, what is open is counted in the lane and not here.
         self.ledger.add_accepted(Content::Segments, count);
         self.push_all(batches, now);
-        if opened {
-            self.opened.notify_one();
-        }
+        self.tell_receiver();
     }
 
     /// An open batch as the lane's own is now, for documents that are to be in the lane all or not at all
@@ -196,7 +191,6 @@ impl<E: Encoding> Lane<E> {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::task::{Context, Waker};
 
     use super::*;
     use crate::ledger::Ledger;
@@ -204,7 +198,7 @@ mod tests {
     use crate::ledger::signal::Signal;
     use crate::pipeline::batch::testing::Strings;
     use crate::pipeline::budget::Budget;
-    use crate::pipeline::intake::{Form, Intake as _, Room};
+    use crate::pipeline::intake::{Form, Room};
     use crate::pipeline::queue::{Flight, Next};
 
     const SPANS: Kind = Kind::Requests(Signal::Traces, Form::Protobuf);
@@ -255,37 +249,6 @@ mod tests {
         let counts = lane.ledger().snapshot_of(Content::Traces);
         assert_eq!((counts.received, counts.pending()), (3, 3));
         assert_eq!(lane.ledger().snapshot_of(Content::Segments).received, 0);
-    }
-
-    #[test]
-    fn the_timer_is_told_of_the_first_that_waits_and_of_no_other() {
-        let (lane, now) = (lane(Destination::Otlp), Instant::now());
-        let is_told = || {
-            let mut told = std::pin::pin!(lane.opened());
-            told.as_mut()
-                .poll(&mut Context::from_waker(Waker::noop()))
-                .is_ready()
-        };
-        let json = Kind::Requests(Signal::Metrics, Form::Json);
-        lane.add_requests(json, &Bytes::from_static(b"{}"), 1, now);
-        assert!(!is_told(), "it goes alone");
-        for told in [true, false] {
-            lane.add_requests(SPANS, &Bytes::from_static(b"a"), 1, now);
-            assert_eq!(is_told(), told);
-            // They wait for the same time as what waits already.
-            lane.add_made(std::iter::once(&b"y"[..]), now);
-            lane.add_requests(LOGS, &Bytes::from_static(b"x"), 1, now);
-            assert!(!is_told());
-        }
-        lane.tick(now + MAX_AGE);
-        lane.add_made(std::iter::once(&b"y"[..]), now);
-        assert!(is_told());
-        for told in [true, false] {
-            lane.add_from_elsewhere(b"z", now);
-            assert_eq!(is_told(), told);
-        }
-        lane.add_from_elsewhere(&[b'z'; 70_000], now);
-        assert!(!is_told(), "it goes alone");
     }
 
     #[test]
