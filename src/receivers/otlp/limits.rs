@@ -29,8 +29,8 @@ const BODIES_LEAST_BYTES: usize = 2 << 20;
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The most bytes of a request in JSON, or of spans that become segments, that the thread which serves all connections looks
-/// at itself; longer ones are handed to another thread, one at a time. It takes some 20 µs a KB for segments, so that nothing
-/// else waits for more than two milliseconds.
+/// at itself; longer ones are handed to another thread, one at a time. It takes some 20 µs a KB for segments, and three times as
+/// much where spans are as short as they can be, so that nothing else waits for more than some five milliseconds.
 pub const AT_ONCE_MAX_BYTES: usize = 64 << 10;
 
 /// The most connections of a port: three of each process (traces, metrics, logs), for some 40 processes, and one that does
