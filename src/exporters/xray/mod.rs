@@ -33,7 +33,6 @@ use std::time::Duration;
 
 use aws_config::Region;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_smithy_types::timeout::TimeoutConfig;
 use bytes::Bytes;
 use http::HeaderValue;
 use tokio::time::{Instant, timeout_at};
@@ -171,10 +170,8 @@ impl XRay {
         let form = RequestForm::new(environment);
         let user_agent = form.user_agent();
         // The SDK's own limits are none but that on connecting: a call's limit, set where it is made, covers it.
-        let timeouts = TimeoutConfig::builder()
-            .connect_timeout(limits.connect_timeout)
-            .build();
-        let segments = Prepared::new(endpoint.url(), region, client.clone(), timeouts, form);
+        let connect_timeout = limits.connect_timeout;
+        let segments = Prepared::new(endpoint.url(), region, client.clone(), connect_timeout, form);
         Ok(Self {
             shared: Arc::new(Connected {
                 segments,
@@ -276,7 +273,8 @@ impl Exporter for XRay {
     async fn put(&self, kind: Kind, body: Bytes) -> Result<Answer, PutError> {
         match kind {
             Kind::Segments => self.put_trace_segments(body).await,
-            Kind::Requests(Signal::Traces, form) => self.put_spans(form, body).await,
+            // Boxed, as is what is rare elsewhere on the way of a call: each is as large as the largest of its branches.
+            Kind::Requests(Signal::Traces, form) => Box::pin(self.put_spans(form, body)).await,
             Kind::Requests(signal, _) => Err(PutError {
                 whole: true,
                 ..PutError::new(ErrorClass::Refused, format!("X-Ray takes no {}", signal.label()))

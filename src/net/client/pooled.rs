@@ -72,6 +72,15 @@ impl PooledClient {
         }
     }
 
+    /// What sends requests on these connections, without a time limit but that on connecting.
+    pub(crate) fn calls(&self, connect_timeout: Duration) -> Calls {
+        Calls {
+            pool: self.pool(connect_timeout),
+            proxies: Arc::clone(&self.shared.proxies),
+            read_timeout: None,
+        }
+    }
+
     fn pool(&self, connect_timeout: Duration) -> Pool {
         let mut pools = self.shared.pools.lock().unwrap_or_else(PoisonError::into_inner);
         pools
@@ -162,9 +171,8 @@ impl HttpClient for PooledClient {
             .connect_timeout()
             .unwrap_or(self.shared.default_connect_timeout);
         let connector = SharedHttpConnector::new(Calls {
-            pool: self.pool(connect_timeout),
-            proxies: Arc::clone(&self.shared.proxies),
             read_timeout: settings.read_timeout(),
+            ..self.calls(connect_timeout)
         });
         connectors.push((settings.clone(), connector.clone()));
         connector
@@ -178,7 +186,7 @@ fn timeouts(settings: &HttpConnectorSettings) -> (Option<Duration>, Option<Durat
 
 /// One pool with the settings of one SDK client.
 #[derive(Debug)]
-struct Calls {
+pub(crate) struct Calls {
     pool: Pool,
     proxies: Arc<ProxyRules>,
     read_timeout: Option<Duration>,
@@ -186,10 +194,16 @@ struct Calls {
 
 impl HttpConnector for Calls {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let mut request = match request.try_into_http1x() {
-            Ok(request) => request,
-            Err(error) => return HttpConnectorFuture::ready(Err(ConnectorError::user(error.into()))),
-        };
+        match request.try_into_http1x() {
+            Ok(request) => self.send(request),
+            Err(error) => HttpConnectorFuture::ready(Err(ConnectorError::user(error.into()))),
+        }
+    }
+}
+
+impl Calls {
+    /// Sends a request that is not the SDK's, for the SDK.
+    pub(crate) fn send(&self, mut request: Request<SdkBody>) -> HttpConnectorFuture {
         authorize_at_proxy(&mut request, &self.proxies);
         let read_timeout = self.read_timeout;
         let answering = self.pool.request(request);
