@@ -43,6 +43,7 @@ use crate::aws::credentials::{CachedCredentials, CredentialsSource};
 use crate::aws::{Endpoint, Limits, endpoint};
 use crate::config::{Environment, Warning, XRayConfig};
 use crate::exporters::Exporter;
+use crate::exporters::alarm::Alarm;
 use crate::exporters::answer::Answer;
 use crate::exporters::bodies::Bodies;
 use crate::exporters::error::PutError;
@@ -70,6 +71,8 @@ struct Connected {
     warnings: Vec<Warning>,
     proxy: Option<ProxyInForce>,
     attempt_timeout: Duration,
+    /// Under the limits of all calls.
+    alarm: Alarm,
     /// The client under `segments`, for requests of our own.
     client: PooledClient,
     region: String,
@@ -180,6 +183,7 @@ impl XRay {
                 warnings,
                 proxy,
                 attempt_timeout: limits.attempt_timeout,
+                alarm: Alarm::default(),
                 client,
                 region: region.to_owned(),
                 user_agent,
@@ -222,6 +226,7 @@ impl XRay {
     pub async fn put_trace_segments(&self, body: Bytes) -> Result<Answer, PutError> {
         let limit = self.shared.attempt_timeout;
         let deadline = Instant::now() + limit;
+        self.shared.alarm.set(deadline);
         // Waited for here and not by the SDK, which would say of a search that takes long that X-Ray did not answer.
         let keys = self.credentials_before(deadline, limit).await?;
         // Boxed, since it is some 16 KB, which would be moved once for each future around it.
