@@ -27,6 +27,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tower_service::Service as _;
 
+use super::body::RequestBody;
 use super::connector::{ConnectError, Connector};
 use super::error::find_cause;
 use super::proxy::ProxyRules;
@@ -57,7 +58,7 @@ struct Pools {
     connectors: Mutex<Vec<(HttpConnectorSettings, SharedHttpConnector)>>,
 }
 
-type Pool = Client<Connector, SdkBody>;
+type Pool = Client<Connector, RequestBody>;
 
 impl PooledClient {
     pub(crate) fn new(proxies: ProxyRules, tls: Tls, default_connect_timeout: Duration) -> Self {
@@ -108,7 +109,7 @@ impl PooledClient {
         authorize_at_proxy(&mut request, &self.shared.proxies);
         let response = self
             .pool(self.shared.default_connect_timeout)
-            .request(request)
+            .request(request.map(RequestBody::from))
             .await?;
         Ok(response.map(|body| Limited::new(body, RESPONSE_MAX_BYTES)))
     }
@@ -206,7 +207,7 @@ impl Calls {
     pub(crate) fn send(&self, mut request: Request<SdkBody>) -> HttpConnectorFuture {
         authorize_at_proxy(&mut request, &self.proxies);
         let read_timeout = self.read_timeout;
-        let answering = self.pool.request(request);
+        let answering = self.pool.request(request.map(RequestBody::from));
         HttpConnectorFuture::new(async move {
             let answer = match read_timeout {
                 Some(limit) => tokio::time::timeout(limit, answering)
