@@ -25,7 +25,8 @@ impl Exporter for Either {
     async fn put(&self, kind: Kind, body: Bytes) -> Result<Answer, PutError> {
         match self {
             Self::XRay(xray) => xray.put(kind, body).await,
-            Self::Otlp(otlp) => otlp.put(kind, body).await,
+            // Boxed: in place, it would make each call to X-Ray as large as its own.
+            Self::Otlp(otlp) => Box::pin(otlp.put(kind, body)).await,
         }
     }
 }

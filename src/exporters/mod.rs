@@ -9,9 +9,11 @@
 //! | [`pacer`] | back-off, how many calls may be in flight |
 //! | [`xray`] | X-Ray as a destination |
 //! | [`otlp`] | an OTLP endpoint as a destination |
+//! | `alarm` | one timer under the time limits of all calls |
 //! | `transport` | the errors of calls without an answer |
 //! | `retry_after` | how long an answer asks to wait |
 
+mod alarm;
 pub mod answer;
 pub mod bodies;
 pub mod either;

@@ -44,6 +44,13 @@ pub(super) struct Form {
     pub(super) with_priority: bool,
 }
 
+impl Form {
+    /// Whether a line of such an event has its fields, even where it has a message.
+    pub(super) fn shows_fields(self, record: &Record) -> bool {
+        self.format == LogFormat::Json || record.dependency.is_some()
+    }
+}
+
 impl From<LogFormat> for Form {
     fn from(format: LogFormat) -> Self {
         Self {
@@ -80,15 +87,19 @@ fn push_text_line(text: &mut String, now: SystemTime, level: Level, record: &Rec
             let _ = write!(message.to_mut(), " {name}={value}");
         }
     }
-    let _ = writeln!(
-        text,
-        "{} [{}] {}{}{}",
-        date_time(now, false),
+    let colon = if record.dependency.is_some() { ": " } else { "" };
+    for part in [
+        &date_time(now, false),
+        " [",
         level_name(level),
+        "] ",
         record.dependency.unwrap_or_default(),
-        if record.dependency.is_some() { ": " } else { "" },
+        colon,
         message.trim_start(),
-    );
+        "\n",
+    ] {
+        text.push_str(part);
+    }
 }
 
 fn push_json_line(text: &mut String, now: SystemTime, level: Level, record: &Record) {

@@ -69,7 +69,15 @@ impl<S: Subscriber> Layer<S> for LineLayer {
             dependency: (!is_own(metadata.target())).then(|| crate_name(metadata.target())),
             ..Record::default()
         };
-        event.record(&mut Reader(&mut record));
+        // There is a line for each batch: what it does not show is not copied.
+        if self.form.shows_fields(&record) {
+            event.record(&mut Reader(&mut record));
+        } else {
+            event.record(&mut MessageReader(&mut record));
+            if record.message.is_empty() {
+                event.record(&mut Reader(&mut record));
+            }
+        }
         let level = *metadata.level();
         self.queue
             .push(format::line(self.form, (self.clock)(), level, &record));
@@ -153,6 +161,33 @@ impl Visit for Reader<'_> {
     fn record_bool(&mut self, field: &Field, value: bool) {
         self.value(field, value);
     }
+}
+
+/// Reads an event's message alone.
+struct MessageReader<'a>(&'a mut Record);
+
+impl Visit for MessageReader<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if field.name() == "message" {
+            Reader(self.0).record_debug(field, value);
+        }
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == "message" {
+            Reader(self.0).record_str(field, value);
+        }
+    }
+
+    fn record_error(&mut self, _: &Field, _: &(dyn std::error::Error + 'static)) {}
+
+    fn record_f64(&mut self, _: &Field, _: f64) {}
+
+    fn record_i64(&mut self, _: &Field, _: i64) {}
+
+    fn record_u64(&mut self, _: &Field, _: u64) {}
+
+    fn record_bool(&mut self, _: &Field, _: bool) {}
 }
 
 #[cfg(test)]

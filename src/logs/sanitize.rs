@@ -22,6 +22,10 @@ use std::fmt::Write as _;
 #[must_use]
 pub fn sanitize(text: impl AsRef<[u8]>, max_chars: usize) -> String {
     let bytes = text.as_ref();
+    // Nearly all of what is said, an id of each call among it, needs none of that.
+    if let Some(text) = plain(bytes, max_chars, |byte| matches!(byte, b' '..=b'~')) {
+        return text.to_owned();
+    }
     let mut out = Shortened::new(max_chars);
     'input: for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {
@@ -42,8 +46,17 @@ pub fn sanitize(text: impl AsRef<[u8]>, max_chars: usize) -> String {
 /// server or a proxy says. To be used once on each text: a second time would escape the escapes.
 #[must_use]
 pub fn sanitize_lines(text: &str, max_chars: usize) -> String {
+    if let Some(word) = plain(text.as_bytes(), max_chars, |byte| matches!(byte, b'!'..=b'~')) {
+        return word.to_owned();
+    }
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
     sanitize(words, max_chars)
+}
+
+/// `bytes` as they are, where they fit, and each is one of ASCII that `keeps` as itself and no backslash.
+fn plain(bytes: &[u8], max_chars: usize, keeps: impl Fn(u8) -> bool) -> Option<&str> {
+    let is_plain = bytes.len() <= max_chars && bytes.iter().all(|&byte| keeps(byte) && byte != b'\\');
+    is_plain.then(|| std::str::from_utf8(bytes).ok()).flatten()
 }
 
 /// As [`sanitize`], for a text of our own that may quote untrusted parts: backslashes stay single, since the parts
@@ -145,6 +158,7 @@ mod tests {
     fn a_long_text_of_many_lines_is_cut_and_says_so() {
         assert_eq!(sanitize_lines("abcdef", 6), "abcdef");
         assert_eq!(sanitize_lines("abcdefg", 6), "abcdef… (7 bytes)");
+        assert_eq!(sanitize_lines("ab\\cd", 6), "ab\\\\cd");
     }
 
     #[test]

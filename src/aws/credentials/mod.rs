@@ -19,6 +19,7 @@ mod source;
 mod state;
 
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use aws_credential_types::Credentials;
@@ -38,7 +39,11 @@ pub(crate) struct CredentialsFailure(pub(crate) String);
 
 /// Credentials and the words for where they come from. Cheap to clone: each call has its own.
 #[derive(Debug, Clone)]
-pub(crate) struct Found {
+pub(crate) struct Found(Arc<Parts>);
+
+/// Of [`Found`].
+#[derive(Debug)]
+pub(crate) struct Parts {
     pub(crate) credentials: Credentials,
     /// The same, as what signs wants them.
     pub(crate) identity: Identity,
@@ -47,11 +52,19 @@ pub(crate) struct Found {
 
 impl Found {
     pub(crate) fn new(credentials: Credentials, description: impl Into<Arc<str>>) -> Self {
-        Self {
+        Self(Arc::new(Parts {
             identity: Identity::from(credentials.clone()),
             credentials,
             description: description.into(),
-        }
+        }))
+    }
+}
+
+impl Deref for Found {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
     }
 }
 
@@ -167,7 +180,7 @@ impl ProvideCredentials for CachedCredentials {
     {
         future::ProvideCredentials::new(async {
             match self.get().await {
-                Ok(found) => Ok(found.credentials),
+                Ok(found) => Ok(found.credentials.clone()),
                 Err(failure) => Err(CredentialsError::provider_error(failure)),
             }
         })

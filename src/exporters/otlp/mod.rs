@@ -32,6 +32,7 @@ use xray_document::otlp::to_span::Names;
 use self::answer::{Reply, Taken};
 use self::segments::AsSpans;
 use super::Exporter;
+use super::alarm::Alarm;
 use super::answer::Answer;
 use super::bodies::Bodies;
 use super::error::PutError;
@@ -82,6 +83,8 @@ struct Way {
     headers_source: Option<String>,
     compression: Compression,
     timeout: Duration,
+    /// Under the limits of all calls.
+    alarm: Alarm,
     client: PooledClient,
 }
 
@@ -287,6 +290,7 @@ impl Way {
             headers.insert(name, value.clone());
         }
         Ok(Self {
+            alarm: Alarm::default(),
             uri: uri.parse().map_err(|_| unusable(base, source))?,
             headers,
             headers_source: form.headers_source.clone(),
@@ -329,6 +333,7 @@ impl Way {
     #[expect(clippy::disallowed_methods, reason = "a call has a deadline")]
     async fn ask(&self, form: Form, body: Bytes, limit: Duration) -> Result<Reply, PutError> {
         let deadline = tokio::time::Instant::now() + limit;
+        self.alarm.set(deadline);
         let request = self.request(form, body);
         let call = async {
             let response = self.client.send(request).await;

@@ -20,6 +20,7 @@ use tokio::time::{Instant, timeout_at};
 use super::answer::{self, Raw};
 use super::signer::SERVICE;
 use super::{Connected, XRay};
+use crate::aws::credentials::Found;
 use crate::exporters::error::PutError;
 use crate::exporters::transport;
 use crate::ledger::outcome::ErrorClass;
@@ -79,10 +80,10 @@ impl XRay {
         deadline: Instant,
         limit: Duration,
     ) -> Result<Response<Limited<Incoming>>, PutError> {
-        let identity = self.credentials_before(deadline, limit).await?;
+        let found = self.credentials_before(deadline, limit).await?;
         let request = self
             .shared
-            .signed(path, form, body, &identity, SystemTime::now())?;
+            .signed(path, form, body, &found.identity, SystemTime::now())?;
         let response = self.shared.client.send(request).await;
         response.map_err(|error| transport::without_head(&error))
     }
@@ -108,12 +109,12 @@ impl XRay {
         &self,
         deadline: Instant,
         limit: Duration,
-    ) -> Result<Identity, PutError> {
+    ) -> Result<Found, PutError> {
         if let Some(found) = self.shared.credentials.at_hand() {
-            return Ok(found.identity);
+            return Ok(found);
         }
-        match timeout_at(deadline, self.shared.credentials.get()).await {
-            Ok(Ok(found)) => Ok(found.identity),
+        match timeout_at(deadline, Box::pin(self.shared.credentials.get())).await {
+            Ok(Ok(found)) => Ok(found),
             Ok(Err(failure)) => Err(PutError::new(ErrorClass::Credentials, failure.0)),
             Err(_) => Err(PutError::new(
                 ErrorClass::Credentials,

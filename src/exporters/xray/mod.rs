@@ -33,7 +33,6 @@ use std::time::Duration;
 
 use aws_config::Region;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_smithy_types::timeout::TimeoutConfig;
 use bytes::Bytes;
 use http::HeaderValue;
 use tokio::time::{Instant, timeout_at};
@@ -44,6 +43,7 @@ use crate::aws::credentials::{CachedCredentials, CredentialsSource};
 use crate::aws::{Endpoint, Limits, endpoint};
 use crate::config::{Environment, Warning, XRayConfig};
 use crate::exporters::Exporter;
+use crate::exporters::alarm::Alarm;
 use crate::exporters::answer::Answer;
 use crate::exporters::bodies::Bodies;
 use crate::exporters::error::PutError;
@@ -71,6 +71,8 @@ struct Connected {
     warnings: Vec<Warning>,
     proxy: Option<ProxyInForce>,
     attempt_timeout: Duration,
+    /// Under the limits of all calls.
+    alarm: Alarm,
     /// The client under `segments`, for requests of our own.
     client: PooledClient,
     region: String,
@@ -171,10 +173,8 @@ impl XRay {
         let form = RequestForm::new(environment);
         let user_agent = form.user_agent();
         // The SDK's own limits are none but that on connecting: a call's limit, set where it is made, covers it.
-        let timeouts = TimeoutConfig::builder()
-            .connect_timeout(limits.connect_timeout)
-            .build();
-        let segments = Prepared::new(endpoint.url(), region, client.clone(), timeouts, form);
+        let connect_timeout = limits.connect_timeout;
+        let segments = Prepared::new(endpoint.url(), region, client.clone(), connect_timeout, form);
         Ok(Self {
             shared: Arc::new(Connected {
                 segments,
@@ -183,6 +183,7 @@ impl XRay {
                 warnings,
                 proxy,
                 attempt_timeout: limits.attempt_timeout,
+                alarm: Alarm::default(),
                 client,
                 region: region.to_owned(),
                 user_agent,
@@ -225,6 +226,7 @@ impl XRay {
     pub async fn put_trace_segments(&self, body: Bytes) -> Result<Answer, PutError> {
         let limit = self.shared.attempt_timeout;
         let deadline = Instant::now() + limit;
+        self.shared.alarm.set(deadline);
         // Waited for here and not by the SDK, which would say of a search that takes long that X-Ray did not answer.
         let keys = self.credentials_before(deadline, limit).await?;
         // Boxed, since it is some 16 KB, which would be moved once for each future around it.
@@ -276,7 +278,8 @@ impl Exporter for XRay {
     async fn put(&self, kind: Kind, body: Bytes) -> Result<Answer, PutError> {
         match kind {
             Kind::Segments => self.put_trace_segments(body).await,
-            Kind::Requests(Signal::Traces, form) => self.put_spans(form, body).await,
+            // Boxed, as is what is rare elsewhere on the way of a call: each is as large as the largest of its branches.
+            Kind::Requests(Signal::Traces, form) => Box::pin(self.put_spans(form, body)).await,
             Kind::Requests(signal, _) => Err(PutError {
                 whole: true,
                 ..PutError::new(ErrorClass::Refused, format!("X-Ray takes no {}", signal.label()))

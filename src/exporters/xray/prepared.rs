@@ -8,6 +8,8 @@
 //! Left out is what a daemon has no use for, since the sender does it or the official daemon sends no such header: retries,
 //! time limits, the SDK's own headers, and what counts which features of the SDK are used.
 
+use std::time::Duration;
+
 use aws_runtime::auth::sigv4::{SCHEME_ID, SigV4AuthScheme};
 use aws_runtime::service_clock_skew::ServiceClockSkewInterceptor;
 use aws_sdk_xray::config::auth::{DefaultAuthSchemeResolver, ResolveAuthScheme as _};
@@ -18,11 +20,14 @@ use aws_smithy_runtime::client::identity::IdentityCache;
 use aws_smithy_runtime::client::orchestrator::{AuthSchemeAndEndpointOrchestrationV2, invoke};
 use aws_smithy_runtime::client::retries::strategy::NeverRetryStrategy;
 use aws_smithy_runtime_api::client::endpoint::{EndpointFuture, EndpointResolverParams, ResolveEndpoint};
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
 use aws_smithy_runtime_api::client::interceptors::SharedInterceptor;
 use aws_smithy_runtime_api::client::interceptors::context::{Error, Input};
-use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use aws_smithy_runtime_api::client::result::SdkError;
-use aws_smithy_runtime_api::client::runtime_components::RuntimeComponentsBuilder;
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::{ConnectorError, SdkError};
+use aws_smithy_runtime_api::client::runtime_components::{RuntimeComponents, RuntimeComponentsBuilder};
 use aws_smithy_runtime_api::client::runtime_plugin::{
     RuntimePlugin as _, RuntimePlugins, StaticRuntimePlugin,
 };
@@ -34,10 +39,11 @@ use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SigningName;
 use aws_types::region::{Region, SigningRegion};
 use bytes::Bytes;
+use http::{Method, Request, Uri};
 
-use super::request::{AsItIs, FinishedBody, KeysOfCall, RequestForm};
+use super::request::{self, AsItIs, FinishedBody, GeneralForm, KeysOfCall, PATH, RequestForm};
 use super::signer::{SERVICE, Signer};
-use crate::net::client::pooled::PooledClient;
+use crate::net::client::pooled::{Calls, PooledClient};
 
 const NAME: &str = "xray";
 
@@ -53,7 +59,7 @@ impl Prepared {
         endpoint: &str,
         region: &str,
         client: PooledClient,
-        timeouts: TimeoutConfig,
+        connect_timeout: Duration,
         form: RequestForm,
     ) -> Self {
         // What the SDK says of the operation. Nobody else has it yet, so that it can be added to.
@@ -64,10 +70,9 @@ impl Prepared {
             .store_put(SigningName::from_static(SERVICE))
             .store_put(SigningRegion::from(Region::new(region.to_owned())))
             .store_put(RetryConfig::disabled())
-            .store_put(SharedRequestSerializer::new(AsItIs))
-            .store_put(timeouts);
+            .store_put(SharedRequestSerializer::new(AsItIs::new()))
+            .store_put(TimeoutConfig::builder().connect_timeout(connect_timeout).build());
         let components = RuntimeComponentsBuilder::new(NAME)
-            .with_http_client(Some(client))
             .with_endpoint_resolver(Some(Resolved(
                 Endpoint::builder().url(endpoint.to_owned()).build(),
             )))
@@ -79,11 +84,16 @@ impl Prepared {
             .with_retry_strategy(Some(NeverRetryStrategy::new()))
             .with_time_source(Some(SystemTimeSource::new()))
             .with_sleep_impl(Some(TokioSleep::new()));
-        let components = match Signer::new(endpoint, region, form.clock()) {
-            Some(signer) => components.with_auth_scheme(signer),
-            None => components
+        let uri = format!("{endpoint}{PATH}").parse::<Uri>();
+        let components = match (Signer::new(endpoint, region, &form), uri) {
+            (Some(signer), Ok(uri)) => components
+                .with_auth_scheme(signer)
+                .with_http_client(Some(Way::new(uri, client.calls(connect_timeout)))),
+            _ => components
                 .with_auth_scheme(SigV4AuthScheme::new())
-                // What that one corrects a wrong clock by.
+                .with_http_client(Some(client))
+                .with_interceptor(SharedInterceptor::permanent(GeneralForm::new(&form)))
+                // What the SDK's signer corrects a wrong clock by.
                 .with_interceptor(SharedInterceptor::permanent(ServiceClockSkewInterceptor::new())),
         };
         let components = components.with_interceptor(SharedInterceptor::permanent(form));
@@ -96,11 +106,11 @@ impl Prepared {
     }
 
     /// One call with `body`, a finished one, of the task that [`with_keys`](super::request::with_keys) gives its keys.
-    pub(super) async fn call(&self, body: Bytes) -> Result<(), SdkError<Error, HttpResponse>> {
+    pub(super) async fn call(&self, body: Bytes) -> Result<(), Box<SdkError<Error, HttpResponse>>> {
         let input = Input::erase(FinishedBody(body));
-        invoke("XRay", "PutTraceSegments", input, &self.plugins)
-            .await
-            .map(drop)
+        let called = invoke("XRay", "PutTraceSegments", input, &self.plugins).await;
+        // An error is large, and what returns one is as large without it.
+        called.map(drop).map_err(Box::new)
     }
 }
 
@@ -111,5 +121,49 @@ struct Resolved(Endpoint);
 impl ResolveEndpoint for Resolved {
     fn resolve_endpoint<'a>(&'a self, _params: &'a EndpointResolverParams) -> EndpointFuture<'a> {
         EndpointFuture::ready(Ok(self.0.clone()))
+    }
+}
+
+/// Sends calls to the one place with the headers that the signer made: neither goes through the SDK's request, in which a
+/// URL is put together of parts for each call, and headers are copied three times.
+#[derive(Debug)]
+struct Way {
+    connector: SharedHttpConnector,
+}
+
+impl Way {
+    fn new(uri: Uri, calls: Calls) -> Self {
+        Self {
+            connector: SharedHttpConnector::new(ToEndpoint { uri, calls }),
+        }
+    }
+}
+
+impl HttpClient for Way {
+    fn http_connector(
+        &self,
+        _settings: &HttpConnectorSettings,
+        _components: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        self.connector.clone()
+    }
+}
+
+#[derive(Debug)]
+struct ToEndpoint {
+    uri: Uri,
+    calls: Calls,
+}
+
+impl HttpConnector for ToEndpoint {
+    fn call(&self, mut signed: HttpRequest) -> HttpConnectorFuture {
+        let Some(headers) = request::headers() else {
+            return HttpConnectorFuture::ready(Err(ConnectorError::user("a call is signed".into())));
+        };
+        let mut request = Request::new(signed.take_body());
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.uri.clone();
+        *request.headers_mut() = headers;
+        self.calls.send(request)
     }
 }

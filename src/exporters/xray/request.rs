@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use aws_runtime::user_agent::{ApiMetadata, AwsUserAgent};
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::endpoint::EndpointResolverParams;
-use aws_smithy_runtime_api::client::identity::{Identity, IdentityFuture, ResolveIdentity};
+use aws_smithy_runtime_api::client::identity::{IdentityFuture, ResolveIdentity};
 use aws_smithy_runtime_api::client::interceptors::context::{
     AfterDeserializationInterceptorContextRef, BeforeSerializationInterceptorContextRef,
     BeforeTransmitInterceptorContextMut, Input,
@@ -25,15 +25,19 @@ use aws_smithy_types::config_bag::ConfigBag;
 use aws_types::os_shim_internal::Env;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, USER_AGENT};
-use http::{HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::task_local;
 
 use super::answer::Raw;
 use super::clock::Clock;
+use crate::aws::credentials::Found;
 use crate::config::Environment;
 
 /// The path of the call, below the endpoint's own.
 pub(super) const PATH: &str = "/TraceSegments";
+
+/// The `Content-Type` of a body.
+pub(super) const JSON: &str = "application/json";
 
 /// When the request is sent, in a form of X-Ray's own.
 pub(super) const TIMESTAMP: HeaderName = HeaderName::from_static("x-amzn-xray-timestamp");
@@ -78,7 +82,7 @@ fn go_architecture(name: &str) -> &str {
     }
 }
 
-/// The form of all calls: headers, body, and who takes the answer.
+/// What is the same in all calls, and who takes the answer.
 #[derive(Debug)]
 pub(super) struct RequestForm {
     user_agent: HeaderValue,
@@ -108,23 +112,31 @@ impl RequestForm {
 #[derive(Debug)]
 pub(super) struct FinishedBody(pub(super) Bytes);
 
-/// Makes a request of a body that is finished.
+/// Makes a request of a body that is finished. The rest of it is [`Signer`](super::signer::Signer)'s, or [`GeneralForm`]'s.
 #[derive(Debug)]
-pub(super) struct AsItIs;
+pub(super) struct AsItIs {
+    /// Method and path; cloned, since they would be parsed each time.
+    blank: HttpRequest,
+}
+
+impl AsItIs {
+    pub(super) fn new() -> Self {
+        let mut blank = HttpRequest::empty();
+        // They are a method and a path.
+        let _ = blank.set_method("POST");
+        let _ = blank.set_uri(PATH);
+        Self { blank }
+    }
+}
 
 impl SerializeRequest for AsItIs {
     fn serialize_input(&self, input: Input, _config: &mut ConfigBag) -> Result<HttpRequest, BoxError> {
         let FinishedBody(body) = input
             .downcast()
             .map_err(|_| BoxError::from("the input of a call is a body"))?;
-        let length = body.len().to_string();
+        let mut request = self.blank.try_clone().ok_or("an empty request is cloned")?;
         // Not shared: with the end of the request the buffer is free again.
-        let mut request = HttpRequest::new(SdkBody::from(body));
-        request.set_method("POST")?;
-        request.set_uri(PATH)?;
-        let headers = request.headers_mut();
-        headers.insert(CONTENT_TYPE, "application/json");
-        headers.insert(CONTENT_LENGTH, length);
+        *request.body_mut() = SdkBody::from(body);
         Ok(request)
     }
 }
@@ -150,25 +162,6 @@ impl Intercept for RequestForm {
         Ok(())
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the time of the request, where the SDK gives none"
-    )]
-    fn modify_before_signing(
-        &self,
-        context: &mut BeforeTransmitInterceptorContextMut<'_>,
-        components: &RuntimeComponents,
-        _config: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        let now = components
-            .time_source()
-            .map_or_else(SystemTime::now, |clock| clock.now());
-        let headers = context.request_mut().headers_mut();
-        headers.insert(USER_AGENT, self.user_agent.clone());
-        headers.insert(TIMESTAMP, timestamp(now));
-        Ok(())
-    }
-
     /// Takes the answer as it came.
     fn read_after_deserialization(
         &self,
@@ -185,8 +178,45 @@ impl Intercept for RequestForm {
     }
 }
 
+/// The headers of a request that the SDK's own signer signs.
+#[derive(Debug)]
+pub(super) struct GeneralForm {
+    user_agent: HeaderValue,
+}
+
+impl GeneralForm {
+    pub(super) fn new(form: &RequestForm) -> Self {
+        Self {
+            user_agent: form.user_agent(),
+        }
+    }
+}
+
+#[dyn_dispatch_hint]
+impl Intercept for GeneralForm {
+    fn name(&self) -> &'static str {
+        "GeneralForm"
+    }
+
+    fn modify_before_signing(
+        &self,
+        context: &mut BeforeTransmitInterceptorContextMut<'_>,
+        components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let now = components.time_source().ok_or("there is a clock")?.now();
+        let length = context.request().body().content_length();
+        let headers = context.request_mut().headers_mut();
+        headers.insert(CONTENT_TYPE, JSON);
+        headers.insert(CONTENT_LENGTH, length.unwrap_or_default().to_string());
+        headers.insert(USER_AGENT, self.user_agent.clone());
+        headers.insert(TIMESTAMP, timestamp(now));
+        Ok(())
+    }
+}
+
 /// `now` in seconds since 1970 with nine decimals.
-fn timestamp(now: SystemTime) -> String {
+pub(super) fn timestamp(now: SystemTime) -> String {
     let since = now.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     let mut text = since.as_secs().to_string();
     text.push('.');
@@ -210,7 +240,7 @@ impl ResolveIdentity for KeysOfCall {
         _components: &'a RuntimeComponents,
         _config: &'a ConfigBag,
     ) -> IdentityFuture<'a> {
-        let keys = CALL.try_with(|exchange| exchange.borrow().keys.clone());
+        let keys = CALL.try_with(|exchange| exchange.borrow().keys.identity.clone());
         IdentityFuture::ready(keys.map_err(BoxError::from))
     }
 }
@@ -220,18 +250,35 @@ task_local! {
     static CALL: RefCell<Exchange>;
 }
 
-/// What the SDK is not to look for, and what it is not to read: the keys that sign one call, and the answer as it came.
+/// What the SDK is not to look for, and what it is not to read: the keys that sign one call, its headers, and the answer as
+/// it came.
 struct Exchange {
-    keys: Identity,
+    keys: Found,
+    headers: Option<HeaderMap>,
     answer: Option<Raw>,
+}
+
+/// Has the call of this task be sent with these headers, in place of the request's.
+pub(super) fn send_with(headers: HeaderMap) -> Result<(), BoxError> {
+    Ok(CALL.try_with(|exchange| exchange.borrow_mut().headers = Some(headers))?)
+}
+
+/// The headers for the call of this task.
+pub(super) fn headers() -> Option<HeaderMap> {
+    let taken = CALL.try_with(|exchange| exchange.borrow_mut().headers.take());
+    taken.ok().flatten()
 }
 
 /// Makes `call`, one of [`Prepared`](super::prepared::Prepared), signed with `keys`. Returns what the SDK makes of it, and the
 /// answer if one has come whole.
 ///
 /// The interceptor is one for all calls. One for each would need a configuration for each besides.
-pub(super) async fn with_keys<T>(keys: Identity, call: impl Future<Output = T>) -> (T, Option<Raw>) {
-    let exchange = Exchange { keys, answer: None };
+pub(super) async fn with_keys<T>(keys: Found, call: impl Future<Output = T>) -> (T, Option<Raw>) {
+    let exchange = Exchange {
+        keys,
+        headers: None,
+        answer: None,
+    };
     CALL.scope(RefCell::new(exchange), async {
         let result = call.await;
         let answer = CALL.with(|exchange| exchange.borrow_mut().answer.take());

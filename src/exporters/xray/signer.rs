@@ -1,10 +1,10 @@
-//! The signature of a `PutTraceSegments` call: SigV4, of a request that has the same form each time.
+//! The headers of a `PutTraceSegments` call with their signature: SigV4, of a request that has the same form each time.
 //!
 //! The SDK's signer signs any request: it takes the URL apart, normalizes its path, sorts and trims the headers, derives a
 //! key. That is a third of what a call cost. Here method, path, query and names of headers are known when the process
-//! starts and the key of a day is kept, so that what is to be signed is one text with some values in it. The key and the
-//! HMAC are aws-sigv4's; the tests below compare the whole with what it signs, and those of calls with a verifier that
-//! shares nothing with either (docs/adr/0004-independent-verifier.md).
+//! starts and the key of a day is kept, so that what is to be signed is one text with some values in it. The key is
+//! aws-sigv4's, the HMAC that of the crate which it uses; the tests below compare the whole with what it signs, and those
+//! of calls with a verifier that shares nothing with either (docs/adr/0004-independent-verifier.md).
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -20,17 +20,21 @@ use aws_smithy_runtime_api::client::runtime_components::{GetIdentityResolver, Ru
 use aws_smithy_types::DateTime;
 use aws_smithy_types::config_bag::ConfigBag;
 use aws_smithy_types::date_time::Format;
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
-use http::{HeaderName, HeaderValue, Uri};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, USER_AGENT};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use sha2::{Digest as _, Sha256};
 
 use super::clock::Clock;
-use super::request::{PATH, TIMESTAMP};
+use super::request::{self, JSON, PATH, RequestForm, TIMESTAMP, timestamp};
 
 /// The service's name in a signature.
 pub(super) const SERVICE: &str = "xray";
 
 const SECONDS_OF_A_DAY: u64 = 24 * 3600;
+
+/// Headers of a call.
+const HEADERS: usize = 8;
 
 const DATE: HeaderName = HeaderName::from_static("x-amz-date");
 const TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
@@ -39,10 +43,12 @@ const TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
 #[derive(Debug)]
 pub(super) struct Signer {
     region: String,
-    /// As in the header.
-    host: String,
-    /// The endpoint's, with that of the call.
-    path: String,
+    host: HeaderValue,
+    /// What is signed before the first value that differs: method, path, query, and the name of that value.
+    start: String,
+    /// What is signed between the length and the date.
+    middle: String,
+    user_agent: HeaderValue,
     clock: Arc<Clock>,
     /// That of the last call.
     key: Mutex<Option<Arc<DayKey>>>,
@@ -57,8 +63,13 @@ struct DayKey {
     date: String,
     /// Date, region, service, and the word at the end.
     scope: String,
-    signing_key: Vec<u8>,
+    /// Has taken its key in.
+    mac: Hmac<Sha256>,
     token: Option<HeaderValue>,
+    /// Names of the signed headers.
+    signed: &'static str,
+    /// The header's text before the signature.
+    authorization: String,
 }
 
 impl std::fmt::Debug for DayKey {
@@ -71,7 +82,7 @@ impl std::fmt::Debug for DayKey {
 
 impl Signer {
     /// `None` for an endpoint whose path would have to be normalized or encoded: that is the SDK's to do.
-    pub(super) fn new(endpoint: &str, region: &str, clock: Arc<Clock>) -> Option<Self> {
+    pub(super) fn new(endpoint: &str, region: &str, form: &RequestForm) -> Option<Self> {
         let uri: Uri = endpoint.parse().ok()?;
         let path = uri.path().trim_end_matches('/');
         if uri.query().is_some() || !is_plain(path) {
@@ -83,20 +94,23 @@ impl Signer {
             _ => return None,
         };
         let host = uri.host()?;
+        let host = match uri.port_u16() {
+            Some(port) if port != default_port => format!("{host}:{port}"),
+            _ => host.to_owned(),
+        };
         Some(Self {
             region: region.to_owned(),
-            host: match uri.port_u16() {
-                Some(port) if port != default_port => format!("{host}:{port}"),
-                _ => host.to_owned(),
-            },
-            path: format!("{path}{PATH}"),
-            clock,
+            start: format!("POST\n{path}{PATH}\n\ncontent-length:"),
+            middle: format!("\ncontent-type:{JSON}\nhost:{host}\nx-amz-date:"),
+            host: HeaderValue::try_from(host).ok()?,
+            user_agent: form.user_agent(),
+            clock: form.clock(),
             key: Mutex::default(),
         })
     }
 
     /// The key for a call with `credentials` on `day`.
-    fn key(&self, credentials: &Credentials, day: u64) -> Arc<DayKey> {
+    fn key(&self, credentials: &Credentials, day: u64) -> Result<Arc<DayKey>, BoxError> {
         let mut last = self.key.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(key) = &*last
             && key.day == day
@@ -104,99 +118,92 @@ impl Signer {
             && key.credentials.secret_access_key() == credentials.secret_access_key()
             && key.credentials.session_token() == credentials.session_token()
         {
-            return Arc::clone(key);
+            return Ok(Arc::clone(key));
         }
-        let key = Arc::new(DayKey::new(credentials, day, &self.region));
+        let key = Arc::new(DayKey::new(credentials, day, &self.region)?);
         *last = Some(Arc::clone(&key));
-        key
+        Ok(key)
     }
 
-    /// Signs `request`, a complete one, as sent at `now`.
-    fn sign(
+    /// All headers of a call with `body`, as sent at `now`, signed for a service whose clock says `signed_at`.
+    fn headers(
         &self,
-        request: &mut HttpRequest,
+        body: &[u8],
         credentials: &Credentials,
         now: SystemTime,
-    ) -> Result<(), BoxError> {
-        let since = now.duration_since(UNIX_EPOCH)?.as_secs();
-        let key = self.key(credentials, since / SECONDS_OF_A_DAY);
+        signed_at: SystemTime,
+    ) -> Result<HeaderMap, BoxError> {
+        let since = signed_at.duration_since(UNIX_EPOCH)?.as_secs();
+        let key = self.key(credentials, since / SECONDS_OF_A_DAY)?;
         let date = key.date_time(since % SECONDS_OF_A_DAY);
-        let (signed, token) = match credentials.session_token() {
-            Some(token) => (
-                "content-length;content-type;host;x-amz-date;x-amz-security-token;x-amzn-xray-timestamp",
-                token,
-            ),
-            None => (
-                "content-length;content-type;host;x-amz-date;x-amzn-xray-timestamp",
-                "",
-            ),
+        let length = HeaderValue::from(body.len());
+        let timestamp = timestamp(now);
+        let (token_name, token_text) = match &key.token {
+            Some(token) => ("\nx-amz-security-token:", token.as_bytes()),
+            None => ("", &b""[..]),
         };
-        let body = request.body().bytes().ok_or("the body of a call is in memory")?;
-        let mut hash = [0; 64];
-        hex::encode_to_slice(Sha256::digest(body), &mut hash)?;
-        let header = |name: HeaderName| {
-            let value = request.headers().get(name.as_str());
-            value.ok_or_else(|| BoxError::from(format!("a call without {name}")))
-        };
-        let mut text = String::with_capacity(512 + token.len());
-        let mut add = |parts: &[&str]| parts.iter().for_each(|part| text.push_str(part));
-        add(&[
-            "POST\n",
-            &self.path,
-            "\n\ncontent-length:",
-            header(CONTENT_LENGTH)?,
-        ]);
-        add(&[
-            "\ncontent-type:",
-            header(CONTENT_TYPE)?,
-            "\nhost:",
-            &self.host,
-            "\nx-amz-date:",
-            &date,
-        ]);
-        if key.token.is_some() {
-            add(&["\nx-amz-security-token:", token]);
+        let mut text = Vec::with_capacity(512 + token_text.len());
+        for part in [
+            self.start.as_bytes(),
+            length.as_bytes(),
+            self.middle.as_bytes(),
+            date.as_bytes(),
+            token_name.as_bytes(),
+            token_text,
+            b"\nx-amzn-xray-timestamp:",
+            timestamp.as_bytes(),
+            b"\n\n",
+            key.signed.as_bytes(),
+            b"\n",
+            &hash(body)?,
+        ] {
+            text.extend_from_slice(part);
         }
-        add(&[
-            "\nx-amzn-xray-timestamp:",
-            header(TIMESTAMP)?,
-            "\n\n",
-            signed,
-            "\n",
-        ]);
-        add(&[std::str::from_utf8(&hash)?]);
-        hex::encode_to_slice(Sha256::digest(&text), &mut hash)?;
-        text.clear();
-        let mut add = |parts: &[&str]| parts.iter().for_each(|part| text.push_str(part));
-        add(&[
-            "AWS4-HMAC-SHA256\n",
-            &date,
-            "\n",
-            &key.scope,
-            "\n",
-            std::str::from_utf8(&hash)?,
-        ]);
-        let signature = v4::calculate_signature(&key.signing_key, text.as_bytes());
-        text.clear();
-        let mut add = |parts: &[&str]| parts.iter().for_each(|part| text.push_str(part));
-        add(&[
-            "AWS4-HMAC-SHA256 Credential=",
-            credentials.access_key_id(),
-            "/",
-            &key.scope,
-        ]);
-        add(&[", SignedHeaders=", signed, ", Signature=", &signature]);
-
-        let headers = request.headers_mut();
-        headers.try_insert(DATE, date)?;
-        if let Some(token) = &key.token {
-            headers.try_insert(TOKEN, token.clone())?;
+        let mut mac = key.mac.clone();
+        for part in [
+            &b"AWS4-HMAC-SHA256\n"[..],
+            date.as_bytes(),
+            b"\n",
+            key.scope.as_bytes(),
+            b"\n",
+            &hash(&text)?,
+        ] {
+            mac.update(part);
         }
+        let mut signature = [0; 64];
+        hex::encode_to_slice(mac.finalize().into_bytes(), &mut signature)?;
+        text.clear();
+        text.extend_from_slice(key.authorization.as_bytes());
+        text.extend_from_slice(&signature);
         let mut authorization = HeaderValue::try_from(text)?;
         authorization.set_sensitive(true);
-        headers.try_insert(AUTHORIZATION, authorization)?;
-        Ok(())
+
+        let mut headers = HeaderMap::with_capacity(HEADERS);
+        // In a loop, since the insertion of each is long.
+        for (name, value) in [
+            (HOST, Some(self.host.clone())),
+            (USER_AGENT, Some(self.user_agent.clone())),
+            (CONTENT_TYPE, Some(HeaderValue::from_static(JSON))),
+            (CONTENT_LENGTH, Some(length)),
+            (TIMESTAMP, Some(HeaderValue::try_from(timestamp)?)),
+            (DATE, Some(HeaderValue::try_from(date)?)),
+            (TOKEN, key.token.clone()),
+            (AUTHORIZATION, Some(authorization)),
+        ] {
+            if let Some(value) = value {
+                headers.insert(name, value);
+            }
+        }
+        Ok(headers)
     }
+}
+
+/// SHA-256, in hexadecimal digits.
+#[inline(never)]
+fn hash(bytes: &[u8]) -> Result<[u8; 64], BoxError> {
+    let mut digits = [0; 64];
+    hex::encode_to_slice(Sha256::digest(bytes), &mut digits)?;
+    Ok(digits)
 }
 
 /// Whether `path` stands in what is signed as it is.
@@ -211,7 +218,7 @@ fn is_plain(path: &str) -> bool {
 }
 
 impl DayKey {
-    fn new(credentials: &Credentials, day: u64, region: &str) -> Self {
+    fn new(credentials: &Credentials, day: u64, region: &str) -> Result<Self, BoxError> {
         let midnight = UNIX_EPOCH + Duration::from_secs(day * SECONDS_OF_A_DAY);
         // The format fails for years beyond 9999 alone; a signature of no day is refused.
         let date: String = DateTime::from(midnight)
@@ -221,21 +228,31 @@ impl DayKey {
             .take_while(|&character| character != 'T')
             .filter(char::is_ascii_digit)
             .collect();
-        let signing_key =
-            v4::generate_signing_key(credentials.secret_access_key(), midnight, region, SERVICE);
+        let key = v4::generate_signing_key(credentials.secret_access_key(), midnight, region, SERVICE);
+        let scope = format!("{date}/{region}/{SERVICE}/aws4_request");
         let token = credentials.session_token().and_then(|token| {
             let mut token = HeaderValue::try_from(token).ok()?;
             token.set_sensitive(true);
             Some(token)
         });
-        Self {
+        let signed = if token.is_some() {
+            "content-length;content-type;host;x-amz-date;x-amz-security-token;x-amzn-xray-timestamp"
+        } else {
+            "content-length;content-type;host;x-amz-date;x-amzn-xray-timestamp"
+        };
+        Ok(Self {
             day,
             credentials: credentials.clone(),
-            scope: format!("{date}/{region}/{SERVICE}/aws4_request"),
+            authorization: format!(
+                "AWS4-HMAC-SHA256 Credential={}/{scope}, SignedHeaders={signed}, Signature=",
+                credentials.access_key_id()
+            ),
             date,
-            signing_key: signing_key.as_ref().to_vec(),
+            scope,
+            mac: Hmac::new_from_slice(key.as_ref())?,
             token,
-        }
+            signed,
+        })
     }
 
     /// `YYYYMMDDTHHMMSSZ`, `seconds` after midnight.
@@ -263,8 +280,9 @@ impl Sign for Signer {
         _config: &ConfigBag,
     ) -> Result<(), BoxError> {
         let credentials = identity.data::<Credentials>().ok_or("keys are AWS credentials")?;
-        let clock = components.time_source().ok_or("there is a clock")?;
-        self.sign(request, credentials, self.clock.corrected(clock.now()))
+        let now = components.time_source().ok_or("there is a clock")?.now();
+        let body = request.body().bytes().ok_or("the body of a call is in memory")?;
+        request::send_with(self.headers(body, credentials, now, self.clock.corrected(now))?)
     }
 }
 
@@ -285,29 +303,24 @@ impl AuthScheme for Signer {
 #[cfg(test)]
 mod tests {
     use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
-    use aws_smithy_types::body::SdkBody;
     use proptest::prelude::*;
 
     use super::*;
+    use crate::config::Environment;
 
     fn signer(endpoint: &str) -> Signer {
-        Signer::new(endpoint, "eu-central-1", Arc::default()).unwrap()
-    }
-
-    fn request(url: &str, body: &[u8]) -> HttpRequest {
-        let mut request = HttpRequest::new(SdkBody::from(body));
-        request.set_method("POST").unwrap();
-        request.set_uri(url).unwrap();
-        let headers = request.headers_mut();
-        headers.insert(CONTENT_TYPE, "application/json");
-        headers.insert(CONTENT_LENGTH, body.len().to_string());
-        headers.insert("user-agent", "not signed");
-        headers.insert(TIMESTAMP, "1795227595.034205914");
-        request
+        let form = RequestForm::new(&Environment::default());
+        Signer::new(endpoint, "eu-central-1", &form).unwrap()
     }
 
     /// The three headers of a signature, by aws-sigv4.
-    fn expected(request: &HttpRequest, credentials: &Credentials, now: SystemTime) -> Vec<(String, String)> {
+    fn expected(
+        url: &str,
+        headers: &HeaderMap,
+        body: &[u8],
+        credentials: &Credentials,
+        now: SystemTime,
+    ) -> Vec<(String, String)> {
         let identity = Identity::from(credentials.clone());
         let params = v4::SigningParams::builder()
             .identity(&identity)
@@ -318,8 +331,11 @@ mod tests {
             .build()
             .unwrap()
             .into();
-        let body = SignableBody::Bytes(request.body().bytes().unwrap());
-        let signable = SignableRequest::new("POST", request.uri(), request.headers().iter(), body).unwrap();
+        let of_request = headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.to_str().unwrap()))
+            .filter(|(name, _)| !SIGNATURE.contains(name));
+        let signable = SignableRequest::new("POST", url, of_request, SignableBody::Bytes(body)).unwrap();
         let (instructions, _) = sign(signable, &params).unwrap().into_parts();
         let mut headers: Vec<_> = instructions
             .headers()
@@ -329,10 +345,11 @@ mod tests {
         headers
     }
 
-    fn found(request: &HttpRequest) -> Vec<(String, String)> {
-        let names = ["authorization", "x-amz-date", "x-amz-security-token"];
-        let found = names.iter().filter_map(|name| {
-            let value = request.headers().get(*name)?;
+    const SIGNATURE: [&str; 3] = ["authorization", "x-amz-date", "x-amz-security-token"];
+
+    fn found(headers: &HeaderMap) -> Vec<(String, String)> {
+        let found = SIGNATURE.iter().filter_map(|name| {
+            let value = headers.get(*name)?.to_str().unwrap();
             Some(((*name).to_owned(), value.to_owned()))
         });
         found.collect()
@@ -342,42 +359,56 @@ mod tests {
         #[test]
         fn signatures_are_those_of_aws_sigv4(
             seconds in 0..4_102_444_800_u64,
+            nanoseconds in 0..1_000_000_000_u32,
+            ahead_seconds in 0..1000_u64,
             body in prop::collection::vec(any::<u8>(), 0..200),
             access_key_id in "[A-Z0-9]{16,20}",
             secret in "[ -~]{1,60}",
             token in prop::option::of("[A-Za-z0-9+/=]{1,900}"),
             endpoint in "https?://[a-z]{1,9}(\\.[a-z]{2,5}){0,2}(:(80|443|[1-9][0-9]{3}))?(/[a-zA-Z0-9._~-]{3,9}){0,2}",
         ) {
-            let now = UNIX_EPOCH + Duration::from_secs(seconds);
+            let now = UNIX_EPOCH + Duration::new(seconds, nanoseconds);
+            let signed_at = now + Duration::from_secs(ahead_seconds);
             let credentials = Credentials::new(access_key_id, secret, token, None, "test");
-            let mut request = request(&format!("{endpoint}{PATH}"), &body);
-            let expected = expected(&request, &credentials, now);
             let signer = signer(&endpoint);
             // The key of another day and of other keys is not taken for this one.
             let other = Credentials::new("AKID", "secret", None, None, "test");
-            signer.key(&other, seconds / SECONDS_OF_A_DAY);
-            signer.sign(&mut request, &credentials, now).unwrap();
-            prop_assert_eq!(found(&request), expected);
+            signer.key(&other, seconds / SECONDS_OF_A_DAY).unwrap();
+            let headers = signer.headers(&body, &credentials, now, signed_at).unwrap();
+            let url = format!("{endpoint}{PATH}");
+            prop_assert_eq!(found(&headers), expected(&url, &headers, &body, &credentials, signed_at));
+            prop_assert_eq!(&headers[TIMESTAMP], &format!("{seconds}.{nanoseconds:09}"));
+            prop_assert_eq!(&headers[CONTENT_LENGTH], &body.len().to_string());
+            // What HTTP clients make of the URL.
+            let uri: Uri = url.parse().unwrap();
+            let default = if url.starts_with("https") { 443 } else { 80 };
+            let host = match uri.port_u16() {
+                Some(port) if port != default => format!("{}:{port}", uri.host().unwrap()),
+                _ => uri.host().unwrap().to_owned(),
+            };
+            prop_assert_eq!(&headers[HOST], &host);
         }
     }
 
     #[test]
     fn the_key_is_made_anew_on_another_day_and_for_other_credentials() {
         let signer = signer("http://127.0.0.1:1");
-        let credentials = |secret| Credentials::new("AKID", secret, None, None, "test");
-        let first = signer.key(&credentials("a"), 20_000);
-        assert!(Arc::ptr_eq(&first, &signer.key(&credentials("a"), 20_000)));
+        let key = |secret, day| {
+            let credentials = Credentials::new("AKID", secret, None, None, "test");
+            signer.key(&credentials, day).unwrap()
+        };
+        let first = key("a", 20_000);
+        assert!(Arc::ptr_eq(&first, &key("a", 20_000)));
         assert_eq!(first.scope, "20241004/eu-central-1/xray/aws4_request");
-        let next = signer.key(&credentials("a"), 20_001);
+        let next = key("a", 20_001);
         assert_eq!(next.scope, "20241005/eu-central-1/xray/aws4_request");
-        assert_ne!(
-            next.signing_key,
-            signer.key(&credentials("b"), 20_001).signing_key
-        );
+        let signature = |key: &DayKey| key.mac.clone().finalize().into_bytes();
+        assert_ne!(signature(&next), signature(&key("b", 20_001)));
     }
 
     #[test]
     fn an_endpoint_whose_path_would_change_in_what_is_signed_is_left_to_the_sdk() {
+        let form = RequestForm::new(&Environment::default());
         for endpoint in [
             "https://host/a%20b",
             "https://host/a//b",
@@ -385,9 +416,13 @@ mod tests {
             "https://host/a+b",
             "https://host/?x=1",
         ] {
-            assert!(Signer::new(endpoint, "r", Arc::default()).is_none(), "{endpoint}");
+            assert!(Signer::new(endpoint, "r", &form).is_none(), "{endpoint}");
         }
-        assert_eq!(signer("https://host/base").path, "/base/TraceSegments");
+        assert!(
+            signer("https://host/base")
+                .start
+                .contains("\n/base/TraceSegments\n")
+        );
         assert_eq!(signer("https://host:443").host, "host");
         assert_eq!(signer("http://[::1]:8080").host, "[::1]:8080");
     }
@@ -395,10 +430,8 @@ mod tests {
     #[test]
     fn no_key_shows_in_debug() {
         let signer = signer("http://127.0.0.1:1");
-        signer.key(
-            &Credentials::new("AKID", "geheim", Some("marke".into()), None, "test"),
-            1,
-        );
+        let credentials = Credentials::new("AKID", "geheim", Some("marke".into()), None, "test");
+        signer.key(&credentials, 1).unwrap();
         let shown = format!("{signer:?}");
         assert!(!shown.contains("geheim") && !shown.contains("marke"), "{shown}");
     }

@@ -3,9 +3,11 @@
 //! | module | its one job |
 //! |---|---|
 //! | `pooled` | the client that the SDK and requests of our own share |
+//! | `body` | the body of a request, as small as it can be |
 //! | `connector`, `proxy`, `tls` | how a connection is made |
 //! | `error` | settings that can't work, and texts of foreign errors |
 
+mod body;
 pub(crate) mod connector;
 pub(crate) mod error;
 pub(crate) mod pooled;

@@ -27,6 +27,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tower_service::Service as _;
 
+use super::body::RequestBody;
 use super::connector::{ConnectError, Connector};
 use super::error::find_cause;
 use super::proxy::ProxyRules;
@@ -57,7 +58,7 @@ struct Pools {
     connectors: Mutex<Vec<(HttpConnectorSettings, SharedHttpConnector)>>,
 }
 
-type Pool = Client<Connector, SdkBody>;
+type Pool = Client<Connector, RequestBody>;
 
 impl PooledClient {
     pub(crate) fn new(proxies: ProxyRules, tls: Tls, default_connect_timeout: Duration) -> Self {
@@ -69,6 +70,15 @@ impl PooledClient {
                 pools: Mutex::default(),
                 connectors: Mutex::default(),
             }),
+        }
+    }
+
+    /// What sends requests on these connections, without a time limit but that on connecting.
+    pub(crate) fn calls(&self, connect_timeout: Duration) -> Calls {
+        Calls {
+            pool: self.pool(connect_timeout),
+            proxies: Arc::clone(&self.shared.proxies),
+            read_timeout: None,
         }
     }
 
@@ -99,7 +109,7 @@ impl PooledClient {
         authorize_at_proxy(&mut request, &self.shared.proxies);
         let response = self
             .pool(self.shared.default_connect_timeout)
-            .request(request)
+            .request(request.map(RequestBody::from))
             .await?;
         Ok(response.map(|body| Limited::new(body, RESPONSE_MAX_BYTES)))
     }
@@ -162,9 +172,8 @@ impl HttpClient for PooledClient {
             .connect_timeout()
             .unwrap_or(self.shared.default_connect_timeout);
         let connector = SharedHttpConnector::new(Calls {
-            pool: self.pool(connect_timeout),
-            proxies: Arc::clone(&self.shared.proxies),
             read_timeout: settings.read_timeout(),
+            ..self.calls(connect_timeout)
         });
         connectors.push((settings.clone(), connector.clone()));
         connector
@@ -178,7 +187,7 @@ fn timeouts(settings: &HttpConnectorSettings) -> (Option<Duration>, Option<Durat
 
 /// One pool with the settings of one SDK client.
 #[derive(Debug)]
-struct Calls {
+pub(crate) struct Calls {
     pool: Pool,
     proxies: Arc<ProxyRules>,
     read_timeout: Option<Duration>,
@@ -186,13 +195,19 @@ struct Calls {
 
 impl HttpConnector for Calls {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let mut request = match request.try_into_http1x() {
-            Ok(request) => request,
-            Err(error) => return HttpConnectorFuture::ready(Err(ConnectorError::user(error.into()))),
-        };
+        match request.try_into_http1x() {
+            Ok(request) => self.send(request),
+            Err(error) => HttpConnectorFuture::ready(Err(ConnectorError::user(error.into()))),
+        }
+    }
+}
+
+impl Calls {
+    /// Sends a request that is not the SDK's, for the SDK.
+    pub(crate) fn send(&self, mut request: Request<SdkBody>) -> HttpConnectorFuture {
         authorize_at_proxy(&mut request, &self.proxies);
         let read_timeout = self.read_timeout;
-        let answering = self.pool.request(request);
+        let answering = self.pool.request(request.map(RequestBody::from));
         HttpConnectorFuture::new(async move {
             let answer = match read_timeout {
                 Some(limit) => tokio::time::timeout(limit, answering)

@@ -8,7 +8,7 @@ const BURST_BYTES_PER_S: f64 = (1 << 30) as f64;
 
 /// Longest pause between two receives while datagrams keep coming; what waits there waits again, up to a second, in the
 /// open batch.
-const MAX_PAUSE: Duration = Duration::from_millis(5);
+const MAX_PAUSE: Duration = Duration::from_millis(8);
 
 /// Below that a pause is mostly its own overhead.
 const MIN_PAUSE: Duration = Duration::from_micros(500);
@@ -116,7 +116,8 @@ mod tests {
             (2 << 20, 0),
             (4 << 20, 1),
             (8 << 20, 3),
-            (64 << 20, 5),
+            (16 << 20, 7),
+            (64 << 20, 8),
         ] {
             assert_eq!(
                 Gather::new(granted_bytes).longest.as_millis(),

@@ -36,6 +36,9 @@ const TAKEN_TEXT_MAX_CHARS: usize = 300;
 /// How much of a 503's body is looked at for a word about slowing down, in bytes.
 const SLOW_DOWN_WITHIN_BYTES: usize = 4096;
 
+/// How the service says that it took all documents of a call.
+const ALL_TAKEN: &[u8] = br#"{"UnprocessedTraceSegments":[]}"#;
+
 /// An answer as it came, whole.
 #[derive(Debug, Clone)]
 pub(super) struct Raw {
@@ -58,17 +61,32 @@ impl Raw {
         reason = "Retry-After counts from when the answer came"
     )]
     pub(super) fn of(response: &HttpResponse) -> Option<Self> {
-        let header = |name: &str| response.headers().get(name).map(str::to_owned);
-        Some(Self {
+        let mut raw = Self {
             status: response.status().as_u16(),
-            error_type: header("x-amzn-errortype"),
-            request_id: header("x-amzn-requestid").or_else(|| header("x-amz-request-id")),
-            retry_after: header("retry-after"),
-            date: header("date"),
+            error_type: None,
+            request_id: None,
+            retry_after: None,
+            date: None,
             came_at: SystemTime::now(),
-            location: header("location"),
+            location: None,
             body: Bytes::copy_from_slice(response.body().bytes()?),
-        })
+        };
+        let mut of_front = None;
+        // Gone through once: a look-up hashes each name anew.
+        for (name, value) in response.headers() {
+            let place = match name {
+                "x-amzn-errortype" => &mut raw.error_type,
+                "x-amzn-requestid" => &mut raw.request_id,
+                "x-amz-request-id" => &mut of_front,
+                "retry-after" => &mut raw.retry_after,
+                "date" => &mut raw.date,
+                "location" => &mut raw.location,
+                _ => continue,
+            };
+            place.get_or_insert_with(|| value.to_owned());
+        }
+        raw.request_id = raw.request_id.or(of_front);
+        Some(raw)
     }
 
     /// An answer that came outside of the SDK.
@@ -107,14 +125,13 @@ impl Raw {
     /// # Errors
     /// Why it is not a success.
     pub(super) fn meaning(&self) -> Result<Answer, PutError> {
+        if self.status == 200 && self.body == ALL_TAKEN {
+            return Ok(self.answer(Vec::new()));
+        }
         let json = serde_json::from_slice::<Map<String, Value>>(&self.body).ok();
         match self.status {
             200 => match json.as_ref().and_then(unprocessed) {
-                Some(unprocessed) => Ok(Answer {
-                    unprocessed,
-                    request_id: self.request_id.as_deref().map(taken),
-                    ..Answer::default()
-                }),
+                Some(unprocessed) => Ok(self.answer(unprocessed)),
                 None => Err(self.error(ErrorClass::NotAnAnswer, None, self.not_an_answer())),
             },
             201..=299 => Err(self.error(ErrorClass::NotAnAnswer, None, self.not_an_answer())),
@@ -124,6 +141,14 @@ impl Raw {
                 Err(self.error(ErrorClass::NotAnAnswer, None, text))
             }
             _ => Err(self.failure(json.as_ref())),
+        }
+    }
+
+    fn answer(&self, unprocessed: Vec<Unprocessed>) -> Answer {
+        Answer {
+            unprocessed,
+            request_id: self.request_id.as_deref().map(taken),
+            ..Answer::default()
         }
     }
 
