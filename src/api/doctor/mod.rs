@@ -47,6 +47,10 @@ const ASKING_LIMIT: Duration = Duration::from_secs(9);
 /// The checks that have a verdict also when the settings can't be used.
 const ITS_OWN: [&str; 2] = ["settings", "receive-buffer"];
 
+/// What to do where not even the doctor can look.
+const MORE_OF_THE_MACHINE: &str = "see what the system refuses: open files (`ulimit -n`), threads (`ulimit -u`, a limit of pids on \
+                                   the container); a daemon needs more of them than this";
+
 /// The daemon that is looked at.
 #[derive(Debug)]
 pub struct Subject {
@@ -96,7 +100,8 @@ fn examine_within(
     let work = move || look(subject, no_calls, start, &tell);
     if let Err(error) = start_work(Box::new(work)) {
         let missing = format!("no thread to look with: {error}");
-        return Report::of(&checks(OfOtlp::default()), &[], Vec::new(), &missing);
+        let all = checks(OfOtlp::default());
+        return Report::of(&all, &[], Vec::new(), (&missing, MORE_OF_THE_MACHINE));
     }
     let (mut verdicts, mut settings) = (Vec::new(), Vec::new());
     let mut to_make = checks(OfOtlp::default());
@@ -114,7 +119,8 @@ fn examine_within(
             break "";
         }
     };
-    Report::of(&to_make, &verdicts, settings, missing)
+    let remedy = "run it again; if it stays so, look at what this check is about by hand";
+    Report::of(&to_make, &verdicts, settings, (missing, remedy))
 }
 
 fn look(
@@ -150,12 +156,8 @@ fn look(
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
-            let remedy = "see what the system refuses: open files (`ulimit -n`), threads; a daemon needs more of them than this";
-            say(Verdict::fail(
-                "daemon",
-                format!("this machine gives no more: {error}"),
-                remedy,
-            ));
+            let message = format!("this machine gives no more: {error}");
+            say(Verdict::fail("daemon", message, MORE_OF_THE_MACHINE));
             for check in to_make
                 .into_iter()
                 .filter(|check| !["settings", "daemon"].contains(check))

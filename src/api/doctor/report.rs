@@ -182,20 +182,16 @@ pub struct Report {
 }
 
 impl Report {
-    /// Of `found`, in the order of `checks`; for one without a verdict there is one that says `missing`.
+    /// Of `found`, in the order of `checks`; for one without a verdict there is one that says `missing`, and what to do.
     pub(super) fn of(
         checks: &[&'static str],
         found: &[Verdict],
         settings: Vec<Setting>,
-        missing: &str,
+        (missing, remedy): (&str, &str),
     ) -> Self {
         let verdict = |&check: &&'static str| {
             let verdict = found.iter().find(|verdict| verdict.check == check).cloned();
-            let none = || {
-                let remedy = "run it again; if it stays so, look at what this check is about by hand";
-                Verdict::fail(check, missing, remedy)
-            };
-            verdict.unwrap_or_else(none)
+            verdict.unwrap_or_else(|| Verdict::fail(check, missing, remedy))
         };
         Self {
             verdicts: checks.iter().map(verdict).collect(),
@@ -282,7 +278,7 @@ mod tests {
             Verdict::warn("memory", "little", "allow more"),
             Verdict::skip("tls", "plain HTTP"),
         ];
-        Report::of(&CHECKS, &found, Vec::new(), "no answer")
+        Report::of(&CHECKS, &found, Vec::new(), ("no answer", "run it again"))
     }
 
     #[test]
@@ -313,7 +309,7 @@ mod tests {
     #[test]
     fn a_report_without_a_failure_is_sound() {
         let found = CHECKS.map(|check| Verdict::skip(check, "not asked for"));
-        assert!(Report::of(&CHECKS, &found, Vec::new(), "no answer").is_sound());
+        assert!(Report::of(&CHECKS, &found, Vec::new(), ("no answer", "run it again")).is_sound());
         assert!(!report().is_sound());
     }
 

@@ -84,6 +84,10 @@ fn a_machine_that_gives_no_thread_leaves_a_report_that_says_so() {
             verdict.message.starts_with("no thread to look with: "),
             "{verdict:?}"
         );
+        assert!(
+            verdict.remedy.as_ref().unwrap().contains("ulimit -u"),
+            "{verdict:?}"
+        );
     }
 }
 
