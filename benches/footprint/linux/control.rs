@@ -22,7 +22,10 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use socket2::{Domain, Socket, Type};
 
+use xray::exporters::xray::encoding::Segments;
 use xray::exporters::xray::encoding::escape::escape;
+use xray::pipeline::batch::MAX_AGE;
+use xray::pipeline::batch::encoding::Encoding as _;
 use xray_document::otlp::to_span::{Context, Converted, spans_of};
 
 use super::destinations::Destinations;
@@ -35,9 +38,7 @@ const DATAGRAM_BYTES: usize = 1 << 16;
 /// As much as the daemon asks for.
 const RECEIVE_BUFFER_BYTES: usize = 8 << 20;
 
-const MAX_DOCUMENTS: usize = 50;
 const MAX_BODY_BYTES: usize = 1 << 20;
-const MAX_AGE: Duration = Duration::from_secs(1);
 
 /// `__control UDP_ADDRESS ENDPOINT_ADDRESS DESTINATION [CA_FILE]`, the destination `xray`, `otlp` or `both`.
 pub(crate) fn main(mut arguments: impl Iterator<Item = String>) -> Result<()> {
@@ -81,7 +82,7 @@ fn forward_requests(mut client: TcpStream, endpoint: SocketAddr) -> Result<()> {
     let mut stream = TcpStream::connect(endpoint)?;
     client.set_nodelay(true)?;
     stream.set_nodelay(true)?;
-    let (mut requests, mut batch) = (Messages::new(), Batch::default());
+    let (mut requests, mut batch) = (Messages::new(), Batch::to(Destinations::XRAY));
     while let Some((_, body)) = requests.next(&mut client)? {
         let request: Request = serde_json::from_slice(body)?;
         for document in &request.documents {
@@ -105,29 +106,35 @@ struct Request {
 fn forward(socket: &Socket, mut stream: impl Read + Write, to: Destinations) -> Result<()> {
     let mut room = vec![0; RECEIVES * DATAGRAM_BYTES];
     let mut headers = MultiHeaders::<SockaddrIn>::preallocate(RECEIVES, None);
-    let mut batch = Batch {
-        to,
-        ..Batch::default()
-    };
+    let mut batch = Batch::to(to);
+    let mut wait = None;
     loop {
         receive(socket, &mut room, &mut headers, |document| {
-            if batch.documents == 0 {
-                socket.set_read_timeout(Some(MAX_AGE))?;
-                batch.opened_at = Some(Instant::now());
-            }
+            batch.opened_at.get_or_insert_with(Instant::now);
             batch.add(document);
-            if batch.documents == MAX_DOCUMENTS || batch.body.len() >= MAX_BODY_BYTES {
+            if batch.documents == Segments::MAX_DOCUMENTS || batch.body.len() >= MAX_BODY_BYTES {
                 batch.send(&mut stream)?;
             }
             Ok(())
         })?;
-        if batch.documents > 0 && batch.opened_at.is_some_and(|at| at.elapsed() >= MAX_AGE) {
+        let mut left = batch.left();
+        if left.is_some_and(|left| left.is_zero()) {
             batch.send(&mut stream)?;
+            left = None;
         }
-        // While nothing is open no timer runs.
-        if batch.documents == 0 && batch.opened_at.take().is_some() {
-            socket.set_read_timeout(None)?;
+        if must_change(wait, left) {
+            socket.set_read_timeout(left)?;
+            wait = left;
         }
+    }
+}
+
+/// Each receive waits anew for as long as is set, so that it is shortened while the end of the batch comes nearer: by halves, for
+/// a system call after each datagram would be no floor.
+fn must_change(wait: Option<Duration>, left: Option<Duration>) -> bool {
+    match (wait, left) {
+        (Some(wait), Some(left)) => left < wait / 2 || left > wait,
+        (wait, left) => wait != left,
     }
 }
 
@@ -163,7 +170,6 @@ fn receive(
     Ok(())
 }
 
-#[derive(Default)]
 struct Batch {
     to: Destinations,
     body: Vec<u8>,
@@ -173,10 +179,28 @@ struct Batch {
     ends: Vec<usize>,
     opened_at: Option<Instant>,
     head: String,
-    answers: Option<Messages>,
+    answers: Messages,
 }
 
 impl Batch {
+    fn to(to: Destinations) -> Self {
+        Self {
+            to,
+            body: Vec::new(),
+            documents: 0,
+            raw: Vec::new(),
+            ends: Vec::new(),
+            opened_at: None,
+            head: String::new(),
+            answers: Messages::new(),
+        }
+    }
+
+    /// How long until it is due; `None` while nothing is in it.
+    fn left(&self) -> Option<Duration> {
+        self.opened_at.map(|at| MAX_AGE.saturating_sub(at.elapsed()))
+    }
+
     fn add(&mut self, document: &[u8]) {
         if self.documents == 0 {
             self.body.clear();
@@ -199,6 +223,7 @@ impl Batch {
 
     fn send(&mut self, stream: &mut (impl Read + Write)) -> Result<()> {
         self.documents = 0;
+        self.opened_at = None;
         if self.to.xray {
             self.send_segments(stream)?;
         }
@@ -228,7 +253,7 @@ impl Batch {
             self.body.len()
         )?;
         write_both(stream, self.head.as_bytes(), &self.body)?;
-        must_be_taken(self.answers.get_or_insert_with(Messages::new), stream)
+        must_be_taken(&mut self.answers, stream)
     }
 
     fn send_spans(&mut self, stream: &mut (impl Read + Write)) -> Result<()> {
@@ -241,12 +266,7 @@ impl Batch {
             }
             start = end;
         }
-        post_spans(
-            stream,
-            &spans,
-            true,
-            self.answers.get_or_insert_with(Messages::new),
-        )
+        post_spans(stream, &spans, true, &mut self.answers)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 /// One or both of the two.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Destinations {
     pub(crate) xray: bool,
     pub(crate) otlp: bool,

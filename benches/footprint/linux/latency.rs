@@ -3,6 +3,10 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use xray::exporters::xray::encoding::Segments;
+use xray::pipeline::batch::MAX_AGE;
+use xray::pipeline::batch::encoding::Encoding as _;
+
 use super::args::Options;
 use super::generator::{Generator, Load};
 use super::measure::{arrived, start_warm};
@@ -16,17 +20,13 @@ const LOADS: [(u64, u64); 3] = [(1, 40), (100, 20), (10_000, 10)];
 
 const DOCUMENT_BYTES: usize = 1024;
 
-/// A batch is due when it has so many documents, or when its first one is so old; of daemon and control alike.
-const MAX_DOCUMENTS: usize = 50;
-const MAX_AGE: Duration = Duration::from_secs(1);
-
 /// How long the last documents may take.
 const QUIET: Duration = Duration::from_secs(5);
 
 pub(crate) fn run(bench: &Bench, options: &Options) -> Result<()> {
     say(
         "\n## latency: from a segment's way into the socket to the end of its call at the endpoint\n\n\
-         A batch is due when it is full, or a second after its first segment. \"Beyond\" is what a call took longer than that: \
+         A batch of both is due when it is full, or 990 ms after its first segment. \"Beyond\" is what a call took longer than that: \
          receiving, escaping, hashing, signing and sending, and for a batch that is not full how late its time was noticed.\n",
     );
     let table = Table::new(&[
@@ -105,7 +105,7 @@ impl Waits {
                 .extend(segments.iter().map(|sent| came.saturating_sub(*sent)));
             let first = segments.iter().min().copied().unwrap_or_default();
             let last = segments.iter().max().copied().unwrap_or_default();
-            let due = if segments.len() == MAX_DOCUMENTS {
+            let due = if segments.len() == Segments::MAX_DOCUMENTS {
                 last
             } else {
                 first + MAX_AGE

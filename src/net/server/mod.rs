@@ -32,7 +32,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::{Method, Request, StatusCode};
+use http::header::TRANSFER_ENCODING;
+use http::{HeaderMap, Method, Request, StatusCode};
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
@@ -274,6 +275,15 @@ async fn one(
         let answers = Arc::clone(&answers);
         let (place, watch) = (Arc::clone(&place), Arc::clone(&watch));
         async move {
+            if has_unknown_coding(request.headers()) {
+                let (head, body) = request.into_parts();
+                body::discard(&head, body).await;
+                return answer::last(answer::error(
+                    StatusCode::NOT_IMPLEMENTED,
+                    "UnsupportedTransferEncoding",
+                    "Bodies are taken without Transfer-Encoding, or with chunked alone.",
+                ));
+            }
             let only_asks = matches!(*request.method(), Method::GET | Method::HEAD);
             if !only_asks && !place.may_work(&limits) {
                 watch.refused();
@@ -298,6 +308,16 @@ async fn one(
         );
     }
     drop(place);
+}
+
+/// Whether a body comes in other codings than [RFC 9112](https://www.rfc-editor.org/rfc/rfc9112#section-6.1) makes everybody
+/// understand: what takes the chunks apart looks at the last one only, and would hand over what the others made as it is.
+fn has_unknown_coding(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let first_is_chunked = codings
+        .next()
+        .is_none_or(|coding| coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"));
+    !first_is_chunked || codings.next().is_some()
 }
 
 /// Says that there are too many, as far as the kernel takes it at once, and closes.

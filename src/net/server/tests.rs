@@ -87,3 +87,42 @@ async fn a_tower_service_is_asked_when_it_is_ready_and_the_watch_hears_of_each_c
         ["opened", "ended: None", "opened", "ended: Some(BadRequest)"]
     );
 }
+
+#[tokio::test]
+async fn a_body_in_another_coding_than_chunked_alone_is_refused_and_ends_the_connection() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel();
+    let serving = tokio::spawn(serve(
+        listener,
+        LIMITS,
+        Heard::default(),
+        stopped,
+        Slow::default(),
+    ));
+    for (codings, status) in [
+        (&["chunked"][..], "200 OK"),
+        (&[" Chunked "], "200 OK"),
+        (&["gzip, chunked"], "501 Not Implemented"),
+        (&["gzip", "chunked"], "501 Not Implemented"),
+        (&["identity", "chunked"], "501 Not Implemented"),
+        (&["chunked", "chunked"], "501 Not Implemented"),
+    ] {
+        let codings: String = codings
+            .iter()
+            .map(|coding| format!("Transfer-Encoding: {coding}\r\n"))
+            .collect();
+        let request =
+            format!("POST /a HTTP/1.1\r\nHost: x\r\n{codings}Connection: close\r\n\r\n1\r\na\r\n0\r\n\r\n");
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status}")),
+            "{codings}: {answer}"
+        );
+    }
+    stop.send(()).unwrap();
+    serving.await.unwrap();
+}

@@ -1,5 +1,6 @@
 //! What receivers do with a lane: they add to the open batch, and have it sealed in time.
 
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::Lane;
@@ -63,7 +64,7 @@ impl<E: Encoding> Intake for Lane<E> {
             self.spill(evicted, now);
             self.sealed.notify_one();
         }
-        self.opened.notify_one();
+        self.tell_receiver();
     }
 
     async fn opened(&self) {
@@ -72,12 +73,18 @@ impl<E: Encoding> Intake for Lane<E> {
 
     /// `None` while no batch is open and nothing is left to be said.
     fn next_tick(&self) -> Option<Instant> {
+        // Before it looks: who adds in the meantime has either been seen, or sees that it does not wait.
+        self.receiver_waits.store(false, Ordering::Release);
         let others_at = self.lock_others().and_then(|others| others.deadline());
-        let state = self.lock();
-        [state.open.deadline(), state.spilled.due(), others_at]
-            .into_iter()
-            .flatten()
-            .min()
+        let at = {
+            let state = self.lock();
+            [state.open.deadline(), state.spilled.due(), others_at]
+                .into_iter()
+                .flatten()
+                .min()
+        };
+        self.receiver_waits.store(at.is_some(), Ordering::Release);
+        at
     }
 
     fn tick(&self, now: Instant) {

@@ -9,6 +9,7 @@ mod incoming;
 mod others;
 mod spill;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -34,6 +35,9 @@ pub struct Lane<E> {
     sealed: Notify,
     /// A batch was opened by somebody else than the receiver, whose timer seals it.
     opened: Notify,
+    /// When the receiver looked last there was something to wait for. What is opened later is due later, so that it need not be
+    /// told: its timer comes first, and it looks again.
+    receiver_waits: AtomicBool,
     budget: Budget,
     ledger: Arc<Ledger>,
     spool: Option<Spool<E>>,
@@ -95,6 +99,7 @@ impl<E: Encoding> Lane<E> {
             }),
             sealed: Notify::new(),
             opened: Notify::new(),
+            receiver_waits: AtomicBool::new(false),
             budget,
             ledger,
             spool,
@@ -127,6 +132,13 @@ impl<E: Encoding> Lane<E> {
         Self {
             follower: Some(follower),
             ..self
+        }
+    }
+
+    /// That something was added that its timer is for. It is another thread, and waking it costs more than a document.
+    fn tell_receiver(&self) {
+        if !self.receiver_waits.load(Ordering::Acquire) {
+            self.opened.notify_one();
         }
     }
 

@@ -113,7 +113,7 @@ impl<E: Encoding> Lane<E> {
                 self.push_all(alone, now);
             }
         }
-        self.opened.notify_one();
+        self.tell_receiver();
     }
 
     /// Takes documents that were made of OTLP requests, and that the follower is not given.
@@ -133,7 +133,7 @@ impl<E: Encoding> Lane<E> {
         // Before they can be settled; for an instant, what is open is counted in the lane and not here.
         self.ledger.add_accepted(Content::Segments, count);
         self.push_all(batches, now);
-        self.opened.notify_one();
+        self.tell_receiver();
     }
 
     /// Sealed batches, behind all others.

@@ -67,6 +67,25 @@ async fn the_receiver_is_told_of_a_batch_that_it_did_not_open() {
 }
 
 #[tokio::test]
+async fn the_receiver_is_not_told_again_while_it_waits_for_a_batch_and_is_when_it_waits_for_none() {
+    let (intake, now) = (intake(), Instant::now());
+    intake.add_from_elsewhere(b"x", now);
+    assert!(is_ready(intake.opened()).await);
+    assert_eq!(intake.next_tick(), Some(now + MAX_AGE));
+    // The rest of this batch, and the first document of the next: the timer of this one comes before.
+    for _ in 0..50 {
+        intake.add_from_elsewhere(b"x", now);
+        assert!(!is_ready(intake.opened()).await);
+    }
+    let due = now + MAX_AGE;
+    intake.tick(due);
+    assert_eq!(intake.next_tick(), None);
+    intake.add_from_elsewhere(b"x", due);
+    assert!(is_ready(intake.opened()).await);
+    assert_eq!(intake.next_tick(), Some(due + MAX_AGE));
+}
+
+#[tokio::test]
 async fn the_sender_is_told_of_every_sealed_batch_and_of_nothing_else() {
     let (intake, now) = (intake(), Instant::now());
     add(&intake, b"x", now);
