@@ -54,7 +54,7 @@ pub fn send(config: &SendConfig, now: SystemTime) -> Result<String, SendError> {
     deliver(&datagram, to).map_err(|error| {
         let hint = match error.kind() {
             io::ErrorKind::ConnectionRefused => {
-                "nobody listens there; start `xray dev` first, or give --to HOST:PORT"
+                "nobody listens there; start `xray dev` first, or give the UDP address of a daemon by --to HOST:PORT"
             }
             _ => "--to takes the UDP address of a daemon, HOST:PORT",
         };
@@ -65,13 +65,12 @@ pub fn send(config: &SendConfig, now: SystemTime) -> Result<String, SendError> {
 }
 
 fn read(path: &Path) -> Result<String, SendError> {
-    let bytes = if path == Path::new("-") {
-        read_some(io::stdin())
+    let (name, bytes) = if path == Path::new("-") {
+        ("stdin".to_owned(), read_some(io::stdin()))
     } else {
-        File::open(path).and_then(read_some)
+        (path.display().to_string(), File::open(path).and_then(read_some))
     };
-    let failed =
-        |reason: &dyn std::fmt::Display| SendError(format!("Cannot read {}: {reason}", path.display()));
+    let failed = |reason: &dyn std::fmt::Display| SendError(format!("Cannot read {name}: {reason}"));
     let bytes = bytes.map_err(|error| failed(&error))?;
     if bytes.len() > MAX_DATAGRAM_BYTES {
         return Err(too_long());
@@ -79,8 +78,7 @@ fn read(path: &Path) -> Result<String, SendError> {
     let text = String::from_utf8(bytes).map_err(|error| failed(&error.utf8_error()))?;
     if text.trim().is_empty() {
         return Err(SendError(format!(
-            "{} is empty: it should hold a segment document",
-            path.display()
+            "{name} is empty: it should hold a segment document"
         )));
     }
     Ok(text)
