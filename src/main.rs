@@ -7,8 +7,9 @@
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::SystemTime;
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
 
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
@@ -246,11 +247,12 @@ fn with_log<E>(
 
 /// Asks a running daemon how it is: one line, and 0 or 1.
 fn health_check(flags: &Flags, ready: bool) -> ExitCode {
+    let end = end_of_answer();
     let asked = config_of_running(flags)
         .map_err(|error| error.problems().join(" "))
         .and_then(|config| healthcheck::ask(&config, ready));
     let (Ok(line) | Err(line)) = &asked;
-    say(io::stdout(), &format!("{line}\n"));
+    say_by(end, format!("{line}\n"));
     if asked.is_ok() {
         ExitCode::SUCCESS
     } else {
@@ -265,13 +267,43 @@ fn examine(asked: DoctorFlags) -> ExitCode {
         json,
         no_calls,
     } = asked;
+    let end = end_of_answer();
     let report = doctor::examine(move || subject(&flags), no_calls);
     let text = if json { report.json() } else { report.text() };
-    say(io::stdout(), &text);
+    say_by(end, text);
     if report.is_sound() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
+    }
+}
+
+/// When an answer is over that is promised within ten seconds of now.
+#[expect(clippy::disallowed_methods, reason = "the answer has a deadline")]
+fn end_of_answer() -> Instant {
+    const LIMIT: Duration = Duration::from_millis(9_900);
+    Instant::now() + LIMIT
+}
+
+/// Writes to stdout, and gives up at `end` where it takes nothing: a pipe that is full and that nobody reads. The exit code is an
+/// answer too.
+#[expect(clippy::disallowed_methods, reason = "the answer has a deadline")]
+fn say_by(end: Instant, text: String) {
+    let (done, is_done) = mpsc::channel::<()>();
+    let text = Arc::<str>::from(text);
+    let writing = {
+        let text = Arc::clone(&text);
+        let thread = thread::Builder::new().name("stdout".to_owned());
+        thread.spawn(move || {
+            say(io::stdout(), &text);
+            drop(done);
+        })
+    };
+    match writing {
+        // It ends by itself, or with the process.
+        Ok(_) => drop(is_done.recv_timeout(end.saturating_duration_since(Instant::now()))),
+        // A machine that gives no thread.
+        Err(_) => say(io::stdout(), &text),
     }
 }
 

@@ -206,7 +206,7 @@ Register-ArgumentCompleter -Native -CommandName 'xray' -ScriptBlock {
         'xray;traces' {
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print each trace as a JSON object')
             [CompletionResult]::new('--follow', '--follow', [CompletionResultType]::ParameterName, 'Go on with traces as they are finished, until told to stop')
-            [CompletionResult]::new('--limit', '--limit', [CompletionResultType]::ParameterName, 'The most traces that are there already, 1 to 1000 [default: 20; with --follow 0]')
+            [CompletionResult]::new('--limit', '--limit', [CompletionResultType]::ParameterName, 'The most traces that are there already, 1000 at most [default: 20; with --follow 0]')
             [CompletionResult]::new('--from', '--from', [CompletionResultType]::ParameterName, 'The page''s address [default: XRAY_BIND_TCP, or AWS_XRAY_DAEMON_ADDRESS, or else 127.0.0.1:2000]')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print this text')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print this text')

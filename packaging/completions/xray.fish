@@ -146,7 +146,7 @@ complete -c xray -n "__fish_xray_using_subcommand send" -l to -d 'Where [default
 complete -c xray -n "__fish_xray_using_subcommand send" -s h -l help -d 'Print this text'
 complete -c xray -n "__fish_xray_using_subcommand traces" -l json -d 'Print each trace as a JSON object' -r
 complete -c xray -n "__fish_xray_using_subcommand traces" -l follow -d 'Go on with traces as they are finished, until told to stop' -r
-complete -c xray -n "__fish_xray_using_subcommand traces" -l limit -d 'The most traces that are there already, 1 to 1000 [default: 20; with --follow 0]' -r
+complete -c xray -n "__fish_xray_using_subcommand traces" -l limit -d 'The most traces that are there already, 1000 at most [default: 20; with --follow 0]' -r
 complete -c xray -n "__fish_xray_using_subcommand traces" -l from -d 'The page\'s address [default: XRAY_BIND_TCP, or AWS_XRAY_DAEMON_ADDRESS, or else 127.0.0.1:2000]' -r
 complete -c xray -n "__fish_xray_using_subcommand traces" -s h -l help -d 'Print this text'
 complete -c xray -n "__fish_xray_using_subcommand trace" -l json -d 'Print a JSON object with the trace, its documents and hints' -r

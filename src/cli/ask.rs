@@ -46,7 +46,7 @@ pub(super) fn traces_command() -> Command {
         .args([
             switch("json").help("Print each trace as a JSON object"),
             switch("follow").help("Go on with traces as they are finished, until told to stop"),
-            value("limit", "N", int_value).help("The most traces that are there already, 1 to 1000 [default: 20; with --follow 0]"),
+            value("limit", "N", int_value).help("The most traces that are there already, 1000 at most [default: 20; with --follow 0]"),
             from(),
         ])
 }

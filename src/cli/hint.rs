@@ -81,31 +81,94 @@ pub(super) fn for_value(arg: &Arg, written: &str) -> String {
         Kind::Bool => {
             format!("-{written} is a switch: write -{written}, -{written}=true or -{written}=false.")
         }
-        Kind::Int => format!("-{written} takes a whole number of MB, for example -{written} 100."),
+        Kind::Int => {
+            let (of_what, example) = of_number(arg);
+            format!("-{written} takes a whole number{of_what}, for example -{written} {example}.")
+        }
         Kind::Duration => format!(
             "-{written} takes a whole number with a unit, at most one hour: 500ms, 8s, 1m30s; without a unit it is seconds."
         ),
         Kind::LogFormat => format!("-{written} takes text or json."),
-        Kind::Text | Kind::Path => {
-            let example = match arg.get_id().as_str() {
-                "resource-arn" => "arn:aws:ec2:eu-west-1:123456789012:instance/i-0abc",
-                "role-arn" => "arn:aws:iam::123456789012:role/xray",
-                "region" => "eu-west-1",
-                "bind" | "bind-tcp" => "0.0.0.0:2000",
-                "config" => "/etc/amazon/xray/cfg.yaml",
-                "log-file" => "/var/log/xray/xray.log",
-                "log-level" => "debug",
-                "spool-dir" => "/var/spool/xray",
-                "proxy-allow" => "/TraceSummaries",
-                "allow-host" => "xray.example.com",
-                "otlp-listen" => "127.0.0.1:4318",
-                "otlp-allow-origin" => "https://app.example.com",
-                "otlp-endpoint" => "https://otlp.example.com",
-                "segments-to" => "xray,otlp",
-                "spans-to" => "otlp",
-                _ => "http://proxy.example.com:3128",
-            };
-            format!("-{written} takes a value, for example -{written} {example}.")
+        Kind::Text | Kind::Path => match example(arg) {
+            Some(example) => format!("-{written} takes a value, for example -{written} {example}."),
+            None => format!("-{written} takes a value."),
+        },
+    }
+}
+
+/// Of what a number of that flag is, and one that it may be.
+fn of_number(arg: &Arg) -> (&'static str, &'static str) {
+    match arg.get_id().as_str() {
+        "limit" => (" of traces, 1000 at most", "100"),
+        "max-traces" => (" of traces", "10000"),
+        _ => (" of MB", "100"),
+    }
+}
+
+/// A value that the flag may have.
+fn example(arg: &Arg) -> Option<&'static str> {
+    Some(match arg.get_id().as_str() {
+        "resource-arn" => "arn:aws:ec2:eu-west-1:123456789012:instance/i-0abc",
+        "role-arn" => "arn:aws:iam::123456789012:role/xray",
+        "region" => "eu-west-1",
+        "bind" | "bind-tcp" => "0.0.0.0:2000",
+        // Where a daemon is, and where the page of `xray dev` is.
+        "to" | "from" => "127.0.0.1:2000",
+        "config" => "/etc/amazon/xray/cfg.yaml",
+        "log-file" => "/var/log/xray/xray.log",
+        "log-level" => "debug",
+        "spool-dir" => "/var/spool/xray",
+        "proxy-address" => "http://proxy.example.com:3128",
+        "proxy-allow" => "/TraceSummaries",
+        "allow-host" => "xray.example.com",
+        "otlp-listen" => "127.0.0.1:4318",
+        "otlp-allow-origin" => "https://app.example.com",
+        "otlp-endpoint" => "https://otlp.example.com",
+        "segments-to" => "xray,otlp",
+        "spans-to" => "otlp",
+        "sampling" => "all",
+        "sampling-rules" => "sampling-rules.json",
+        "store" => "traces.xray",
+        "open" => "traces.json",
+        "tail" => "app.log",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ask::{trace_command, traces_command};
+    use super::super::dev::{dev_command, send_command};
+    use super::*;
+
+    #[test]
+    fn each_flag_has_an_example_of_its_own_and_a_number_says_of_what() {
+        for command in [
+            definition::command(),
+            definition::health_check(),
+            definition::doctor(),
+            dev_command(),
+            send_command(),
+            traces_command(),
+            trace_command(),
+        ] {
+            for arg in command.get_arguments().filter(|arg| arg.get_long().is_some()) {
+                let (name, of) = (arg.get_id(), typed(&command));
+                match Kind::of(arg) {
+                    Kind::Text | Kind::Path => assert!(example(arg).is_some(), "--{name} of {of}"),
+                    Kind::Int => {
+                        let is_mb = arg.get_value_names().is_some_and(|names| names == ["MB"]);
+                        assert_eq!(of_number(arg).0 == " of MB", is_mb, "--{name} of {of}");
+                    }
+                    _ => {}
+                }
+            }
         }
+        let to = send_command();
+        let to = find(&to, "to").unwrap();
+        assert_eq!(
+            for_value(to, "to"),
+            "-to takes a value, for example -to 127.0.0.1:2000."
+        );
     }
 }

@@ -27,8 +27,15 @@ pub fn of_process_one(files: &dyn Files) -> Option<Invocation> {
         .or_else(|| started_by_process_one(files))
 }
 
-/// The nearest one among the descendants, as far as the system tells them.
+/// The nearest one among the descendants, as far as the system tells them. What is in a network of its own, a container that a
+/// machine or a container runs, can't be asked from here.
 fn started_by_process_one(files: &dyn Files) -> Option<Invocation> {
+    let network = |process: &str| files.link(Path::new(&format!("/proc/{process}/ns/net"))).ok();
+    let own = network("self");
+    let is_here = |process: u32| {
+        let its = network(&process.to_string());
+        own.is_none() || its.is_none() || own == its
+    };
     let mut looked_at = vec![PROCESS_ONE];
     let mut next = 0;
     while let Some(&parent) = looked_at.get(next) {
@@ -38,6 +45,9 @@ fn started_by_process_one(files: &dyn Files) -> Option<Invocation> {
         for child in children.split_whitespace().filter_map(|child| child.parse().ok()) {
             if looked_at.len() >= MAX_LOOKED_AT {
                 return None;
+            }
+            if !is_here(child) {
+                continue;
             }
             let started = command_line_of(files, child).and_then(|line| invocation(&line));
             if let Some(daemon) = started.filter(is_daemon) {
@@ -80,6 +90,7 @@ fn invocation(command_line: &[u8]) -> Option<Invocation> {
 #[cfg(test)]
 mod tests {
     use std::io;
+    use std::path::PathBuf;
 
     use super::*;
 
@@ -192,6 +203,29 @@ mod tests {
                 "{processes:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_daemon_in_a_network_of_its_own_is_not_that_of_this_container() {
+        /// Process 7 is a container that process 1 runs.
+        struct Nested;
+        impl Files for Nested {
+            fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+                let processes = Processes(&[
+                    (1, "sh|", "6 7"),
+                    (6, "shim|", ""),
+                    (7, "xray|-t|:1|", "8"),
+                    (8, "xray|-t|:2|", ""),
+                ]);
+                processes.read(path)
+            }
+
+            fn link(&self, path: &Path) -> io::Result<PathBuf> {
+                let is_container = path.starts_with("/proc/7");
+                Ok(if is_container { "net:[2]" } else { "net:[1]" }.into())
+            }
+        }
+        assert_eq!(of_process_one(&Nested), None);
     }
 
     #[test]

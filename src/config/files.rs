@@ -7,7 +7,7 @@
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
@@ -153,6 +153,17 @@ pub trait Files {
     /// # Errors
     /// What the file system says.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+
+    /// Where the link at `path` leads. Files that are made up have none.
+    ///
+    /// # Errors
+    /// What the file system says.
+    fn link(&self, path: &Path) -> io::Result<PathBuf> {
+        Err(io::Error::new(
+            io::ErrorKind::NotFound,
+            format!("{} is no link", path.display()),
+        ))
+    }
 }
 
 /// The files of the system; one larger than 1 MiB is an error, and so is what is no file. A pipe is read for two seconds:
@@ -166,6 +177,10 @@ impl Files for SystemFiles {
             return read_pipe(open_without_waiting(path)?, PIPE_LOOKS);
         }
         CONFIG.read(path)
+    }
+
+    fn link(&self, path: &Path) -> io::Result<PathBuf> {
+        fs::read_link(path)
     }
 }
 
@@ -193,7 +208,6 @@ fn read_pipe(pipe: File, looks: u32) -> io::Result<Vec<u8>> {
 mod tests {
     use super::*;
     use std::io::Write as _;
-    use std::path::PathBuf;
     use std::process::{Command, Stdio};
 
     const SMALL: Kind = Kind {

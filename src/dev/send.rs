@@ -1,5 +1,6 @@
 //! `xray send`: one segment over UDP, as an SDK would send it; the shortest way to a first trace.
 
+use std::fs::File;
 use std::io::{self, Read as _};
 use std::net::{SocketAddr, ToSocketAddrs as _, UdpSocket};
 use std::path::{Path, PathBuf};
@@ -47,18 +48,15 @@ pub fn send(config: &SendConfig, now: SystemTime) -> Result<String, SendError> {
         format!("{HEADER}{}", document.trim_end())
     };
     if datagram.len() > MAX_DATAGRAM_BYTES {
-        return Err(SendError(format!(
-            "{} bytes do not fit into a datagram, which holds {MAX_DATAGRAM_BYTES}",
-            datagram.len()
-        )));
+        return Err(too_long());
     }
     let to = resolve(&config.to)?;
     deliver(&datagram, to).map_err(|error| {
         let hint = match error.kind() {
             io::ErrorKind::ConnectionRefused => {
-                "nobody listens there; start `xray dev` first, or give --to HOST:PORT"
+                "nobody listens there; start `xray dev` first, or give the UDP address of a daemon by --to HOST:PORT"
             }
-            _ => "--to takes a host and a port",
+            _ => "--to takes the UDP address of a daemon, HOST:PORT",
         };
         SendError(format!("Cannot send to {to}: {error}; {hint}"))
     })?;
@@ -67,26 +65,42 @@ pub fn send(config: &SendConfig, now: SystemTime) -> Result<String, SendError> {
 }
 
 fn read(path: &Path) -> Result<String, SendError> {
-    let text = if path == Path::new("-") {
-        let mut text = String::new();
-        io::stdin().read_to_string(&mut text).map(|_| text)
+    let (name, bytes) = if path == Path::new("-") {
+        ("stdin".to_owned(), read_some(io::stdin()))
     } else {
-        std::fs::read_to_string(path)
+        (path.display().to_string(), File::open(path).and_then(read_some))
     };
-    let text = text.map_err(|error| SendError(format!("Cannot read {}: {error}", path.display())))?;
+    let failed = |reason: &dyn std::fmt::Display| SendError(format!("Cannot read {name}: {reason}"));
+    let bytes = bytes.map_err(|error| failed(&error))?;
+    if bytes.len() > MAX_DATAGRAM_BYTES {
+        return Err(too_long());
+    }
+    let text = String::from_utf8(bytes).map_err(|error| failed(&error.utf8_error()))?;
     if text.trim().is_empty() {
         return Err(SendError(format!(
-            "{} is empty: it should hold a segment document",
-            path.display()
+            "{name} is empty: it should hold a segment document"
         )));
     }
     Ok(text)
 }
 
+/// What may be a document: no more of it than shows that it is too long.
+fn read_some(from: impl io::Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    from.take(MAX_DATAGRAM_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn too_long() -> SendError {
+    SendError(format!(
+        "This does not fit into a datagram, which holds {MAX_DATAGRAM_BYTES} bytes with its header"
+    ))
+}
+
 fn resolve(address: &str) -> Result<SocketAddr, SendError> {
     let found = address.to_socket_addrs().map_err(|error| {
         SendError(format!(
-            "Cannot send to {address:?}: {error}; give HOST:PORT, such as 127.0.0.1:2000"
+            "Cannot send to {address:?}: {error}; --to takes the UDP address of a daemon: HOST:PORT, such as 127.0.0.1:2000"
         ))
     })?;
     listen::preferred(found)
@@ -212,6 +226,30 @@ mod tests {
                 "{sent}"
             );
         }
+    }
+
+    #[test]
+    fn an_address_that_is_none_is_told_with_what_would_be_one() {
+        for to in ["foo", "http://127.0.0.1:2000", ""] {
+            let config = SendConfig {
+                to: to.to_owned(),
+                file: None,
+            };
+            let said = send(&config, SystemTime::UNIX_EPOCH).unwrap_err().to_string();
+            assert!(said.contains("the UDP address of a daemon: HOST:PORT"), "{said}");
+        }
+    }
+
+    // Another system has no file without an end.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn no_more_of_a_file_is_read_than_fits_into_a_datagram() {
+        let config = SendConfig {
+            to: "127.0.0.1:9".to_owned(),
+            file: Some("/dev/zero".into()),
+        };
+        let said = send(&config, SystemTime::UNIX_EPOCH).unwrap_err().to_string();
+        assert!(said.starts_with("This does not fit into a datagram"), "{said}");
     }
 
     #[test]

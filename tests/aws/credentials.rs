@@ -237,6 +237,60 @@ async fn ec2_metadata_is_asked_in_version_2_and_never_through_a_proxy() {
 }
 
 #[tokio::test]
+async fn what_ec2_metadata_answers_in_place_of_keys_is_a_sentence_without_the_answer() {
+    let told = async |of_token: u16, of_role: u16, of_keys: u16| {
+        let metadata = Server::answering(move |request| {
+            let (status, body) = match (request.method.as_str(), request.uri.path()) {
+                ("PUT", _) => (of_token, "hunter-token"),
+                ("GET", path) if path.ends_with("/xray-role") => (of_keys, "<html>hunter2</html>"),
+                _ if of_role == 200 => (200, "xray-role"),
+                _ => (of_role, "<html>hunter2</html>"),
+            };
+            reply_with(status, &[("x-aws-ec2-metadata-token-ttl-seconds", "21600")], body)
+        })
+        .await;
+        let environment = bare_environment(&[
+            ("AWS_EC2_METADATA_DISABLED", "false"),
+            ("AWS_EC2_METADATA_SERVICE_ENDPOINT", &metadata.url()),
+        ]);
+        let aws = connect(&config(), &environment).await;
+        aws.credentials_description().await.unwrap_err().to_string()
+    };
+    for (of_token, of_role, of_keys, words) in [
+        (
+            200,
+            403,
+            0,
+            ["answered with status 403", "--http-endpoint enabled"],
+        ),
+        (
+            200,
+            200,
+            404,
+            [
+                "answered with status 404",
+                "whether the instance profile has a role",
+            ],
+        ),
+        (200, 200, 500, ["answered with status 500", "it is asked again"]),
+        (
+            400,
+            0,
+            0,
+            ["gave no session token", "see what answers at its address"],
+        ),
+    ] {
+        let told = told(of_token, of_role, of_keys).await;
+        for words in words {
+            assert!(told.contains(words), "no {words:?} in: {told}");
+        }
+        for raw in ["hunter", "Response {", "SDK bug"] {
+            assert!(!told.contains(raw), "{told}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_web_identity_token_is_exchanged() {
     let sts = fake_sts().await;
     let directory = tempfile::tempdir().unwrap();

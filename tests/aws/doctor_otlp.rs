@@ -266,3 +266,124 @@ async fn a_proxy_on_the_way_is_told_by_what_it_does() {
     said.says("otlp-tls", "ok", &[]);
     said.says("otlp-call", "ok", &[]);
 }
+
+/// A visit to a daemon whose spans go to X-Ray's own OTLP endpoint.
+fn visit_with_spans(endpoint: &str, more: &str) -> Visit {
+    let visit = Visit::new(XRAY, endpoint);
+    let file = visit.path("cfg.yaml");
+    let settings = format!("Version: 2\nOTLP:\n  Listen: \"127.0.0.1:0\"\n  XRay: otlp\n{more}");
+    std::fs::write(&file, settings).unwrap();
+    visit.args(&["-c", file.to_str().unwrap()])
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn xrays_own_otlp_endpoint_is_asked_where_spans_go_there() {
+    let server = Server::ok().await;
+    let said = make(visit_with_spans(&server.url(), "")).await;
+    said.says("call", "ok", &["X-Ray took a signed PutTraceSegments"]);
+    said.says(
+        "otlp-to-xray",
+        "ok",
+        &["X-Ray's OTLP endpoint took a signed export of no spans"],
+    );
+    let mut asked: Vec<_> = server
+        .requests()
+        .iter()
+        .map(|request| {
+            (
+                request.uri.path().to_owned(),
+                request.header("content-type").to_owned(),
+            )
+        })
+        .collect();
+    asked.sort();
+    let of = |path: &str, form: &str| (path.to_owned(), form.to_owned());
+    assert_eq!(
+        asked,
+        [
+            of("/TraceSegments", "application/json"),
+            of("/v1/traces", "application/x-protobuf"),
+        ]
+    );
+    let is_signed = |request: &Recorded| request.header("authorization").starts_with("AWS4-HMAC-SHA256 ");
+    assert!(server.requests().iter().all(is_signed));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_xrays_own_otlp_endpoint_answers_is_explained() {
+    for (status, answer, verdict, words) in [
+        (
+            403,
+            r#"{"__type":"AccessDeniedException","message":"User: arn:aws:iam::1:user/x is not authorized to perform: xray:PutSpans"}"#,
+            "fail",
+            &[
+                "may not do xray:PutSpans",
+                "allow xray:PutSpans and xray:PutSpansForIndexing",
+            ][..],
+        ),
+        (
+            400,
+            r#"{"__type":"InvalidRequestException","message":"The OTLP API is supported with CloudWatch Logs as a Trace Segment Destination."}"#,
+            "fail",
+            &["no Transaction Search", "switch it on", "XRay: segments"],
+        ),
+        (
+            400,
+            r#"{"__type":"InvalidRequestException","message":"no spans"}"#,
+            "ok",
+            &["refused only that it has no spans"],
+        ),
+        (404, "<html>", "fail", &["no OTLP endpoint of X-Ray"]),
+    ] {
+        let server = Server::answering(move |request: &Recorded| match request.uri.path() {
+            "/v1/traces" => reply(status, answer),
+            _ => reply(200, "{}"),
+        })
+        .await;
+        let said = make(visit_with_spans(&server.url(), "")).await;
+        said.says("call", "ok", &[]);
+        said.says("otlp-to-xray", verdict, words);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_daemon_that_puts_no_segments_into_xray_needs_no_right_to() {
+    let (server, back_end) = (Server::ok().await, Server::ok().await);
+    let more = format!(
+        "  Endpoint: {}\n  SegmentsTo: otlp\n  SpansTo: xray\n",
+        back_end.url()
+    );
+    let said = make(visit_with_spans(&server.url(), &more)).await;
+    said.says("call", "skip", &["spans to its OTLP endpoint"]);
+    said.says("otlp-to-xray", "ok", &[]);
+    let mut asked: Vec<_> = server
+        .requests()
+        .iter()
+        .map(|request| request.uri.path().to_owned())
+        .collect();
+    asked.sort();
+    assert_eq!(asked, ["/", "/v1/traces"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn xrays_own_otlp_endpoint_is_left_alone_without_calls_and_without_what_a_call_needs() {
+    let server = Server::ok().await;
+    let with_spans = || visit_with_spans(&server.url(), "");
+    for (visit, reason) in [
+        (with_spans().args(&["--no-calls"]), "--no-calls"),
+        (with_spans().env("AWS_ACCESS_KEY_ID", ""), "needs credentials"),
+        (with_spans().env("AWS_REGION", ""), "needs a region"),
+        (
+            with_spans().env("XRAY_ENDPOINT", &format!("http://{}", closed().await)),
+            "needs a connection",
+        ),
+        (
+            with_spans().env("AWS_CA_BUNDLE", "/nonexistent/ca.pem"),
+            "needs settings that can be used",
+        ),
+    ] {
+        make(visit).await.says("otlp-to-xray", "skip", &[reason]);
+    }
+    let asked = |request: &Recorded| request.uri.path() == "/v1/traces";
+    assert!(!server.requests().iter().any(asked));
+}

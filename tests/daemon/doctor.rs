@@ -261,6 +261,60 @@ async fn a_daemon_at_other_addresses_is_told_with_how_to_read_its_flags() {
     said.says("daemon", "warn", &["runs with other settings", "/cmdline`"]);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_daemon_that_hangs_has_its_addresses_and_does_not_answer() {
+    let (daemon, tcp) = running(Setup::new(XRAY, "http://127.0.0.1:1")).await;
+    daemon.process.signal("STOP");
+    let said = made(visit(daemon.udp, tcp)).await;
+    daemon.process.signal("CONT");
+    assert_eq!(said.code, Some(1));
+    said.says(
+        "daemon",
+        "fail",
+        &["has both addresses, and does not answer", "start it anew"],
+    );
+    said.says("datagram", "skip", &["whose counters would tell"]);
+}
+
+/// A pipe that takes no byte more, and that nobody reads while the first end is held.
+fn full_pipe() -> (std::io::PipeReader, std::io::PipeWriter) {
+    use std::io::Write as _;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut filling = writer.try_clone().unwrap();
+    static IS_GOING: AtomicBool = AtomicBool::new(true);
+    std::thread::spawn(move || {
+        // Until it blocks, and until the test is over.
+        while filling.write_all(b"x").is_ok() {
+            IS_GOING.store(true, Ordering::Relaxed);
+        }
+    });
+    // It writes a byte in less than a microsecond.
+    while IS_GOING.swap(false, Ordering::Relaxed) {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    (reader, writer)
+}
+
+#[test]
+fn an_answer_that_nobody_reads_is_given_up_and_the_exit_code_is_left() {
+    let addresses = ["-b", "127.0.0.1:0", "-t", "127.0.0.1:1"];
+    let (_held, full) = full_pipe();
+    let ask = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(XRAY);
+        command
+            .args(arguments)
+            .env_clear()
+            .stdout(full.try_clone().unwrap());
+        command.spawn().unwrap()
+    };
+    let doctor = ask(&[&["doctor", "--no-calls", "-o", "-n", "us-east-1"][..], &addresses].concat());
+    let check = ask(&["healthcheck", "-t", "127.0.0.1:1"]);
+    for mut asked in [doctor, check] {
+        assert_eq!(asked.wait().unwrap().code(), Some(1));
+    }
+}
+
 #[test]
 fn a_machine_that_gives_no_more_files_is_the_failure_and_the_rest_is_skipped() {
     let mut command = std::process::Command::new("sh");

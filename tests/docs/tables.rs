@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 use tempfile::TempDir;
+use xray::ledger::DropReason;
 use xray_double::harness::apps::clean;
 use xray_double::harness::dev::Dev;
 use xray_double::harness::process::Process;
+use xray_service::operation::Operation;
 
 use super::{entries, read, repository};
 
@@ -131,6 +133,36 @@ fn the_readme_takes_five_minutes() {
         .map(|line| line.chars().count())
         .max();
     assert!(longest <= Some(132), "{longest:?} characters in a line");
+}
+
+/// What the reasons for it at the beginning count.
+#[test]
+fn the_numbers_of_the_readme_are_those_of_the_program() {
+    let help = clean(&mut Command::new(XRAY)).arg("--help").output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let (_, of_official) = help.split_once("Options of the AWS X-Ray daemon:\n").unwrap();
+    let flags = of_official
+        .lines()
+        .take_while(|line| line.starts_with("  -"))
+        .count();
+    let dev = clean(&mut Command::new(XRAY))
+        .args(["dev", "--help"])
+        .output()
+        .unwrap();
+    let dev = String::from_utf8(dev.stdout).unwrap();
+    assert!(
+        dev.contains("The most traces to keep, oldest out first [default: 10000]"),
+        "{dev}"
+    );
+    let readme = read("README.md");
+    for words in [
+        format!("All {flags} flags"),
+        format!("which of {} reasons", DropReason::UNCONVERTED),
+        format!("all {} operations of the X-Ray API", Operation::ALL.len()),
+        "shows 10,000 traces".to_owned(),
+    ] {
+        assert!(readme.contains(&words), "the README does not say {words:?}");
+    }
 }
 
 /// A line of a log without its time, and with `N` for each number, since those are the machine's.

@@ -1,6 +1,6 @@
 //! What the answer to an empty call means for whoever has to mend it, and what the clock has to do with it.
 
-use super::report::Verdict;
+use super::report::{OTLP_TO_XRAY, Verdict};
 use crate::exporters::answer::Answer;
 use crate::exporters::error::PutError;
 use crate::ledger::outcome::ErrorClass;
@@ -63,6 +63,58 @@ pub(super) fn verdict(outcome: &Result<Answer, PutError>, off_s: Option<i64>) ->
     Verdict::fail(CHECK, message, remedy)
 }
 
+/// What to say of an export of no spans to X-Ray's OTLP endpoint that came to `outcome`; `off_s` as for [`clock`].
+pub(super) fn of_spans(outcome: &Result<Option<String>, PutError>, off_s: Option<i64>) -> Verdict {
+    const CHECK: &str = OTLP_TO_XRAY;
+    let error = match outcome {
+        Ok(None) => return Verdict::ok(CHECK, "X-Ray's OTLP endpoint took a signed export of no spans"),
+        Ok(Some(remark)) => {
+            let taken = format!("X-Ray's OTLP endpoint took a signed export of no spans, and says: {remark}");
+            return Verdict::ok(CHECK, taken);
+        }
+        Err(error) => error,
+    };
+    // As for the call.
+    if error.class == ErrorClass::Refused && error.status == Some(400) {
+        return Verdict::ok(
+            CHECK,
+            "X-Ray's OTLP endpoint took the signature of an export, and refused only that it has no spans",
+        );
+    }
+    const AS_SEGMENTS: &str = "or set XRay: segments in the section OTLP";
+    let is_denied = error
+        .code
+        .as_deref()
+        .is_some_and(|code| code.starts_with("AccessDenied"));
+    let (meaning, remedy) = match error.class {
+        ErrorClass::Other if error.message.contains("Transaction Search") => (
+            "this account and region have no Transaction Search, which X-Ray's OTLP endpoint needs"
+                .to_owned(),
+            format!("switch it on (CloudWatch, Settings, X-Ray traces), {AS_SEGMENTS}"),
+        ),
+        ErrorClass::Credentials if is_denied => {
+            let action = denied_action(&error.message).unwrap_or("xray:PutSpans");
+            (
+                format!("the keys are good, and may not do {action}"),
+                format!(
+                    "allow xray:PutSpans and xray:PutSpansForIndexing for that user or role, which the managed policy \
+                     AWSXRayDaemonWriteAccess does not, {AS_SEGMENTS}"
+                ),
+            )
+        }
+        ErrorClass::Refused | ErrorClass::NotAnAnswer => (
+            "what answers is no OTLP endpoint of X-Ray".to_owned(),
+            format!("see whether the endpoint and the region have one, {AS_SEGMENTS}"),
+        ),
+        _ => explained(error, off_s),
+    };
+    let message = format!("{meaning} ({error})");
+    match error.class {
+        ErrorClass::Throttled => Verdict::warn(CHECK, message, remedy),
+        _ => Verdict::fail(CHECK, message, remedy),
+    }
+}
+
 /// What an error means, and what to do.
 fn explained(error: &PutError, off_s: Option<i64>) -> (String, String) {
     let code = error.code.as_deref().unwrap_or_default();
@@ -70,7 +122,7 @@ fn explained(error: &PutError, off_s: Option<i64>) -> (String, String) {
     let told = |meaning: &str, remedy: &str| (meaning.to_owned(), remedy.to_owned());
     match (name, error.class) {
         ("AccessDenied" | "NotAuthorized", _) => {
-            let action = denied_action(&error.message);
+            let action = denied_action(&error.message).unwrap_or(ACTION);
             (
                 format!("the keys are good, and may not do {action}"),
                 format!(
@@ -142,12 +194,12 @@ fn signature(off_s: Option<i64>) -> (String, String) {
     }
 }
 
-/// The action that AWS names as not allowed.
-fn denied_action(message: &str) -> &str {
+/// The action that AWS names as not allowed, if it does.
+fn denied_action(message: &str) -> Option<&str> {
     let named = message.split_once("perform: ").map(|(_, rest)| rest);
     let is_part = |char: char| char.is_ascii_alphanumeric() || matches!(char, ':' | '-');
     let action = named.map(|rest| rest.split(|char| !is_part(char)).next().unwrap_or_default());
-    action.filter(|action| action.contains(':')).unwrap_or(ACTION)
+    action.filter(|action| action.contains(':'))
 }
 
 #[cfg(test)]
@@ -186,7 +238,7 @@ mod tests {
                 .starts_with("allow xray:PutTelemetryRecords")
         );
         for message in ["", "no", "perform: nothing"] {
-            assert_eq!(denied_action(message), "xray:PutTraceSegments");
+            assert_eq!(denied_action(message), None);
         }
     }
 
@@ -253,6 +305,119 @@ mod tests {
             Level::Ok
         );
         assert_eq!(verdict(&Ok(Answer::default()), None).level, Level::Ok);
+    }
+
+    #[test]
+    fn an_export_of_no_spans_is_explained_by_what_xrays_otlp_endpoint_asks_for() {
+        let told = |class, status, code: Option<&str>, message: &str| {
+            let error = PutError {
+                code: code.map(str::to_owned),
+                status,
+                ..PutError::new(class, message)
+            };
+            of_spans(&Err(error), Some(0))
+        };
+        let search = "no Transaction Search";
+        let denied = "not authorized to perform: xray:PutSpansForIndexing on";
+        for (class, status, code, message, level, meaning, remedy) in [
+            (
+                ErrorClass::Refused,
+                Some(400),
+                None,
+                "no spans",
+                Level::Ok,
+                "refused only",
+                "",
+            ),
+            (
+                ErrorClass::Other,
+                Some(400),
+                None,
+                search,
+                Level::Fail,
+                "have no Transaction Search",
+                "switch it on",
+            ),
+            (
+                ErrorClass::Credentials,
+                Some(403),
+                Some("AccessDeniedException"),
+                denied,
+                Level::Fail,
+                "may not do xray:PutSpansForIndexing",
+                "allow xray:PutSpans",
+            ),
+            (
+                ErrorClass::Credentials,
+                Some(403),
+                Some("AccessDeniedException"),
+                "no",
+                Level::Fail,
+                "may not do xray:PutSpans (",
+                "does not, or set XRay: segments",
+            ),
+            (
+                ErrorClass::Credentials,
+                Some(403),
+                Some("ExpiredTokenException"),
+                "no",
+                Level::Fail,
+                "session token",
+                "renew it",
+            ),
+            (
+                ErrorClass::Refused,
+                Some(413),
+                None,
+                "no",
+                Level::Fail,
+                "no OTLP endpoint of X-Ray",
+                "have one",
+            ),
+            (
+                ErrorClass::NotAnAnswer,
+                Some(404),
+                None,
+                "no",
+                Level::Fail,
+                "no OTLP endpoint of X-Ray",
+                "have one",
+            ),
+            (
+                ErrorClass::Throttled,
+                Some(429),
+                None,
+                "no",
+                Level::Warn,
+                "quota",
+                "higher quota",
+            ),
+            (
+                ErrorClass::Timeout,
+                None,
+                None,
+                "no",
+                Level::Fail,
+                "no answer in time",
+                "MTU",
+            ),
+        ] {
+            let verdict = told(class, status, code, message);
+            assert_eq!(
+                (verdict.check, verdict.level),
+                (OTLP_TO_XRAY, level),
+                "{verdict:?}"
+            );
+            assert!(verdict.message.contains(meaning), "{verdict:?}");
+            assert!(verdict.remedy.unwrap_or_default().contains(remedy), "{message}");
+        }
+        let remarked = of_spans(&Ok(Some("kept for a day".to_owned())), None);
+        assert_eq!(remarked.level, Level::Ok);
+        assert!(
+            remarked.message.ends_with("and says: kept for a day"),
+            "{remarked:?}"
+        );
+        assert_eq!(of_spans(&Ok(None), None).level, Level::Ok);
     }
 
     #[test]

@@ -27,13 +27,14 @@ mod sdks;
 mod service;
 mod way;
 
+use std::io;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use tokio::task::spawn_blocking;
 
-use self::report::{CREDENTIAL_FILES, OF_XRAY, Report, Verdict, checks};
+use self::report::{CREDENTIAL_FILES, OF_XRAY, OfOtlp, Report, Verdict, checks};
 use crate::config::otlp::Routes;
 use crate::config::{self, Config, ConfigError, Environment, OtlpConfig, Setting};
 
@@ -45,6 +46,10 @@ const ASKING_LIMIT: Duration = Duration::from_secs(9);
 
 /// The checks that have a verdict also when the settings can't be used.
 const ITS_OWN: [&str; 2] = ["settings", "receive-buffer"];
+
+/// What to do where not even the doctor can look.
+const MORE_OF_THE_MACHINE: &str = "see what the system refuses: open files (`ulimit -n`), threads (`ulimit -u`, a limit of pids on \
+                                   the container); a daemon needs more of them than this";
 
 /// The daemon that is looked at.
 #[derive(Debug)]
@@ -72,26 +77,34 @@ pub fn examine(
     subject: impl FnOnce() -> Result<Subject, ConfigError> + Send + 'static,
     no_calls: bool,
 ) -> Report {
-    examine_within(TIME_LIMIT, subject, no_calls)
+    examine_within(TIME_LIMIT, on_a_thread, subject, no_calls)
+}
+
+/// What is done on another thread.
+type Work = Box<dyn FnOnce() + Send>;
+
+fn on_a_thread(work: Work) -> io::Result<()> {
+    let thread = thread::Builder::new().name("doctor".to_owned());
+    thread.spawn(work).map(drop)
 }
 
 #[expect(clippy::disallowed_methods, reason = "its report has a deadline")]
 fn examine_within(
     limit: Duration,
+    start_work: impl FnOnce(Work) -> io::Result<()>,
     subject: impl FnOnce() -> Result<Subject, ConfigError> + Send + 'static,
     no_calls: bool,
 ) -> Report {
     let start = Instant::now();
     let (tell, told) = mpsc::channel();
-    let looking = thread::Builder::new()
-        .name("doctor".to_owned())
-        .spawn(move || look(subject, no_calls, start, &tell));
-    if let Err(error) = looking {
+    let work = move || look(subject, no_calls, start, &tell);
+    if let Err(error) = start_work(Box::new(work)) {
         let missing = format!("no thread to look with: {error}");
-        return Report::of(&checks(false, false), &[], Vec::new(), &missing);
+        let all = checks(OfOtlp::default());
+        return Report::of(&all, &[], Vec::new(), (&missing, MORE_OF_THE_MACHINE));
     }
     let (mut verdicts, mut settings) = (Vec::new(), Vec::new());
-    let mut to_make = checks(false, false);
+    let mut to_make = checks(OfOtlp::default());
     let missing = loop {
         let left = (start + limit).saturating_duration_since(Instant::now());
         match told.recv_timeout(left) {
@@ -106,7 +119,8 @@ fn examine_within(
             break "";
         }
     };
-    Report::of(&to_make, &verdicts, settings, missing)
+    let remedy = "run it again; if it stays so, look at what this check is about by hand";
+    Report::of(&to_make, &verdicts, settings, (missing, remedy))
 }
 
 fn look(
@@ -122,7 +136,7 @@ fn look(
             let remedy = "mend it: the daemon does not start with it";
             say(Verdict::fail("settings", error.problems().join(" "), remedy));
             say(machine::receive_buffer());
-            for check in checks(false, false)
+            for check in checks(OfOtlp::default())
                 .into_iter()
                 .filter(|check| !ITS_OWN.contains(check))
             {
@@ -131,25 +145,19 @@ fn look(
             return;
         }
     };
-    let otlp = subject.config.otlp.as_ref();
-    let to_make = checks(
-        otlp.is_some_and(|otlp| !otlp.listen.is_empty()),
-        otlp.is_some_and(|otlp| otlp.endpoint.is_some()),
-    );
+    let calls_xray = no_xray(&subject.config, subject.is_dev).is_none();
+    let to_make = checks(OfOtlp::of(subject.config.otlp.as_ref(), calls_xray));
     // Whoever waits may have given up.
     drop(tell.send(Told::Settings(subject.settings.clone(), to_make.clone())));
     say(settings(&subject));
-    let runtime =
-        has_files().and_then(|()| tokio::runtime::Builder::new_current_thread().enable_all().build());
+    let runtime = has_files()
+        .and_then(|()| has_thread())
+        .and_then(|()| tokio::runtime::Builder::new_current_thread().enable_all().build());
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
-            let remedy = "see what the system refuses: open files (`ulimit -n`), threads; a daemon needs more of them than this";
-            say(Verdict::fail(
-                "daemon",
-                format!("this machine gives no more: {error}"),
-                remedy,
-            ));
+            let message = format!("this machine gives no more: {error}");
+            say(Verdict::fail("daemon", message, MORE_OF_THE_MACHINE));
             for check in to_make
                 .into_iter()
                 .filter(|check| !["settings", "daemon"].contains(check))
@@ -166,10 +174,17 @@ fn look(
 
 /// Whether this process may open as many files as the checks need at one time. What makes their runtime panics where it can't
 /// open its own.
-fn has_files() -> std::io::Result<()> {
+fn has_files() -> io::Result<()> {
     const FILES: usize = 24;
     let open = |_| std::fs::File::open(if cfg!(windows) { "NUL" } else { "/dev/null" });
     (0..FILES).map(open).collect::<Result<Vec<_>, _>>().map(drop)
+}
+
+/// Whether this process may have the thread that its runtime can't do without: it panics where there is none.
+fn has_thread() -> io::Result<()> {
+    thread::Builder::new()
+        .spawn(|| {})
+        .map(|thread| drop(thread.join()))
 }
 
 fn told(tell: &Sender<Told>, verdict: Verdict) {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use crate::config::Setting;
+use crate::config::{OtlpConfig, Setting};
 
 /// How a check ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +46,7 @@ pub struct Verdict {
 }
 
 /// Every check there is, in the order of the report. Those whose names begin with `otlp` are made only where OTLP is set.
-pub const CHECKS: [&str; 26] = [
+pub const CHECKS: [&str; 27] = [
     "settings",
     "udp",
     "tcp",
@@ -67,6 +67,7 @@ pub const CHECKS: [&str; 26] = [
     "tls",
     "clock",
     "call",
+    OTLP_TO_XRAY,
     "otlp-endpoint",
     "otlp-dns",
     "otlp-connect",
@@ -78,10 +79,13 @@ pub const CHECKS: [&str; 26] = [
 /// Where OTLP comes in.
 pub(super) const OTLP_LISTEN: &str = "otlp-listen";
 
+/// What X-Ray's own OTLP endpoint says.
+pub(super) const OTLP_TO_XRAY: &str = "otlp-to-xray";
+
 /// The files that may have keys for X-Ray.
 pub(super) const CREDENTIAL_FILES: &str = "credential-files";
 
-/// What is looked at on the way to X-Ray.
+/// What is looked at on the way to X-Ray, beside [`OTLP_TO_XRAY`].
 pub(super) const OF_XRAY: [&str; 9] = [
     "region",
     "credentials",
@@ -104,11 +108,34 @@ pub(super) const OF_OTLP_ENDPOINT: [&str; 6] = [
     "otlp-call",
 ];
 
+/// What of OTLP a daemon has.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct OfOtlp {
+    /// It comes in.
+    pub(super) listens: bool,
+    /// It goes out, to an endpoint for it.
+    pub(super) sends: bool,
+    /// Spans go to X-Ray's own OTLP endpoint.
+    pub(super) to_xray: bool,
+}
+
+impl OfOtlp {
+    /// What a daemon with these settings has; `calls_xray` is whether it makes any call to X-Ray.
+    pub(super) fn of(otlp: Option<&OtlpConfig>, calls_xray: bool) -> Self {
+        otlp.map_or_else(Self::default, |otlp| Self {
+            listens: !otlp.listen.is_empty(),
+            sends: otlp.endpoint.is_some(),
+            to_xray: calls_xray && otlp.routes().spans_to_xray_as_they_are(),
+        })
+    }
+}
+
 /// The checks of a run, in the order of the report.
-pub(super) fn checks(takes_otlp: bool, sends_otlp: bool) -> Vec<&'static str> {
+pub(super) fn checks(otlp: OfOtlp) -> Vec<&'static str> {
     let is_made = |check: &&str| match *check {
-        OTLP_LISTEN => takes_otlp,
-        check if OF_OTLP_ENDPOINT.contains(&check) => sends_otlp,
+        OTLP_LISTEN => otlp.listens,
+        OTLP_TO_XRAY => otlp.to_xray,
+        check if OF_OTLP_ENDPOINT.contains(&check) => otlp.sends,
         _ => true,
     };
     CHECKS.into_iter().filter(is_made).collect()
@@ -155,20 +182,16 @@ pub struct Report {
 }
 
 impl Report {
-    /// Of `found`, in the order of `checks`; for one without a verdict there is one that says `missing`.
+    /// Of `found`, in the order of `checks`; for one without a verdict there is one that says `missing`, and what to do.
     pub(super) fn of(
         checks: &[&'static str],
         found: &[Verdict],
         settings: Vec<Setting>,
-        missing: &str,
+        (missing, remedy): (&str, &str),
     ) -> Self {
         let verdict = |&check: &&'static str| {
             let verdict = found.iter().find(|verdict| verdict.check == check).cloned();
-            let none = || {
-                let remedy = "run it again; if it stays so, look at what this check is about by hand";
-                Verdict::fail(check, missing, remedy)
-            };
-            verdict.unwrap_or_else(none)
+            verdict.unwrap_or_else(|| Verdict::fail(check, missing, remedy))
         };
         Self {
             verdicts: checks.iter().map(verdict).collect(),
@@ -255,7 +278,7 @@ mod tests {
             Verdict::warn("memory", "little", "allow more"),
             Verdict::skip("tls", "plain HTTP"),
         ];
-        Report::of(&CHECKS, &found, Vec::new(), "no answer")
+        Report::of(&CHECKS, &found, Vec::new(), ("no answer", "run it again"))
     }
 
     #[test]
@@ -268,7 +291,7 @@ mod tests {
         assert_eq!(lines[8], "warn  memory            little -> allow more");
         assert_eq!(lines[17], "skip  tls               plain HTTP");
         assert_eq!(lines[19], "fail  call              no keys -> get some");
-        assert_eq!(lines[26], "23 failed, 1 to look at, 1 well, 1 skipped");
+        assert_eq!(lines[27], "24 failed, 1 to look at, 1 well, 1 skipped");
     }
 
     #[test]
@@ -286,7 +309,7 @@ mod tests {
     #[test]
     fn a_report_without_a_failure_is_sound() {
         let found = CHECKS.map(|check| Verdict::skip(check, "not asked for"));
-        assert!(Report::of(&CHECKS, &found, Vec::new(), "no answer").is_sound());
+        assert!(Report::of(&CHECKS, &found, Vec::new(), ("no answer", "run it again")).is_sound());
         assert!(!report().is_sound());
     }
 
@@ -297,11 +320,31 @@ mod tests {
                 .filter(|check| check.starts_with("otlp"))
                 .collect()
         };
-        assert_eq!(checks(true, true), CHECKS);
-        assert_eq!(checks(false, false).len(), 19);
-        assert_eq!(about_otlp(checks(false, false)), [""; 0]);
-        assert_eq!(about_otlp(checks(true, false)), [OTLP_LISTEN]);
-        assert_eq!(about_otlp(checks(false, true)), OF_OTLP_ENDPOINT);
+        let none = OfOtlp::default();
+        let all = OfOtlp {
+            listens: true,
+            sends: true,
+            to_xray: true,
+        };
+        assert_eq!(checks(all), CHECKS);
+        assert_eq!(checks(none).len(), 19);
+        assert_eq!(about_otlp(checks(none)), [""; 0]);
+        let of = |otlp| about_otlp(checks(otlp));
+        assert_eq!(
+            of(OfOtlp {
+                listens: true,
+                ..none
+            }),
+            [OTLP_LISTEN]
+        );
+        assert_eq!(of(OfOtlp { sends: true, ..none }), OF_OTLP_ENDPOINT);
+        assert_eq!(
+            of(OfOtlp {
+                to_xray: true,
+                ..none
+            }),
+            [OTLP_TO_XRAY]
+        );
         for check in OF_XRAY.iter().chain(&[CREDENTIAL_FILES]) {
             assert!(CHECKS.contains(check), "{check}");
         }

@@ -50,6 +50,14 @@ pub(super) fn verdict(config: &Config, udp: &Found, tcp: Option<&Found>, metrics
     if udp.is_ours() {
         return match config.tcp.closed {
             true => Verdict::ok(CHECK, "it runs, and has no TCP port (--no-tcp) to be asked on"),
+            false if tcp.is_some_and(Found::is_ours) => Verdict::fail(
+                CHECK,
+                format!(
+                    "it has both addresses, and does not answer on TCP {}: it hangs, is stopped, or gets no CPU",
+                    config.tcp.address.value
+                ),
+                "see its log and what CPU it may use; start it anew",
+            ),
             false => Verdict::warn(
                 CHECK,
                 format!(

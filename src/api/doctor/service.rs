@@ -6,11 +6,12 @@ use tokio::time::Instant;
 
 use super::call;
 use super::files;
-use super::report::{OF_XRAY, Verdict};
+use super::report::{OF_XRAY, OTLP_TO_XRAY, Verdict};
 use super::way::{self, CONNECT_LIMIT, Steps};
 use crate::aws::region::{Attempt, RegionError};
 use crate::aws::{self, Limits, region};
-use crate::config::{self, Config, Environment};
+use crate::config::otlp::Routes;
+use crate::config::{self, Config, Environment, OtlpConfig};
 use crate::exporters::xray::XRay;
 use crate::logs::sanitize;
 
@@ -28,6 +29,21 @@ pub(super) async fn look(
     end: Instant,
     tell: &dyn Fn(Verdict),
 ) {
+    let routes = config
+        .otlp
+        .as_ref()
+        .map_or(Routes::WITHOUT_OTLP, OtlpConfig::routes);
+    let spans = routes.spans_to_xray_as_they_are();
+    let of_spans = spans.then_some(OTLP_TO_XRAY);
+    let skip_but = |but: &[&str], reason: &str| {
+        for check in OF_XRAY
+            .into_iter()
+            .chain(of_spans)
+            .filter(|check| !but.contains(check))
+        {
+            tell(Verdict::skip(check, reason));
+        }
+    };
     let resolved = region::resolve(&config.xray, environment, &aws::metadata_client(environment)).await;
     let region = match &resolved {
         Ok(found) => {
@@ -49,7 +65,7 @@ pub(super) async fn look(
         attempt_timeout: CALL_LIMIT,
         credentials_timeout: left,
         // The rest is for a call with what was found.
-        credentials_patience: left * 3 / 5,
+        credentials_patience: tenths(left * 3 / 5),
         ..Limits::default()
     };
     let connected = XRay::connect_within(
@@ -67,23 +83,13 @@ pub(super) async fn look(
                 error.to_string(),
                 "mend that setting: no call can be made with it",
             ));
-            for check in OF_XRAY
-                .into_iter()
-                .filter(|check| !["region", "endpoint"].contains(check))
-            {
-                tell(Verdict::skip(check, "needs settings that can be used"));
-            }
+            skip_but(&["region", "endpoint"], "needs settings that can be used");
             return;
         }
     };
     if region.is_none() {
         tell(credentials(&xray, environment).await.0);
-        for check in OF_XRAY
-            .into_iter()
-            .filter(|check| !["region", "credentials"].contains(check))
-        {
-            tell(Verdict::skip(check, "needs a region"));
-        }
+        skip_but(&["region", "credentials"], "needs a region");
         return;
     }
     tell(endpoint(&xray));
@@ -100,7 +106,7 @@ pub(super) async fn look(
     );
     tell(found);
     if let Err(reason) = reached {
-        for check in ["clock", "call"] {
+        for check in ["clock", "call"].into_iter().chain(of_spans) {
             tell(Verdict::skip(check, format!("needs {reason}")));
         }
         return;
@@ -112,7 +118,9 @@ pub(super) async fn look(
         } else {
             "needs credentials"
         };
-        tell(Verdict::skip("call", reason));
+        for check in std::iter::once("call").chain(of_spans) {
+            tell(Verdict::skip(check, reason));
+        }
         let asked = xray.ask_time(limit).await;
         tell(match asked {
             Ok(date) => call::clock(seconds_off(date)),
@@ -120,10 +128,33 @@ pub(super) async fn look(
         });
         return;
     }
-    let probed = xray.put_nothing(limit).await;
-    let off_s = seconds_off(probed.date);
+    let puts_segments = routes.segments.xray || routes.spans.xray && !spans;
+    let put_nothing = async {
+        match puts_segments {
+            true => {
+                let probed = xray.put_nothing(limit).await;
+                (Some(probed.outcome), probed.date)
+            }
+            // The clock is looked at all the same.
+            false => (None, xray.ask_time(limit).await.unwrap_or_default()),
+        }
+    };
+    let put_no_spans = async {
+        match spans {
+            true => Some(xray.put_no_spans(limit).await),
+            false => None,
+        }
+    };
+    let ((segments, date), spans) = tokio::join!(put_nothing, put_no_spans);
+    let off_s = seconds_off(date);
     tell(call::clock(off_s));
-    tell(call::verdict(&probed.outcome, off_s));
+    tell(match segments {
+        Some(outcome) => call::verdict(&outcome, off_s),
+        None => Verdict::skip("call", "no segments go to X-Ray, but spans to its OTLP endpoint"),
+    });
+    if let Some(outcome) = spans {
+        tell(call::of_spans(&outcome, off_s));
+    }
 }
 
 fn no_region(error: &RegionError) -> String {
@@ -138,7 +169,12 @@ fn no_region(error: &RegionError) -> String {
 
 #[expect(clippy::disallowed_methods, reason = "what is left of ten seconds")]
 pub(super) fn left_until(end: Instant) -> Duration {
-    end.saturating_duration_since(Instant::now())
+    tenths(end.saturating_duration_since(Instant::now()))
+}
+
+/// In whole tenths of a second, since it may be in a message.
+fn tenths(time: Duration) -> Duration {
+    Duration::from_millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX) / 100 * 100)
 }
 
 /// By how many seconds this machine's clock is ahead of `date`; below 0: behind it.

@@ -24,14 +24,14 @@ fn settings_that_can_not_be_used_are_the_failure_and_the_rest_is_skipped() {
     assert_eq!(levels[0], ("settings", Level::Fail));
     assert!(report.verdicts[0].message.contains("flag -m"), "{report:?}");
     let skipped = levels[1..].iter().filter(|(_, level)| *level == Level::Skip);
-    let made = checks(false, false).len();
+    let made = checks(OfOtlp::default()).len();
     assert_eq!(skipped.count(), made - 2, "all but the receive buffer");
 }
 
 #[test]
 fn a_check_that_breaks_down_leaves_a_report() {
     let report = examine(|| panic!("planted"), true);
-    assert_eq!(report.verdicts.len(), checks(false, false).len());
+    assert_eq!(report.verdicts.len(), checks(OfOtlp::default()).len());
     assert!(!report.is_sound());
     assert!(report.verdicts[0].message.contains("ended without a verdict"));
 }
@@ -65,11 +65,29 @@ fn a_check_that_hangs_leaves_a_report_in_time() {
         held.recv().unwrap_or_default();
         Ok(subject(false))
     };
-    let report = examine_within(Duration::from_millis(20), hangs, true);
-    assert_eq!(report.verdicts.len(), checks(false, false).len());
+    let report = examine_within(Duration::from_millis(20), on_a_thread, hangs, true);
+    assert_eq!(report.verdicts.len(), checks(OfOtlp::default()).len());
     for verdict in &report.verdicts {
         assert_eq!(verdict.level, Level::Fail);
         assert_eq!(verdict.message, "no answer within ten seconds");
+    }
+}
+
+#[test]
+fn a_machine_that_gives_no_thread_leaves_a_report_that_says_so() {
+    let refuses = |_| Err(io::Error::from(io::ErrorKind::WouldBlock));
+    let report = examine_within(TIME_LIMIT, refuses, || Ok(subject(false)), true);
+    assert_eq!(report.verdicts.len(), checks(OfOtlp::default()).len());
+    for verdict in &report.verdicts {
+        assert_eq!(verdict.level, Level::Fail);
+        assert!(
+            verdict.message.starts_with("no thread to look with: "),
+            "{verdict:?}"
+        );
+        assert!(
+            verdict.remedy.as_ref().unwrap().contains("ulimit -u"),
+            "{verdict:?}"
+        );
     }
 }
 

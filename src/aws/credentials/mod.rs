@@ -15,6 +15,7 @@
 
 mod keeper;
 mod process;
+mod reason;
 mod source;
 mod state;
 

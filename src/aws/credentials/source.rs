@@ -1,9 +1,7 @@
 //! One run of the SDK's default chain, and of STS over it when a role is configured.
 
-use std::error::Error;
 use std::time::Duration;
 
-use aws_config::imds::client::error::ImdsError;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::{BehaviorVersion, ConfigLoader, Region};
 use aws_credential_types::Credentials;
@@ -11,20 +9,18 @@ use aws_credential_types::credential_feature::AwsCredentialFeature;
 use aws_credential_types::provider::ProvideCredentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_runtime::env_config::file::EnvConfigFiles;
-use aws_smithy_types::error::ErrorMetadata;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::os_shim_internal::{Env, Fs};
-use http_body_util::LengthLimitError;
 
 use super::process::CredentialProcess;
+use super::reason::{is_without_metadata, reason};
 use super::{CredentialsFailure, Found};
 use crate::aws::Limits;
 use crate::aws::imds_v1::WithVersion1;
 use crate::aws::sdk_view::{SdkView, key_variables};
 use crate::config::Environment;
 use crate::logs::sanitize_lines;
-use crate::net::client::connector::ConnectError;
-use crate::net::client::error::{causes, find_cause, told};
+use crate::net::client::error::told;
 use crate::net::client::pooled::PooledClient;
 
 /// The session name the official daemon gives to an assumed role; people find it in CloudTrail by that.
@@ -35,9 +31,6 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// The longest part of a profile's name or a role's ARN that a message shows, in characters.
 const SHOWN_NAME_MAX_CHARS: usize = 200;
-
-/// The longest answer of STS that a message shows, in characters.
-const SHOWN_REASON_MAX_CHARS: usize = 400;
 
 /// The variables that set a source of credentials up. None of them is a secret.
 const SOURCE_VARIABLES: [&str; 8] = [
@@ -189,31 +182,6 @@ impl CredentialsSource {
     fn profile_name(&self) -> &str {
         self.environment.get("AWS_PROFILE").unwrap_or("default")
     }
-}
-
-/// What the SDK or AWS said, without the layers of the SDK where they add nothing.
-fn reason(error: &CredentialsError) -> String {
-    if let Some(answer) = find_cause::<ErrorMetadata>(error)
-        && let (Some(code), Some(message)) = (answer.code(), answer.message())
-    {
-        return sanitize_lines(&format!("{code}: {message}"), SHOWN_REASON_MAX_CHARS);
-    }
-    if let Some(connecting) = find_cause::<ConnectError>(error) {
-        return connecting.to_string();
-    }
-    // A profile wraps the error of what it uses in one of its own that only says that there is one.
-    let innermost = causes(error)
-        .filter_map(|error| error.downcast_ref::<CredentialsError>())
-        .last()
-        .unwrap_or(error);
-    told(innermost.source().unwrap_or(innermost))
-}
-
-/// Whether nobody answered at the metadata address, the last of the sources: that is no failure of a source, but none.
-fn is_without_metadata(error: &CredentialsError) -> bool {
-    // One that answers without an end is there.
-    let has_no_end = find_cause::<LengthLimitError>(error).is_some();
-    matches!(find_cause::<ImdsError>(error), Some(ImdsError::IoError(_))) && !has_no_end
 }
 
 /// Where `credentials` come from, in the words of who has to configure them; `keys` are the variables that hold them if

@@ -1,12 +1,29 @@
 //! The page's files, in the binary. What the page asks of the port is in `console`.
 
+use std::io::Read as _;
+
+use flate2::read::GzDecoder;
+
 /// One file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Asset {
     /// With the character set.
     pub content_type: &'static str,
-    /// As served.
-    pub body: &'static [u8],
+    /// As the build script packed it: a third of its length, in a program whose image is to be small.
+    packed: &'static [u8],
+}
+
+impl Asset {
+    /// As served. Unpacked for each who asks: some fifty files of a few kilobytes, once for each time that the page is loaded,
+    /// and nobody has to be asked what he can unpack.
+    #[must_use]
+    pub(crate) fn body(&self) -> Vec<u8> {
+        let mut body = Vec::new();
+        GzDecoder::new(self.packed)
+            .read_to_end(&mut body)
+            .expect("what the build script packed can be unpacked");
+        body
+    }
 }
 
 /// Headers of every file: nothing from elsewhere is loaded, asked or shown, no text becomes markup, and nothing may show
@@ -38,7 +55,7 @@ macro_rules! assets {
         /// What the page loads, by the path below `/assets/`.
         const ASSETS: &[(&str, Asset)] = &[$(($name, Asset {
             content_type: $content_type,
-            body: include_bytes!($name),
+            packed: include_bytes!(concat!(env!("OUT_DIR"), "/page/", $name, ".gz")),
         })),*];
     };
 }
@@ -137,7 +154,7 @@ mod tests {
                 let name = path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned();
                 let asset =
                     asset(&format!("/assets/{name}")).unwrap_or_else(|| panic!("{name} is not served"));
-                assert_eq!(asset.body, fs::read(&path).unwrap());
+                assert_eq!(asset.body(), fs::read(&path).unwrap());
                 count += 1;
             }
         }
@@ -158,8 +175,8 @@ mod tests {
         let files = ASSETS
             .iter()
             .filter(|(name, asset)| !name.starts_with("vendor/") && asset.content_type != IMAGE);
-        let texts = files.map(|(name, asset)| (*name, std::str::from_utf8(asset.body).unwrap()));
-        for (name, text) in texts.chain([("index.html", INDEX)]) {
+        let texts = files.map(|(name, asset)| (*name, String::from_utf8(asset.body()).unwrap()));
+        for (name, text) in texts.chain([("index.html", INDEX.to_owned())]) {
             for attribute in [
                 "src=\"http",
                 "href=\"http",

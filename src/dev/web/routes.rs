@@ -117,7 +117,7 @@ async fn answer_to(shared: &Arc<Site>, route: Route, head: &Parts, body: Request
             }
         }
         Route::Page => match page::asset(path) {
-            Some(asset) => page_answer(asset.content_type, asset.body),
+            Some(asset) => page_answer(asset.content_type, asset.body()),
             None => asked(shared, head).await,
         },
         Route::Unknown | Route::ProxyAllow | Route::Otlp(_) => {

@@ -17,6 +17,7 @@ use crate::exporters::error::PutError;
 use crate::exporters::transport;
 use crate::ledger::outcome::ErrorClass;
 use crate::net::client::connector::ConnectError;
+use crate::pipeline::intake::Form;
 
 /// A call without any segment.
 const NO_SEGMENTS: &[u8] = b"{\"TraceSegmentDocuments\":[]}";
@@ -73,6 +74,15 @@ impl XRay {
                 date: None,
             },
         }
+    }
+
+    /// A signed export of no spans to X-Ray's OTLP endpoint, in protobuf, within `limit`; gives what it remarks on it.
+    ///
+    /// # Errors
+    /// Why it was not taken.
+    pub async fn put_no_spans(&self, limit: Duration) -> Result<Option<String>, PutError> {
+        let taken = self.put_spans_within(limit, Form::Protobuf, &[]).await?;
+        Ok(taken.remark)
     }
 }
 

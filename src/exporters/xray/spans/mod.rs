@@ -5,6 +5,8 @@
 //! whole request each, so that what is over one of them is not sent: a request with too many spans is halved, and a
 //! resource that is too long is left out.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::Response;
 use tokio::time::{Instant, timeout_at};
@@ -43,7 +45,6 @@ impl XRay {
     ///
     /// # Errors
     /// Why the service did not take them, and by its class what to do about that.
-    #[expect(clippy::disallowed_methods, reason = "a call has a deadline")]
     pub async fn put_spans(&self, form: Form, body: Bytes) -> Result<Answer, PutError> {
         // Before it is judged: a resource that is too long would be in each half, however often it is halved.
         let (form, body, left_out) = self.without_long_resources(form, body);
@@ -57,8 +58,7 @@ impl XRay {
         };
         if !body.is_empty() {
             let limit = self.shared.attempt_timeout;
-            let deadline = Instant::now() + limit;
-            answer = self.put_spans_before(deadline, form, &body).await?.answer();
+            answer = self.put_spans_within(limit, form, &body).await?.answer();
         }
         if left_out > 0 {
             answer.left_out.push((DropReason::NotConvertible, left_out));
@@ -66,7 +66,15 @@ impl XRay {
         Ok(answer)
     }
 
-    async fn put_spans_before(&self, deadline: Instant, form: Form, body: &[u8]) -> Result<Taken, PutError> {
+    /// Sends `body` as it is, once.
+    #[expect(clippy::disallowed_methods, reason = "a call has a deadline")]
+    pub(super) async fn put_spans_within(
+        &self,
+        limit: Duration,
+        form: Form,
+        body: &[u8],
+    ) -> Result<Taken, PutError> {
+        let deadline = Instant::now() + limit;
         let content_type = match form {
             Form::Protobuf => "application/x-protobuf",
             Form::Json => "application/json",
@@ -75,7 +83,6 @@ impl XRay {
             content_type,
             content_encoding: Some("gzip"),
         };
-        let limit = self.shared.attempt_timeout;
         let body = gzip::compressed(body).into();
         let call = async {
             let response = self.call(PATH, body_form, body, deadline, limit).await?;
