@@ -82,26 +82,19 @@ pub(super) fn of_spans(outcome: &Result<Option<String>, PutError>, off_s: Option
         );
     }
     const AS_SEGMENTS: &str = "or set XRay: segments in the section OTLP";
-    let is_denied = error
-        .code
-        .as_deref()
-        .is_some_and(|code| code.starts_with("AccessDenied"));
     let (meaning, remedy) = match error.class {
         ErrorClass::Other if error.message.contains("Transaction Search") => (
             "this account and region have no Transaction Search, which X-Ray's OTLP endpoint needs"
                 .to_owned(),
             format!("switch it on (CloudWatch, Settings, X-Ray traces), {AS_SEGMENTS}"),
         ),
-        ErrorClass::Credentials if is_denied => {
-            let action = denied_action(&error.message).unwrap_or("xray:PutSpans");
-            (
-                format!("the keys are good, and may not do {action}"),
-                format!(
-                    "allow xray:PutSpans and xray:PutSpansForIndexing for that user or role, which the managed policy \
-                     AWSXRayDaemonWriteAccess does not, {AS_SEGMENTS}"
-                ),
-            )
-        }
+        ErrorClass::Credentials if is_denied(name_of(error)) => (
+            may_not(denied_action(&error.message).unwrap_or("xray:PutSpans")),
+            format!(
+                "allow xray:PutSpans and xray:PutSpansForIndexing for that user or role, which the managed policy \
+                 AWSXRayDaemonWriteAccess does not, {AS_SEGMENTS}"
+            ),
+        ),
         ErrorClass::Refused | ErrorClass::NotAnAnswer => (
             "what answers is no OTLP endpoint of X-Ray".to_owned(),
             format!("see whether the endpoint and the region have one, {AS_SEGMENTS}"),
@@ -117,14 +110,12 @@ pub(super) fn of_spans(outcome: &Result<Option<String>, PutError>, off_s: Option
 
 /// What an error means, and what to do.
 fn explained(error: &PutError, off_s: Option<i64>) -> (String, String) {
-    let code = error.code.as_deref().unwrap_or_default();
-    let name = code.strip_suffix("Exception").unwrap_or(code);
     let told = |meaning: &str, remedy: &str| (meaning.to_owned(), remedy.to_owned());
-    match (name, error.class) {
-        ("AccessDenied" | "NotAuthorized", _) => {
+    match (name_of(error), error.class) {
+        (name, _) if is_denied(name) => {
             let action = denied_action(&error.message).unwrap_or(ACTION);
             (
-                format!("the keys are good, and may not do {action}"),
+                may_not(action),
                 format!(
                     "allow {action} for that user or role: the managed policy AWSXRayDaemonWriteAccess has it"
                 ),
@@ -192,6 +183,21 @@ fn signature(off_s: Option<i64>) -> (String, String) {
                 .to_owned(),
         ),
     }
+}
+
+/// The error's code, which some services end with a word.
+fn name_of(error: &PutError) -> &str {
+    let code = error.code.as_deref().unwrap_or_default();
+    code.strip_suffix("Exception").unwrap_or(code)
+}
+
+/// Whether that is the name of what good keys get for what they may not do.
+fn is_denied(name: &str) -> bool {
+    matches!(name, "AccessDenied" | "NotAuthorized")
+}
+
+fn may_not(action: &str) -> String {
+    format!("the keys are good, and may not do {action}")
 }
 
 /// The action that AWS names as not allowed, if it does.
@@ -355,6 +361,15 @@ mod tests {
                 Level::Fail,
                 "may not do xray:PutSpans (",
                 "does not, or set XRay: segments",
+            ),
+            (
+                ErrorClass::Credentials,
+                Some(403),
+                Some("NotAuthorized"),
+                "no",
+                Level::Fail,
+                "may not do xray:PutSpans (",
+                "allow xray:PutSpans",
             ),
             (
                 ErrorClass::Credentials,
