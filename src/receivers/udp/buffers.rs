@@ -97,60 +97,31 @@ fn tell_less(socket: &std::net::UdpSocket) {
 
 /// Room for the datagrams of one receive. Pages are touched only as far as datagrams reach.
 pub(super) struct Buffers {
-    room: Room,
+    room: MmapMut,
     meta: [RecvMeta; BATCH_SIZE],
     pub(super) count: usize,
 }
 
-/// Zeros that are no memory before they are written to.
-enum Room {
-    /// An allocator writes zeros where something was before, and these are two megabytes.
-    Mapped(MmapMut),
-    /// The system has no mapping for it.
-    Allocated(Vec<u8>),
-}
-
-impl Room {
-    fn new(bytes: usize) -> Self {
-        match MmapMut::map_anon(bytes) {
-            Ok(pages) => {
-                // Of one huge page, the first datagram would touch all. Without such pages there is nothing to be advised.
-                #[cfg(target_os = "linux")]
-                let _: io::Result<()> = pages.advise(memmap2::Advice::NoHugePage);
-                Self::Mapped(pages)
-            }
-            Err(_) => Self::Allocated(vec![0; bytes]),
-        }
-    }
-
-    fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Mapped(pages) => pages,
-            Self::Allocated(bytes) => bytes,
-        }
-    }
-
-    fn bytes_mut(&mut self) -> &mut [u8] {
-        match self {
-            Self::Mapped(pages) => pages,
-            Self::Allocated(bytes) => bytes,
-        }
-    }
-}
-
 impl Buffers {
-    pub(super) fn new() -> Self {
-        Self {
-            room: Room::new(BATCH_SIZE * ROOM_BYTES),
+    /// # Errors
+    /// The system has no room for it.
+    pub(super) fn new() -> io::Result<Self> {
+        // An allocator writes zeros where something was before, and these are two megabytes.
+        let room = MmapMut::map_anon(BATCH_SIZE * ROOM_BYTES)?;
+        // Of one huge page, the first datagram would touch all. Without such pages there is nothing to be advised.
+        #[cfg(target_os = "linux")]
+        let _: io::Result<()> = room.advise(memmap2::Advice::NoHugePage);
+        Ok(Self {
+            room,
             meta: [RecvMeta::default(); BATCH_SIZE],
             count: 0,
-        }
+        })
     }
 
     /// One receive; what was there before is gone.
     pub(super) fn fill(&mut self, socket: &UdpSocket, reader: &Reader) -> io::Result<()> {
         self.count = 0;
-        let mut rooms = self.room.bytes_mut().chunks_mut(ROOM_BYTES);
+        let mut rooms = self.room.chunks_mut(ROOM_BYTES);
         let mut slices: [IoSliceMut<'_>; BATCH_SIZE] =
             std::array::from_fn(|_| IoSliceMut::new(rooms.next().unwrap_or_default()));
         self.count = reader.receive(socket, &mut slices, &mut self.meta)?;
@@ -177,7 +148,7 @@ impl Buffers {
     pub(super) fn datagrams(&self) -> impl Iterator<Item = (SocketAddr, &[u8])> {
         self.meta[..self.count]
             .iter()
-            .zip(self.room.bytes().chunks(ROOM_BYTES))
+            .zip(self.room.chunks(ROOM_BYTES))
             .flat_map(|(meta, room)| {
                 let datagrams = room[..meta.len].chunks(meta.stride.max(1));
                 datagrams.map(|datagram| (meta.addr, datagram))
@@ -199,10 +170,10 @@ mod tests {
     fn room_that_no_datagram_has_reached_is_no_memory() {
         use std::os::unix::fs::FileExt as _;
 
-        let mut buffers = Buffers::new();
+        let mut buffers = Buffers::new().unwrap();
         let page_bytes = rustix::param::page_size();
-        let first = buffers.room.bytes().as_ptr().addr() / page_bytes;
-        let pages = buffers.room.bytes().len() / page_bytes;
+        let first = buffers.room.as_ptr().addr() / page_bytes;
+        let pages = buffers.room.len() / page_bytes;
         // Eight bytes a page, the highest bit of which says that it is there.
         let resident = || {
             let mut entries = vec![0; 8 * pages];
@@ -211,7 +182,7 @@ mod tests {
             entries.chunks(8).filter(|entry| entry[7] & 0x80 != 0).count()
         };
         assert_eq!(resident(), 0);
-        buffers.room.bytes_mut()[..1000].fill(1);
+        buffers.room[..1000].fill(1);
         assert_eq!(resident(), 1);
     }
 
@@ -239,7 +210,7 @@ mod tests {
         let from = sending.local_addr().unwrap();
         let reader = Reader::of(&receiving).unwrap();
         let receiving = UdpSocket::from_std(receiving).unwrap();
-        let mut buffers = Buffers::new();
+        let mut buffers = Buffers::new().unwrap();
         // The longest that IPv4 carries, between two short ones; an empty one is none.
         let longest = vec![b'y'; 65_507];
         for sent in [vec![&b"abc"[..], &longest, b"", b"de"], vec![&b"f"[..]]] {

@@ -94,7 +94,7 @@ impl<I: Intake> Receiver<I> {
             .recv_buffer_size()
             .unwrap_or(RECEIVE_BUFFER_BYTES);
         let socket = UdpSocket::from_std(socket)?;
-        let mut buffers = Buffers::new();
+        let mut buffers = Buffers::new()?;
         let mut gather = Gather::new(granted_bytes);
         let mut rejects = Rejects::default();
         let mut faults = Tally::default();

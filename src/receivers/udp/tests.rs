@@ -203,7 +203,7 @@ async fn after_a_receive_the_kernel_is_asked_again_only_when_all_room_was_filled
     let to = receiving.local_addr().unwrap();
     let reader = Reader::of(&receiving).unwrap();
     let receiving = UdpSocket::from_std(receiving).unwrap();
-    let mut buffers = Buffers::new();
+    let mut buffers = Buffers::new().unwrap();
     for (datagrams, received, is_ready) in [
         (1, 1, false),
         (BATCH_SIZE - 1, BATCH_SIZE - 1, false),
@@ -389,7 +389,7 @@ async fn what_was_taken_is_counted_as_the_kernel_counts_what_it_holds() {
         let held = held_by_kernel_bytes(&socket);
         let reader = Reader::of(&socket).unwrap();
         let socket = UdpSocket::from_std(socket).unwrap();
-        let mut buffers = Buffers::new();
+        let mut buffers = Buffers::new().unwrap();
         buffers.fill(&socket, &reader).unwrap();
         assert_eq!(buffers.count, 10);
         let counted = buffers.kernel_bytes_min();
