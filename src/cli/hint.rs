@@ -137,21 +137,13 @@ fn example(arg: &Arg) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::ask::{trace_command, traces_command};
-    use super::super::dev::{dev_command, send_command};
+    use super::super::dev::send_command;
+    use super::super::shipped::subcommands;
     use super::*;
 
     #[test]
     fn each_flag_has_an_example_of_its_own_and_a_number_says_of_what() {
-        for command in [
-            definition::command(),
-            definition::health_check(),
-            definition::doctor(),
-            dev_command(),
-            send_command(),
-            traces_command(),
-            trace_command(),
-        ] {
+        for command in [definition::command()].into_iter().chain(subcommands()) {
             for arg in command.get_arguments().filter(|arg| arg.get_long().is_some()) {
                 let (name, of) = (arg.get_id(), typed(&command));
                 match Kind::of(arg) {

@@ -20,15 +20,19 @@ const ABOUT: &str = env!("CARGO_PKG_DESCRIPTION");
 
 /// The command line as a shell sees it: the daemon's flags, and the subcommands.
 fn whole() -> Command {
-    let subcommands = [
+    with_hints(definition::command().about(ABOUT)).subcommands(subcommands().map(with_hints))
+}
+
+/// All of them.
+pub(super) fn subcommands() -> [Command; 6] {
+    [
         definition::health_check(),
         definition::doctor(),
         dev_command(),
         send_command(),
         traces_command(),
         trace_command(),
-    ];
-    with_hints(definition::command().about(ABOUT)).subcommands(subcommands.map(with_hints))
+    ]
 }
 
 /// Lets a shell offer files where a flag takes one.

@@ -8,6 +8,7 @@ use super::StartError;
 use crate::api::App;
 use crate::api::health::Health;
 use crate::aws;
+use crate::aws::credentials::reason::alone;
 use crate::config::{Config, Environment};
 use crate::exporters::bodies::Bodies;
 use crate::exporters::either::Either;
@@ -154,14 +155,11 @@ async fn say_where_credentials_come_from(client: XRay, health: Arc<Health>) {
         Ok(provider) => provider,
         Err(reason) => {
             health.set_credentials(Err(reason.clone()));
-            // Both are said here as well.
-            let shown = reason.strip_prefix("no AWS credentials: ").unwrap_or(&reason);
-            let shown = shown.strip_suffix("; set one of these up").unwrap_or(shown);
             tracing::warn!(
                 reason,
                 "No AWS credentials yet: {}. Segments wait in memory until there are some: set \
                  AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give this container, task or instance a role",
-                shown.trim_end_matches('.')
+                alone(&reason).trim_end_matches('.')
             );
             client.credentials_arrival().await
         }

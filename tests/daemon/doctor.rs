@@ -279,20 +279,14 @@ async fn a_daemon_that_hangs_has_its_addresses_and_does_not_answer() {
 /// A pipe that takes no byte more, and that nobody reads while the first end is held.
 fn full_pipe() -> (std::io::PipeReader, std::io::PipeWriter) {
     use std::io::Write as _;
-    use std::sync::atomic::{AtomicBool, Ordering};
-    let (reader, writer) = std::io::pipe().unwrap();
-    let mut filling = writer.try_clone().unwrap();
-    static IS_GOING: AtomicBool = AtomicBool::new(true);
-    std::thread::spawn(move || {
-        // Until it blocks, and until the test is over.
-        while filling.write_all(b"x").is_ok() {
-            IS_GOING.store(true, Ordering::Relaxed);
-        }
-    });
-    // It writes a byte in less than a microsecond.
-    while IS_GOING.swap(false, Ordering::Relaxed) {
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
+
+    use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    let flags = fcntl_getfl(&writer).unwrap();
+    fcntl_setfl(&writer, flags | OFlags::NONBLOCK).unwrap();
+    while writer.write(b"x").is_ok() {}
+    fcntl_setfl(&writer, flags).unwrap();
     (reader, writer)
 }
 

@@ -24,11 +24,12 @@ const DOCUMENT_BYTES: usize = 1024;
 const QUIET: Duration = Duration::from_secs(5);
 
 pub(crate) fn run(bench: &Bench, options: &Options) -> Result<()> {
-    say(
+    say(&format!(
         "\n## latency: from a segment's way into the socket to the end of its call at the endpoint\n\n\
-         A batch of both is due when it is full, or 990 ms after its first segment. \"Beyond\" is what a call took longer than that: \
+         A batch of both is due when it is full, or {} ms after its first segment. \"Beyond\" is what a call took longer than that: \
          receiving, escaping, hashing, signing and sending, and for a batch that is not full how late its time was noticed.\n",
-    );
+        MAX_AGE.as_millis()
+    ));
     let table = Table::new(&[
         "subject",
         "segments/s",

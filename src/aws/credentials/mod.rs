@@ -15,7 +15,7 @@
 
 mod keeper;
 mod process;
-mod reason;
+pub(crate) mod reason;
 mod source;
 mod state;
 

@@ -17,6 +17,16 @@ const SHOWN_REASON_MAX_CHARS: usize = 400;
 /// What the SDK writes before the status of an answer of a container's endpoint.
 const OF_CONTAINER: &str = "Non-success status from HTTP credential provider: StatusCode(";
 
+/// How the sentence begins that no source has any, and how it ends.
+pub(super) const NONE: &str = "no AWS credentials: ";
+pub(super) const SET_UP: &str = "; set one of these up";
+
+/// Why there are none, for who says by himself that there are none, and what to set up.
+pub(crate) fn alone(reason: &str) -> &str {
+    let reason = reason.strip_prefix(NONE).unwrap_or(reason);
+    reason.strip_suffix(SET_UP).unwrap_or(reason)
+}
+
 /// What the SDK or AWS said, without the layers of the SDK where they add nothing.
 pub(super) fn reason(error: &CredentialsError) -> String {
     if let Some(answer) = find_cause::<ErrorMetadata>(error)

@@ -13,7 +13,7 @@ use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::os_shim_internal::{Env, Fs};
 
 use super::process::CredentialProcess;
-use super::reason::{is_without_metadata, reason};
+use super::reason::{NONE, SET_UP, is_without_metadata, reason};
 use super::{CredentialsFailure, Found};
 use crate::aws::Limits;
 use crate::aws::imds_v1::WithVersion1;
@@ -142,9 +142,9 @@ impl CredentialsSource {
         };
         if matches!(error, CredentialsError::CredentialsNotLoaded(_)) || is_without_metadata(error) {
             return format!(
-                "no AWS credentials: {unusable}none in the environment variables AWS_ACCESS_KEY_ID and \
+                "{NONE}{unusable}none in the environment variables AWS_ACCESS_KEY_ID and \
                  AWS_SECRET_ACCESS_KEY, the AWS profile \"{}\", a web identity token, the container endpoint, or \
-                 EC2 instance metadata; set one of these up",
+                 EC2 instance metadata{SET_UP}",
                 sanitize_lines(self.profile_name(), SHOWN_NAME_MAX_CHARS)
             );
         }

@@ -68,26 +68,23 @@ impl Dev {
 
     /// Waits until the store has so many documents.
     pub fn wait_for_documents(&self, documents: u64) {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let stats = self.get("/-/stats");
-            if stats["store"]["documents"].as_u64() >= Some(documents) {
-                return;
-            }
-            assert!(Instant::now() < deadline, "not {documents} documents: {stats}");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        self.wait_for("/store/documents", documents);
     }
 
     /// Waits until so many documents and datagrams were refused.
     pub fn wait_for_refused(&self, refused: u64) {
+        self.wait_for("/refused/count", refused);
+    }
+
+    /// Waits until a number of the page's statistics, by its JSON pointer, is as high.
+    fn wait_for(&self, pointer: &str, count: u64) {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let stats = self.get("/-/stats");
-            if stats["refused"]["count"].as_u64() >= Some(refused) {
+            if stats.pointer(pointer).and_then(Value::as_u64) >= Some(count) {
                 return;
             }
-            assert!(Instant::now() < deadline, "not {refused} refused: {stats}");
+            assert!(Instant::now() < deadline, "{pointer} is not {count}: {stats}");
             std::thread::sleep(Duration::from_millis(20));
         }
     }
