@@ -33,12 +33,13 @@ use std::time::Duration;
 
 use aws_config::Region;
 use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
-use http::HeaderValue;
+use http::{HeaderValue, Method, Request, Uri};
 use tokio::time::{Instant, timeout_at};
 
-use self::prepared::Prepared;
-use self::request::RequestForm;
+use self::answer::Raw;
+use self::prepared::{Prepared, Signed};
 use crate::aws::credentials::{CachedCredentials, CredentialsSource};
 use crate::aws::{Endpoint, Limits, endpoint};
 use crate::config::{Environment, Warning, XRayConfig};
@@ -67,13 +68,13 @@ pub struct XRay {
 struct Connected {
     segments: Prepared,
     endpoint: Endpoint,
+    url: Uri,
     credentials: CachedCredentials,
     warnings: Vec<Warning>,
     proxy: Option<ProxyInForce>,
     attempt_timeout: Duration,
     /// Under the limits of all calls.
     alarm: Alarm,
-    /// The client under `segments`, for requests of our own.
     client: PooledClient,
     region: String,
     user_agent: HeaderValue,
@@ -170,14 +171,14 @@ impl XRay {
         let proxy = proxies.description(endpoint.url());
 
         let client = PooledClient::new(proxies, Tls::new(xray_trust), limits.connect_timeout);
-        let form = RequestForm::new(environment);
-        let user_agent = form.user_agent();
-        // The SDK's own limits are none but that on connecting: a call's limit, set where it is made, covers it.
-        let connect_timeout = limits.connect_timeout;
-        let segments = Prepared::new(endpoint.url(), region, client.clone(), connect_timeout, form);
+        let user_agent = request::user_agent(environment);
+        let segments = Prepared::new(endpoint.url(), region, &user_agent);
         Ok(Self {
             shared: Arc::new(Connected {
                 segments,
+                url: format!("{}{}", endpoint.url(), request::PATH)
+                    .parse::<Uri>()
+                    .unwrap_or_default(),
                 endpoint,
                 credentials,
                 warnings,
@@ -229,13 +230,14 @@ impl XRay {
         self.shared.alarm.set(deadline);
         // Waited for here and not by the SDK, which would say of a search that takes long that X-Ray did not answer.
         let keys = self.credentials_before(deadline, limit).await?;
-        // Boxed, since it is some 16 KB, which would be moved once for each future around it.
-        let call = Box::pin(self.shared.segments.call(body));
-        let result = match timeout_at(deadline, request::with_keys(keys, call)).await {
-            Ok((_, Some(answer))) => answer.meaning(),
-            Ok((Err(error), None)) => Err(answer::without_answer(&error, limit)),
-            // The interceptor sees every answer that the SDK takes for a success.
-            Ok((Ok(()), None)) => Err(PutError::new(ErrorClass::Other, "the SDK lost the answer")),
+        let segments = &self.shared.segments;
+        let call = segments.sign(keys, body)?;
+        let result = match timeout_at(deadline, self.answered(call)).await {
+            Ok(Ok(answer)) => {
+                answer.tell(segments.clock());
+                answer.meaning()
+            }
+            Ok(Err(error)) => Err(error),
             Err(_) => Err(transport::timed_out(limit)),
         };
         if let Err(error) = &result
@@ -244,6 +246,23 @@ impl XRay {
             self.shared.credentials.replace();
         }
         result
+    }
+
+    /// The answer to `call`, once all of it has come.
+    async fn answered(&self, call: Signed) -> Result<Raw, PutError> {
+        let request = match call {
+            Signed::Whole(whole) => *whole,
+            Signed::Headers(headers, body) => {
+                let mut request = Request::new(SdkBody::from(body));
+                *request.method_mut() = Method::POST;
+                *request.uri_mut() = self.shared.url.clone();
+                *request.headers_mut() = headers;
+                request
+            }
+        };
+        let sent = self.shared.client.send(request).await;
+        let answer = transport::whole(sent.map_err(|error| transport::without_head(&error))?).await?;
+        Ok(Raw::of(answer))
     }
 
     /// Where the credentials come from, in words and without secrets; loads them if need be, which is waited for some
