@@ -8,6 +8,7 @@
 //! Left out is what a daemon has no use for, since the sender does it or the official daemon sends no such header: retries,
 //! time limits, the SDK's own headers, and what counts which features of the SDK are used.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_runtime::auth::sigv4::{SCHEME_ID, SigV4AuthScheme};
@@ -39,11 +40,11 @@ use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SigningName;
 use aws_types::region::{Region, SigningRegion};
 use bytes::Bytes;
-use http::{Method, Request, Uri};
+use http::Uri;
 
 use super::request::{self, AsItIs, FinishedBody, GeneralForm, KeysOfCall, PATH, RequestForm};
 use super::signer::{SERVICE, Signer};
-use crate::net::client::pooled::{Calls, PooledClient};
+use crate::net::client::pooled::{PooledClient, Target, for_the_sdk};
 
 const NAME: &str = "xray";
 
@@ -84,11 +85,12 @@ impl Prepared {
             .with_retry_strategy(Some(NeverRetryStrategy::new()))
             .with_time_source(Some(SystemTimeSource::new()))
             .with_sleep_impl(Some(TokioSleep::new()));
-        let uri = format!("{endpoint}{PATH}").parse::<Uri>();
-        let components = match (Signer::new(endpoint, region, &form), uri) {
-            (Some(signer), Ok(uri)) => components
+        let url = format!("{endpoint}{PATH}").parse::<Uri>().ok();
+        let target = url.and_then(|url| client.target(&url, connect_timeout).ok());
+        let components = match (Signer::new(endpoint, region, &form), target) {
+            (Some(signer), Some(target)) => components
                 .with_auth_scheme(signer)
-                .with_http_client(Some(Way::new(uri, client.calls(connect_timeout)))),
+                .with_http_client(Some(Way::new(target))),
             _ => components
                 .with_auth_scheme(SigV4AuthScheme::new())
                 .with_http_client(Some(client))
@@ -132,9 +134,9 @@ struct Way {
 }
 
 impl Way {
-    fn new(uri: Uri, calls: Calls) -> Self {
+    fn new(target: Target) -> Self {
         Self {
-            connector: SharedHttpConnector::new(ToEndpoint { uri, calls }),
+            connector: SharedHttpConnector::new(ToEndpoint(Arc::new(target))),
         }
     }
 }
@@ -150,20 +152,16 @@ impl HttpClient for Way {
 }
 
 #[derive(Debug)]
-struct ToEndpoint {
-    uri: Uri,
-    calls: Calls,
-}
+struct ToEndpoint(Arc<Target>);
 
 impl HttpConnector for ToEndpoint {
     fn call(&self, mut signed: HttpRequest) -> HttpConnectorFuture {
         let Some(headers) = request::headers() else {
             return HttpConnectorFuture::ready(Err(ConnectorError::user("a call is signed".into())));
         };
-        let mut request = Request::new(signed.take_body());
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = self.uri.clone();
-        *request.headers_mut() = headers;
-        self.calls.send(request)
+        let target = Arc::clone(&self.0);
+        HttpConnectorFuture::new(
+            async move { for_the_sdk(target.post(headers, signed.take_body().into()).await) },
+        )
     }
 }
