@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
-use http_body_util::{BodyExt as _, Limited};
-use hyper::body::{Body as _, Incoming};
+use http_body_util::BodyExt as _;
+use hyper::body::Body as _;
 
 use super::error::PutError;
 use crate::ledger::outcome::ErrorClass;
 use crate::net::client::connector::{ConnectError, io_class};
 use crate::net::client::error::{find_cause, told};
+use crate::net::client::pooled::AnswerBody;
 
 /// The error of a call that was not over within `limit`.
 pub(super) fn timed_out(limit: Duration) -> PutError {
@@ -35,7 +36,7 @@ pub(super) fn without_body(status: u16, error: &(dyn Error + 'static)) -> PutErr
 }
 
 /// `response` with its body, once all of that has come.
-pub(super) async fn whole(response: Response<Limited<Incoming>>) -> Result<Response<Bytes>, PutError> {
+pub(super) async fn whole(response: Response<AnswerBody>) -> Result<Response<Bytes>, PutError> {
     let (head, mut body) = response.into_parts();
     let status = head.status.as_u16();
     let broken = |error: Box<dyn Error + Send + Sync>| without_body(status, error.as_ref());

@@ -13,8 +13,6 @@ use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderName, HeaderValue, Request, Response, Uri};
-use http_body_util::Limited;
-use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 
 use super::answer::{self, Raw};
@@ -25,6 +23,7 @@ use crate::aws::credentials::Found;
 use crate::exporters::error::PutError;
 use crate::exporters::transport;
 use crate::ledger::outcome::ErrorClass;
+use crate::net::client::pooled::AnswerBody;
 
 /// How the body of a request is written.
 #[derive(Debug, Clone, Copy)]
@@ -74,7 +73,7 @@ impl XRay {
         body: Bytes,
         deadline: Instant,
         limit: Duration,
-    ) -> Result<Response<Limited<Incoming>>, PutError> {
+    ) -> Result<Response<AnswerBody>, PutError> {
         let found = self.credentials_before(deadline, limit).await?;
         let request = self
             .shared

@@ -33,13 +33,12 @@ use std::time::Duration;
 
 use aws_config::Region;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Uri};
+use http::HeaderValue;
 use tokio::time::{Instant, timeout_at};
 
 use self::answer::Raw;
-use self::prepared::{Prepared, Signed};
+use self::prepared::Prepared;
 use crate::aws::credentials::{CachedCredentials, CredentialsSource};
 use crate::aws::{Endpoint, Limits, endpoint};
 use crate::config::{Environment, Warning, XRayConfig};
@@ -68,7 +67,6 @@ pub struct XRay {
 struct Connected {
     segments: Prepared,
     endpoint: Endpoint,
-    url: Uri,
     credentials: CachedCredentials,
     warnings: Vec<Warning>,
     proxy: Option<ProxyInForce>,
@@ -172,13 +170,17 @@ impl XRay {
 
         let client = PooledClient::new(proxies, Tls::new(xray_trust), limits.connect_timeout);
         let user_agent = request::user_agent(environment);
-        let segments = Prepared::new(endpoint.url(), region, &user_agent);
+        let connect_timeout = limits.connect_timeout;
+        let segments = Prepared::new(
+            endpoint.url(),
+            region,
+            &user_agent,
+            client.clone(),
+            connect_timeout,
+        );
         Ok(Self {
             shared: Arc::new(Connected {
                 segments,
-                url: format!("{}{}", endpoint.url(), request::PATH)
-                    .parse::<Uri>()
-                    .unwrap_or_default(),
                 endpoint,
                 credentials,
                 warnings,
@@ -231,8 +233,12 @@ impl XRay {
         // Waited for here and not by the SDK, which would say of a search that takes long that X-Ray did not answer.
         let keys = self.credentials_before(deadline, limit).await?;
         let segments = &self.shared.segments;
-        let call = segments.sign(keys, body)?;
-        let result = match timeout_at(deadline, self.answered(call)).await {
+        let sending = segments.begin(keys, body)?;
+        let answer = async {
+            let head = sending.await.map_err(|error| transport::without_head(&error))?;
+            transport::whole(head).await.map(Raw::of)
+        };
+        let result = match timeout_at(deadline, answer).await {
             Ok(Ok(answer)) => {
                 answer.tell(segments.clock());
                 answer.meaning()
@@ -246,23 +252,6 @@ impl XRay {
             self.shared.credentials.replace();
         }
         result
-    }
-
-    /// The answer to `call`, once all of it has come.
-    async fn answered(&self, call: Signed) -> Result<Raw, PutError> {
-        let request = match call {
-            Signed::Whole(whole) => *whole,
-            Signed::Headers(headers, body) => {
-                let mut request = Request::new(SdkBody::from(body));
-                *request.method_mut() = Method::POST;
-                *request.uri_mut() = self.shared.url.clone();
-                *request.headers_mut() = headers;
-                request
-            }
-        };
-        let sent = self.shared.client.send(request).await;
-        let answer = transport::whole(sent.map_err(|error| transport::without_head(&error))?).await?;
-        Ok(Raw::of(answer))
     }
 
     /// Where the credentials come from, in words and without secrets; loads them if need be, which is waited for some

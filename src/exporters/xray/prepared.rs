@@ -14,7 +14,7 @@
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use aws_runtime::auth::sigv4::{SCHEME_ID, SigV4AuthScheme};
 use aws_sdk_xray::config::auth::{DefaultAuthSchemeResolver, ResolveAuthScheme as _};
@@ -40,13 +40,15 @@ use aws_smithy_types::endpoint::Endpoint;
 use aws_types::SigningName;
 use aws_types::region::{Region, SigningRegion};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request};
+use http::{HeaderMap, HeaderValue, Request, Response, Uri};
 
 use super::clock::Clock;
-use super::request::{self, Call, GeneralForm, KeysOfCall, NoParameters, Written};
+use super::request::{self, Call, GeneralForm, KeysOfCall, NoParameters, PATH, Written};
 use super::signer::{SERVICE, Signer};
 use crate::aws::credentials::Found;
 use crate::exporters::error::PutError;
+use crate::net::client::pool::SendError;
+use crate::net::client::pooled::{AnswerBody, PooledClient, Target};
 
 const NAME: &str = "xray";
 
@@ -54,26 +56,41 @@ const NAME: &str = "xray";
 #[derive(Debug)]
 pub(super) struct Prepared {
     plugins: RuntimePlugins,
-    /// Whether [`Signer`] signs. If not, the SDK's does.
-    is_of_one_form: bool,
+    way: Way,
     clock: Arc<Clock>,
+}
+
+/// Who signs a call, and how it goes to the endpoint.
+#[derive(Debug)]
+enum Way {
+    /// [`Signer`] makes all headers.
+    Straight(Target),
+    /// The SDK's signer, and its request.
+    OfTheSdk(PooledClient),
 }
 
 /// A call that can be sent.
 #[derive(Debug)]
-pub(super) enum Signed {
-    /// To `PATH` at the endpoint, with these headers, which are all, and with this body.
+enum Signed {
+    /// By [`Signer`]; with the body.
     Headers(HeaderMap, Bytes),
-    /// The SDK's request.
+    /// By the SDK's.
     Whole(Box<Request<SdkBody>>),
 }
 
 impl Prepared {
     /// Calls at `endpoint`, a base URL without a trailing slash, signed for `region`, by `user_agent`.
-    pub(super) fn new(endpoint: &str, region: &str, user_agent: &HeaderValue) -> Self {
+    pub(super) fn new(
+        endpoint: &str,
+        region: &str,
+        user_agent: &HeaderValue,
+        client: PooledClient,
+        connect_timeout: Duration,
+    ) -> Self {
         let clock = Arc::<Clock>::default();
-        let signer = Signer::new(endpoint, region, user_agent, &clock);
-        let is_of_one_form = signer.is_some();
+        let url = format!("{endpoint}{PATH}").parse::<Uri>().ok();
+        let target = url.and_then(|url| client.target(&url, connect_timeout).ok());
+        let straight = Signer::new(endpoint, region, user_agent, &clock).zip(target);
         // What the SDK says of the operation. Nobody else has it yet, so that it can be added to.
         let model = PutTraceSegments::new().config().and_then(FrozenLayer::try_modify);
         let mut layer = model.unwrap_or_else(|| Layer::new(NAME));
@@ -81,7 +98,7 @@ impl Prepared {
             .store_put(AuthSchemeAndEndpointOrchestrationV2)
             .store_put(SigningName::from_static(SERVICE))
             .store_put(SigningRegion::from(Region::new(region.to_owned())))
-            .store_put(SharedRequestSerializer::new(Written::new(!is_of_one_form)));
+            .store_put(SharedRequestSerializer::new(Written::new(straight.is_none())));
         let components = RuntimeComponentsBuilder::new(NAME)
             .with_endpoint_resolver(Some(Resolved(
                 Endpoint::builder().url(endpoint.to_owned()).build(),
@@ -92,19 +109,22 @@ impl Prepared {
             .with_identity_resolver(SCHEME_ID, KeysOfCall)
             .with_identity_cache(Some(IdentityCache::no_cache()))
             .with_retry_strategy(Some(NeverRetryStrategy::new()));
-        let components = match signer {
-            Some(signer) => components.with_auth_scheme(signer),
-            None => components
-                .with_auth_scheme(SigV4AuthScheme::new())
-                .with_time_source(Some(ServiceTime(Arc::clone(&clock))))
-                .with_interceptor(SharedInterceptor::permanent(GeneralForm::new(user_agent.clone()))),
+        let (way, components) = match straight {
+            Some((signer, target)) => (Way::Straight(target), components.with_auth_scheme(signer)),
+            None => (
+                Way::OfTheSdk(client),
+                components
+                    .with_auth_scheme(SigV4AuthScheme::new())
+                    .with_time_source(Some(ServiceTime(Arc::clone(&clock))))
+                    .with_interceptor(SharedInterceptor::permanent(GeneralForm::new(user_agent.clone()))),
+            ),
         };
         let plugin = StaticRuntimePlugin::new()
             .with_config(layer.freeze())
             .with_runtime_components(components);
         Self {
             plugins: RuntimePlugins::new().with_client_plugin(plugin),
-            is_of_one_form,
+            way,
             clock,
         }
     }
@@ -114,13 +134,32 @@ impl Prepared {
         &self.clock
     }
 
-    /// One call with `body`, a finished one, signed with `keys`.
+    /// Begins one call with `body`, a finished one, signed with `keys`. What it returns waits for the head of the answer,
+    /// without a time limit but that on connecting.
     ///
     /// # Errors
     /// Why the SDK makes no request of it. None is known that could happen.
+    pub(super) fn begin(
+        &self,
+        keys: Found,
+        body: Bytes,
+    ) -> Result<impl Future<Output = Result<Response<AnswerBody>, SendError>> + Send + '_, PutError> {
+        let begun = match (self.signed(keys, body)?, &self.way) {
+            (Signed::Headers(headers, body), Way::Straight(target)) => Ok(target.post(headers, body.into())),
+            (Signed::Whole(request), Way::OfTheSdk(client)) => Err(Box::pin(client.send(*request))),
+            _ => return Err(request::unsignable(&*BoxError::from("another one has signed it"))),
+        };
+        Ok(async move {
+            match begun {
+                Ok(sending) => sending.await,
+                Err(sending) => sending.await,
+            }
+        })
+    }
+
     // By itself, since its frame is large, and not needed while the answer is waited for.
     #[inline(never)]
-    pub(super) fn sign(&self, keys: Found, body: Bytes) -> Result<Signed, PutError> {
+    fn signed(&self, keys: Found, body: Bytes) -> Result<Signed, PutError> {
         let (made, call) = Call::new(keys, body).during(|| self.make());
         let signed = match (made, call) {
             (Ok(Some(whole)), _) => Ok(Signed::Whole(whole)),
@@ -152,7 +191,7 @@ impl Prepared {
         ));
         // Nothing in it waits: keys and endpoint are at hand.
         match made.poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(Ok(_)) if self.is_of_one_form => Ok(None),
+            Poll::Ready(Ok(_)) if matches!(self.way, Way::Straight(_)) => Ok(None),
             Poll::Ready(Ok(context)) => whole(context).map(Some),
             Poll::Ready(Err(error)) => Err(error.into()),
             Poll::Pending => Err("the SDK waits for something".into()),
