@@ -39,7 +39,8 @@ pub(crate) enum SendError {
     Exchange(#[source] hyper::Error),
 }
 
-type Sending<'a> = Pin<Box<dyn Future<Output = Result<Response<Incoming>, SendError>> + Send + 'a>>;
+pub(super) type Sending<'a> =
+    Pin<Box<dyn Future<Output = Result<Response<Incoming>, SendError>> + Send + 'a>>;
 type Connecting = Pin<Box<dyn Future<Output = Result<Http1, SendError>> + Send>>;
 
 /// One scheme, host and port, and the connections there.
@@ -127,20 +128,14 @@ impl Origin {
     /// Sends a request whose URL is [`written`](Self::written), and whose headers are complete. A request that met a
     /// connection which was being closed, of which nothing was sent, is sent on another one.
     ///
-    /// On an idle connection it is on its way when this returns, so that nobody who waits for the answer holds it too.
-    pub(super) fn send(
-        self: &Arc<Self>,
-        request: Request<RequestBody>,
-    ) -> impl Future<Output = Result<Response<Incoming>, SendError>> + Send + '_ {
-        let begun = match self.newest_idle() {
-            Some(mut http) => Ok((Box::pin(http.sender.try_send_request(request)), http)),
-            None => Err(self.send_without_idle(request)),
+    /// On an idle connection it is on its way when this returns. What waits for the answer is one pointer to those who wait
+    /// for more besides, each of whose states would hold it twice.
+    pub(super) fn send(self: &Arc<Self>, request: Request<RequestBody>) -> Sending<'_> {
+        let Some(mut http) = self.newest_idle() else {
+            return self.send_without_idle(request);
         };
-        async move {
-            let (sent, http) = match begun {
-                Ok(sent) => sent,
-                Err(sending) => return sending.await,
-            };
+        let sent = http.sender.try_send_request(request);
+        Box::pin(async move {
             match sent.await {
                 Ok(response) => {
                     self.put_back(http);
@@ -148,7 +143,7 @@ impl Origin {
                 }
                 Err(failed) => self.send_again(failed).await,
             }
-        }
+        })
     }
 
     fn newest_idle(&self) -> Option<Http1> {
@@ -158,7 +153,7 @@ impl Origin {
     #[cold]
     fn send_again(self: &Arc<Self>, mut failed: TrySendError<Request<RequestBody>>) -> Sending<'_> {
         match failed.take_message() {
-            Some(request) => Box::pin(self.send(request)),
+            Some(request) => self.send(request),
             None => Box::pin(std::future::ready(Err(SendError::Exchange(failed.into_error())))),
         }
     }
