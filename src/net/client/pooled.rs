@@ -137,19 +137,19 @@ impl Target {
     ///
     /// # Errors
     /// No connection, or none on which the head of an answer came.
-    pub(crate) async fn post(
+    pub(crate) fn post(
         &self,
         mut headers: HeaderMap,
         body: RequestBody,
-    ) -> Result<Response<AnswerBody>, SendError> {
+    ) -> impl Future<Output = Result<Response<AnswerBody>, SendError>> + Send + '_ {
         debug_assert!(headers.contains_key(http::header::HOST));
         self.origin.authorize(&mut headers);
         let mut request = Request::new(body);
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.written.clone();
         *request.headers_mut() = headers;
-        let response = self.origin.send(request).await?;
-        Ok(response.map(|body| Limited::new(body, RESPONSE_MAX_BYTES)))
+        let sending = self.origin.send(request);
+        async move { Ok(sending.await?.map(|body| Limited::new(body, RESPONSE_MAX_BYTES))) }
     }
 }
 

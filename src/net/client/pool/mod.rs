@@ -41,7 +41,8 @@ pub(crate) enum SendError {
     Exchange(#[source] hyper::Error),
 }
 
-type Sending<'a> = Pin<Box<dyn Future<Output = Result<Response<Incoming>, SendError>> + Send + 'a>>;
+pub(super) type Sending<'a> =
+    Pin<Box<dyn Future<Output = Result<Response<Incoming>, SendError>> + Send + 'a>>;
 type Connecting = Pin<Box<dyn Future<Output = Result<Http1, SendError>> + Send>>;
 
 /// One scheme, host and port, and the connections there.
@@ -128,20 +129,23 @@ impl Origin {
 
     /// Sends a request whose URL is [`written`](Self::written), and whose headers are complete. A request that met a
     /// connection which was being closed, of which nothing was sent, is sent on another one.
-    pub(super) async fn send(
-        self: &Arc<Self>,
-        request: Request<RequestBody>,
-    ) -> Result<Response<Incoming>, SendError> {
+    ///
+    /// On an idle connection it is on its way when this returns. What waits for the answer is one pointer to those who wait
+    /// for more besides, each of whose states would hold it twice.
+    pub(super) fn send(self: &Arc<Self>, request: Request<RequestBody>) -> Sending<'_> {
         let Some(mut http) = self.newest_idle() else {
-            return self.send_without_idle(request).await;
+            return self.send_without_idle(request);
         };
-        match http.sender.try_send_request(request).await {
-            Ok(response) => {
-                self.put_back(http);
-                Ok(response)
+        let sent = http.sender.try_send_request(request);
+        Box::pin(async move {
+            match sent.await {
+                Ok(response) => {
+                    self.put_back(http);
+                    Ok(response)
+                }
+                Err(failed) => self.send_again(failed).await,
             }
-            Err(failed) => self.send_again(failed).await,
-        }
+        })
     }
 
     fn newest_idle(&self) -> Option<Http1> {
@@ -151,7 +155,7 @@ impl Origin {
     #[cold]
     fn send_again(self: &Arc<Self>, mut failed: TrySendError<Request<RequestBody>>) -> Sending<'_> {
         match failed.take_message() {
-            Some(request) => Box::pin(self.send(request)),
+            Some(request) => self.send(request),
             None => Box::pin(std::future::ready(Err(SendError::Exchange(failed.into_error())))),
         }
     }
