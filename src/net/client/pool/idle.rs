@@ -47,6 +47,11 @@ impl<T> IdleList<T> {
         self.0.drain(..expired).map(|idle| idle.item).collect()
     }
 
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// When the oldest will have been idle for [`IDLE_MAX`]; `None` when there are none.
     pub(super) fn next_expiry(&self) -> Option<Instant> {
         self.0.first().map(|oldest| oldest.since + IDLE_MAX)

@@ -4,6 +4,8 @@
 //! meanwhile is used in its place. All but the way on an idle connection is rare, and is kept out of that way's code.
 
 mod idle;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::future::Future;
