@@ -3,10 +3,16 @@
 use std::error::Error;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::Response;
+use http_body_util::BodyExt as _;
+use hyper::body::Body as _;
+
 use super::error::PutError;
 use crate::ledger::outcome::ErrorClass;
 use crate::net::client::connector::{ConnectError, io_class};
 use crate::net::client::error::{find_cause, told};
+use crate::net::client::pooled::AnswerBody;
 
 /// The error of a call that was not over within `limit`.
 pub(super) fn timed_out(limit: Duration) -> PutError {
@@ -29,7 +35,24 @@ pub(super) fn without_body(status: u16, error: &(dyn Error + 'static)) -> PutErr
     }
 }
 
-/// The error of a request outside of the SDK to which no head came.
+/// `response` with its body, once all of that has come.
+pub(super) async fn whole(response: Response<AnswerBody>) -> Result<Response<Bytes>, PutError> {
+    let (head, mut body) = response.into_parts();
+    let status = head.status.as_u16();
+    let broken = |error: Box<dyn Error + Send + Sync>| without_body(status, error.as_ref());
+    let first = match body.frame().await {
+        Some(frame) => frame.map_err(broken)?.into_data().unwrap_or_default(),
+        None => Bytes::new(),
+    };
+    // As nearly all are, since they are short.
+    if body.is_end_stream() {
+        return Ok(Response::from_parts(head, first));
+    }
+    let rest = Box::pin(body.collect()).await.map_err(broken)?.to_bytes();
+    Ok(Response::from_parts(head, [first, rest].concat().into()))
+}
+
+/// The error of a request to which no head came.
 pub(super) fn without_head(error: &(dyn Error + 'static)) -> PutError {
     match find_cause::<ConnectError>(error) {
         Some(connecting) => PutError::new(connecting.class, connecting.to_string()),

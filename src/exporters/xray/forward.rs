@@ -13,18 +13,17 @@ use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderName, HeaderValue, Request, Response, Uri};
-use http_body_util::{BodyExt as _, Limited};
-use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 
 use super::answer::{self, Raw};
+use super::request::unsignable;
 use super::signer::SERVICE;
 use super::{Connected, XRay};
 use crate::aws::credentials::Found;
 use crate::exporters::error::PutError;
 use crate::exporters::transport;
 use crate::ledger::outcome::ErrorClass;
-use crate::net::client::error::told;
+use crate::net::client::pooled::AnswerBody;
 
 /// How the body of a request is written.
 #[derive(Debug, Clone, Copy)]
@@ -50,18 +49,13 @@ impl XRay {
         let deadline = Instant::now() + limit;
         let call = async {
             let response = self.call(path, JSON, body, deadline, limit).await?;
-            let (head, body) = response.into_parts();
-            let body = body
-                .collect()
-                .await
-                .map_err(|error| transport::without_body(head.status.as_u16(), error.as_ref()))?;
-            Ok(Response::from_parts(head, body.to_bytes()))
+            transport::whole(response).await
         };
         let response = timeout_at(deadline, call)
             .await
             .unwrap_or_else(|_| Err(transport::timed_out(limit)))?;
         if !response.status().is_success()
-            && let Err(error) = Raw::of_http(&response).meaning()
+            && let Err(error) = Raw::of(response.clone()).meaning()
             && answer::says_bad_key(&error)
         {
             self.shared.credentials.replace();
@@ -79,7 +73,7 @@ impl XRay {
         body: Bytes,
         deadline: Instant,
         limit: Duration,
-    ) -> Result<Response<Limited<Incoming>>, PutError> {
+    ) -> Result<Response<AnswerBody>, PutError> {
         let found = self.credentials_before(deadline, limit).await?;
         let request = self
             .shared
@@ -97,7 +91,7 @@ impl XRay {
         if response.status().is_success() {
             return Ok(());
         }
-        Raw::of_http(&response).meaning().map(drop)
+        Raw::of(response).meaning().map(drop)
     }
 
     /// Credentials, if they are there by `deadline`, which is `limit` after the call's start. A search that takes longer goes
@@ -133,12 +127,6 @@ impl Connected {
         identity: &Identity,
         now: SystemTime,
     ) -> Result<Request<SdkBody>, PutError> {
-        let unsignable = |error: &(dyn std::error::Error + 'static)| {
-            PutError::new(
-                ErrorClass::Other,
-                format!("cannot sign the request: {}", told(error)),
-            )
-        };
         let uri = format!("{}{path}", self.endpoint.url());
         let params = v4::SigningParams::builder()
             .identity(identity)

@@ -37,8 +37,8 @@ use bytes::Bytes;
 use http::HeaderValue;
 use tokio::time::{Instant, timeout_at};
 
+use self::answer::Raw;
 use self::prepared::Prepared;
-use self::request::RequestForm;
 use crate::aws::credentials::{CachedCredentials, CredentialsSource};
 use crate::aws::{Endpoint, Limits, endpoint};
 use crate::config::{Environment, Warning, XRayConfig};
@@ -73,7 +73,6 @@ struct Connected {
     attempt_timeout: Duration,
     /// Under the limits of all calls.
     alarm: Alarm,
-    /// The client under `segments`, for requests of our own.
     client: PooledClient,
     region: String,
     user_agent: HeaderValue,
@@ -170,11 +169,15 @@ impl XRay {
         let proxy = proxies.description(endpoint.url());
 
         let client = PooledClient::new(proxies, Tls::new(xray_trust), limits.connect_timeout);
-        let form = RequestForm::new(environment);
-        let user_agent = form.user_agent();
-        // The SDK's own limits are none but that on connecting: a call's limit, set where it is made, covers it.
+        let user_agent = request::user_agent(environment);
         let connect_timeout = limits.connect_timeout;
-        let segments = Prepared::new(endpoint.url(), region, client.clone(), connect_timeout, form);
+        let segments = Prepared::new(
+            endpoint.url(),
+            region,
+            &user_agent,
+            client.clone(),
+            connect_timeout,
+        );
         Ok(Self {
             shared: Arc::new(Connected {
                 segments,
@@ -229,13 +232,18 @@ impl XRay {
         self.shared.alarm.set(deadline);
         // Waited for here and not by the SDK, which would say of a search that takes long that X-Ray did not answer.
         let keys = self.credentials_before(deadline, limit).await?;
-        // Boxed, since it is some 16 KB, which would be moved once for each future around it.
-        let call = Box::pin(self.shared.segments.call(body));
-        let result = match timeout_at(deadline, request::with_keys(keys, call)).await {
-            Ok((_, Some(answer))) => answer.meaning(),
-            Ok((Err(error), None)) => Err(answer::without_answer(&error, limit)),
-            // The interceptor sees every answer that the SDK takes for a success.
-            Ok((Ok(()), None)) => Err(PutError::new(ErrorClass::Other, "the SDK lost the answer")),
+        let segments = &self.shared.segments;
+        let sending = segments.begin(keys, body)?;
+        let answer = async {
+            let head = sending.await.map_err(|error| transport::without_head(&error))?;
+            transport::whole(head).await.map(Raw::of)
+        };
+        let result = match timeout_at(deadline, answer).await {
+            Ok(Ok(answer)) => {
+                answer.tell(segments.clock());
+                answer.meaning()
+            }
+            Ok(Err(error)) => Err(error),
             Err(_) => Err(transport::timed_out(limit)),
         };
         if let Err(error) = &result

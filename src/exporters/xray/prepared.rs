@@ -2,48 +2,53 @@
 //!
 //! `aws_sdk_xray::Client` makes anew for each call what its settings say: eleven layers of configuration, the lists of
 //! seventeen interceptors and of what judges retries, the endpoint by the service's rules for it, the way to sign. Most of
-//! a call's instructions were that. So the SDK's orchestrator gets the SDK's operation (what it is, how it is signed, how
-//! an answer is read) and components that are finished: docs/adr/0018-prepared-call.md has the figures.
+//! a call's instructions were that. So the SDK's orchestrator gets the SDK's operation (what it is, how it is signed) and
+//! components that are finished: docs/adr/0018-prepared-call.md has the figures.
 //!
-//! Left out is what a daemon has no use for, since the sender does it or the official daemon sends no such header: retries,
-//! time limits, the SDK's own headers, and what counts which features of the SDK are used.
+//! It is stopped before it would send the request, as the SDK stops it to presign one: the rest of what it does is to copy
+//! the request, to watch a connection that the sender watches as well, and to read an answer that
+//! [`Raw`](super::answer::Raw) reads too. Left out besides is what a daemon has no use for, since the sender does it or the
+//! official daemon sends no such header: retries, time limits, the SDK's own headers, and what counts which features of the
+//! SDK are used.
 
-use std::time::Duration;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, SystemTime};
 
 use aws_runtime::auth::sigv4::{SCHEME_ID, SigV4AuthScheme};
-use aws_runtime::service_clock_skew::ServiceClockSkewInterceptor;
 use aws_sdk_xray::config::auth::{DefaultAuthSchemeResolver, ResolveAuthScheme as _};
 use aws_sdk_xray::operation::put_trace_segments::PutTraceSegments;
-use aws_smithy_async::rt::sleep::TokioSleep;
-use aws_smithy_async::time::SystemTimeSource;
+use aws_smithy_async::time::{SystemTimeSource, TimeSource};
 use aws_smithy_runtime::client::identity::IdentityCache;
-use aws_smithy_runtime::client::orchestrator::{AuthSchemeAndEndpointOrchestrationV2, invoke};
-use aws_smithy_runtime::client::retries::strategy::NeverRetryStrategy;
-use aws_smithy_runtime_api::client::endpoint::{EndpointFuture, EndpointResolverParams, ResolveEndpoint};
-use aws_smithy_runtime_api::client::http::{
-    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+use aws_smithy_runtime::client::orchestrator::{
+    AuthSchemeAndEndpointOrchestrationV2, StopPoint, invoke_with_stop_point,
 };
+use aws_smithy_runtime::client::retries::strategy::NeverRetryStrategy;
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::endpoint::{EndpointFuture, EndpointResolverParams, ResolveEndpoint};
 use aws_smithy_runtime_api::client::interceptors::SharedInterceptor;
-use aws_smithy_runtime_api::client::interceptors::context::{Error, Input};
-use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
-use aws_smithy_runtime_api::client::result::{ConnectorError, SdkError};
-use aws_smithy_runtime_api::client::runtime_components::{RuntimeComponents, RuntimeComponentsBuilder};
+use aws_smithy_runtime_api::client::interceptors::context::{Input, InterceptorContext};
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponentsBuilder;
 use aws_smithy_runtime_api::client::runtime_plugin::{
     RuntimePlugin as _, RuntimePlugins, StaticRuntimePlugin,
 };
 use aws_smithy_runtime_api::client::ser_de::SharedRequestSerializer;
+use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::config_bag::{FrozenLayer, Layer};
 use aws_smithy_types::endpoint::Endpoint;
-use aws_smithy_types::retry::RetryConfig;
-use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SigningName;
 use aws_types::region::{Region, SigningRegion};
 use bytes::Bytes;
-use http::{Method, Request, Uri};
+use http::{HeaderMap, HeaderValue, Request, Response, Uri};
 
-use super::request::{self, AsItIs, FinishedBody, GeneralForm, KeysOfCall, PATH, RequestForm};
+use super::clock::Clock;
+use super::request::{self, Call, GeneralForm, KeysOfCall, NoParameters, PATH, Written};
 use super::signer::{SERVICE, Signer};
-use crate::net::client::pooled::{Calls, PooledClient};
+use crate::aws::credentials::Found;
+use crate::exporters::error::PutError;
+use crate::net::client::pool::SendError;
+use crate::net::client::pooled::{AnswerBody, PooledClient, Target};
 
 const NAME: &str = "xray";
 
@@ -51,17 +56,41 @@ const NAME: &str = "xray";
 #[derive(Debug)]
 pub(super) struct Prepared {
     plugins: RuntimePlugins,
+    way: Way,
+    clock: Arc<Clock>,
+}
+
+/// Who signs a call, and how it goes to the endpoint.
+#[derive(Debug)]
+enum Way {
+    /// [`Signer`] makes all headers.
+    Straight(Target),
+    /// The SDK's signer, and its request.
+    OfTheSdk(PooledClient),
+}
+
+/// A call that can be sent.
+#[derive(Debug)]
+enum Signed {
+    /// By [`Signer`]; with the body.
+    Headers(HeaderMap, Bytes),
+    /// By the SDK's.
+    Whole(Box<Request<SdkBody>>),
 }
 
 impl Prepared {
-    /// Calls at `endpoint`, a base URL without a trailing slash, signed for `region`, in the form that `form` gives them.
+    /// Calls at `endpoint`, a base URL without a trailing slash, signed for `region`, by `user_agent`.
     pub(super) fn new(
         endpoint: &str,
         region: &str,
+        user_agent: &HeaderValue,
         client: PooledClient,
         connect_timeout: Duration,
-        form: RequestForm,
     ) -> Self {
+        let clock = Arc::<Clock>::default();
+        let url = format!("{endpoint}{PATH}").parse::<Uri>().ok();
+        let target = url.and_then(|url| client.target(&url, connect_timeout).ok());
+        let straight = Signer::new(endpoint, region, user_agent, &clock).zip(target);
         // What the SDK says of the operation. Nobody else has it yet, so that it can be added to.
         let model = PutTraceSegments::new().config().and_then(FrozenLayer::try_modify);
         let mut layer = model.unwrap_or_else(|| Layer::new(NAME));
@@ -69,9 +98,7 @@ impl Prepared {
             .store_put(AuthSchemeAndEndpointOrchestrationV2)
             .store_put(SigningName::from_static(SERVICE))
             .store_put(SigningRegion::from(Region::new(region.to_owned())))
-            .store_put(RetryConfig::disabled())
-            .store_put(SharedRequestSerializer::new(AsItIs::new()))
-            .store_put(TimeoutConfig::builder().connect_timeout(connect_timeout).build());
+            .store_put(SharedRequestSerializer::new(Written::new(straight.is_none())));
         let components = RuntimeComponentsBuilder::new(NAME)
             .with_endpoint_resolver(Some(Resolved(
                 Endpoint::builder().url(endpoint.to_owned()).build(),
@@ -81,37 +108,102 @@ impl Prepared {
             ))
             .with_identity_resolver(SCHEME_ID, KeysOfCall)
             .with_identity_cache(Some(IdentityCache::no_cache()))
-            .with_retry_strategy(Some(NeverRetryStrategy::new()))
-            .with_time_source(Some(SystemTimeSource::new()))
-            .with_sleep_impl(Some(TokioSleep::new()));
-        let uri = format!("{endpoint}{PATH}").parse::<Uri>();
-        let components = match (Signer::new(endpoint, region, &form), uri) {
-            (Some(signer), Ok(uri)) => components
-                .with_auth_scheme(signer)
-                .with_http_client(Some(Way::new(uri, client.calls(connect_timeout)))),
-            _ => components
-                .with_auth_scheme(SigV4AuthScheme::new())
-                .with_http_client(Some(client))
-                .with_interceptor(SharedInterceptor::permanent(GeneralForm::new(&form)))
-                // What the SDK's signer corrects a wrong clock by.
-                .with_interceptor(SharedInterceptor::permanent(ServiceClockSkewInterceptor::new())),
+            .with_retry_strategy(Some(NeverRetryStrategy::new()));
+        let (way, components) = match straight {
+            Some((signer, target)) => (Way::Straight(target), components.with_auth_scheme(signer)),
+            None => (
+                Way::OfTheSdk(client),
+                components
+                    .with_auth_scheme(SigV4AuthScheme::new())
+                    .with_time_source(Some(ServiceTime(Arc::clone(&clock))))
+                    .with_interceptor(SharedInterceptor::permanent(GeneralForm::new(user_agent.clone()))),
+            ),
         };
-        let components = components.with_interceptor(SharedInterceptor::permanent(form));
         let plugin = StaticRuntimePlugin::new()
             .with_config(layer.freeze())
             .with_runtime_components(components);
         Self {
             plugins: RuntimePlugins::new().with_client_plugin(plugin),
+            way,
+            clock,
         }
     }
 
-    /// One call with `body`, a finished one, of the task that [`with_keys`](super::request::with_keys) gives its keys.
-    pub(super) async fn call(&self, body: Bytes) -> Result<(), Box<SdkError<Error, HttpResponse>>> {
-        let input = Input::erase(FinishedBody(body));
-        let called = invoke("XRay", "PutTraceSegments", input, &self.plugins).await;
-        // An error is large, and what returns one is as large without it.
-        called.map(drop).map_err(Box::new)
+    /// What answers have shown of the service's clock.
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
     }
+
+    /// Begins one call with `body`, a finished one, signed with `keys`. What it returns waits for the head of the answer,
+    /// without a time limit but that on connecting.
+    ///
+    /// # Errors
+    /// Why the SDK makes no request of it. None is known that could happen.
+    pub(super) fn begin(
+        &self,
+        keys: Found,
+        body: Bytes,
+    ) -> Result<impl Future<Output = Result<Response<AnswerBody>, SendError>> + Send + '_, PutError> {
+        let begun = match (self.signed(keys, body)?, &self.way) {
+            (Signed::Headers(headers, body), Way::Straight(target)) => Ok(target.post(headers, body.into())),
+            (Signed::Whole(request), Way::OfTheSdk(client)) => Err(Box::pin(client.send(*request))),
+            _ => return Err(request::unsignable(&*BoxError::from("another one has signed it"))),
+        };
+        Ok(async move {
+            match begun {
+                Ok(sending) => sending.await,
+                Err(sending) => sending.await,
+            }
+        })
+    }
+
+    // By itself, since its frame is large, and not needed while the answer is waited for.
+    #[inline(never)]
+    fn signed(&self, keys: Found, body: Bytes) -> Result<Signed, PutError> {
+        let (made, call) = Call::new(keys, body).during(|| self.make());
+        let signed = match (made, call) {
+            (Ok(Some(whole)), _) => Ok(Signed::Whole(whole)),
+            (
+                Ok(None),
+                Some(Call {
+                    body,
+                    headers: Some(headers),
+                    ..
+                }),
+            ) => Ok(Signed::Headers(headers, body)),
+            (Ok(None), _) => Err("it was not signed".into()),
+            (Err(error), _) => Err(error),
+        };
+        signed.map_err(|error: BoxError| request::unsignable(error.as_ref()))
+    }
+
+    /// Runs the SDK's orchestrator up to where it would send the request of this thread's call, and gives that request if
+    /// it is the SDK's.
+    fn make(&self) -> Result<Option<Box<Request<SdkBody>>>, BoxError> {
+        let input = Input::erase(NoParameters);
+        let stop = StopPoint::BeforeTransmit;
+        let made = pin!(invoke_with_stop_point(
+            "XRay",
+            "PutTraceSegments",
+            input,
+            &self.plugins,
+            stop
+        ));
+        // Nothing in it waits: keys and endpoint are at hand.
+        match made.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(_)) if matches!(self.way, Way::Straight(_)) => Ok(None),
+            Poll::Ready(Ok(context)) => whole(context).map(Some),
+            Poll::Ready(Err(error)) => Err(error.into()),
+            Poll::Pending => Err("the SDK waits for something".into()),
+        }
+    }
+}
+
+/// The SDK's own request.
+#[cold]
+fn whole(mut context: InterceptorContext) -> Result<Box<Request<SdkBody>>, BoxError> {
+    let request = context.take_request().ok_or("there is a request")?;
+    Ok(Box::new(request.try_into_http1x()?))
 }
 
 /// The endpoint, to which the service's rules were applied once.
@@ -124,46 +216,12 @@ impl ResolveEndpoint for Resolved {
     }
 }
 
-/// Sends calls to the one place with the headers that the signer made: neither goes through the SDK's request, in which a
-/// URL is put together of parts for each call, and headers are copied three times.
+/// The time that the SDK's own signer signs with.
 #[derive(Debug)]
-struct Way {
-    connector: SharedHttpConnector,
-}
+struct ServiceTime(Arc<Clock>);
 
-impl Way {
-    fn new(uri: Uri, calls: Calls) -> Self {
-        Self {
-            connector: SharedHttpConnector::new(ToEndpoint { uri, calls }),
-        }
-    }
-}
-
-impl HttpClient for Way {
-    fn http_connector(
-        &self,
-        _settings: &HttpConnectorSettings,
-        _components: &RuntimeComponents,
-    ) -> SharedHttpConnector {
-        self.connector.clone()
-    }
-}
-
-#[derive(Debug)]
-struct ToEndpoint {
-    uri: Uri,
-    calls: Calls,
-}
-
-impl HttpConnector for ToEndpoint {
-    fn call(&self, mut signed: HttpRequest) -> HttpConnectorFuture {
-        let Some(headers) = request::headers() else {
-            return HttpConnectorFuture::ready(Err(ConnectorError::user("a call is signed".into())));
-        };
-        let mut request = Request::new(signed.take_body());
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = self.uri.clone();
-        *request.headers_mut() = headers;
-        self.calls.send(request)
+impl TimeSource for ServiceTime {
+    fn now(&self) -> SystemTime {
+        self.0.corrected(SystemTimeSource::new().now())
     }
 }

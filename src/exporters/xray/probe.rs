@@ -66,8 +66,8 @@ impl XRay {
             .await
         {
             Ok(response) => Probed {
-                outcome: Raw::of_http(&response).meaning(),
                 date: date(response.headers()),
+                outcome: Raw::of(response).meaning(),
             },
             Err(error) => Probed {
                 outcome: Err(error),

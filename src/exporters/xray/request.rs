@@ -5,17 +5,13 @@
 //! The SDK's own `amz-sdk-request`, `amz-sdk-invocation-id` and `x-amz-user-agent` are left out.
 
 use std::cell::RefCell;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_runtime::user_agent::{ApiMetadata, AwsUserAgent};
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::endpoint::EndpointResolverParams;
 use aws_smithy_runtime_api::client::identity::{IdentityFuture, ResolveIdentity};
-use aws_smithy_runtime_api::client::interceptors::context::{
-    AfterDeserializationInterceptorContextRef, BeforeSerializationInterceptorContextRef,
-    BeforeTransmitInterceptorContextMut, Input,
-};
+use aws_smithy_runtime_api::client::interceptors::context::{BeforeTransmitInterceptorContextMut, Input};
 use aws_smithy_runtime_api::client::interceptors::{Intercept, dyn_dispatch_hint};
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
@@ -26,12 +22,12 @@ use aws_types::os_shim_internal::Env;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue};
-use tokio::task_local;
 
-use super::answer::Raw;
-use super::clock::Clock;
 use crate::aws::credentials::Found;
 use crate::config::Environment;
+use crate::exporters::error::PutError;
+use crate::ledger::outcome::ErrorClass;
+use crate::net::client::error::told;
 
 /// The path of the call, below the endpoint's own.
 pub(super) const PATH: &str = "/TraceSegments";
@@ -43,7 +39,12 @@ pub(super) const JSON: &str = "application/json";
 pub(super) const TIMESTAMP: HeaderName = HeaderName::from_static("x-amzn-xray-timestamp");
 
 /// The `User-Agent` of every call: the SDK's own first part, then what the official daemon adds.
-pub(super) fn user_agent(environment: &Environment) -> String {
+pub(super) fn user_agent(environment: &Environment) -> HeaderValue {
+    HeaderValue::try_from(user_agent_text(environment))
+        .unwrap_or_else(|_| HeaderValue::from_static("xray-agent/xray-daemon"))
+}
+
+fn user_agent_text(environment: &Environment) -> String {
     // Without variables, since the SDK would write AWS_EXECUTION_ENV a second time.
     let sdk = AwsUserAgent::new_from_environment(
         Env::from_slice(&[]),
@@ -82,101 +83,45 @@ fn go_architecture(name: &str) -> &str {
     }
 }
 
-/// What is the same in all calls, and who takes the answer.
-#[derive(Debug)]
-pub(super) struct RequestForm {
-    user_agent: HeaderValue,
-    clock: Arc<Clock>,
-}
-
-impl RequestForm {
-    pub(super) fn new(environment: &Environment) -> Self {
-        Self {
-            user_agent: HeaderValue::try_from(user_agent(environment))
-                .unwrap_or_else(|_| HeaderValue::from_static("xray-agent/xray-daemon")),
-            clock: Arc::default(),
-        }
-    }
-
-    /// What answers have shown of the service's clock.
-    pub(super) fn clock(&self) -> Arc<Clock> {
-        Arc::clone(&self.clock)
-    }
-
-    pub(super) fn user_agent(&self) -> HeaderValue {
-        self.user_agent.clone()
-    }
-}
-
-/// The input of a call: its body, which the SDK would make of documents.
-#[derive(Debug)]
-pub(super) struct FinishedBody(pub(super) Bytes);
-
 /// Makes a request of a body that is finished. The rest of it is [`Signer`](super::signer::Signer)'s, or [`GeneralForm`]'s.
 #[derive(Debug)]
-pub(super) struct AsItIs {
+pub(super) struct Written {
     /// Method and path; cloned, since they would be parsed each time.
     blank: HttpRequest,
+    /// Whether the request gets the body. One that is not sent does without, and cannot be copied then, which the SDK would
+    /// do for a retry.
+    has_body: bool,
 }
 
-impl AsItIs {
-    pub(super) fn new() -> Self {
+impl Written {
+    pub(super) fn new(has_body: bool) -> Self {
         let mut blank = HttpRequest::empty();
         // They are a method and a path.
         let _ = blank.set_method("POST");
         let _ = blank.set_uri(PATH);
-        Self { blank }
+        Self { blank, has_body }
     }
 }
 
-impl SerializeRequest for AsItIs {
-    fn serialize_input(&self, input: Input, _config: &mut ConfigBag) -> Result<HttpRequest, BoxError> {
-        let FinishedBody(body) = input
-            .downcast()
-            .map_err(|_| BoxError::from("the input of a call is a body"))?;
+impl SerializeRequest for Written {
+    fn serialize_input(&self, _input: Input, config: &mut ConfigBag) -> Result<HttpRequest, BoxError> {
+        // The SDK looks for them there alone.
+        config
+            .interceptor_state()
+            .store_put(EndpointResolverParams::new(NoParameters));
         let mut request = self.blank.try_clone().ok_or("an empty request is cloned")?;
-        // Not shared: with the end of the request the buffer is free again.
-        *request.body_mut() = SdkBody::from(body);
+        *request.body_mut() = if self.has_body {
+            SdkBody::from(of_call(|call| call.body.clone())?)
+        } else {
+            SdkBody::taken()
+        };
         Ok(request)
     }
 }
 
-/// Endpoint rules take parameters; there is one endpoint.
+/// Neither an endpoint's rules nor the operation get parameters: there is one endpoint, and the body is finished.
 #[derive(Debug)]
-struct NoParameters;
-
-#[dyn_dispatch_hint]
-impl Intercept for RequestForm {
-    fn name(&self) -> &'static str {
-        "RequestForm"
-    }
-
-    fn read_before_execution(
-        &self,
-        _context: &BeforeSerializationInterceptorContextRef<'_>,
-        config: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        config
-            .interceptor_state()
-            .store_put(EndpointResolverParams::new(NoParameters));
-        Ok(())
-    }
-
-    /// Takes the answer as it came.
-    fn read_after_deserialization(
-        &self,
-        context: &AfterDeserializationInterceptorContextRef<'_>,
-        _components: &RuntimeComponents,
-        _config: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        let answer = Raw::of(context.response());
-        if let Some(answer) = &answer {
-            answer.tell(&self.clock);
-        }
-        CALL.try_with(|exchange| exchange.borrow_mut().answer = answer)?;
-        Ok(())
-    }
-}
+pub(super) struct NoParameters;
 
 /// The headers of a request that the SDK's own signer signs.
 #[derive(Debug)]
@@ -185,10 +130,8 @@ pub(super) struct GeneralForm {
 }
 
 impl GeneralForm {
-    pub(super) fn new(form: &RequestForm) -> Self {
-        Self {
-            user_agent: form.user_agent(),
-        }
+    pub(super) fn new(user_agent: HeaderValue) -> Self {
+        Self { user_agent }
     }
 }
 
@@ -240,51 +183,63 @@ impl ResolveIdentity for KeysOfCall {
         _components: &'a RuntimeComponents,
         _config: &'a ConfigBag,
     ) -> IdentityFuture<'a> {
-        let keys = CALL.try_with(|exchange| exchange.borrow().keys.identity.clone());
-        IdentityFuture::ready(keys.map_err(BoxError::from))
+        IdentityFuture::ready(of_call(|call| call.keys.identity.clone()))
     }
 }
 
-task_local! {
-    /// The call that this task is making.
-    static CALL: RefCell<Exchange>;
+thread_local! {
+    /// The call whose request this thread is making.
+    static CALL: RefCell<Option<Call>> = const { RefCell::new(None) };
 }
 
-/// What the SDK is not to look for, and what it is not to read: the keys that sign one call, its headers, and the answer as
-/// it came.
-struct Exchange {
+/// What the SDK is not to look for, and what it is not to copy.
+#[derive(Debug)]
+pub(super) struct Call {
     keys: Found,
-    headers: Option<HeaderMap>,
-    answer: Option<Raw>,
+    pub(super) body: Bytes,
+    /// What the call was signed with, if it was [`sign`] that signed it.
+    pub(super) headers: Option<HeaderMap>,
 }
 
-/// Has the call of this task be sent with these headers, in place of the request's.
-pub(super) fn send_with(headers: HeaderMap) -> Result<(), BoxError> {
-    Ok(CALL.try_with(|exchange| exchange.borrow_mut().headers = Some(headers))?)
+impl Call {
+    pub(super) fn new(keys: Found, body: Bytes) -> Self {
+        let headers = None;
+        Self { keys, body, headers }
+    }
+
+    /// Has `make` make the request, without waiting for anything. Gives back the call.
+    ///
+    /// The SDK's components are the same for all calls. Some for each would need a configuration for each besides.
+    pub(super) fn during<T>(self, make: impl FnOnce() -> T) -> (T, Option<Self>) {
+        CALL.set(Some(self));
+        let made = make();
+        (made, CALL.take())
+    }
 }
 
-/// The headers for the call of this task.
-pub(super) fn headers() -> Option<HeaderMap> {
-    let taken = CALL.try_with(|exchange| exchange.borrow_mut().headers.take());
-    taken.ok().flatten()
-}
-
-/// Makes `call`, one of [`Prepared`](super::prepared::Prepared), signed with `keys`. Returns what the SDK makes of it, and the
-/// answer if one has come whole.
-///
-/// The interceptor is one for all calls. One for each would need a configuration for each besides.
-pub(super) async fn with_keys<T>(keys: Found, call: impl Future<Output = T>) -> (T, Option<Raw>) {
-    let exchange = Exchange {
-        keys,
-        headers: None,
-        answer: None,
-    };
-    CALL.scope(RefCell::new(exchange), async {
-        let result = call.await;
-        let answer = CALL.with(|exchange| exchange.borrow_mut().answer.take());
-        (result, answer)
+/// Signs the call of this thread: `sign` makes all its headers of its keys and its body.
+pub(super) fn sign(sign: impl FnOnce(&Found, &[u8]) -> Result<HeaderMap, BoxError>) -> Result<(), BoxError> {
+    CALL.with_borrow_mut(|call| {
+        let call = call.as_mut().ok_or(NO_CALL)?;
+        call.headers = Some(sign(&call.keys, &call.body)?);
+        Ok(())
     })
-    .await
+}
+
+/// Something of the call of this thread.
+fn of_call<T>(take: impl FnOnce(&Call) -> T) -> Result<T, BoxError> {
+    CALL.with_borrow(|call| call.as_ref().map(take))
+        .ok_or_else(|| NO_CALL.into())
+}
+
+const NO_CALL: &str = "there is no call on this thread";
+
+/// Why a request cannot be made.
+pub(super) fn unsignable(error: &(dyn std::error::Error + 'static)) -> PutError {
+    PutError::new(
+        ErrorClass::Other,
+        format!("cannot sign the request: {}", told(error)),
+    )
 }
 
 #[cfg(test)]
@@ -295,7 +250,7 @@ mod tests {
     fn the_user_agent_has_the_official_form_after_the_sdks() {
         let agent = |value: Option<&str>| {
             let variables = value.map(|value| ("AWS_EXECUTION_ENV".to_owned(), value.to_owned()));
-            user_agent(&Environment(variables.into_iter().collect()))
+            user_agent_text(&Environment(variables.into_iter().collect()))
         };
         let unknown = agent(None);
         let (sdk, daemon) = unknown.split_once(" xray-agent/").unwrap();

@@ -26,7 +26,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use sha2::{Digest as _, Sha256};
 
 use super::clock::Clock;
-use super::request::{self, JSON, PATH, RequestForm, TIMESTAMP, timestamp};
+use super::request::{self, JSON, PATH, TIMESTAMP, timestamp};
 
 /// The service's name in a signature.
 pub(super) const SERVICE: &str = "xray";
@@ -82,7 +82,12 @@ impl std::fmt::Debug for DayKey {
 
 impl Signer {
     /// `None` for an endpoint whose path would have to be normalized or encoded: that is the SDK's to do.
-    pub(super) fn new(endpoint: &str, region: &str, form: &RequestForm) -> Option<Self> {
+    pub(super) fn new(
+        endpoint: &str,
+        region: &str,
+        user_agent: &HeaderValue,
+        clock: &Arc<Clock>,
+    ) -> Option<Self> {
         let uri: Uri = endpoint.parse().ok()?;
         let path = uri.path().trim_end_matches('/');
         if uri.query().is_some() || !is_plain(path) {
@@ -103,8 +108,8 @@ impl Signer {
             start: format!("POST\n{path}{PATH}\n\ncontent-length:"),
             middle: format!("\ncontent-type:{JSON}\nhost:{host}\nx-amz-date:"),
             host: HeaderValue::try_from(host).ok()?,
-            user_agent: form.user_agent(),
-            clock: form.clock(),
+            user_agent: user_agent.clone(),
+            clock: Arc::clone(clock),
             key: Mutex::default(),
         })
     }
@@ -271,18 +276,17 @@ impl DayKey {
 }
 
 impl Sign for Signer {
+    #[expect(clippy::disallowed_methods, reason = "a signature has a time")]
     fn sign_http_request(
         &self,
-        request: &mut HttpRequest,
-        identity: &Identity,
+        _request: &mut HttpRequest,
+        _identity: &Identity,
         _endpoint_config: AuthSchemeEndpointConfig<'_>,
-        components: &RuntimeComponents,
+        _components: &RuntimeComponents,
         _config: &ConfigBag,
     ) -> Result<(), BoxError> {
-        let credentials = identity.data::<Credentials>().ok_or("keys are AWS credentials")?;
-        let now = components.time_source().ok_or("there is a clock")?.now();
-        let body = request.body().bytes().ok_or("the body of a call is in memory")?;
-        request::send_with(self.headers(body, credentials, now, self.clock.corrected(now))?)
+        let now = SystemTime::now();
+        request::sign(|keys, body| self.headers(body, &keys.credentials, now, self.clock.corrected(now)))
     }
 }
 
@@ -306,11 +310,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::config::Environment;
 
     fn signer(endpoint: &str) -> Signer {
-        let form = RequestForm::new(&Environment::default());
-        Signer::new(endpoint, "eu-central-1", &form).unwrap()
+        let user_agent = HeaderValue::from_static("xray");
+        Signer::new(endpoint, "eu-central-1", &user_agent, &Arc::default()).unwrap()
     }
 
     /// The three headers of a signature, by aws-sigv4.
@@ -408,7 +411,7 @@ mod tests {
 
     #[test]
     fn an_endpoint_whose_path_would_change_in_what_is_signed_is_left_to_the_sdk() {
-        let form = RequestForm::new(&Environment::default());
+        let user_agent = HeaderValue::from_static("xray");
         for endpoint in [
             "https://host/a%20b",
             "https://host/a//b",
@@ -416,7 +419,8 @@ mod tests {
             "https://host/a+b",
             "https://host/?x=1",
         ] {
-            assert!(Signer::new(endpoint, "r", &form).is_none(), "{endpoint}");
+            let signer = Signer::new(endpoint, "r", &user_agent, &Arc::default());
+            assert!(signer.is_none(), "{endpoint}");
         }
         assert!(
             signer("https://host/base")

@@ -11,7 +11,7 @@ use crate::exporters::transport;
 
 /// What `response` means.
 pub(crate) fn meaning(response: &http::Response<Bytes>) -> Result<Answer, PutError> {
-    Raw::of_http(response).meaning()
+    Raw::of(response.clone()).meaning()
 }
 
 /// What no answer within `limit` means.

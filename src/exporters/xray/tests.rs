@@ -2,7 +2,10 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
+use aws_smithy_types::DateTime;
+use aws_smithy_types::date_time::Format;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use xray_double::double::{Double, DoubleConfig};
@@ -344,4 +347,50 @@ async fn without_credentials_nothing_is_sent() {
         .unwrap_err();
     assert_eq!((error.class, error.message), (ErrorClass::Credentials, reason));
     assert!(double.requests().is_empty());
+}
+
+/// Endpoints whose calls are signed by the signer here, and by the SDK's own.
+const PATHS: [&str; 2] = ["/a", "/a+b"];
+
+async fn double_below(path: &str, clock: impl Fn() -> SystemTime + Send + Sync + 'static) -> (Double, XRay) {
+    let config = DoubleConfig {
+        base_path: path.to_owned(),
+        clock: Arc::new(clock),
+        ..DoubleConfig::default()
+    };
+    let double = Double::start(config).await.unwrap();
+    let xray = connect(&double.url(), "").await;
+    (double, xray)
+}
+
+#[tokio::test]
+async fn a_call_has_the_same_form_whoever_signs_it() {
+    let mut headers = Vec::new();
+    for path in PATHS {
+        let (double, xray) = double_below(path, SystemTime::now).await;
+        xray.put_trace_segments(Bytes::from_static(BODY)).await.unwrap();
+        let requests = double.requests();
+        let request = requests.last().unwrap();
+        assert!(request.signature.is_valid(), "{request}");
+        assert_eq!((&*request.method, &*request.body), ("POST", BODY));
+        let mut names: Vec<String> = request.headers.keys().map(|name| name.to_string()).collect();
+        names.sort();
+        headers.push(names);
+    }
+    assert_eq!(headers[0], headers[1]);
+}
+
+#[tokio::test]
+async fn a_wrong_clock_is_corrected_by_the_first_answer_whoever_signs() {
+    for path in PATHS {
+        let clock = || SystemTime::now() - Duration::from_secs(3600);
+        let (double, xray) = double_below(path, clock).await;
+        let date = DateTime::from(clock()).fmt(Format::HttpDate).unwrap();
+        let refusal = Fault::error(403, "InvalidSignatureException", "Signature not yet current");
+        double.faults().times(1, refusal.with_header("date", &date));
+        let refused = xray.put_trace_segments(Bytes::from_static(BODY)).await;
+        assert_eq!(refused.unwrap_err().status, Some(403), "{path}");
+        xray.put_trace_segments(Bytes::from_static(BODY)).await.unwrap();
+        assert_eq!(double.requests().len(), 2, "{path}");
+    }
 }

@@ -11,11 +11,17 @@ use hyper::body::{Body, Frame, SizeHint};
 /// A body of a request. The HTTP client moves a request some twenty times, and the SDK's own type for a body is five times as
 /// large as what is in it.
 #[derive(Debug)]
-pub(super) enum RequestBody {
+pub(crate) enum RequestBody {
     /// Is in memory, as nearly all are.
     Whole(Full<Bytes>),
     /// Is made while it is sent.
     Streamed(Box<SdkBody>),
+}
+
+impl From<Bytes> for RequestBody {
+    fn from(bytes: Bytes) -> Self {
+        Self::Whole(Full::new(bytes))
+    }
 }
 
 impl From<SdkBody> for RequestBody {
@@ -29,7 +35,7 @@ impl From<SdkBody> for RequestBody {
             Poll::Ready(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
             _ => Bytes::new(),
         };
-        Self::Whole(Full::new(bytes))
+        Self::from(bytes)
     }
 }
 

@@ -8,17 +8,16 @@
 //! The one exception is 413: whoever says it, the same body is too long the next time too.
 
 mod codes;
-mod missing;
 
 use std::time::{Duration, SystemTime};
 
-use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use bytes::Bytes;
+use http::header::{DATE, LOCATION, RETRY_AFTER};
+use http::{HeaderMap, HeaderName, Response};
 use serde_json::{Map, Value};
 
 pub(super) use self::codes::says_bad_key;
 use self::codes::{class_of, class_of_unprocessed};
-pub(super) use self::missing::without_answer;
 
 use super::clock::Clock;
 use crate::exporters::answer::{Answer, Unprocessed};
@@ -26,6 +25,15 @@ use crate::exporters::error::PutError;
 use crate::exporters::retry_after;
 use crate::ledger::outcome::ErrorClass;
 use crate::logs::sanitize_lines;
+
+/// The name of an error.
+const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
+
+/// The id of a call.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
+
+/// That of AWS's fronts.
+const REQUEST_ID_OF_FRONT: HeaderName = HeaderName::from_static("x-amz-request-id");
 
 /// The longest part of an unexpected body that a message shows, in characters.
 const SHOWN_BODY_MAX_CHARS: usize = 120;
@@ -40,82 +48,39 @@ const SLOW_DOWN_WITHIN_BYTES: usize = 4096;
 const ALL_TAKEN: &[u8] = br#"{"UnprocessedTraceSegments":[]}"#;
 
 /// An answer as it came, whole.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Raw {
     status: u16,
-    error_type: Option<String>,
-    request_id: Option<String>,
-    retry_after: Option<String>,
-    /// When the other side says that it answered.
-    date: Option<String>,
+    headers: HeaderMap,
+    body: Bytes,
     /// When the answer came, by our clock.
     came_at: SystemTime,
-    location: Option<String>,
-    body: Bytes,
 }
 
 impl Raw {
-    /// `None` when the body was not read to its end.
     #[expect(
         clippy::disallowed_methods,
         reason = "Retry-After counts from when the answer came"
     )]
-    pub(super) fn of(response: &HttpResponse) -> Option<Self> {
-        let mut raw = Self {
-            status: response.status().as_u16(),
-            error_type: None,
-            request_id: None,
-            retry_after: None,
-            date: None,
+    pub(super) fn of(response: Response<Bytes>) -> Self {
+        let (head, body) = response.into_parts();
+        Self {
+            status: head.status.as_u16(),
+            headers: head.headers,
+            body,
             came_at: SystemTime::now(),
-            location: None,
-            body: Bytes::copy_from_slice(response.body().bytes()?),
-        };
-        let mut of_front = None;
-        // Gone through once: a look-up hashes each name anew.
-        for (name, value) in response.headers() {
-            let place = match name {
-                "x-amzn-errortype" => &mut raw.error_type,
-                "x-amzn-requestid" => &mut raw.request_id,
-                "x-amz-request-id" => &mut of_front,
-                "retry-after" => &mut raw.retry_after,
-                "date" => &mut raw.date,
-                "location" => &mut raw.location,
-                _ => continue,
-            };
-            place.get_or_insert_with(|| value.to_owned());
         }
-        raw.request_id = raw.request_id.or(of_front);
-        Some(raw)
     }
 
-    /// An answer that came outside of the SDK.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "Retry-After counts from when the answer came"
-    )]
-    pub(super) fn of_http(response: &http::Response<Bytes>) -> Self {
-        let header = |name: &str| {
-            let value = response.headers().get(name)?;
-            Some(value.to_str().ok()?.to_owned())
-        };
-        Self {
-            status: response.status().as_u16(),
-            error_type: header("x-amzn-errortype"),
-            request_id: header("x-amzn-requestid"),
-            retry_after: header("retry-after"),
-            date: header("date"),
-            came_at: SystemTime::now(),
-            location: header("location"),
-            body: response.body().clone(),
-        }
+    fn header(&self, name: &HeaderName) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
     }
 
     /// What it shows of the service's clock.
     pub(super) fn tell(&self, clock: &Clock) {
         clock.heard(
             (200..300).contains(&self.status),
-            self.date.as_deref(),
+            self.header(&DATE),
             self.came_at,
         );
     }
@@ -136,7 +101,7 @@ impl Raw {
             },
             201..=299 => Err(self.error(ErrorClass::NotAnAnswer, None, self.not_an_answer())),
             300..=399 => {
-                let target = taken(self.location.as_deref().unwrap_or("nowhere"));
+                let target = taken(self.header(&LOCATION).unwrap_or("nowhere"));
                 let text = format!("redirected to {target}; X-Ray does not redirect: is the endpoint right?");
                 Err(self.error(ErrorClass::NotAnAnswer, None, text))
             }
@@ -145,9 +110,12 @@ impl Raw {
     }
 
     fn answer(&self, unprocessed: Vec<Unprocessed>) -> Answer {
+        let request_id = self
+            .header(&REQUEST_ID)
+            .or_else(|| self.header(&REQUEST_ID_OF_FRONT));
         Answer {
             unprocessed,
-            request_id: self.request_id.as_deref().map(taken),
+            request_id: request_id.map(taken),
             ..Answer::default()
         }
     }
@@ -171,7 +139,7 @@ impl Raw {
     /// Whether this has the form of the errors in X-Ray's model: a JSON object, or the code in the protocol's own header.
     /// Not XML, which is what AWS's fronts and other services write, and not a page.
     fn has_modelled_form(&self, json: Option<&Map<String, Value>>) -> bool {
-        json.is_some() || (self.error_type.is_some() && self.body.is_empty())
+        json.is_some() || (self.header(&ERROR_TYPE).is_some() && self.body.is_empty())
     }
 
     /// Whether the body asks for fewer calls without having the form of an error: AWS's fronts and the stores behind them
@@ -207,8 +175,7 @@ impl Raw {
                 .find_map(|key| json.get(key)?.as_str())
         };
         let code = self
-            .error_type
-            .as_deref()
+            .header(&ERROR_TYPE)
             .or_else(|| json.and_then(in_json))
             .or_else(|| self.xml_element("Code"))?;
         let code = code.rsplit('#').next().unwrap_or_default();
@@ -226,7 +193,7 @@ impl Raw {
     }
 
     fn retry_after(&self) -> Option<Duration> {
-        retry_after::asked(self.retry_after.as_deref()?, self.date.as_deref(), self.came_at)
+        retry_after::asked(self.header(&RETRY_AFTER)?, self.header(&DATE), self.came_at)
     }
 
     fn not_an_answer(&self) -> String {

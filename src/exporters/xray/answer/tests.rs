@@ -1,5 +1,4 @@
-use aws_smithy_runtime_api::client::result::{ConnectorError, SdkError};
-use aws_smithy_types::body::SdkBody;
+use http::HeaderValue;
 
 use super::*;
 use crate::exporters::transport::{class_of_transport, timed_out};
@@ -7,14 +6,17 @@ use crate::exporters::transport::{class_of_transport, timed_out};
 fn answer(status: u16, error_type: Option<&str>, body: &str) -> Raw {
     Raw {
         status,
-        error_type: error_type.map(str::to_owned),
-        request_id: None,
-        retry_after: None,
-        date: None,
-        came_at: SystemTime::UNIX_EPOCH,
-        location: None,
+        headers: headers(error_type.map(|error_type| (ERROR_TYPE, error_type))),
         body: Bytes::copy_from_slice(body.as_bytes()),
+        came_at: SystemTime::UNIX_EPOCH,
     }
+}
+
+fn headers<'a>(headers: impl IntoIterator<Item = (HeaderName, &'a str)>) -> HeaderMap {
+    let headers = headers.into_iter();
+    headers
+        .map(|(name, value)| (name, HeaderValue::from_str(value).unwrap()))
+        .collect()
 }
 
 #[test]
@@ -107,8 +109,11 @@ fn only_errors_of_the_model_in_its_form_refuse_a_body() {
 fn a_retry_after_is_a_number_of_seconds_or_a_date_by_the_clock_of_whoever_wrote_it() {
     let asked = |retry_after: &str, date: Option<&str>| {
         let answer = Raw {
-            retry_after: Some(retry_after.to_owned()),
-            date: date.map(str::to_owned),
+            headers: headers(
+                [(RETRY_AFTER, retry_after)]
+                    .into_iter()
+                    .chain(date.map(|date| (DATE, date))),
+            ),
             // 2026-11-25T18:00:00Z
             came_at: SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_629_600),
             ..answer(503, None, "")
@@ -228,46 +233,29 @@ fn only_the_services_own_json_with_a_200_is_a_success() {
 }
 
 #[test]
-fn an_answer_is_the_same_however_it_came() {
-    let headers = [
-        ("x-amzn-errortype", "SomeException"),
-        ("x-amzn-requestid", "an-id"),
-        ("retry-after", "5"),
-        ("date", "Wed, 25 Nov 2026 18:00:00 GMT"),
-        ("location", "/elsewhere"),
-    ];
-    let response = |body: SdkBody| {
-        let mut response = HttpResponse::new(429.try_into().unwrap(), body);
-        for (name, value) in headers {
-            response.headers_mut().insert(name, value);
-        }
-        response
-    };
-    let mut of_http = http::Response::new(Bytes::from_static(b"x"));
-    *of_http.status_mut() = http::StatusCode::TOO_MANY_REQUESTS;
-    for (name, value) in headers {
-        of_http
-            .headers_mut()
-            .insert(name, http::HeaderValue::from_static(value));
-    }
-    let now = SystemTime::now();
-    for came in [
-        Raw::of(&response(SdkBody::from("x"))).unwrap(),
-        Raw::of_http(&of_http),
-    ] {
-        assert!(came.came_at >= now);
-        let expected = Raw {
-            request_id: Some("an-id".to_owned()),
-            retry_after: Some("5".to_owned()),
-            date: Some("Wed, 25 Nov 2026 18:00:00 GMT".to_owned()),
-            came_at: came.came_at,
-            location: Some("/elsewhere".to_owned()),
-            ..answer(429, Some("SomeException"), "x")
+fn the_id_of_a_call_is_the_services_or_else_that_of_its_front() {
+    let id = |of: &[(HeaderName, &str)]| {
+        let answer = Raw {
+            headers: headers(of.iter().cloned()),
+            ..answer(200, None, "{}")
         };
-        assert_eq!(format!("{came:?}"), format!("{expected:?}"));
-    }
-    let unread = SdkBody::from_body_1_x(http_body_util::Empty::<Bytes>::new());
-    assert!(Raw::of(&response(unread)).is_none(), "its body was not read");
+        answer.meaning().unwrap().request_id
+    };
+    let (own, front) = ((REQUEST_ID, "an-id"), (REQUEST_ID_OF_FRONT, "of-front"));
+    assert_eq!(id(&[front.clone(), own]).as_deref(), Some("an-id"));
+    assert_eq!(id(&[front]).as_deref(), Some("of-front"));
+    assert_eq!(id(&[]), None);
+}
+
+#[test]
+fn an_answer_has_the_time_when_it_came_and_headers_that_are_no_text_are_as_none() {
+    let mut response = Response::new(Bytes::from_static(b"{}"));
+    let value = HeaderValue::from_bytes(b"\xff").unwrap();
+    response.headers_mut().insert(REQUEST_ID, value);
+    let now = SystemTime::now();
+    let came = Raw::of(response);
+    assert!(came.came_at >= now);
+    assert_eq!(came.meaning().unwrap().request_id, None);
 }
 
 #[tokio::test]
@@ -282,15 +270,10 @@ async fn a_fault_of_our_own_is_not_taken_for_one_of_the_connection() {
 }
 
 #[test]
-fn a_connector_that_gave_up_is_a_timeout_and_one_that_failed_is_not() {
-    let error = |connector| SdkError::<std::fmt::Error, HttpResponse>::dispatch_failure(connector);
-    let limit = Duration::from_millis(1500);
-    let timeout = error(ConnectorError::timeout("late".into()));
-    assert_eq!(without_answer(&timeout, limit), timed_out(limit));
-    assert_eq!(timed_out(limit).message, "no answer within 1.5 s");
-    let failed = without_answer(&error(ConnectorError::io("broken".into())), limit);
-    assert_eq!((failed.class, failed.status), (ErrorClass::Other, None));
-    assert!(failed.message.contains("broken"), "{}", failed.message);
+fn a_call_without_an_answer_says_how_long_it_was_waited_for() {
+    let error = timed_out(Duration::from_millis(1500));
+    assert_eq!((error.class, error.status), (ErrorClass::Timeout, None));
+    assert_eq!(error.message, "no answer within 1.5 s");
 }
 
 #[test]

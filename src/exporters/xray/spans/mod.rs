@@ -172,7 +172,7 @@ fn meaning(reply: &Reply) -> Result<Taken, PutError> {
     let mut response = Response::new(reply.body.clone());
     *response.headers_mut() = reply.headers.clone();
     *response.status_mut() = http::StatusCode::from_u16(reply.status).unwrap_or_default();
-    let Err(as_xray) = Raw::of_http(&response).meaning() else {
+    let Err(as_xray) = Raw::of(response).meaning() else {
         return Ok(Taken::default());
     };
     let error = match (reply.meaning(Signal::Traces), as_xray.class) {

@@ -1,7 +1,5 @@
 //! Makes connections: name, TCP, proxy, TLS; and says what went wrong in terms of [`ErrorClass`].
 
-mod stream;
-
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -12,7 +10,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{HOST, PROXY_AUTHORIZATION};
 use http::{Method, Request, Uri};
-use http_body_util::Empty;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::{GaiAddrs, GaiResolver, Name};
 use hyper_util::client::legacy::connect::proxy::SocksV5;
@@ -22,8 +19,9 @@ use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 use tower_service::Service;
 
-use self::stream::{Io, Stream};
+use super::body::RequestBody;
 use super::error::{causes, find_cause, told};
+use super::http1::{Http1, Io, Stream};
 use super::proxy::ProxyRules;
 use super::tls::Tls;
 use crate::ledger::outcome::ErrorClass;
@@ -62,7 +60,7 @@ impl ConnectError {
     }
 }
 
-/// A connector for hyper-util's client. Cheap to clone.
+/// Makes connections. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Connector {
     tcp: HttpConnector<Resolver>,
@@ -87,20 +85,56 @@ impl Connector {
         }
     }
 
+    /// What bounds the TCP connection.
+    pub(super) fn tcp_timeout(&self) -> Duration {
+        self.tcp_timeout
+    }
+
+    /// The HTTP proxy that itself reads the requests to `target`, so that they name the whole URL; through all others goes a
+    /// tunnel.
+    pub(super) fn reading_proxy(&self, target: &Uri) -> Option<Intercept> {
+        if target.scheme_str() == Some("https") {
+            return None;
+        }
+        self.proxies
+            .intercept(target)
+            .filter(|proxy| !is_socks(proxy.uri()))
+    }
+
+    /// Connects to the host of `target`: to what a request for it can be written to.
+    ///
+    /// # Errors
+    /// How far it came, and why no further.
+    pub(super) fn connect(
+        &self,
+        target: Uri,
+    ) -> impl Future<Output = Result<Stream, ConnectError>> + Send + use<> {
+        let connector = self.clone();
+        async move {
+            let limit = connector.tcp_timeout * 2;
+            let place = shown(&target);
+            match tokio::time::timeout(limit, connector.establish(target)).await {
+                Ok(result) => result,
+                Err(_) => Err(ConnectError::new(
+                    ErrorClass::Timeout,
+                    Step::Connecting,
+                    format!("no connection to {place} within {} s", limit.as_secs_f32()),
+                )),
+            }
+        }
+    }
+
     async fn establish(self, target: Uri) -> Result<Stream, ConnectError> {
         let wants_tls = target.scheme_str() == Some("https");
         let Some(proxy) = self.proxies.intercept(&target) else {
             let tcp = self.connect_tcp(&target).await?;
-            return self.secured(Box::new(tcp), &target, wants_tls, false).await;
+            return self.secured(Box::new(tcp), &target, wants_tls).await;
         };
         // Scheme, host and port of the proxy; hyper-util keeps user name and password apart.
         let address = proxy.uri().clone();
-        if address
-            .scheme_str()
-            .is_some_and(|scheme| scheme.starts_with("socks5"))
-        {
+        if is_socks(&address) {
             let tcp = self.connect_socks(&proxy, &target).await?;
-            return self.secured(Box::new(tcp), &target, wants_tls, false).await;
+            return self.secured(Box::new(tcp), &target, wants_tls).await;
         }
         let tcp = self
             .connect_tcp(&address)
@@ -108,14 +142,14 @@ impl Connector {
             .map_err(|error| via_proxy(&address, error))?;
         let proxy_wants_tls = address.scheme_str() == Some("https");
         let to_proxy = self
-            .secured(Box::new(tcp), &address, proxy_wants_tls, !wants_tls)
+            .secured(Box::new(tcp), &address, proxy_wants_tls)
             .await
             .map_err(|error| via_proxy(&address, error))?;
         if !wants_tls {
             return Ok(to_proxy);
         }
-        let tunnel = open_tunnel(to_proxy.io, &proxy, &target).await?;
-        self.secured(tunnel, &target, true, false).await
+        let tunnel = open_tunnel(to_proxy, &proxy, &target).await?;
+        self.secured(tunnel, &target, true).await
     }
 
     async fn connect_tcp(&self, target: &Uri) -> Result<TcpStream, ConnectError> {
@@ -143,15 +177,9 @@ impl Connector {
     }
 
     /// `io` with TLS for the host of `target` on top, if wanted.
-    async fn secured(
-        &self,
-        io: Box<dyn Io>,
-        target: &Uri,
-        wants_tls: bool,
-        is_proxied: bool,
-    ) -> Result<Stream, ConnectError> {
+    async fn secured(&self, io: Box<dyn Io>, target: &Uri, wants_tls: bool) -> Result<Stream, ConnectError> {
         if !wants_tls {
-            return Ok(Stream::new(io, is_proxied));
+            return Ok(TokioIo::new(io));
         }
         let host = target.host().unwrap_or_default();
         let failed = |reason: &str| {
@@ -166,44 +194,14 @@ impl Connector {
             .to_owned();
         let config = self.tls.config().await.map_err(|reason| failed(&reason))?;
         match tokio_rustls::TlsConnector::from(config).connect(name, io).await {
-            Ok(stream) => Ok(Stream::new(Box::new(stream), is_proxied)),
+            Ok(stream) => Ok(TokioIo::new(Box::new(stream))),
             Err(error) => Err(failed(&tls_reason(&error))),
         }
     }
 }
 
-impl Service<Uri> for Connector {
-    type Response = Stream;
-    type Error = ConnectError;
-    type Future = Pin<Box<dyn Future<Output = Result<Stream, ConnectError>> + Send>>;
-
-    fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, target: Uri) -> Self::Future {
-        let connector = self.clone();
-        Box::pin(async move {
-            let limit = connector.tcp_timeout * 2;
-            let place = shown(&target);
-            match tokio::time::timeout(limit, connector.establish(target)).await {
-                Ok(result) => result,
-                Err(_) => Err(ConnectError::new(
-                    ErrorClass::Timeout,
-                    Step::Connecting,
-                    format!("no connection to {place} within {} s", limit.as_secs_f32()),
-                )),
-            }
-        })
-    }
-}
-
-/// Asks the HTTP proxy at the other end of `io` to connect to `target`.
-async fn open_tunnel(
-    io: TokioIo<Box<dyn Io>>,
-    proxy: &Intercept,
-    target: &Uri,
-) -> Result<Box<dyn Io>, ConnectError> {
+/// Asks the HTTP proxy at the other end of `stream` to connect to `target`.
+async fn open_tunnel(stream: Stream, proxy: &Intercept, target: &Uri) -> Result<Box<dyn Io>, ConnectError> {
     let address = proxy.uri();
     let failed = |reason: String| not_connected(address, target, &reason);
     let target = with_port(target);
@@ -219,15 +217,12 @@ async fn open_tunnel(
         request = request.header(PROXY_AUTHORIZATION, authorization);
     }
     let request = request
-        .body(Empty::<Bytes>::new())
+        .body(RequestBody::from(Bytes::new()))
         .map_err(|error| failed(error.to_string()))?;
 
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(io)
-        .await
-        .map_err(|error| failed(told(&error)))?;
-    // Ends by itself: with the upgrade, with an error, or when the sender is dropped.
-    tokio::spawn(connection.with_upgrades());
-    let response = sender
+    let mut http = Http1::start(stream).await.map_err(|error| failed(told(&error)))?;
+    let response = http
+        .sender
         .send_request(request)
         .await
         .map_err(|error| failed(told(&error)))?;
@@ -243,13 +238,19 @@ async fn open_tunnel(
         .await
         .map_err(|error| failed(told(&error)))?;
     let parts = upgraded
-        .downcast::<TokioIo<Box<dyn Io>>>()
+        .downcast::<Stream>()
         .map_err(|_| failed("the connection was lost".to_owned()))?;
     // A TLS server never speaks first, so bytes here are not the endpoint's.
     if !parts.read_buf.is_empty() {
         return Err(failed("it sent data of its own into the tunnel".to_owned()));
     }
     Ok(parts.io.into_inner())
+}
+
+fn is_socks(proxy: &Uri) -> bool {
+    proxy
+        .scheme_str()
+        .is_some_and(|scheme| scheme.starts_with("socks5"))
 }
 
 /// `target` with its port written out, as CONNECT and SOCKS need it.
