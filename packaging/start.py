@@ -1,0 +1,146 @@
+#!/usr/bin/env python3
+"""Records which functions run at the start, at rest and in a call, for packaging/start.ld:
+
+    CARGO_PROFILE_RELEASE_STRIP=none packaging/build x86_64-unknown-linux-musl
+    packaging/start.py target/x86_64-unknown-linux-musl/release/xray > packaging/start.ld.new
+
+Needs valgrind and nm, and a program with its names. Worth doing again when packaging/resident says that the daemon at rest
+holds more than it did: docs/adr/0021-what-runs-lies-together.md.
+"""
+
+import http.server
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+HEAD = """\
+/* The functions that run at the start and at rest, then those that a call adds, so that they lie together in the program: the
+ * kernel maps sixteen pages around each one that is touched, and scattered over nine megabytes they hold six in memory.
+ * Recorded by packaging/start.py. A name that matches nothing does no harm, and a function that is missing costs some pages.
+ * Names are without what changes from compiler to compiler: docs/adr/0021-what-runs-lies-together.md. */
+SECTIONS
+{
+  .text :
+  {
+"""
+TAIL = """\
+  }
+}
+INSERT AFTER .eh_frame;
+"""
+
+
+class Service(http.server.BaseHTTPRequestHandler):
+    """Takes every call as X-Ray does."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers.get("content-length", 0)))
+        answer = b'{"UnprocessedTraceSegments":[]}'
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *_):
+        pass
+
+
+def free_port():
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def segment():
+    now = time.time()
+    document = {
+        "trace_id": f"1-{int(now):08x}-{os.urandom(12).hex()}",
+        "id": os.urandom(8).hex(),
+        "name": "shop",
+        "start_time": now,
+        "end_time": now,
+    }
+    return b'{"format":"json","version":1}\n' + json.dumps(document).encode()
+
+
+def run_functions(program, segments):
+    """Names, as the linker has them, of all functions of the program that run from the start to two seconds after `segments`."""
+    service = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Service)
+    threading.Thread(target=service.serve_forever, daemon=True).start()
+    port = free_port()
+    with tempfile.TemporaryDirectory() as directory:
+        record = os.path.join(directory, "record")
+        settings = os.path.join(directory, "cfg.yaml")
+        with open(settings, "w", encoding="utf-8") as file:
+            file.write(f'Version: 2\nEndpoint: "http://127.0.0.1:{service.server_port}"\n')
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": directory,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_REGION": "us-east-1",
+            "AWS_ACCESS_KEY_ID": "key",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+        }
+        valgrind = ["valgrind", "--quiet", "--tool=callgrind", "--demangle=no", f"--callgrind-out-file={record}"]
+        addresses = ["-b", f"127.0.0.1:{port}", "-t", f"127.0.0.1:{port}", "-c", settings]
+        process = subprocess.Popen([*valgrind, program, *addresses], env=environment, stdout=sys.stderr)
+        time.sleep(5)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            for _ in range(segments):
+                sender.sendto(segment(), ("127.0.0.1", port))
+                time.sleep(0.002)
+        time.sleep(5)
+        process.terminate()
+        if process.wait() != 0:
+            sys.exit(f"{program} ended with {process.returncode}")
+        with open(record, encoding="utf-8") as file:
+            names = set(re.findall(r"^c?fn=\(\d+\) ([^\s']+)", file.read(), re.MULTILINE))
+    return with_equal_ones(program, names)
+
+
+def with_equal_ones(program, names):
+    """Those names and the other names of the same code: the linker folds equal functions, and keeps any one's section."""
+    at, called = {}, {}
+    for line in subprocess.check_output(["nm", program], text=True).splitlines():
+        address, kind, name = line.rsplit(maxsplit=2) if line[0] != " " else ("", "", "")
+        if kind in tuple("tTwW"):
+            at[name] = address
+            called.setdefault(address, set()).add(name)
+    return {other for name in names if name in at for other in called[at[name]]}
+
+
+def without_hashes(name):
+    """The pattern of a name: without the hash at its end, or the hashes of the crates in it."""
+    if name.startswith("_ZN"):
+        return re.sub(r"17h[0-9a-f]{16}E$", "17h*", name)
+    return re.sub(r"Cs[0-9A-Za-z]+_", "Cs*_", name)
+
+
+def lines(names):
+    # What the compiler holds for cold lies in .text.unlikely.NAME. C has no such sections, and nothing to leave out of a name.
+    rust = {f"    *(.text*.{without_hashes(name)})\n" for name in names if name.startswith(("_ZN", "_R"))}
+    c = {f"    *(.text.{name})\n" for name in names if re.fullmatch(r"(?!_ZN|_R)[A-Za-z_]\w*", name)}
+    return sorted(rust | c)
+
+
+def main():
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    rest = lines(run_functions(sys.argv[1], 0))
+    if not rest:
+        sys.exit(f"{sys.argv[1]} has no names: build it with CARGO_PROFILE_RELEASE_STRIP=none")
+    call = [line for line in lines(run_functions(sys.argv[1], 200)) if line not in set(rest)]
+    sys.stdout.write("".join([HEAD, *rest, *call, TAIL]))
+
+
+if __name__ == "__main__":
+    main()
