@@ -4,6 +4,9 @@
     CARGO_PROFILE_RELEASE_STRIP=none packaging/build x86_64-unknown-linux-musl
     packaging/start.py target/x86_64-unknown-linux-musl/release/xray > packaging/start.ld.new
 
+Several programs give one record: which of some equal functions keeps its name depends on the order that the program was linked
+in, so one linked without the file (an empty `.text` in it) and one linked with it know more than either.
+
 Needs valgrind and nm, and a program with its names. Worth doing again when packaging/resident says that the daemon at rest
 holds more than it did: docs/adr/0021-what-runs-lies-together.md.
 """
@@ -119,10 +122,10 @@ def with_equal_ones(program, names):
 
 
 def without_hashes(name):
-    """The pattern of a name: without the hash at its end, or the hashes of the crates in it."""
+    """The pattern of a name: without the hash at its end, or those of the crates in it and a number that the linker added."""
     if name.startswith("_ZN"):
-        return re.sub(r"17h[0-9a-f]{16}E$", "17h*", name)
-    return re.sub(r"Cs[0-9A-Za-z]+_", "Cs*_", name)
+        return re.sub(r"17h[0-9a-f]{16}E.*$", "17h*", name)
+    return re.sub(r"Cs[0-9A-Za-z]+_", "Cs*_", re.sub(r"[.].*$", "", name)) + "*"
 
 
 def lines(names):
@@ -132,13 +135,18 @@ def lines(names):
     return sorted(rust | c)
 
 
+def of_all(programs, segments):
+    return sorted({line for program in programs for line in lines(run_functions(program, segments))})
+
+
 def main():
-    if len(sys.argv) != 2:
+    programs = sys.argv[1:]
+    if not programs:
         sys.exit(__doc__)
-    rest = lines(run_functions(sys.argv[1], 0))
+    rest = of_all(programs, 0)
     if not rest:
-        sys.exit(f"{sys.argv[1]} has no names: build it with CARGO_PROFILE_RELEASE_STRIP=none")
-    call = [line for line in lines(run_functions(sys.argv[1], 200)) if line not in set(rest)]
+        sys.exit(f"{programs} have no names: build them with CARGO_PROFILE_RELEASE_STRIP=none")
+    call = [line for line in of_all(programs, 200) if line not in set(rest)]
     sys.stdout.write("".join([HEAD, *rest, *call, TAIL]))
 
 
