@@ -12,7 +12,7 @@ use super::error::PutError;
 use crate::ledger::outcome::ErrorClass;
 use crate::net::client::connector::{ConnectError, io_class};
 use crate::net::client::error::{find_cause, told};
-use crate::net::client::pooled::AnswerBody;
+use crate::net::client::pool::Answer;
 
 /// The error of a call that was not over within `limit`.
 pub(super) fn timed_out(limit: Duration) -> PutError {
@@ -36,7 +36,7 @@ pub(super) fn without_body(status: u16, error: &(dyn Error + 'static)) -> PutErr
 }
 
 /// `response` with its body, once all of that has come.
-pub(super) async fn whole(response: Response<AnswerBody>) -> Result<Response<Bytes>, PutError> {
+pub(super) async fn whole(response: Response<Answer>) -> Result<Response<Bytes>, PutError> {
     let (head, mut body) = response.into_parts();
     let status = head.status.as_u16();
     let broken = |error: Box<dyn Error + Send + Sync>| without_body(status, error.as_ref());
@@ -71,7 +71,7 @@ pub(super) fn class_of_transport(error: &(dyn Error + 'static)) -> ErrorClass {
     }
 }
 
-/// The telling part of a chain: from hyper's error on, where there is one; the rest names layers of the SDK.
+/// The telling part of a chain: from hyper's error on, where there is one; the rest says less.
 pub(super) fn cause(error: &(dyn Error + 'static)) -> String {
     match find_cause::<hyper::Error>(error) {
         Some(hyper) => told(hyper),

@@ -23,7 +23,7 @@ use crate::aws::credentials::Found;
 use crate::exporters::error::PutError;
 use crate::exporters::transport;
 use crate::ledger::outcome::ErrorClass;
-use crate::net::client::pooled::AnswerBody;
+use crate::net::client::pool::Answer;
 
 /// How the body of a request is written.
 #[derive(Debug, Clone, Copy)]
@@ -73,7 +73,7 @@ impl XRay {
         body: Bytes,
         deadline: Instant,
         limit: Duration,
-    ) -> Result<Response<AnswerBody>, PutError> {
+    ) -> Result<Response<Answer>, PutError> {
         let found = self.credentials_before(deadline, limit).await?;
         let request = self
             .shared

@@ -1,7 +1,7 @@
 //! X-Ray as a destination: the `PutTraceSegments` call and other signed ones, and what their answers mean.
 //!
-//! [`XRay`] resolves endpoint, credentials, TLS and proxies once. Below it is the AWS SDK for signing and the call's form,
-//! over the HTTP client of [`crate::net::client`].
+//! [`XRay`] resolves endpoint, credentials, TLS and proxies once. The AWS SDK makes a call and signs it; the HTTP client
+//! of [`crate::net::client`] sends it.
 //!
 //! | module | its one job |
 //! |---|---|

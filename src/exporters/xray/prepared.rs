@@ -40,15 +40,15 @@ use aws_smithy_types::endpoint::Endpoint;
 use aws_types::SigningName;
 use aws_types::region::{Region, SigningRegion};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response, Uri};
+use http::{HeaderMap, HeaderValue, Request, Uri};
 
 use super::clock::Clock;
 use super::request::{self, Call, GeneralForm, KeysOfCall, NoParameters, PATH, Written};
 use super::signer::{SERVICE, Signer};
 use crate::aws::credentials::Found;
 use crate::exporters::error::PutError;
-use crate::net::client::pool::SendError;
-use crate::net::client::pooled::{AnswerBody, PooledClient, Target};
+use crate::net::client::pool::Sending;
+use crate::net::client::pooled::{PooledClient, Target};
 
 const NAME: &str = "xray";
 
@@ -139,22 +139,12 @@ impl Prepared {
     ///
     /// # Errors
     /// Why the SDK makes no request of it. None is known that could happen.
-    pub(super) fn begin(
-        &self,
-        keys: Found,
-        body: Bytes,
-    ) -> Result<impl Future<Output = Result<Response<AnswerBody>, SendError>> + Send + '_, PutError> {
-        let begun = match (self.signed(keys, body)?, &self.way) {
+    pub(super) fn begin(&self, keys: Found, body: Bytes) -> Result<Sending<'_>, PutError> {
+        match (self.signed(keys, body)?, &self.way) {
             (Signed::Headers(headers, body), Way::Straight(target)) => Ok(target.post(headers, body.into())),
-            (Signed::Whole(request), Way::OfTheSdk(client)) => Err(Box::pin(client.send(*request))),
-            _ => return Err(request::unsignable(&*BoxError::from("another one has signed it"))),
-        };
-        Ok(async move {
-            match begun {
-                Ok(sending) => sending.await,
-                Err(sending) => sending.await,
-            }
-        })
+            (Signed::Whole(request), Way::OfTheSdk(client)) => Ok(Box::pin(client.send(*request))),
+            _ => Err(request::unsignable(&*BoxError::from("another one has signed it"))),
+        }
     }
 
     // By itself, since its frame is large, and not needed while the answer is waited for.

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
@@ -391,6 +391,11 @@ async fn a_wrong_clock_is_corrected_by_the_first_answer_whoever_signs() {
         let refused = xray.put_trace_segments(Bytes::from_static(BODY)).await;
         assert_eq!(refused.unwrap_err().status, Some(403), "{path}");
         xray.put_trace_segments(Bytes::from_static(BODY)).await.unwrap();
-        assert_eq!(double.requests().len(), 2, "{path}");
+        let requests = double.requests();
+        assert_eq!(requests.len(), 2, "{path}");
+        // When it was sent is told by our clock all the same.
+        let sent = requests[1].header("x-amzn-xray-timestamp").unwrap();
+        let behind = sent.parse::<f64>().unwrap() - clock().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
+        assert!((3500.0..3700.0).contains(&behind), "{path}: {behind}");
     }
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::{Body, Frame, SizeHint};
 
-/// A body of a request. The HTTP client moves a request some twenty times, and the SDK's own type for a body is five times as
+/// A body of a request. A request is moved more than once on its way, and the SDK's own type for a body is five times as
 /// large as what is in it.
 #[derive(Debug)]
 pub(crate) enum RequestBody {

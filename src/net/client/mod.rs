@@ -1,4 +1,4 @@
-//! Connections to what answers elsewhere: pooled HTTP/1.1 under the AWS SDK, through proxies, over TLS.
+//! Connections to what answers elsewhere: HTTP/1.1 in pools, for X-Ray, OTLP and the AWS SDK, through proxies, over TLS.
 //!
 //! | module | its one job |
 //! |---|---|

@@ -19,19 +19,13 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use http::{HeaderMap, Method, Request, Response, Uri};
-use http_body_util::Limited;
-use hyper::body::Incoming;
 
 use super::body::RequestBody;
 use super::connector::{ConnectError, Connector};
-use super::pool::{Origin, SendError};
+use super::pool::{Answer, Origin, SendError, Sending};
 use super::proxy::ProxyRules;
 use super::tls::Tls;
 use crate::ledger::outcome::ErrorClass;
-
-/// The most bytes read of an answer. `PutTraceSegments` names at most 50 documents, each with a short message;
-/// credentials are smaller. The bound is for whatever else may answer in their place.
-const RESPONSE_MAX_BYTES: usize = 1 << 20;
 
 /// A client for one kind of connection: X-Ray, or where credentials come from. Cheap to clone.
 #[derive(Clone)]
@@ -40,9 +34,6 @@ pub(crate) struct PooledClient {
     /// What the SDK was given for the settings that it asked with: it asks before each call, always with the same.
     connectors: Arc<Mutex<Vec<(HttpConnectorSettings, SharedHttpConnector)>>>,
 }
-
-/// The body of an answer, of at most [`RESPONSE_MAX_BYTES`].
-pub(crate) type AnswerBody = Limited<Incoming>;
 
 struct Pools {
     proxies: Arc<ProxyRules>,
@@ -80,7 +71,7 @@ impl PooledClient {
     }
 
     /// Sends one request outside of the SDK, on the same connections. Without a time limit but that on connecting.
-    pub(crate) async fn send(&self, request: Request<SdkBody>) -> Result<Response<AnswerBody>, SendError> {
+    pub(crate) async fn send(&self, request: Request<SdkBody>) -> Result<Response<Answer>, SendError> {
         let connect_timeout = self.pools.default_connect_timeout;
         self.pools.send(request, connect_timeout).await
     }
@@ -100,13 +91,12 @@ impl Pools {
         &self,
         request: Request<SdkBody>,
         connect_timeout: Duration,
-    ) -> Result<Response<AnswerBody>, SendError> {
+    ) -> Result<Response<Answer>, SendError> {
         let origin = self.origin(request.uri(), connect_timeout)?;
         let mut request = request.map(RequestBody::from);
         *request.uri_mut() = origin.written(request.uri());
         origin.complete(request.headers_mut());
-        let response = origin.send(request).await?;
-        Ok(response.map(|body| Limited::new(body, RESPONSE_MAX_BYTES)))
+        origin.send(request).await
     }
 
     fn origin(&self, url: &Uri, connect_timeout: Duration) -> Result<Arc<Origin>, SendError> {
@@ -137,19 +127,14 @@ impl Target {
     ///
     /// # Errors
     /// No connection, or none on which the head of an answer came.
-    pub(crate) fn post(
-        &self,
-        mut headers: HeaderMap,
-        body: RequestBody,
-    ) -> impl Future<Output = Result<Response<AnswerBody>, SendError>> + Send + '_ {
+    pub(crate) fn post(&self, mut headers: HeaderMap, body: RequestBody) -> Sending<'_> {
         debug_assert!(headers.contains_key(http::header::HOST));
         self.origin.authorize(&mut headers);
         let mut request = Request::new(body);
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.written.clone();
         *request.headers_mut() = headers;
-        let sending = self.origin.send(request);
-        async move { Ok(sending.await?.map(|body| Limited::new(body, RESPONSE_MAX_BYTES))) }
+        self.origin.send(request)
     }
 }
 
@@ -239,9 +224,7 @@ impl HttpConnector for Calls {
 }
 
 /// An answer, or what came in its place, as the SDK knows it.
-pub(crate) fn for_the_sdk(
-    answer: Result<Response<AnswerBody>, SendError>,
-) -> Result<HttpResponse, ConnectorError> {
+fn for_the_sdk(answer: Result<Response<Answer>, SendError>) -> Result<HttpResponse, ConnectorError> {
     let response = answer.map_err(connector_error)?;
     HttpResponse::try_from(response.map(SdkBody::from_body_1_x))
         .map_err(|error| ConnectorError::other(error.into(), None))

@@ -30,11 +30,12 @@ impl<T> IdleList<T> {
         self.0.push(Idle { item, since: now });
     }
 
-    /// Takes the newest that `is_open`, so that under little load one stays warm and the others grow old. Those that are
-    /// newer and not open are dropped.
-    pub(super) fn take(&mut self, mut is_open: impl FnMut(&T) -> bool) -> Option<T> {
-        while let Some(Idle { item, .. }) = self.0.pop() {
-            if is_open(&item) {
+    /// Takes the newest that `is_open` and has not been idle for [`IDLE_MAX`] at `now`, so that under little load one stays
+    /// warm and the others grow old. Those that are newer and not open are dropped, and all if the newest is too old: a process
+    /// that was stopped and goes on finds them here before their time has been looked at.
+    pub(super) fn take(&mut self, now: Instant, mut is_open: impl FnMut(&T) -> bool) -> Option<T> {
+        while let Some(Idle { item, since }) = self.0.pop() {
+            if since + IDLE_MAX > now && is_open(&item) {
                 return Some(item);
             }
         }
@@ -71,9 +72,9 @@ mod tests {
         for item in 1..=4 {
             list.put(item, now);
         }
-        assert_eq!(list.take(|&item| item < 3), Some(2));
-        assert_eq!(list.take(|_| true), Some(1));
-        assert_eq!(list.take(|_| true), None);
+        assert_eq!(list.take(now, |&item| item < 3), Some(2));
+        assert_eq!(list.take(now, |_| true), Some(1));
+        assert_eq!(list.take(now, |_| true), None);
     }
 
     #[test]
@@ -88,7 +89,17 @@ mod tests {
         assert!(list.expire(end - Duration::from_nanos(1)).is_empty());
         assert_eq!(list.expire(end), ['a']);
         assert_eq!(list.next_expiry(), Some(end + Duration::from_millis(1)));
-        assert_eq!(list.take(|_| true), Some('b'));
+        assert_eq!(list.take(end, |_| true), Some('b'));
+        assert_eq!(list.next_expiry(), None);
+    }
+
+    #[test]
+    fn one_that_is_too_old_is_not_taken_though_nobody_has_looked_at_its_time() {
+        let now = Instant::now();
+        let mut list = IdleList::default();
+        list.put('a', now);
+        list.put('b', now + Duration::from_secs(1));
+        assert_eq!(list.take(now + Duration::from_secs(600), |_| true), None);
         assert_eq!(list.next_expiry(), None);
     }
 
@@ -120,7 +131,7 @@ mod tests {
                         list.put(number, now);
                         model.push((number, now));
                     }
-                    Step::Take => prop_assert_eq!(list.take(|_| true), model.pop().map(|(item, _)| item)),
+                    Step::Take => prop_assert_eq!(list.take(now, |_| true), model.pop().map(|(item, _)| item)),
                     Step::Wait(millis) => {
                         now += Duration::from_millis(millis);
                         let (old, young): (Vec<_>, Vec<_>) =

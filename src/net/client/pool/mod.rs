@@ -8,14 +8,18 @@ mod idle;
 mod tests;
 
 use std::collections::VecDeque;
+use std::error::Error;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::{HOST, HeaderMap, HeaderValue, PROXY_AUTHORIZATION};
 use http::{Request, Response, Uri};
-use hyper::body::Incoming;
+use http_body_util::Limited;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::client::conn::TrySendError;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -26,6 +30,10 @@ use self::idle::{IDLE_MAX, IdleList};
 use super::body::RequestBody;
 use super::connector::{ConnectError, Connector};
 use super::http1::Http1;
+
+/// The most bytes read of an answer. `PutTraceSegments` names at most 50 documents, each with a short message;
+/// credentials are smaller. The bound is for whatever else may answer in their place.
+const ANSWER_MAX_BYTES: usize = 1 << 20;
 
 /// Why no head of an answer came.
 #[derive(Debug, thiserror::Error)]
@@ -41,8 +49,36 @@ pub(crate) enum SendError {
     Exchange(#[source] hyper::Error),
 }
 
-pub(super) type Sending<'a> =
-    Pin<Box<dyn Future<Output = Result<Response<Incoming>, SendError>> + Send + 'a>>;
+/// The head of an answer, once it is there.
+pub(crate) type Sending<'a> = Pin<Box<dyn Future<Output = Result<Response<Answer>, SendError>> + Send + 'a>>;
+/// The body of an answer, of at most [`ANSWER_MAX_BYTES`].
+#[derive(Debug)]
+pub(crate) struct Answer {
+    body: Limited<Incoming>,
+    /// Dropped with this: nobody reads any more.
+    _reading: Option<oneshot::Sender<()>>,
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = Box<dyn Error + Send + Sync>;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
 type Connecting = Pin<Box<dyn Future<Output = Result<Http1, SendError>> + Send>>;
 
 /// One scheme, host and port, and the connections there.
@@ -65,6 +101,16 @@ struct Shared {
     waiting: VecDeque<oneshot::Sender<Http1>>,
     /// What closes those that were idle for too long. Runs only after one became idle.
     closing: Option<AbortHandle>,
+}
+
+impl Shared {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "here the clock is read for the list, which takes the time"
+    )]
+    fn newest_idle(&mut self) -> Option<Http1> {
+        self.idle.take(Instant::now(), |http| http.sender.is_ready())
+    }
 }
 
 impl Origin {
@@ -133,23 +179,16 @@ impl Origin {
     /// On an idle connection it is on its way when this returns. What waits for the answer is one pointer to those who wait
     /// for more besides, each of whose states would hold it twice.
     pub(super) fn send(self: &Arc<Self>, request: Request<RequestBody>) -> Sending<'_> {
-        let Some(mut http) = self.newest_idle() else {
+        let Some(mut http) = self.shared().newest_idle() else {
             return self.send_without_idle(request);
         };
         let sent = http.sender.try_send_request(request);
         Box::pin(async move {
             match sent.await {
-                Ok(response) => {
-                    self.put_back(http);
-                    Ok(response)
-                }
+                Ok(response) => Ok(self.put_back(http, response)),
                 Err(failed) => self.send_again(failed).await,
             }
         })
-    }
-
-    fn newest_idle(&self) -> Option<Http1> {
-        self.shared().idle.take(|http| http.sender.is_ready())
     }
 
     #[cold]
@@ -165,10 +204,7 @@ impl Origin {
         Box::pin(async move {
             let (mut http, is_new) = self.connection().await?;
             match http.sender.try_send_request(request).await {
-                Ok(response) => {
-                    self.put_back(http);
-                    Ok(response)
-                }
+                Ok(response) => Ok(self.put_back(http, response)),
                 // What takes no request on a new connection would take none on the next.
                 Err(failed) if is_new => Err(SendError::Exchange(failed.into_error())),
                 Err(failed) => self.send_again(failed).await,
@@ -190,7 +226,7 @@ impl Origin {
                 let origin = Arc::downgrade(self);
                 tokio::spawn(async move {
                     if let (Ok(http), Some(origin)) = (connecting.await, origin.upgrade()) {
-                        origin.put_back(http);
+                        origin.keep(http);
                     }
                 });
                 Ok((idle, false))
@@ -210,7 +246,7 @@ impl Origin {
     /// Waits for one that becomes idle, unless one is.
     fn wait(self: &Arc<Self>) -> Result<Waiting<'_>, Http1> {
         let mut shared = self.shared();
-        if let Some(idle) = shared.idle.take(|http| http.sender.is_ready()) {
+        if let Some(idle) = shared.newest_idle() {
             return Err(idle);
         }
         let (hand, handed) = oneshot::channel();
@@ -220,30 +256,44 @@ impl Origin {
 
     /// Keeps a connection after the head of an answer: at once if the whole of it has come, which hyper says by being ready
     /// for the next request.
-    fn put_back(self: &Arc<Self>, http: Http1) {
-        if http.sender.is_ready() {
+    fn put_back(self: &Arc<Self>, http: Http1, response: Response<Incoming>) -> Response<Answer> {
+        let reading = if http.sender.is_ready() {
             self.keep(http);
-        } else if !http.sender.is_closed() {
-            self.put_back_when_ready(http);
-        }
+            None
+        } else {
+            self.put_back_when_ready(http)
+        };
+        response.map(|body| Answer {
+            body: Limited::new(body, ANSWER_MAX_BYTES),
+            _reading: reading,
+        })
     }
 
-    /// Waits until the answer has been read, and the request written, to their ends. It is closed by hyper if who called
-    /// wants no more of the answer, and here if that takes longer than one would be kept.
+    /// Waits until the answer has been read, and the request written, to their ends. How long the answer may take is for who
+    /// reads it to say, whose end closes the connection. After that, a request that is still not written, since the other side
+    /// has answered and reads no more, has as long as a connection would be kept.
     #[cold]
-    fn put_back_when_ready(self: &Arc<Self>, mut http: Http1) {
+    fn put_back_when_ready(self: &Arc<Self>, mut http: Http1) -> Option<oneshot::Sender<()>> {
+        if http.sender.is_closed() {
+            return None;
+        }
         let origin = Arc::downgrade(self);
+        let (reading, mut read) = oneshot::channel();
         tokio::spawn(async move {
-            match tokio::time::timeout(IDLE_MAX, http.sender.ready()).await {
-                Ok(Ok(())) => {
-                    if let Some(origin) = origin.upgrade() {
-                        origin.keep(http);
-                    }
-                }
-                Ok(Err(_closed)) => {}
-                Err(_) => http.abort(),
+            let ready = tokio::select! {
+                biased;
+                ready = http.sender.ready() => ready.is_ok(),
+                // It is never sent, and dropped with the answer.
+                _ = &mut read => match tokio::time::timeout(IDLE_MAX, http.sender.ready()).await {
+                    Ok(ready) => ready.is_ok(),
+                    Err(_) => return http.abort(),
+                },
+            };
+            if ready && let Some(origin) = origin.upgrade() {
+                origin.keep(http);
             }
         });
+        Some(reading)
     }
 
     #[expect(

@@ -198,7 +198,7 @@ async fn a_request_that_met_a_closed_connection_is_sent_on_a_new_one() {
     let endpoint = Endpoint::new().await;
     let origin = endpoint.origin();
     let (_, peer) = tokio::join!(call(&origin), endpoint.serve());
-    let mut http = origin.newest_idle().unwrap();
+    let mut http = origin.shared().newest_idle().unwrap();
     drop(peer);
     until(|| http.sender.is_closed()).await;
     let failed = http.sender.try_send_request(request("")).await.unwrap_err();
@@ -282,7 +282,7 @@ async fn a_connection_that_was_handed_to_a_caller_who_is_gone_is_idle_again() {
     let endpoint = Endpoint::new().await;
     let origin = endpoint.origin();
     let (_, _peer) = tokio::join!(call(&origin), endpoint.serve());
-    let http = origin.newest_idle().unwrap();
+    let http = origin.shared().newest_idle().unwrap();
     let Ok(first) = origin.wait() else { panic!("idle") };
     let Ok(second) = origin.wait() else { panic!("idle") };
     origin.keep(http);
@@ -390,6 +390,25 @@ async fn a_connection_that_answers_before_it_has_read_the_request_is_closed_in_t
     tokio::time::sleep(IDLE_MAX + Duration::from_secs(1)).await;
     assert_eq!(Handle::current().metrics().num_alive_tasks(), 0);
     assert!(peer.read_to_end().await < BODY_BYTES);
+}
+
+#[tokio::test]
+async fn an_answer_may_take_as_long_as_its_reader_waits() {
+    let endpoint = Endpoint::new().await;
+    let origin = endpoint.origin();
+    let (response, mut peer) = tokio::join!(origin.send(request(Vec::new())), async {
+        let mut peer = endpoint.accept().await;
+        peer.exchange("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n")
+            .await;
+        peer
+    });
+    tokio::time::pause();
+    tokio::time::sleep(10 * IDLE_MAX).await;
+    tokio::time::resume();
+    peer.answer("ok").await;
+    let body = response.unwrap().into_body().collect().await.unwrap();
+    assert_eq!(body.to_bytes(), "ok");
+    until(|| idle(&origin) == 1).await;
 }
 
 #[tokio::test]
