@@ -31,8 +31,6 @@ use crate::ledger::outcome::ErrorClass;
 #[derive(Clone)]
 pub(crate) struct PooledClient {
     pools: Arc<Pools>,
-    /// What the SDK was given for the settings that it asked with: it asks before each call, always with the same.
-    connectors: Arc<Mutex<Vec<(HttpConnectorSettings, SharedHttpConnector)>>>,
 }
 
 struct Pools {
@@ -53,7 +51,6 @@ impl PooledClient {
                 default_connect_timeout,
                 origins: Mutex::default(),
             }),
-            connectors: Arc::default(),
         }
     }
 
@@ -72,8 +69,20 @@ impl PooledClient {
 
     /// Sends one request outside of the SDK, on the same connections. Without a time limit but that on connecting.
     pub(crate) async fn send(&self, request: Request<SdkBody>) -> Result<Response<Answer>, SendError> {
-        let connect_timeout = self.pools.default_connect_timeout;
-        self.pools.send(request, connect_timeout).await
+        self.send_within(request, self.pools.default_connect_timeout)
+            .await
+    }
+
+    async fn send_within(
+        &self,
+        request: Request<SdkBody>,
+        connect_timeout: Duration,
+    ) -> Result<Response<Answer>, SendError> {
+        let origin = self.pools.origin(request.uri(), connect_timeout)?;
+        let mut request = request.map(RequestBody::from);
+        *request.uri_mut() = origin.written(request.uri());
+        origin.complete(request.headers_mut());
+        origin.send(request).await
     }
 
     /// Makes one connection to `target` and closes it again: name, TCP, proxy, TLS.
@@ -87,18 +96,6 @@ impl PooledClient {
 }
 
 impl Pools {
-    async fn send(
-        &self,
-        request: Request<SdkBody>,
-        connect_timeout: Duration,
-    ) -> Result<Response<Answer>, SendError> {
-        let origin = self.origin(request.uri(), connect_timeout)?;
-        let mut request = request.map(RequestBody::from);
-        *request.uri_mut() = origin.written(request.uri());
-        origin.complete(request.headers_mut());
-        origin.send(request).await
-    }
-
     fn origin(&self, url: &Uri, connect_timeout: Duration) -> Result<Arc<Origin>, SendError> {
         let mut origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(origin) = origins.iter().find(|origin| origin.is_of(url, connect_timeout)) {
@@ -161,45 +158,21 @@ impl HttpClient for PooledClient {
         settings: &HttpConnectorSettings,
         _components: &RuntimeComponents,
     ) -> SharedHttpConnector {
-        let mut connectors = self.connectors.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = connectors
-            .iter()
-            .find(|(known, _)| timeouts(known) == timeouts(settings));
-        if let Some((_, connector)) = known {
-            return connector.clone();
-        }
-        let connect_timeout = settings
-            .connect_timeout()
-            .unwrap_or(self.pools.default_connect_timeout);
-        let connector = SharedHttpConnector::new(Calls {
-            pools: Arc::clone(&self.pools),
-            connect_timeout,
+        let connect_timeout = settings.connect_timeout();
+        SharedHttpConnector::new(Calls {
+            client: self.clone(),
+            connect_timeout: connect_timeout.unwrap_or(self.pools.default_connect_timeout),
             read_timeout: settings.read_timeout(),
-        });
-        connectors.push((settings.clone(), connector.clone()));
-        connector
+        })
     }
-}
-
-/// All that the SDK sets of a connector.
-fn timeouts(settings: &HttpConnectorSettings) -> (Option<Duration>, Option<Duration>) {
-    (settings.connect_timeout(), settings.read_timeout())
 }
 
 /// The client with the settings of one SDK client.
+#[derive(Debug)]
 struct Calls {
-    pools: Arc<Pools>,
+    client: PooledClient,
     connect_timeout: Duration,
     read_timeout: Option<Duration>,
-}
-
-impl fmt::Debug for Calls {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Calls")
-            .field("connect_timeout", &self.connect_timeout)
-            .field("read_timeout", &self.read_timeout)
-            .finish_non_exhaustive()
-    }
 }
 
 impl HttpConnector for Calls {
@@ -208,10 +181,10 @@ impl HttpConnector for Calls {
             Ok(request) => request,
             Err(error) => return HttpConnectorFuture::ready(Err(ConnectorError::user(error.into()))),
         };
-        let (pools, connect_timeout, read_timeout) =
-            (Arc::clone(&self.pools), self.connect_timeout, self.read_timeout);
+        let (client, connect_timeout, read_timeout) =
+            (self.client.clone(), self.connect_timeout, self.read_timeout);
         HttpConnectorFuture::new(async move {
-            let answering = pools.send(request, connect_timeout);
+            let answering = client.send_within(request, connect_timeout);
             let answer = match read_timeout {
                 Some(limit) => tokio::time::timeout(limit, answering)
                     .await

@@ -51,6 +51,7 @@ pub(crate) enum SendError {
 
 /// The head of an answer, once it is there.
 pub(crate) type Sending<'a> = Pin<Box<dyn Future<Output = Result<Response<Answer>, SendError>> + Send + 'a>>;
+
 /// The body of an answer, of at most [`ANSWER_MAX_BYTES`].
 #[derive(Debug)]
 pub(crate) struct Answer {
@@ -104,12 +105,8 @@ struct Shared {
 }
 
 impl Shared {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "here the clock is read for the list, which takes the time"
-    )]
     fn newest_idle(&mut self) -> Option<Http1> {
-        self.idle.take(Instant::now(), |http| http.sender.is_ready())
+        self.idle.take(now(), |http| http.sender.is_ready())
     }
 }
 
@@ -296,10 +293,6 @@ impl Origin {
         Some(reading)
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "here the clock is read for the list, which takes the time"
-    )]
     fn keep(self: &Arc<Self>, http: Http1) {
         let mut shared = self.shared();
         let http = if shared.waiting.is_empty() {
@@ -310,7 +303,7 @@ impl Origin {
                 None => return,
             }
         };
-        let now = Instant::now();
+        let now = now();
         shared.idle.put(http, now);
         if shared.closing.is_none() {
             shared.closing = close_old(Arc::downgrade(self), now + IDLE_MAX);
@@ -318,13 +311,9 @@ impl Origin {
     }
 
     /// Closes those that have been idle for too long, and says when the next will have been.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "here the clock is read for the list, which takes the time"
-    )]
     fn expire(&self) -> Option<Instant> {
         let mut shared = self.shared();
-        let expired = shared.idle.expire(Instant::now());
+        let expired = shared.idle.expire(now());
         let next = shared.idle.next_expiry();
         if next.is_none() {
             shared.closing = None;
@@ -346,6 +335,12 @@ impl Drop for Origin {
             closing.abort();
         }
     }
+}
+
+/// For the list, which takes the time.
+#[expect(clippy::disallowed_methods, reason = "here the clock is read")]
+fn now() -> Instant {
+    Instant::now()
 }
 
 /// Gives `http` to the longest waiting of those that still wait; gives it back if none does.
