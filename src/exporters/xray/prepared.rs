@@ -19,7 +19,7 @@ use std::time::{Duration, SystemTime};
 use aws_runtime::auth::sigv4::{SCHEME_ID, SigV4AuthScheme};
 use aws_sdk_xray::config::auth::{DefaultAuthSchemeResolver, ResolveAuthScheme as _};
 use aws_sdk_xray::operation::put_trace_segments::PutTraceSegments;
-use aws_smithy_async::time::{SystemTimeSource, TimeSource};
+use aws_smithy_async::time::TimeSource;
 use aws_smithy_runtime::client::identity::IdentityCache;
 use aws_smithy_runtime::client::orchestrator::{
     AuthSchemeAndEndpointOrchestrationV2, StopPoint, invoke_with_stop_point,
@@ -40,7 +40,7 @@ use aws_smithy_types::endpoint::Endpoint;
 use aws_types::SigningName;
 use aws_types::region::{Region, SigningRegion};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Uri};
+use http::{HeaderValue, Request, Uri};
 
 use super::clock::Clock;
 use super::request::{self, Call, GeneralForm, KeysOfCall, NoParameters, PATH, Written};
@@ -69,14 +69,8 @@ enum Way {
     OfTheSdk(PooledClient),
 }
 
-/// A call that can be sent.
-#[derive(Debug)]
-enum Signed {
-    /// By [`Signer`]; with the body.
-    Headers(HeaderMap, Bytes),
-    /// By the SDK's.
-    Whole(Box<Request<SdkBody>>),
-}
+/// Whole; boxed, since it is large and rare.
+type RequestOfSdk = Box<Request<SdkBody>>;
 
 impl Prepared {
     /// Calls at `endpoint`, a base URL without a trailing slash, signed for `region`, by `user_agent`.
@@ -140,36 +134,24 @@ impl Prepared {
     /// # Errors
     /// Why the SDK makes no request of it. None is known that could happen.
     pub(super) fn begin(&self, keys: Found, body: Bytes) -> Result<Sending<'_>, PutError> {
-        match (self.signed(keys, body)?, &self.way) {
-            (Signed::Headers(headers, body), Way::Straight(target)) => Ok(target.post(headers, body.into())),
-            (Signed::Whole(request), Way::OfTheSdk(client)) => Ok(Box::pin(client.send(*request))),
-            _ => Err(request::unsignable(&*BoxError::from("another one has signed it"))),
+        let (request, call) = self.signed(keys, body)?;
+        match (&self.way, request, call.headers) {
+            (Way::Straight(target), _, Some(headers)) => Ok(target.post(headers, call.body.into())),
+            (Way::OfTheSdk(client), Some(request), _) => Ok(Box::pin(client.send(*request))),
+            _ => Err(request::unsignable(&*BoxError::from("it was not signed"))),
         }
     }
 
     // By itself, since its frame is large, and not needed while the answer is waited for.
     #[inline(never)]
-    fn signed(&self, keys: Found, body: Bytes) -> Result<Signed, PutError> {
-        let (made, call) = Call::new(keys, body).during(|| self.make());
-        let signed = match (made, call) {
-            (Ok(Some(whole)), _) => Ok(Signed::Whole(whole)),
-            (
-                Ok(None),
-                Some(Call {
-                    body,
-                    headers: Some(headers),
-                    ..
-                }),
-            ) => Ok(Signed::Headers(headers, body)),
-            (Ok(None), _) => Err("it was not signed".into()),
-            (Err(error), _) => Err(error),
-        };
-        signed.map_err(|error: BoxError| request::unsignable(error.as_ref()))
+    fn signed(&self, keys: Found, body: Bytes) -> Result<(Option<RequestOfSdk>, Call), PutError> {
+        let signed = Call::new(keys, body).during(|| self.make());
+        signed.map_err(|error| request::unsignable(error.as_ref()))
     }
 
     /// Runs the SDK's orchestrator up to where it would send the request of this thread's call, and gives that request if
     /// it is the SDK's.
-    fn make(&self) -> Result<Option<Box<Request<SdkBody>>>, BoxError> {
+    fn make(&self) -> Result<Option<RequestOfSdk>, BoxError> {
         let input = Input::erase(NoParameters);
         let stop = StopPoint::BeforeTransmit;
         let made = pin!(invoke_with_stop_point(
@@ -191,7 +173,7 @@ impl Prepared {
 
 /// The SDK's own request.
 #[cold]
-fn whole(mut context: InterceptorContext) -> Result<Box<Request<SdkBody>>, BoxError> {
+fn whole(mut context: InterceptorContext) -> Result<RequestOfSdk, BoxError> {
     let request = context.take_request().ok_or("there is a request")?;
     Ok(Box::new(request.try_into_http1x()?))
 }
@@ -211,7 +193,8 @@ impl ResolveEndpoint for Resolved {
 struct ServiceTime(Arc<Clock>);
 
 impl TimeSource for ServiceTime {
+    #[expect(clippy::disallowed_methods, reason = "a signature has a time")]
     fn now(&self) -> SystemTime {
-        self.0.corrected(SystemTimeSource::new().now())
+        self.0.corrected(SystemTime::now())
     }
 }

@@ -8,7 +8,6 @@ use std::cell::RefCell;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_runtime::user_agent::{ApiMetadata, AwsUserAgent};
-use aws_smithy_async::time::{SystemTimeSource, TimeSource as _};
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::endpoint::EndpointResolverParams;
 use aws_smithy_runtime_api::client::identity::{IdentityFuture, ResolveIdentity};
@@ -142,6 +141,7 @@ impl Intercept for GeneralForm {
         "GeneralForm"
     }
 
+    #[expect(clippy::disallowed_methods, reason = "a call says when it is sent")]
     fn modify_before_signing(
         &self,
         context: &mut BeforeTransmitInterceptorContextMut<'_>,
@@ -149,7 +149,7 @@ impl Intercept for GeneralForm {
         _config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         // Ours, right or wrong. The signature has the service's.
-        let now = SystemTimeSource::new().now();
+        let now = SystemTime::now();
         let length = context.request().body().content_length();
         let headers = context.request_mut().headers_mut();
         headers.insert(CONTENT_TYPE, JSON);
@@ -209,13 +209,17 @@ impl Call {
         Self { keys, body, headers }
     }
 
-    /// Has `make` make the request, without waiting for anything. Gives back the call.
+    /// Has `make` make something of the request, without waiting. Gives back the call, signed.
     ///
     /// The SDK's components are the same for all calls. Some for each would need a configuration for each besides.
-    pub(super) fn during<T>(self, make: impl FnOnce() -> T) -> (T, Option<Self>) {
+    ///
+    /// # Errors
+    /// Those of `make`.
+    pub(super) fn during<T>(self, make: impl FnOnce() -> Result<T, BoxError>) -> Result<(T, Self), BoxError> {
         CALL.set(Some(self));
         let made = make();
-        (made, CALL.take())
+        let call = CALL.take().ok_or(NO_CALL)?;
+        Ok((made?, call))
     }
 }
 
