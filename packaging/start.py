@@ -11,16 +11,16 @@ Needs valgrind and nm, and a program with its names. Worth doing again when pack
 holds more than it did: docs/adr/0021-what-runs-lies-together.md.
 """
 
-import http.server
-import json
 import os
 import re
 import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
+
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "image_tests"))
+from support import VARIABLES, Endpoint, segment  # noqa: E402
 
 HEAD = """\
 /* The functions that run at the start and at rest, then those that a call adds, so that they lie together in the program: the
@@ -39,68 +39,30 @@ INSERT AFTER .eh_frame;
 """
 
 
-class Service(http.server.BaseHTTPRequestHandler):
-    """Takes every call as X-Ray does."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self):
-        self.rfile.read(int(self.headers.get("content-length", 0)))
-        answer = b'{"UnprocessedTraceSegments":[]}'
-        self.send_response(200)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(answer)))
-        self.end_headers()
-        self.wfile.write(answer)
-
-    def log_message(self, *_):
-        pass
-
-
 def free_port():
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]
 
 
-def segment():
-    now = time.time()
-    document = {
-        "trace_id": f"1-{int(now):08x}-{os.urandom(12).hex()}",
-        "id": os.urandom(8).hex(),
-        "name": "shop",
-        "start_time": now,
-        "end_time": now,
-    }
-    return b'{"format":"json","version":1}\n' + json.dumps(document).encode()
-
-
 def run_functions(program, segments):
-    """Names, as the linker has them, of all functions of the program that run from the start to two seconds after `segments`."""
-    service = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Service)
-    threading.Thread(target=service.serve_forever, daemon=True).start()
+    """Names, as the linker has them, of all functions that run from the start to some seconds after `segments` were taken."""
     port = free_port()
-    with tempfile.TemporaryDirectory() as directory:
+    with Endpoint() as endpoint, tempfile.TemporaryDirectory() as directory:
         record = os.path.join(directory, "record")
         settings = os.path.join(directory, "cfg.yaml")
         with open(settings, "w", encoding="utf-8") as file:
-            file.write(f'Version: 2\nEndpoint: "http://127.0.0.1:{service.server_port}"\n')
-        environment = {
-            "PATH": os.environ["PATH"],
-            "HOME": directory,
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "AWS_REGION": "us-east-1",
-            "AWS_ACCESS_KEY_ID": "key",
-            "AWS_SECRET_ACCESS_KEY": "secret",
-        }
+            file.write(f'Version: 2\nEndpoint: "{endpoint.at("127.0.0.1")}"\n')
+        environment = {**VARIABLES, "PATH": os.environ["PATH"], "HOME": directory}
         valgrind = ["valgrind", "--quiet", "--tool=callgrind", "--demangle=no", f"--callgrind-out-file={record}"]
         addresses = ["-b", f"127.0.0.1:{port}", "-t", f"127.0.0.1:{port}", "-c", settings]
         process = subprocess.Popen([*valgrind, program, *addresses], env=environment, stdout=sys.stderr)
         time.sleep(5)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-            for _ in range(segments):
-                sender.sendto(segment(), ("127.0.0.1", port))
+            for number in range(segments):
+                sender.sendto(segment(number), ("127.0.0.1", port))
                 time.sleep(0.002)
+        endpoint.has(segments)
         time.sleep(5)
         process.terminate()
         if process.wait() != 0:
